@@ -1,0 +1,1 @@
+"""Measurements of Ranker: speed and robustness, suites, judges, recorded results."""

@@ -1,0 +1,1 @@
+"""A GRPO trainer that takes a ranked group as its reward. Not part of this release yet."""

@@ -1,0 +1,87 @@
+"""Rewards for agents from one LLM call: show a judge the whole group, let it rank, train on ranks.
+
+from ranker import rank_group
+ranked = rank_group(trajectories, judge="openai/gpt-5-mini")
+ranked.rewards  # one float in [0, 1] per trajectory
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ranker.budget import Budget
+    from ranker.errors import (
+        BudgetExceeded,
+        ConfigurationError,
+        ContextLengthError,
+        GroupError,
+        JudgeCallError,
+        JudgeError,
+        RankerError,
+        VerdictError,
+    )
+    from ranker.judge import FunctionJudge, Judge, Lineup
+    from ranker.llm import LLMJudge
+    from ranker.local import LocalJudge
+    from ranker.rank import rank_group, rank_group_async, rank_groups, rank_groups_async
+    from ranker.ranked import RankedGroup
+    from ranker.trajectory import Trajectory, TrajectoryGroup
+    from ranker.usage import Usage
+    from ranker.verdict import Verdict
+
+__version__ = "0.1.0"
+
+# Loaded on first use: importing the package costs milliseconds, torch and litellm stay out.
+_HOMES = {
+    "ranker.budget": ("Budget",),
+    "ranker.errors": (
+        "BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeCallError",
+        "JudgeError", "RankerError", "VerdictError",
+    ),
+    "ranker.judge": ("FunctionJudge", "Judge", "Lineup"),
+    "ranker.llm": ("LLMJudge",),
+    "ranker.local": ("LocalJudge",),
+    "ranker.rank": ("rank_group", "rank_group_async", "rank_groups", "rank_groups_async"),
+    "ranker.ranked": ("RankedGroup",),
+    "ranker.trajectory": ("Trajectory", "TrajectoryGroup"),
+    "ranker.usage": ("Usage",),
+    "ranker.verdict": ("Verdict",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Budget",
+    "BudgetExceeded",
+    "ConfigurationError",
+    "ContextLengthError",
+    "FunctionJudge",
+    "GroupError",
+    "Judge",
+    "JudgeCallError",
+    "JudgeError",
+    "LLMJudge",
+    "Lineup",
+    "LocalJudge",
+    "RankedGroup",
+    "RankerError",
+    "Trajectory",
+    "TrajectoryGroup",
+    "Usage",
+    "Verdict",
+    "VerdictError",
+    "__version__",
+    "rank_group",
+    "rank_group_async",
+    "rank_groups",
+    "rank_groups_async",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ranker' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,30 @@
+"""Opaque names for the trajectories of one call."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: no words
+_LENGTH = 3
+
+
+def fresh_ids(rng: random.Random, n: int, texts: Sequence[str]) -> tuple[str, ...]:
+    """Draw `n` different ids that occur in none of `texts`, in upper or lower case.
+
+    Ids are drawn without regard to what they will name, so they say nothing of a trajectory or of
+    its place in the input. Texts that hold every short id make them longer, never absent.
+    """
+    lowered = [text.lower() for text in texts]
+    ids: list[str] = []
+    misses = 0
+    length = _LENGTH
+    while len(ids) < n:
+        candidate = "".join(rng.choices(_LETTERS, k=length))
+        if candidate in ids or any(candidate.lower() in text for text in lowered):
+            misses += 1
+            if misses >= 50:
+                misses, length, ids = 0, length + 1, []
+            continue
+        ids.append(candidate)
+    return tuple(ids)

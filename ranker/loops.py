@@ -1,0 +1,96 @@
+"""Resources that belong to one event loop, and the loop behind the sync functions."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """One `T` for each event loop, made on first use and closed when the loop shuts down.
+
+    HTTP connections cannot move between loops. `asyncio.run` closes open async generators at its
+    end, so a generator held open in the loop is where the closing hangs.
+    """
+
+    def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[Any]] | None = None):
+        self._make = make
+        self._close = close
+        self._made: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    async def get(self) -> T:
+        loop = asyncio.get_running_loop()
+        found = self._made.get(loop)
+        if found is None:
+            made = self._make()
+            keeper = self._keep(made)
+            found = self._made[loop] = (made, keeper)
+            await anext(keeper)
+        return found[0]
+
+    async def _keep(self, made: T) -> AsyncIterator[T]:
+        try:
+            yield made
+        finally:
+            if self._close is not None:
+                await self._close(made)
+
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def _background() -> asyncio.AbstractEventLoop:
+    """A loop in a daemon thread: sync calls work inside running loops too (notebooks), and judges
+    keep their connections between calls."""
+    global _loop
+    with _lock:
+        if _loop is None or _loop.is_closed():
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="ranker", daemon=True).start()
+            atexit.register(_shut, _loop)
+        return _loop
+
+
+def _shut(loop: asyncio.AbstractEventLoop) -> None:
+    if loop.is_running():
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(5)
+
+
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end from sync code; Ctrl-C cancels it."""
+    future = asyncio.run_coroutine_threadsafe(coroutine, _background())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def iterate_sync(items: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate over an async generator from sync code, closing it when the caller stops."""
+
+    async def step() -> tuple[bool, T | None]:
+        try:
+            return True, await anext(items)
+        except StopAsyncIteration:
+            return False, None
+
+    try:
+        while True:
+            more, item = run_sync(step())
+            if not more:
+                return
+            yield item  # type: ignore[misc]
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            run_sync(close())

@@ -1,0 +1,55 @@
+"""Making text from outside unable to pass for structure of ours.
+
+A prompt's structure is made of a few tags: `<trajectory …>`, `</trajectory>`, `<user>`, `<p3/>` and
+so on. Wherever text from a trajectory, task or rubric could be read as one of them, its opening
+bracket is written as a character reference, so that only the renderer can write a tag. The mapping
+can be undone exactly (`restore`), so no information is lost.
+"""
+
+from __future__ import annotations
+
+import re
+
+TAGS = (
+    "trajectories", "trajectory", "shared", "system", "developer", "user", "assistant", "tools",
+    "tool", "function", "call", "reasoning", "refusal", "cut", "image", "audio", "file", "history",
+    "task", "rubric",
+)  # fmt: skip
+
+# Characters a reader may not see, allowed between the letters of a disguised tag.
+_UNSEEN = "[\\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]*"
+_NAME = "|".join(_UNSEEN.join(tag) for tag in TAGS) + "|p" + _UNSEEN + r"\d"
+_BRACKETS = {"<": "&lt;", "\uff1c": "&#xFF1C;", "\ufe64": "&#xFE64;"}
+_SPELLED = {spelled: bracket for bracket, spelled in _BRACKETS.items()}
+_OPENING = re.compile(
+    rf"(?:<|\uff1c|\ufe64|&(?:amp;)*(?:lt|\#xFF1C|\#xFE64);)(?={_UNSEEN}[/\uff0f]?{_UNSEEN}(?:{_NAME})(?![A-Za-z_]))",
+    re.IGNORECASE,
+)
+_SUSPECT = re.compile(r"[<&\uff1c\ufe64]")
+
+
+def _spell(match: re.Match[str]) -> str:
+    found = match.group()
+    return _BRACKETS.get(found) or "&amp;" + found[1:]
+
+
+def _unspell(match: re.Match[str]) -> str:
+    found = match.group()
+    if found.startswith("&amp;"):
+        return "&" + found[5:]
+    return _SPELLED.get(found, found)
+
+
+def neutral(text: str) -> str:
+    """Return `text` with every look-alike of a structural tag disarmed."""
+    if not text.isascii():
+        # Lone surrogates cannot be sent; show them the way Python and JSON write them.
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if _SUSPECT.search(text) is None:
+        return text
+    return _OPENING.sub(_spell, text)
+
+
+def restore(text: str) -> str:
+    """Undo `neutral` (lone surrogates stay in their written form)."""
+    return _OPENING.sub(_unspell, text)

@@ -1,0 +1,175 @@
+"""A lineup turned into the chat messages a judge is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ranker.errors import ConfigurationError, ContextLengthError
+from ranker.fit import FLOOR, least, shorten
+from ranker.ids import fresh_ids
+from ranker.judge import Lineup
+from ranker.neutral import neutral
+from ranker.share import Shared, share
+from ranker.template import Template
+from ranker.trajectory import Trajectory
+from ranker.transcript import Transcript, transcribe
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a judge is sent.
+
+    Attributes:
+        messages: chat messages, system and user.
+        ids: the opaque id of each trajectory, in the order shown.
+        prompt_id: template name, version and hash.
+        cut: characters left out of each trajectory to fit.
+        warnings: images and other media that were replaced by placeholders.
+        seed: what the ids were drawn from, together with the text.
+    """
+
+    messages: tuple[Message, ...]
+    ids: tuple[str, ...]
+    prompt_id: str
+    cut: tuple[int, ...]
+    warnings: tuple[str, ...]
+    seed: int
+
+
+def reply_room(n: int) -> int:
+    """Tokens kept free for a reply on n trajectories: a sentence each, and the ranking."""
+    return 128 + 72 * n
+
+
+def build_prompt(
+    lineup: Lineup, template: Template, *, room: int | None, count: Callable[[str], int]
+) -> Prompt:
+    """Render `lineup` into at most `room` tokens (None: no limit known) as counted by `count`.
+
+    Raises:
+        ContextLengthError: it does not fit, shortened as far as allowed.
+        ConfigurationError: a template of the user's that leaves trajectories out.
+    """
+    transcripts = [transcript_of(t) for t in lineup.trajectories]
+    shared = share([t.pieces for t in transcripts])
+    cut = (0,) * len(transcripts)
+    if room is not None:
+        # No tokenizer of the field's makes more tokens than bytes: small prompts need no counting.
+        size = sum(map(len, shared.parts)) + sum(map(len, shared.streams))
+        if size * 4 > room - 2_000:
+            space = room - _frame_tokens(lineup, template, count)
+            fitted = shorten(shared, space, count)
+            if fitted is None:
+                parts, streams = least(shared, count)
+                raise _too_long(parts + sum(streams), space, room)
+            shared, cut = fitted
+    task = neutral(lineup.task) if lineup.task else ""
+    ids = _ids(lineup, shared, task)
+    messages = _messages(lineup, template, shared, ids, any(cut) or "<cut " in "".join(shared.parts))
+    media = sorted({kind for t in transcripts for kind in t.media})
+    warnings = [f"The judge cannot see {kind} content; it is shown as <{kind} …>." for kind in media]
+    return Prompt(messages, ids, template.prompt_id, cut, tuple(warnings), lineup.seed)
+
+
+def capacity(lineup: Lineup, template: Template, *, room: int, count: Callable[[str], int], most: int) -> int:
+    """How many of a lineup's trajectories are sure to fit one prompt, at most `most`.
+
+    Raises:
+        ContextLengthError: not even two.
+    """
+    shared = share([transcript_of(t).pieces for t in lineup.trajectories])
+    space = room - _frame_tokens(lineup, template, count)
+    parts, streams = least(shared, count)
+    streams.sort(reverse=True)
+    fitting, used = 0, parts
+    for size in streams:
+        used += size
+        if used > space:
+            break
+        fitting += 1
+    if fitting < 2 and len(streams) > 1:
+        # A window shares less than the whole group does: count each trajectory with its own parts.
+        need = sum(
+            sorted(min(FLOOR, count("".join(transcript_of(t).pieces))) for t in lineup.trajectories)[-2:]
+        )
+        if need > space:
+            raise _too_long(need, space, room)
+        fitting = 2
+    return max(2, min(fitting, most))
+
+
+def transcript_of(trajectory: Trajectory) -> Transcript:
+    """`transcribe`, remembered for the trajectories in flight (keyed by identity: they are frozen)."""
+    return _remembered(_Key(trajectory))
+
+
+class _Key:
+    __slots__ = ("trajectory",)
+
+    def __init__(self, trajectory: Trajectory):
+        self.trajectory = trajectory
+
+    def __hash__(self) -> int:
+        return id(self.trajectory)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.trajectory is self.trajectory
+
+
+@lru_cache(maxsize=128)
+def _remembered(key: _Key) -> Transcript:
+    return transcribe(key.trajectory)
+
+
+def _ids(lineup: Lineup, shared: Shared, task: str) -> tuple[str, ...]:
+    """Ids drawn from the seed and from what is shown: fresh for every call, the same for the same."""
+    told = [lineup.rubric or "", task, *shared.parts, *shared.streams]
+    digest = hashlib.sha256(repr((lineup.seed, told)).encode("utf-8", "backslashreplace")).digest()
+    rng = random.Random(digest)  # noqa: S311 - opaque, not secret: `fresh_ids` keeps them out of the text
+    return fresh_ids(rng, len(shared.streams), told)
+
+
+def _messages(
+    lineup: Lineup, template: Template, shared: Shared, ids: tuple[str, ...], cut: bool
+) -> tuple[Message, ...]:
+    rubric = neutral(lineup.rubric) if lineup.rubric else template.block("rubric").strip()
+    values = {
+        "rubric": rubric,
+        "task": neutral(lineup.task) if lineup.task else "",
+        "parts": shared.parts,
+        "cut": cut,
+        "trajectories": list(zip(ids, shared.streams, strict=True)),
+        "ids": ids,
+    }
+    system = template.block("system", **values).strip()
+    user = template.block("user", **values).strip()
+    if not all(f'<trajectory id="{name}">' in user for name in ids):
+        raise ConfigurationError(
+            f"The prompt template {template.prompt_id} leaves trajectories out: its user block must show "
+            'each pair of `trajectories` between <trajectory id="{{ id }}"> and </trajectory>.'
+        )
+    return {"role": "system", "content": system}, {"role": "user", "content": user}
+
+
+def _frame_tokens(lineup: Lineup, template: Template, count: Callable[[str], int]) -> int:
+    """Tokens of everything but the trajectories and shared parts."""
+    n = len(lineup.trajectories)
+    empty = Shared((), ("",) * n)
+    messages = _messages(lineup, template, empty, fresh_ids(random.Random(0), n, ()), cut=True)  # noqa: S311
+    return sum(count(m["content"]) + 8 for m in messages) + 8 * n + 64
+
+
+def _too_long(needed: int, space: int, room: int) -> ContextLengthError:
+    return ContextLengthError(
+        f"Even shortened to {FLOOR} tokens each, these trajectories need {needed} tokens, and the judge has "
+        f"{max(0, space)} for them (window less prompt and reply: {room}). Use a judge with a longer context "
+        "window, a shorter rubric, or smaller groups.",
+        needed=needed,
+        window=room,
+    )

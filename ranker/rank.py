@@ -1,0 +1,294 @@
+"""rank_group and rank_groups: the whole way from a group to its rewards.
+
+trajectories → distinct ones → order per pass → verdicts → aggregate → ranking → rewards
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ranker.budget import Budget
+from ranker.errors import ConfigurationError, GroupError, RankerError
+from ranker.judge import Judge, Lineup
+from ranker.loops import iterate_sync, run_sync
+from ranker.orders import balanced_orders
+from ranker.passes import Hearing
+from ranker.progress import Progress
+from ranker.prompt import transcript_of
+from ranker.ranked import RankedGroup
+from ranker.ranking import Tiers, kendall_w, mean_ranking
+from ranker.resolve import resolve
+from ranker.rewards import RULES, RewardRule, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
+from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
+from ranker.usage import Usage
+from ranker.verdict import tiers_of
+
+OnError = Literal["raise", "skip"]
+
+
+async def rank_group_async(
+    group: Any,
+    judge: Any = None,
+    rubric: str | None = None,
+    passes: int = 1,
+    *,
+    task: str | None = None,
+    reward: RewardRule = "rank",
+    seed: int = 0,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    max_calls: int | None = None,
+    max_cost_usd: float | None = None,
+    **options: Any,
+) -> RankedGroup:
+    """Rank one group. See `rank_group`."""
+    chosen = _judge(judge, reward, base_url, api_key, options)
+    _check(passes, reward)
+    budget = Budget(max_calls, max_cost_usd)
+    run = _Run(chosen, rubric, passes, reward, seed, budget, asyncio.Semaphore(passes))
+    return await run.rank(as_group(group, task))
+
+
+def rank_group(
+    group: Any,
+    judge: Any = None,
+    rubric: str | None = None,
+    passes: int = 1,
+    **options: Any,
+) -> RankedGroup:
+    """Rank a group of trajectories with one judge call for each pass, and turn ranks into rewards.
+
+    Args:
+        group: a TrajectoryGroup, or a list of Trajectory, of message lists, or of strings (then give
+            `task`).
+        judge: a LiteLLM model name (``"openai/gpt-5-mini"``), ``"local"``, ``"local:NAME"``,
+            ``"local:PATH"``, a Judge, or a function; default ``$RANKER_JUDGE``, else ``"local"``.
+        rubric: what to prefer; goes before the group's own rubric and the template's.
+        passes: how often to ask, each time in another order; orders are balanced over positions.
+        task: what the trajectories attempt, where their messages do not say it.
+        reward: ``"rank"`` (linear in the average rank), ``"score"`` (the judge's scores),
+            ``"strength"`` (softmax of Plackett–Luce strengths) or ``"top_heavy"`` (NDCG gains).
+        seed: same seed and inputs, same prompts and same cache keys.
+        base_url, api_key: reach any OpenAI-compatible server.
+        max_calls, max_cost_usd: stop before the call that would exceed them.
+        options: LLMJudge's or LocalJudge's, e.g. ``temperature``, ``timeout``, ``cache``, ``record``.
+
+    Returns:
+        RankedGroup: rewards, ranking and reasons in the order given.
+
+    Raises:
+        GroupError: the group is malformed.
+        ConfigurationError: a setting cannot work.
+        JudgeCallError, VerdictError: the judge gave no usable verdict.
+        ContextLengthError: the group does not fit the judge, shortened or split.
+        BudgetExceeded: a limit came before the verdict.
+    """
+    return run_sync(rank_group_async(group, judge, rubric, passes, **options))
+
+
+async def rank_groups_async(
+    groups: Iterable[Any] | AsyncIterable[Any],
+    judge: Any = None,
+    rubric: str | None = None,
+    passes: int = 1,
+    *,
+    concurrency: int = 16,
+    on_error: OnError = "raise",
+    reward: RewardRule = "rank",
+    seed: int = 0,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    max_calls: int | None = None,
+    max_cost_usd: float | None = None,
+    progress: bool = True,
+    ordered: bool = True,
+    **options: Any,
+) -> AsyncIterator[RankedGroup]:
+    """Rank many groups at once. See `rank_groups`."""
+    _check(passes, reward)
+    if on_error not in ("raise", "skip"):
+        raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
+    if concurrency < 1:
+        raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
+    chosen = _judge(judge, reward, base_url, api_key, options)
+    budget = Budget(max_calls, max_cost_usd)
+    run = _Run(chosen, rubric, passes, reward, seed, budget, asyncio.Semaphore(concurrency))
+
+    async def one(given: Any) -> RankedGroup:
+        try:
+            return await run.rank(as_group(given))
+        except RankerError as error:
+            if on_error == "raise":
+                raise
+            return _failed(given, chosen, error)
+
+    total = len(groups) if isinstance(groups, Sized) else None
+    source = _iterate(groups)
+    # Started ahead of the oldest unfinished group, so that one slow group does not starve the rest.
+    ahead = 4 * concurrency
+    tasks: deque[asyncio.Task[RankedGroup]] = deque()
+    finished: asyncio.Queue[asyncio.Task[RankedGroup]] = asyncio.Queue()
+    waiting = 0
+    more = True
+    with Progress(total, shown=progress) as bar:
+        try:
+            while True:
+                while more and waiting < ahead:
+                    try:
+                        given = await anext(source)
+                    except StopAsyncIteration:
+                        more = False
+                        break
+                    started = asyncio.create_task(one(given))
+                    tasks.append(started)
+                    if not ordered:
+                        started.add_done_callback(finished.put_nowait)
+                    waiting += 1
+                if waiting == 0:
+                    return
+                done = tasks[0] if ordered else await finished.get()
+                ranked = await done
+                tasks.remove(done)
+                waiting -= 1
+                bar.advance(ranked)
+                yield ranked
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def rank_groups(
+    groups: Iterable[Any], judge: Any = None, rubric: str | None = None, passes: int = 1, **options: Any
+) -> Iterator[RankedGroup]:
+    """Rank many groups, `concurrency` judge calls at a time; results stream in input order.
+
+    Args beyond those of `rank_group`:
+        concurrency: judge calls in flight.
+        on_error: ``"raise"`` stops at the first failed group; with ``"skip"`` it comes back with
+            ``.error`` set and every reward None.
+        max_calls, max_cost_usd: limits over all groups. With ``"skip"`` the groups they leave out
+            come back with a BudgetExceeded error.
+        progress: show a progress bar.
+        ordered: False yields each group as soon as it is ranked.
+
+    Raises:
+        What `rank_group` raises, at the group that failed.
+    """
+    return iterate_sync(rank_groups_async(groups, judge, rubric, passes, **options))
+
+
+def _judge(
+    judge: Any, reward: str, base_url: str | None, api_key: str | None, options: dict[str, Any]
+) -> Judge:
+    if reward == "score" and (judge is None or isinstance(judge, str)):
+        options = {"form": "scores", **options}
+    return resolve(judge, base_url=base_url, api_key=api_key, **options)
+
+
+def _check(passes: int, reward: str) -> None:
+    if not isinstance(passes, int) or passes < 1:
+        raise ConfigurationError(f"passes={passes!r}; the judge must be asked at least once.")
+    if reward not in RULES:
+        raise ConfigurationError(f"reward={reward!r}; choose one of {', '.join(RULES)}.")
+
+
+async def _iterate(groups: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(groups, AsyncIterable):
+        async for group in groups:
+            yield group
+    else:
+        for group in groups:
+            yield group
+
+
+def _failed(given: Any, judge: Judge, error: RankerError) -> RankedGroup:
+    try:
+        group = as_group(given)
+    except GroupError:
+        # Malformed input has no group to give back: one placeholder attempt stands for it.
+        group = TrajectoryGroup([Trajectory([{"role": "user", "content": "(malformed group)"}])])
+    n = len(group)
+    return RankedGroup(group, [None] * n, [], [""] * n, usage=error.usage, judge=judge.name, error=error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How every group of one call of this module is ranked."""
+
+    judge: Judge
+    rubric: str | None
+    passes: int
+    reward: RewardRule
+    seed: int
+    budget: Budget
+    slots: asyncio.Semaphore
+
+    async def rank(self, group: TrajectoryGroup) -> RankedGroup:
+        distinct, member, digest = _distinct(group)
+        n, unique = len(group), len(distinct)
+        if unique == 1:  # nothing to compare, so nothing to pay for
+            return RankedGroup(group, [0.5] * n, [list(range(n))], [""] * n, judge=self.judge.name)
+        lineup = Lineup(tuple(distinct), group.task, self.rubric or group.rubric)
+        rng = random.Random(f"{self.seed}:{digest}")  # noqa: S311 - an order, not a secret
+        hearing = Hearing(self.judge, lineup, self.budget, self.slots)
+        verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)
+        rankings = [verdict.tiers for verdict in verdicts]
+        ranking = _spread(mean_ranking(rankings, unique), member)
+        if self.reward == "score":
+            scores = score_rewards(verdicts, unique)
+            rewards = [scores[u] for u in member]
+            ranking = tiers_of(rewards)
+        elif self.reward == "strength":
+            rewards = strength_rewards([_spread(tiers, member) for tiers in rankings], n)
+        else:
+            rewards = (top_heavy_rewards if self.reward == "top_heavy" else rank_rewards)(ranking, n)
+        first = verdicts[0]
+        return RankedGroup(
+            group,
+            rewards,
+            [sorted(tier) for tier in ranking],
+            [first.reasons[u] if first.reasons else "" for u in member],
+            consistency=kendall_w(rankings, unique),
+            usage=sum((verdict.usage for verdict in verdicts), Usage()),
+            judge=self.judge.name,
+            prompt_id=first.prompt_id,
+            cut=tuple(first.cut[u] for u in member) if first.cut else (),
+            warnings=tuple(dict.fromkeys(w for verdict in verdicts for w in verdict.warnings)),
+        )
+
+
+def _distinct(group: TrajectoryGroup) -> tuple[list[Trajectory], list[int], str]:
+    """The trajectories that a judge can tell apart, without what it must not see; for each
+    trajectory of the group the index of its like; and a digest of all.
+
+    Sorted by digest, so that a group given in another order is the same to the judge.
+    """
+    found: dict[str, Trajectory] = {}
+    digests: list[str] = []
+    for trajectory in group.trajectories:
+        bare = replace(trajectory, id=None, ground_truth=None, metadata={})
+        digest = hashlib.sha256(transcript_of(bare).text.encode()).hexdigest()
+        found.setdefault(digest, bare)
+        digests.append(digest)
+    order = {digest: i for i, digest in enumerate(sorted(found))}
+    return (
+        [found[d] for d in order],
+        [order[d] for d in digests],
+        hashlib.sha256("".join(order).encode()).hexdigest(),
+    )
+
+
+def _spread(tiers: Tiers, member: list[int]) -> Tiers:
+    """Tiers of distinct trajectories as tiers of all: identical ones tie."""
+    place = {u: t for t, tier in enumerate(tiers) for u in tier}
+    made: list[list[int]] = [[] for _ in tiers]
+    for i, u in enumerate(member):
+        made[place[u]].append(i)
+    return tuple(map(tuple, made))

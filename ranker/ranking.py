@@ -1,0 +1,96 @@
+"""From verdicts to one ranking: mean ranks, agreement, and the merging of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+Tiers = tuple[tuple[int, ...], ...]
+
+
+def average_ranks(tiers: Iterable[Sequence[int]], n: int) -> list[Fraction]:
+    """Rank of each of n items, 1 the best; tied items share the mean of the ranks they span.
+
+    Exact fractions, so that equal means are equal.
+    """
+    ranks = [Fraction(0)] * n
+    before = 0
+    for tier in tiers:
+        mean = Fraction(2 * before + len(tier) + 1, 2)
+        for i in tier:
+            ranks[i] = mean
+        before += len(tier)
+    return ranks
+
+
+def mean_ranking(rankings: Sequence[Tiers], n: int) -> Tiers:
+    """Aggregate rankings by their mean rank (Borda); items with equal means tie."""
+    if len(rankings) == 1:
+        return rankings[0]
+    totals = [
+        sum(column, Fraction(0)) for column in zip(*(average_ranks(r, n) for r in rankings), strict=True)
+    ]
+    levels: dict[Fraction, list[int]] = {}
+    for i, total in enumerate(totals):
+        levels.setdefault(total, []).append(i)
+    return tuple(tuple(levels[total]) for total in sorted(levels))
+
+
+def kendall_w(rankings: Sequence[Tiers], n: int) -> float | None:
+    """Kendall's coefficient of concordance with the correction for ties (Siegel & Castellan 1988,
+    eq. 9.18), in [0, 1]: 1 when all rankings agree. None for fewer than two rankings.
+
+    Where every ranking ties everything they agree, and W is 1.
+    """
+    m = len(rankings)
+    if m < 2:
+        return None
+    columns = list(zip(*(average_ranks(r, n) for r in rankings), strict=True))
+    sums = [sum(column, Fraction(0)) for column in columns]
+    mean = sum(sums, Fraction(0)) / n
+    spread = sum(((s - mean) ** 2 for s in sums), Fraction(0))
+    ties = sum(len(tier) ** 3 - len(tier) for r in rankings for tier in r)
+    most = m * m * (n**3 - n) - m * ties
+    return 1.0 if most == 0 else float(12 * spread / most)
+
+
+def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[float]:
+    """Plackett–Luce strengths (positive, summing to 1) from full or partial rankings.
+
+    Every ranking is broken into all its pairs, a tie counting half for each side, and the strengths
+    are the Bradley–Terry fit to those pairs; full breaking is consistent for Plackett–Luce
+    (Azari Soufiani et al. 2013). `prior` pseudo-wins in every pair keep the fit finite where one
+    item always wins (choix's regularisation).
+    """
+    import choix
+    import numpy as np
+
+    if n == 1:
+        return [1.0]
+    wins = np.zeros((n, n))
+    for tiers in rankings:
+        worse = [i for tier in tiers for i in tier]
+        for tier in tiers:
+            worse = worse[len(tier) :]
+            for i in tier:
+                wins[i, worse] += 1.0
+                wins[i, [j for j in tier if j != i]] += 0.5
+    params = choix.ilsr_pairwise_dense(wins, alpha=prior, max_iter=1000)
+    weights = np.exp(params - params.max())
+    return [float(w) for w in weights / weights.sum()]
+
+
+def merge(rankings: Sequence[Tiers], n: int) -> Tiers:
+    """One ranking of n items from rankings of overlapping subsets, by Plackett–Luce strength.
+
+    Items whose strengths agree to one part in a million tie.
+    """
+    found = strengths(rankings, n)
+    order = sorted(range(n), key=lambda i: -found[i])
+    tiers: list[list[int]] = []
+    for i in order:
+        if tiers and found[tiers[-1][0]] - found[i] <= 1e-6 * found[tiers[-1][0]]:
+            tiers[-1].append(i)
+        else:
+            tiers.append([i])
+    return tuple(tuple(sorted(tier)) for tier in tiers)

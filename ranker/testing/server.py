@@ -1,0 +1,168 @@
+"""The HTTP side of the simulated judge."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+from ranker.testing.faults import FAULTS, completion, failure
+from ranker.testing.simulated import Behaviour, Truth, answer
+from ranker.trajectory import TrajectoryGroup
+
+Dress = Literal["plain", "fenced", "think", "prose"]
+_DRESSES: dict[str, str] = {
+    "plain": "{reply}",
+    "fenced": "```json\n{reply}\n```",
+    "think": "<think>\nThe ranking could be [[]] or {{...}}.\n</think>\n\n{reply}",
+    "prose": "Here is my verdict:\n\n{reply}\n\nI hope this helps!",
+}
+
+
+@dataclass
+class JudgeServer:
+    """An OpenAI-compatible server on loopback whose model ranks by a hidden truth.
+
+    Use it as a context manager; it runs in a thread of its own.
+
+    Args:
+        source: groups with ground truth, or a function from a block's text to its truth.
+        behaviour: noise, biases and ties of the judge.
+        faults: share of requests that fail in each way, by name (see `FAULTS`); they add up to at
+            most 1.
+        latency: seconds before each reply.
+        dress: how the reply is wrapped: fenced code, a `<think>` prefix, prose around it.
+        formats: which response formats the server takes; it answers 400 to any other.
+        api_key: the key it wants, if any.
+        model: the one model it knows; None takes any name.
+        window: tokens it can take (4 characters each); longer prompts get its error.
+        seed: draws the faults, in order of arrival.
+
+    Attributes:
+        requests: chat requests received.
+        counts: how each was answered: "ok" or the fault's name.
+        prompts: the messages of every request, with `keep_prompts`.
+    """
+
+    source: Iterable[TrajectoryGroup] | Callable[[str], float]
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    faults: Mapping[str, float] = field(default_factory=dict)
+    latency: float = 0.0
+    dress: Dress = "plain"
+    formats: tuple[str, ...] = ("json_schema", "json_object", "text")
+    api_key: str | None = None
+    model: str | None = None
+    window: int | None = None
+    seed: int = 0
+    keep_prompts: bool = False
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = set(self.faults) - FAULTS.keys()
+        if unknown or sum(self.faults.values()) > 1 + 1e-9:
+            raise ValueError(f"faults must be shares of {', '.join(FAULTS)} that add up to at most 1")
+        self.truth = Truth(self.source)
+        self.requests = 0
+        self.counts: Counter[str] = Counter()
+        self.prompts: list[list[dict[str, Any]]] = []
+        self._rng = random.Random(self.seed)  # noqa: S311 - simulation
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def app(self) -> web.Application:
+        """The aiohttp application, to be served elsewhere."""
+        app = web.Application(client_max_size=1 << 28)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/stats", self._stats)
+        return app
+
+    def __enter__(self) -> JudgeServer:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread.start()
+        if not self._ready.wait(10):
+            raise RuntimeError("the judge server did not start")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread is not None:
+            self._thread.join(10)
+        self._ready.clear()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        self._ready.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        model: dict[str, Any] = {"id": self.model or "sim", "object": "model"}
+        return web.json_response({"object": "list", "data": [model]})
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        return web.json_response({"requests": self.requests, "counts": dict(self.counts)})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.requests += 1
+        messages = body["messages"]
+        if self.keep_prompts:
+            self.prompts.append(messages)
+        refused = self._refusal(request, body)
+        if refused is not None:
+            self.counts["refused"] += 1
+            return refused
+        fault = self._draw()
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        try:
+            ids, reply = answer(messages, self.truth, self.behaviour)
+        except KeyError as error:
+            self.counts["unknown"] += 1
+            return failure(400, f"sim: {error}")
+        self.counts[fault or "ok"] += 1
+        if fault is not None:
+            return await FAULTS[fault](request, ids, reply)
+        size = sum(len(m["content"]) for m in messages) // 4
+        return completion(_DRESSES[self.dress].format(reply=reply), prompt=size, model=body["model"])
+
+    def _draw(self) -> str | None:
+        point = self._rng.random()
+        for name, share in self.faults.items():
+            if point < share:
+                return name
+            point -= share
+        return None
+
+    def _refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
+        if self.api_key is not None and request.headers.get("Authorization") != f"Bearer {self.api_key}":
+            told = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            return failure(401, f"Incorrect API key provided: {told}")
+        if self.model is not None and body["model"] != self.model:
+            return failure(404, f"The model {body['model']!r} does not exist")
+        asked = body.get("response_format", {}).get("type", "text")
+        if asked not in self.formats:
+            return failure(400, f"response_format {asked} is not supported")
+        size = sum(len(m["content"]) for m in body["messages"]) // 4
+        if self.window is not None and size > self.window:
+            return failure(400, f"This model's maximum context length is {self.window} tokens, got {size}")
+        return None

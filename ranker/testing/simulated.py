@@ -1,0 +1,126 @@
+"""A simulated judge: reads the prompt as a model would, and ranks by a hidden truth with stated flaws."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ranker.share import expand
+from ranker.trajectory import TrajectoryGroup
+from ranker.transcript import transcribe
+from ranker.verdict import tiers_of
+
+_BLOCK = re.compile(r'<trajectory id="(\w+)">\n(.*?)\n?</trajectory>', re.DOTALL)
+_PART = re.compile(r"<p(\d+)>(.*?)</p\1>\n", re.DOTALL)
+_CUT = re.compile(r"<cut \d+/>\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How a simulated judge strays from the truth. A trajectory's apparent quality is
+    truth + noise·N(0, 1) + position_bias·place + length_bias·length, place running from 1 (shown first)
+    to 0 (last), length from 0 (shortest shown) to 1 (longest).
+
+    Attributes:
+        tie_below: qualities that differ by less are called equal.
+        seed: draws the noise, together with the prompt: the same prompt gets the same answer.
+    """
+
+    noise: float = 0.0
+    position_bias: float = 0.0
+    length_bias: float = 0.0
+    tie_below: float = 1e-9
+    seed: int = 0
+
+
+class Truth:
+    """The hidden truth: what a trajectory is worth, found by what its block says.
+
+    Made from groups with `ground_truth`, or from a function of a block's text.
+    """
+
+    def __init__(self, source: Iterable[TrajectoryGroup] | Callable[[str], float]):
+        self._function: Callable[[str], float] | None = None
+        self._known: dict[str, float] = {}
+        if callable(source):
+            self._function = source
+            return
+        for group in source:
+            for trajectory in group.trajectories:
+                if trajectory.ground_truth is not None:
+                    bare = replace(trajectory, ground_truth=None, metadata={})
+                    self._known[transcribe(bare).text.strip()] = trajectory.ground_truth
+
+    def of(self, block: str) -> float:
+        """The truth of a block whose shared parts have been put back.
+
+        Raises:
+            KeyError: no trajectory of the groups reads like this.
+        """
+        if self._function is not None:
+            return self._function(block)
+        text = block.strip()
+        if text in self._known:
+            return self._known[text]
+        return self._shortened(text)
+
+    def _shortened(self, text: str) -> float:
+        head, *_, tail = _CUT.split(text)
+        tail = tail.partition("\n")[2] if tail.startswith("<") else tail
+        found = {v for k, v in self._known.items() if k.startswith(head.strip()) and k.endswith(tail.strip())}
+        if len(found) != 1:
+            raise KeyError(f"no trajectory of the known groups reads like {text[:80]!r}")
+        return found.pop()
+
+
+def blocks(prompt: str) -> list[tuple[str, str]]:
+    """The (id, text) of every trajectory in a prompt, in the order shown, shared parts put back."""
+    shared, _, rest = prompt.partition("</shared>\n")
+    if not rest:
+        shared, rest = "", prompt
+    parts = [text for _, text in sorted((int(n), text) for n, text in _PART.findall(shared))]
+    return [(name, expand(text, parts)) for name, text in _BLOCK.findall(rest)]
+
+
+def answer(messages: list[dict[str, Any]], truth: Truth, behaviour: Behaviour) -> tuple[list[str], str]:
+    """The ids shown, and the reply: a verdict as JSON text in the form the prompt asks for."""
+    user = next(m["content"] for m in messages if m["role"] == "user")
+    shown = blocks(user)
+    seed = hashlib.sha256(f"{behaviour.seed}\0{user}".encode("utf-8", "replace")).digest()
+    rng = random.Random(seed)  # noqa: S311 - simulation
+    n = len(shown)
+    lengths = [len(text) for _, text in shown]
+    span = max(lengths) - min(lengths) or 1
+    quality = {
+        name: truth.of(text)
+        + behaviour.noise * rng.gauss(0, 1)
+        + behaviour.position_bias * (1 - place / max(1, n - 1))
+        + behaviour.length_bias * (length - min(lengths)) / span
+        for place, ((name, text), length) in enumerate(zip(shown, lengths, strict=True))
+    }
+    names = list(quality)
+    reasons = [{"id": name, "reason": f"quality {quality[name]:.3f}"} for name in names]
+    if '"scores"' in messages[0]["content"]:
+        low, high = min(quality.values()), max(quality.values())
+        scaled = [{"id": k, "score": (q - low) / (high - low or 1)} for k, q in quality.items()]
+        return names, json.dumps({"reasons": reasons, "scores": scaled})
+    return names, json.dumps({"reasons": reasons, "ranking": _ranking(quality, behaviour.tie_below)})
+
+
+def _ranking(quality: dict[str, float], tie_below: float) -> list[list[str]]:
+    names = list(quality)
+    ranking: list[list[str]] = []
+    last = None
+    for tier in tiers_of([quality[name] for name in names]):
+        value = quality[names[tier[0]]]
+        if last is not None and last - value < tie_below:
+            ranking[-1] += [names[i] for i in tier]
+        else:
+            ranking.append([names[i] for i in tier])
+        last = value
+    return ranking

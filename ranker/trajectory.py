@@ -1,0 +1,157 @@
+"""Trajectories and the groups they form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ranker.errors import GroupError
+from ranker.message import plain_message
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One attempt at a task.
+
+    Attributes:
+        messages: chat messages in OpenAI format, tool calls included; dicts, or objects with
+            ``model_dump()``.
+        tools: the tool definitions this attempt had, in OpenAI format.
+        id: a name of yours; the judge never sees it.
+        ground_truth: the true reward from a checker; the judge never sees it.
+        metadata: anything of yours; the judge never sees it.
+        histories: further message lists of the same attempt (sub-agents, earlier contexts),
+            shown after `messages`.
+
+    Raises:
+        GroupError: no messages, a malformed message, or a ground truth that is not finite.
+    """
+
+    messages: Sequence[Any]
+    tools: Sequence[Mapping[str, Any]] | None = None
+    id: str | None = None
+    ground_truth: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    histories: Sequence[Sequence[Any]] = ()
+
+    def __post_init__(self) -> None:
+        name = "trajectory" if self.id is None else f"trajectory {self.id!r}"
+        if self.id is not None and not isinstance(self.id, str):
+            raise GroupError(f"A trajectory id must be a string, not {self.id!r}.")
+        object.__setattr__(self, "messages", _messages(self.messages, name))
+        if self.histories:
+            told = tuple(_messages(h, f"{name}, history {i}") for i, h in enumerate(self.histories))
+            object.__setattr__(self, "histories", told)
+        if self.tools is not None:
+            object.__setattr__(self, "tools", _tools(self.tools, name))
+        if self.ground_truth is not None:
+            object.__setattr__(self, "ground_truth", _finite(self.ground_truth, name))
+        if not isinstance(self.metadata, Mapping):
+            raise GroupError(f"{name}: metadata must be a mapping.")
+
+
+def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+        raise GroupError(f"{name}: messages must be a list of chat messages.")
+    if not messages:
+        raise GroupError(f"{name} has no messages; leave the attempt out of the group instead.")
+    return tuple(plain_message(m, f"{name}, message {i}") for i, m in enumerate(messages))
+
+
+def _tools(tools: Any, name: str) -> tuple[Mapping[str, Any], ...]:
+    if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Sequence):
+        raise GroupError(f"{name}: tools must be a list of tool definitions.")
+    made = tuple(t.model_dump(exclude_none=True) if hasattr(t, "model_dump") else t for t in tools)
+    for i, tool in enumerate(made):
+        if not isinstance(tool, Mapping):
+            raise GroupError(f"{name}, tool {i} is a {type(tool).__name__}, not a mapping.")
+    return made
+
+
+def _finite(value: Any, name: str) -> float:
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise GroupError(f"{name}: ground_truth is {value!r}; give a finite number or leave it out.")
+    return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryGroup:
+    """G trajectories that attempt the same task.
+
+    Attributes:
+        trajectories: the attempts, at least one.
+        id: a name of yours, used in output files and for resuming.
+        task: what was asked, where the messages do not say it.
+        rubric: what to prefer, for this group.
+        metadata: anything of yours; the judge never sees it.
+
+    Raises:
+        GroupError: no trajectories, or two with the same id.
+    """
+
+    trajectories: Sequence[Trajectory]
+    id: str | None = None
+    task: str | None = None
+    rubric: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trajectories", tuple(self.trajectories))
+        name = "The group" if self.id is None else f"Group {self.id!r}"
+        if not self.trajectories:
+            raise GroupError(f"{name} is empty; a group needs at least one trajectory.")
+        for i, t in enumerate(self.trajectories):
+            if not isinstance(t, Trajectory):
+                raise GroupError(f"{name}: member {i} is a {type(t).__name__}, not a Trajectory.")
+        ids = [t.id for t in self.trajectories if t.id is not None]
+        if len(ids) != len(set(ids)):
+            twice = sorted({i for i in ids if ids.count(i) > 1})
+            raise GroupError(f"{name} has trajectory ids that stand twice: {', '.join(twice)}.")
+        for what, text in (("task", self.task), ("rubric", self.rubric)):
+            if text is not None and not isinstance(text, str):
+                raise GroupError(f"{name}: {what} must be a string, not {type(text).__name__}.")
+
+    def __len__(self) -> int:
+        return len(self.trajectories)
+
+    @property
+    def ids(self) -> list[str]:
+        """Trajectory ids, the position standing in for a missing one."""
+        taken = {t.id for t in self.trajectories}
+        return [
+            t.id if t.id is not None else (str(i) if str(i) not in taken else f"#{i}")
+            for i, t in enumerate(self.trajectories)
+        ]
+
+
+def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:
+    """Make a TrajectoryGroup of what a user may hand in.
+
+    `group` is a TrajectoryGroup, or a list of Trajectory, of message lists, or of strings
+    (then `task` says what the strings answer).
+    """
+    if isinstance(group, TrajectoryGroup):
+        if task is None or task == group.task:
+            return group
+        return TrajectoryGroup(group.trajectories, group.id, task, group.rubric, group.metadata)
+    if isinstance(group, (str, bytes, Mapping)) or not isinstance(group, Sequence):
+        raise GroupError(
+            f"A group cannot be a {type(group).__name__}; give a TrajectoryGroup or a list of "
+            "trajectories, message lists or strings."
+        )
+    return TrajectoryGroup([_as_trajectory(member, i, task) for i, member in enumerate(group)], task=task)
+
+
+def _as_trajectory(member: Any, i: int, task: str | None) -> Trajectory:
+    if isinstance(member, Trajectory):
+        return member
+    if isinstance(member, str):
+        if task is None:
+            raise GroupError('A group of strings needs the task they answer: task="…".')
+        return Trajectory([{"role": "assistant", "content": member}])
+    try:
+        return Trajectory(member)
+    except GroupError as error:
+        raise GroupError(f"Member {i} of the group: {error}") from None
