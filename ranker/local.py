@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 from ranker.budget import Budget
@@ -53,7 +54,7 @@ class LocalJudge(PromptedJudge):
         # One model, one thread: torch already spreads a forward pass over the cores.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ranker-local")
         if self._named in (DEFAULT, "smollm2"):
-            log.warning("The local judge %s is %s.", KNOWN[DEFAULT].name, WEAK)
+            _warn_once()
 
     @property
     def name(self) -> str:
@@ -117,6 +118,11 @@ class LocalJudge(PromptedJudge):
                     ) from error
                 self._loaded = model.to(device).eval(), tokenizer
             return self._loaded
+
+
+@cache
+def _warn_once() -> None:
+    log.warning("The local judge %s is %s.", DEFAULT, WEAK)
 
 
 def _tokenize(tokenizer: Any, messages: list[Message]) -> Any:

@@ -13,10 +13,13 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One `T` for each event loop, made on first use and closed when the loop shuts down.
+    """One `T` for each event loop, made on first use and closed when the loop shuts down or the PerLoop
+    is dropped, whichever is first.
 
-    HTTP connections cannot move between loops. `asyncio.run` closes open async generators at its
-    end, so a generator held open in the loop is where the closing hangs.
+    HTTP connections cannot move between loops. An event loop closes its async generators at its end,
+    and those that are dropped before, so a generator held open is where the closing hangs. For that to
+    work `make` and `close` must not refer to the owner of the PerLoop: a reference cycle is torn down
+    in no order at all.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[Any]] | None = None):
@@ -31,17 +34,18 @@ class PerLoop(Generic[T]):
         found = self._made.get(loop)
         if found is None:
             made = self._make()
-            keeper = self._keep(made)
+            keeper = _keep(made, self._close)
             found = self._made[loop] = (made, keeper)
             await anext(keeper)
         return found[0]
 
-    async def _keep(self, made: T) -> AsyncIterator[T]:
-        try:
-            yield made
-        finally:
-            if self._close is not None:
-                await self._close(made)
+
+async def _keep(made: T, close: Callable[[T], Awaitable[Any]] | None) -> AsyncIterator[T]:
+    try:
+        yield made
+    finally:
+        if close is not None:
+            await close(made)
 
 
 _lock = threading.Lock()
@@ -91,6 +95,14 @@ def iterate_sync(items: AsyncIterator[T]) -> Iterator[T]:
                 return
             yield item  # type: ignore[misc]
     finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            run_sync(close())
+        run_sync(_close(items))
+
+
+async def _close(items: AsyncIterator[Any]) -> None:
+    """Close an async generator, once a step that was just cancelled has unwound."""
+    close = getattr(items, "aclose", None)
+    for _ in range(500):
+        try:
+            return await close() if close is not None else None
+        except RuntimeError:  # "asynchronous generator is already running"
+            await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import random
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -109,7 +109,7 @@ async def rank_groups_async(
     progress: bool = True,
     ordered: bool = True,
     **options: Any,
-) -> AsyncIterator[RankedGroup]:
+) -> AsyncGenerator[RankedGroup, None]:
     """Rank many groups at once. See `rank_groups`."""
     _check(passes, reward)
     if on_error not in ("raise", "skip"):
@@ -124,7 +124,8 @@ async def rank_groups_async(
         try:
             return await run.rank(as_group(given))
         except RankerError as error:
-            if on_error == "raise":
+            # A setting that cannot work fails every group alike: no use in going on.
+            if on_error == "raise" or isinstance(error, ConfigurationError):
                 raise
             return _failed(given, chosen, error)
 

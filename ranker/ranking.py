@@ -83,9 +83,11 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
 def merge(rankings: Sequence[Tiers], n: int) -> Tiers:
     """One ranking of n items from rankings of overlapping subsets, by Plackett–Luce strength.
 
-    Items whose strengths agree to one part in a million tie.
+    Items whose strengths agree to one part in a million tie. The prior is small: with windows of 12 over
+    48 items and a judge that never errs, tau to the truth is 0.90 with a prior of 0.1 and 0.999 with
+    0.001; with a noisy judge both do equally well.
     """
-    found = strengths(rankings, n)
+    found = strengths(rankings, n, prior=0.001)
     order = sorted(range(n), key=lambda i: -found[i])
     tiers: list[list[int]] = []
     for i in order:

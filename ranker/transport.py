@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Protocol
 
 from ranker.errors import ContextLengthError, JudgeCallError, RankerError, scrub
@@ -61,18 +62,7 @@ class OpenAITransport:
         self._model = model
         self._key = api_key
         self._base_url = base_url
-        self._client = PerLoop(lambda: self._make(timeout), lambda client: client.close())
-
-    def _make(self, timeout: float) -> Any:
-        import openai
-
-        return openai.AsyncOpenAI(
-            base_url=self._base_url,
-            api_key=self._key or "none",
-            timeout=timeout,
-            max_retries=0,
-            http_client=openai.DefaultAioHttpClient(timeout=timeout),
-        )
+        self._client = PerLoop(partial(_client, base_url, api_key, timeout), lambda client: client.close())
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         import httpx
@@ -108,6 +98,18 @@ class OpenAITransport:
 
     def price(self) -> tuple[float, float] | None:
         return None
+
+
+def _client(base_url: str, api_key: str | None, timeout: float) -> Any:
+    import openai
+
+    return openai.AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",
+        timeout=timeout,
+        max_retries=0,
+        http_client=openai.DefaultAioHttpClient(timeout=timeout),
+    )
 
 
 class LiteLLMTransport:

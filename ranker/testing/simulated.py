@@ -70,7 +70,10 @@ class Truth:
         return self._shortened(text)
 
     def _shortened(self, text: str) -> float:
-        head, *_, tail = _CUT.split(text)
+        head, *between = _CUT.split(text)
+        if not between:
+            raise KeyError(f"no trajectory of the known groups reads like {text[:80]!r}")
+        tail = between[-1]
         tail = tail.partition("\n")[2] if tail.startswith("<") else tail
         found = {v for k, v in self._known.items() if k.startswith(head.strip()) and k.endswith(tail.strip())}
         if len(found) != 1:

@@ -1,0 +1,62 @@
+"""The command `ranker`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from ranker import __version__
+from ranker.cli import cache, demo, models, rank
+from ranker.errors import ConfigurationError, RankerError
+
+app = typer.Typer(
+    name="ranker",
+    help="Rewards for training LLM agents: show one judge a whole group of attempts, let it rank them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with [bold]ranker demo[/bold]. Exit codes: 0 done, 1 some groups failed, "
+    "2 usage or configuration, 130 interrupted (what was finished is saved).",
+)
+app.command("rank")(rank.rank)
+app.command("demo")(demo.demo)
+app.add_typer(models.app, name="models")
+app.add_typer(cache.app, name="cache")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ranker {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Rewards for training LLM agents: show one judge a whole group of attempts, let it rank them."""
+
+
+def main() -> None:
+    """Run the command; every expected error becomes one message and an exit code."""
+    try:
+        app()
+    except ConfigurationError as error:
+        print(f"ranker: {error}", file=sys.stderr)
+        sys.exit(2)
+    except RankerError as error:
+        print(f"ranker: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("ranker: interrupted; what was finished is saved.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone; keep Python from complaining once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,127 @@
+"""`ranker demo`: the whole way on packaged groups with a model in this process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib import resources
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ranker.agreement import Agreement, agreement
+from ranker.files import read_groups
+from ranker.rank import rank_groups
+from ranker.ranked import RankedGroup
+from ranker.testing import Behaviour, JudgeServer
+from ranker.trajectory import TrajectoryGroup
+from ranker.transcript import transcribe
+
+_SHOWN = ("instructions-0", "service-0")
+
+
+def demo(
+    judge: Annotated[str, typer.Option(help="A local judge: local, local:NAME or local:PATH.")] = "local",
+    passes: Annotated[int, typer.Option(min=1, help="Passes over each group.")] = 1,
+) -> None:
+    """Rank twelve packaged groups with a small model in this process: no key, no GPU.
+
+    Shows rewards and reasons beside the ground truth, which the judge never sees, and how often the
+    judge agrees with it; then the same groups under a better, simulated judge.
+    """
+    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
+    console = Console()
+    with resources.as_file(resources.files("ranker.benchmarks") / "data" / "sample.jsonl") as path:
+        groups = read_groups(path)
+    console.print(f"Ranking {len(groups)} groups of {len(groups[0])} attempts with the judge {judge} …")
+    started = time.monotonic()
+    ranked = list(rank_groups(groups, judge, passes=passes, concurrency=1))
+    seconds = time.monotonic() - started
+    for group in ranked:
+        if group.group.id in _SHOWN:
+            _show(console, group)
+    better = _simulated(groups)
+    _compare(console, {ranked[0].judge: ranked, "simulated, better": better})
+    _explain(console, ranked, seconds)
+
+
+def _show(console: Console, ranked: RankedGroup) -> None:
+    """One group's attempts, best reward first."""
+    table = Table(
+        "reward",
+        "truth",
+        "attempt",
+        "the judge's reason",
+        title=f"Group {ranked.group.id}",
+        title_justify="left",
+    )
+    order = sorted(range(len(ranked.group)), key=lambda i: -(ranked.rewards[i] or 0.0))
+    for i in order:
+        trajectory = ranked.group.trajectories[i]
+        last = transcribe(trajectory).pieces[-1].partition("\n")[2].strip()
+        table.add_row(
+            f"{ranked.rewards[i]:.2f}",
+            f"{trajectory.ground_truth:.1f}",
+            Text(_short(last)),
+            Text(ranked.reasons[i]),
+        )
+    console.print(table)
+
+
+def _short(text: str, most: int = 110) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def _simulated(groups: list[TrajectoryGroup]) -> list[RankedGroup]:
+    """The same groups under a judge server that sees the truth through some noise."""
+    with JudgeServer(groups, Behaviour(noise=0.25)) as server:
+        return list(
+            rank_groups(groups, "openai/simulated", base_url=server.base_url, cache="off", progress=False)
+        )
+
+
+def _compare(console: Console, judged: dict[str, list[RankedGroup]]) -> None:
+    kinds = list(dict.fromkeys(str(r.group.metadata["kind"]) for r in next(iter(judged.values()))))
+    table = Table(
+        "judge",
+        *kinds,
+        "all",
+        "95 % interval",
+        title="Agreement with the truth (0.5 is chance)",
+        title_justify="left",
+    )
+    for name, ranked in judged.items():
+        cells = [agreement([r for r in ranked if r.group.metadata["kind"] == kind]) for kind in kinds]
+        total = agreement(ranked)
+        table.add_row(
+            name,
+            *(f"{cell.value:.2f}" for cell in cells),
+            f"{total.value:.2f}",
+            f"{total.low:.2f} to {total.high:.2f}",
+        )
+    console.print(table)
+
+
+def _explain(console: Console, ranked: list[RankedGroup], seconds: float) -> None:
+    total: Agreement = agreement(ranked)
+    words = sum(r.usage.prompt_tokens for r in ranked)
+    if total.low > 0.5:
+        verdict = "better than chance here. Measure it on groups of your own before you train on it."
+    else:
+        verdict = (
+            "not shown to be better than chance: its rewards are mostly noise. It stands in so that this "
+            "runs without a key; do not train on it."
+        )
+    console.print(
+        f"\n{sum(r.usage.calls for r in ranked)} judge calls read {words:,} tokens in {seconds:.0f} s and cost nothing. "
+        f"This judge is {verdict}\n"
+        "A reward is linear in rank: the best attempt of a group gets 1, the worst 0, ties share. GRPO normalises "
+        "rewards within the group, so an order is all that a judge has to give.\n\n"
+        "Your own groups, a better judge:\n"
+        "  ranker rank groups.jsonl --judge openai/gpt-5-mini --out ranked.jsonl --max-cost 5",
+        highlight=False,
+    )

@@ -1,0 +1,60 @@
+"""What all tests share: no cache unless a test asks for one, groups with a known truth, judge servers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ranker import Trajectory, TrajectoryGroup
+from ranker.testing import JudgeServer
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANKER_CACHE", "off")
+    for name in ("RANKER_JUDGE", "RANKER_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def make_groups(n: int, size: int = 4, seed: int = 0) -> list[TrajectoryGroup]:
+    """Groups of short attempts; the truth is drawn anew for each and cannot be read off the text."""
+    rng = random.Random(seed)
+    groups = []
+    for g in range(n):
+        truths = rng.sample(range(100), size)
+        groups.append(
+            TrajectoryGroup(
+                [
+                    Trajectory(
+                        [
+                            {"role": "user", "content": f"Question {g}: which word is meant?"},
+                            {"role": "assistant", "content": f"Word {rng.getrandbits(40):x} of attempt {i}."},
+                        ],
+                        id=f"t{i}",
+                        ground_truth=truth / 100,
+                    )
+                    for i, truth in enumerate(truths)
+                ],
+                id=f"g{g}",
+            )
+        )
+    return groups
+
+
+def truthful(group: TrajectoryGroup, rewards: list[float | None]) -> bool:
+    """Whether rewards order all attempts exactly as the truth does, ties included."""
+    truths = [t.ground_truth for t in group.trajectories]
+    pairs = [(i, j) for i in range(len(truths)) for j in range(i)]
+    return all((truths[i] < truths[j]) == (rewards[i] < rewards[j]) for i, j in pairs) and all(
+        (truths[i] == truths[j]) == (rewards[i] == rewards[j]) for i, j in pairs
+    )
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., JudgeServer]]:
+    """Start judge servers that stop with the test."""
+    with ExitStack() as stack:
+        yield lambda *args, **kwargs: stack.enter_context(JudgeServer(*args, **kwargs))
