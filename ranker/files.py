@@ -155,6 +155,8 @@ class Appender:
                 try:
                     record = json.loads(raw)
                     name = record["id"]
+                    if "rewards" not in record and "error" not in record:
+                        raise KeyError("rewards")
                 except (ValueError, KeyError, TypeError):
                     if not raw.endswith(b"\n"):
                         break  # the last line of a run that was killed

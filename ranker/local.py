@@ -44,6 +44,7 @@ class LocalJudge(PromptedJudge):
         **prompting: Any,
     ):
         super().__init__(**{"max_reasks": 0, "max_group": 16, **prompting})
+        require_local()
         self._named = model or DEFAULT
         self._path, self._label = find_model(model, report=log.warning)
         self._context_window = context_window

@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,31 +16,37 @@ class PerLoop(Generic[T]):
     """One `T` for each event loop, made on first use and closed when the loop shuts down or the PerLoop
     is dropped, whichever is first.
 
-    HTTP connections cannot move between loops. An event loop closes its async generators at its end,
-    and those that are dropped before, so a generator held open is where the closing hangs. For that to
-    work `make` and `close` must not refer to the owner of the PerLoop: a reference cycle is torn down
-    in no order at all.
+    HTTP connections cannot move between loops. An event loop closes its open async generators at its
+    end (`asyncio.run` does), so a generator held open is where the closing hangs. `make` and `close`
+    must not refer to the owner of the PerLoop, or it would never be dropped.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[Any]] | None = None):
         self._make = make
         self._close = close
-        self._made: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, Any]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._made: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, T] = weakref.WeakKeyDictionary()
 
     async def get(self) -> T:
         loop = asyncio.get_running_loop()
-        found = self._made.get(loop)
-        if found is None:
-            made = self._make()
+        if loop not in self._made:
+            for ended in [past for past in self._made if past.is_closed()]:
+                del self._made[ended]  # its connections hold it, so it would stay for good
+            self._made[loop] = made = self._make()
             keeper = _keep(made, self._close)
-            found = self._made[loop] = (made, keeper)
+            # The finaliser holds the generator, so what it keeps outlives any tangle of references (an
+            # exception's frames, say) in which the PerLoop itself is collected.
+            weakref.finalize(self, _drop, weakref.ref(loop), keeper).atexit = False
             await anext(keeper)
-        return found[0]
+        return self._made[loop]
 
 
-async def _keep(made: T, close: Callable[[T], Awaitable[Any]] | None) -> AsyncIterator[T]:
+def _drop(loop: weakref.ref[asyncio.AbstractEventLoop], keeper: AsyncGenerator[Any, None]) -> None:
+    running = loop()
+    if running is not None and not running.is_closed():
+        running.call_soon_threadsafe(lambda: running.create_task(keeper.aclose()))
+
+
+async def _keep(made: T, close: Callable[[T], Awaitable[Any]] | None) -> AsyncGenerator[T, None]:
     try:
         yield made
     finally:
@@ -100,9 +106,10 @@ def iterate_sync(items: AsyncIterator[T]) -> Iterator[T]:
 
 async def _close(items: AsyncIterator[Any]) -> None:
     """Close an async generator, once a step that was just cancelled has unwound."""
-    close = getattr(items, "aclose", None)
-    for _ in range(500):
+    close: Any = getattr(items, "aclose", None)
+    for _ in range(500 if close is not None else 0):
         try:
-            return await close() if close is not None else None
+            await close()
+            return
         except RuntimeError:  # "asynchronous generator is already running"
             await asyncio.sleep(0.01)

@@ -205,10 +205,13 @@ def read_completion(raw: bytes, where: str) -> Completion:
 
 def call_error(error: Exception, where: str, key: str | None) -> RankerError:
     """Turn an exception of the openai client (LiteLLM's derive from it) into ours, with a remedy."""
+    import httpx
     import openai
 
     said = scrub(_short(str(error)), key)
-    if isinstance(error, openai.APITimeoutError):
+    # The aiohttp transport reports a refused connection as a ConnectTimeout.
+    slow = isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx.ConnectTimeout)
+    if slow:
         text = f"{where} did not answer in time. Raise timeout, or lower the concurrency."
         return JudgeCallError(text, retryable=True)
     if isinstance(error, openai.APIStatusError):

@@ -103,15 +103,17 @@ def _after_thought(text: str) -> str:
     return rest if closed else text
 
 
-_BRACE = re.compile(r"\{")
+_BRACE = re.compile(r'\{(?=\s*")')
+_ATTEMPTS = 1_000  # places where an object may start; a reply with more is noise
 
 
 def _objects(text: str, form: Form) -> list[dict[str, Any]]:
     """The outermost JSON objects in `text` that have the key `form`."""
     decoder = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)
     found: list[dict[str, Any]] = []
-    at = 0
-    while brace := _BRACE.search(text, at):
+    at = attempts = 0
+    while (brace := _BRACE.search(text, at)) and attempts < _ATTEMPTS:
+        attempts += 1
         try:
             value, at = decoder.raw_decode(text, brace.start())
         except _UnfitError as fault:

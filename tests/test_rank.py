@@ -72,7 +72,12 @@ def test_nothing_hidden_reaches_the_judge(serve):
     marked = [
         TrajectoryGroup(
             [
-                Trajectory(t.messages, id=f"secret-id-{g}{i}", ground_truth=0.123456 + i, metadata={"x": "secret-meta"})
+                Trajectory(
+                    t.messages,
+                    id=f"secret-id-{g}{i}",
+                    ground_truth=0.123456 + i,
+                    metadata={"x": "secret-meta"},
+                )
                 for i, t in enumerate(group.trajectories)
             ],
             id="secret-group",
@@ -91,7 +96,10 @@ def test_nothing_hidden_reaches_the_judge(serve):
 
 def test_identical_trajectories_are_judged_once_and_tie(serve):
     (group,) = make_groups(1, size=3)
-    twins = [*group.trajectories, *(Trajectory(t.messages, ground_truth=t.ground_truth) for t in group.trajectories[:2])]
+    twins = [
+        *group.trajectories,
+        *(Trajectory(t.messages, ground_truth=t.ground_truth) for t in group.trajectories[:2]),
+    ]
     server = serve([group], keep_prompts=True)
     ranked = rank_group(twins, "sim", base_url=server.base_url)
     assert server.prompts[0][1]["content"].count("<trajectory id=") == 3
@@ -204,7 +212,9 @@ def test_max_cost_is_never_exceeded_however_many_calls_are_in_flight(serve):
     judge = LLMJudge("sim", base_url=server.base_url, price=(1000.0, 1000.0))
     one = rank_group(groups[0], judge).usage.cost_usd
     limit = 20 * one
-    ranked = list(rank_groups(groups, judge, max_cost_usd=limit, on_error="skip", progress=False, concurrency=32))
+    ranked = list(
+        rank_groups(groups, judge, max_cost_usd=limit, on_error="skip", progress=False, concurrency=32)
+    )
     spent = sum(r.usage.cost_usd for r in ranked)
     assert 0.5 * limit < spent <= limit
     with pytest.raises(ConfigurationError, match="price"):
@@ -221,7 +231,13 @@ def test_a_function_can_judge():
         return [[i] for i in sorted(range(3), key=lambda i: len(trajectories[i].messages[-1]["content"]))]
 
     assert rank_group(group, FunctionJudge(tiers), task="Write.").rewards == [0.5, 1.0, 0.0]
-    for bad in (lambda ts: [1.0], lambda ts: [[0], [0], [1]], lambda ts: 7, lambda ts: [float("nan")] * 3, lambda ts: 1 / 0):
+    for bad in (
+        lambda ts: [1.0],
+        lambda ts: [[0], [0], [1]],
+        lambda ts: 7,
+        lambda ts: [float("nan")] * 3,
+        lambda ts: 1 / 0,
+    ):
         with pytest.raises(JudgeError):
             rank_group(group, bad, task="Write.")
 

@@ -53,9 +53,6 @@ def main() -> None:
     except RankerError as error:
         print(f"ranker: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("ranker: interrupted; what was finished is saved.", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone; keep Python from complaining once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

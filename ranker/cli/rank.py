@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -153,7 +154,11 @@ def rank(
             "seed": seed,
         },
     )
-    raise typer.Exit(asyncio.run(run(job)))
+    try:
+        raise typer.Exit(asyncio.run(run(job)))
+    except KeyboardInterrupt:
+        print("ranker: interrupted; what was finished is saved.", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _text(given: str) -> str:

@@ -1,0 +1,52 @@
+# make demo: rank a packaged sample with the embedded model.   make test: everything CI checks.
+# Each creates .venv, installs what it needs and runs; nothing but Python 3.11+ and make is assumed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint types unit fix bench-core sample wheel clean
+.DEFAULT_GOAL := test
+
+$(VENV)/local.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[local]'
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/local.stamp
+	$(PIP) --editable '.[local,otel,dev]'
+	touch $@
+
+demo: $(VENV)/local.stamp
+	$(BIN)/ranker demo
+
+test: lint types unit
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+unit: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -q --durations=10
+
+fix: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Every figure of the reward core beside RULER's, in one run (10 minutes; RULER gets its own environment).
+bench-core: $(VENV)/dev.stamp
+	$(BIN)/python -m ranker.benchmarks.beside_ruler --out benchmarks/results/beside_ruler.json
+
+sample: $(VENV)/local.stamp
+	$(BIN)/python -m ranker.benchmarks.sample > benchmarks/data/sample.jsonl
+
+wheel: $(VENV)/dev.stamp
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
