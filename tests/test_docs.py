@@ -1,0 +1,103 @@
+"""Every command and program in README.md and docs/ does what it says, against a judge server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for i, code in enumerate(
+            re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        ):
+            found.append((f"{page.name}-{i}", code))
+    return found
+
+
+def commands() -> list[tuple[str, str]]:
+    lines = [
+        (name, line.strip()) for name, code in blocks("bash") for line in code.splitlines() if line.strip()
+    ]
+    lines = [(name, line) for name, line in lines if not line.startswith("ranker demo")]  # tests/test_demo.py
+    inline = re.findall(r"`(pip install [^`]+)`", (ROOT / "README.md").read_text())
+    return lines + [("README.md-inline", line) for line in inline]
+
+
+@pytest.fixture
+def place(serve, tmp_path, monkeypatch):
+    """A folder with what the pages take for granted, and a server behind every judge they name."""
+    server = serve(lambda text: float(len(text)))
+    sample = (ROOT / "benchmarks" / "data" / "sample.jsonl").read_text()
+    (tmp_path / "groups.jsonl").write_text(sample)
+    (tmp_path / "my_prompts").mkdir()
+    (template,) = [code for _, code in blocks("jinja")]
+    (tmp_path / "my_prompts" / "terse.v1.j2").write_text(template)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_BASE", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-for-the-documents-0000")
+    return server
+
+
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in blocks("python")])
+def test_programs_run(place, code):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", [pytest.param(line, id=f"{name}: {line[:60]}") for name, line in commands()])
+def test_commands_run(place, line, monkeypatch):
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        # The targets themselves are what CI and this very run are made of; here: they exist.
+        done = subprocess.run([*words, "-n", "-C", str(ROOT)], capture_output=True, text=True, check=False)
+    elif words[0] == "pip":
+        where = [str(ROOT) + w[1:] if w.startswith(".") else w for w in words[1:]]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", *where, "--dry-run", "--no-deps"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        assert words[0] == "ranker"
+        words = [place.base_url if w.startswith("http://localhost:") else w for w in words]
+        if "cache" in words:
+            monkeypatch.setenv("RANKER_CACHE", "cache")
+        done = subprocess.run(
+            [sys.executable, "-m", "ranker", *words[1:]],
+            capture_output=True,
+            text=True,
+            env=dict(os.environ),
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_example_gives_what_it_says(place):
+    """The rewards in the README are those of a judge that ranks the attempts as a reader would."""
+    (code,) = [code for name, code in blocks("python") if name == "README.md-0"]
+    names: dict[str, object] = {}
+    exec(code, names)
+    ranked = names["ranked"]
+    assert sorted(ranked.rewards) == [0.0, 0.5, 1.0]
+    assert ranked.usage.calls == 1
+    assert "[1.0, 0.5, 0.0]" in code
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
