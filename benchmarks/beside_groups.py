@@ -20,7 +20,49 @@ from typing import Any
 Fields = dict[str, Any]  # a group as an object of a group file
 
 _CASE = re.compile(r"case ([0-9a-f]{16})")
-_WORDS = ["the", "order", "was", "found", "and", "its", "state", "checked", "against", "what", "the", "customer", "said", "before", "any", "step", "was", "taken", "then", "a", "refund", "went", "out", "by", "the", "way", "it", "was", "paid", "while", "the", "stock", "list", "and", "the", "ledger", "were", "brought", "up", "to", "date"]
+_WORDS = [
+    "the",
+    "order",
+    "was",
+    "found",
+    "and",
+    "its",
+    "state",
+    "checked",
+    "against",
+    "what",
+    "the",
+    "customer",
+    "said",
+    "before",
+    "any",
+    "step",
+    "was",
+    "taken",
+    "then",
+    "a",
+    "refund",
+    "went",
+    "out",
+    "by",
+    "the",
+    "way",
+    "it",
+    "was",
+    "paid",
+    "while",
+    "the",
+    "stock",
+    "list",
+    "and",
+    "the",
+    "ledger",
+    "were",
+    "brought",
+    "up",
+    "to",
+    "date",
+]
 
 
 def worth(text: str) -> float:
@@ -66,9 +108,7 @@ def marked(groups: Iterable[Fields], seed: int = 0) -> list[Fields]:
             truth = worth(last) if _CASE.search(last) else rng.random()
             told = {"checker": _sentinel(rng), "passed": rng.getrandbits(60)}
             members.append({**member, "id": _sentinel(rng), "ground_truth": truth, "metadata": told})
-        made.append(
-            {"id": _sentinel(rng), "trajectories": members, "metadata": {"split": _sentinel(rng)}}
-        )
+        made.append({"id": _sentinel(rng), "trajectories": members, "metadata": {"split": _sentinel(rng)}})
     return made
 
 

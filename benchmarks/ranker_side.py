@@ -26,7 +26,13 @@ async def rank_all(
     """Rank the groups, from the objects of a group file on, failed ones included."""
     made = (group_from_dict(fields) for fields in groups)
     stream = rank_groups_async(
-        made, "openai/sim", base_url=base_url, concurrency=in_flight, on_error="skip", progress=False, **options
+        made,
+        "openai/sim",
+        base_url=base_url,
+        concurrency=in_flight,
+        on_error="skip",
+        progress=False,
+        **options,
     )
     return [ranked async for ranked in stream]
 

@@ -57,7 +57,9 @@ async def measure(groups: list[Group], base_url: str, in_flight: int, warm_up: i
         "cpu_seconds": time.process_time() - cpu,
         "rewards": rewards,
         "errors": dict(errors),
-        "versions": {name: importlib.metadata.version(name) for name in ("openpipe-art", "litellm", "openai")},
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("openpipe-art", "litellm", "openai")
+        },
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import re
 from collections import Counter
@@ -74,7 +75,7 @@ SCORE_FAULTS: tuple[str, ...] = (*WHOLE, *_EDITS, "fenced")
 
 @dataclass
 class ScoreServer:
-    """OpenAI-compatible; scores each trajectory by its hidden worth.
+    """OpenAI-compatible; scores each trajectory by the square root of its hidden worth.
 
     Args:
         dialect: whose prompts it reads and whose format it writes.
@@ -118,7 +119,8 @@ class ScoreServer:
     def _entries(self, messages: list[dict[str, Any]]) -> list[Entry]:
         user = next(m["content"] for m in messages if m["role"] == "user")
         shown = _RULER_BLOCK.findall(user) if self.dialect == "ruler" else blocks(user)
-        return [(name, worth(text)) for name, text in shown]
+        # The order of the worths, not their digits: a re-ask quotes the reply, and is searched for them.
+        return [(name, math.sqrt(worth(text))) for name, text in shown]
 
     def _write(self, entries: list[Entry]) -> str:
         if self.dialect == "ruler":

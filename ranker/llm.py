@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from ranker.budget import Budget
@@ -124,40 +126,58 @@ class LLMJudge(PromptedJudge):
         return estimate_tokens(text)
 
     async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
+        tokens = sum(estimate_tokens(m["content"]) for m in messages) + len(messages) * 8
+        lost: list[Usage] = []  # of requests that failed
+        ask = partial(self._asked, messages, tokens, len(ids), budget, lost)
+        try:
+            try:
+                reply = await ask()
+            except JudgeCallError as error:
+                if not error.retryable or self._max_retries < 1:
+                    raise
+                reply = await self._retried(ask, error)
+        except ContextLengthError as error:
+            self._learn(error.window, tokens)
+            raise error.spent(sum(lost, Usage())) from error.__cause__
+        except RankerError as error:
+            if not self._settled:  # nothing worked, so nothing was learned about formats
+                self._mode = MODES[0]
+            raise error.spent(sum(lost, Usage())) from error.__cause__
+        return replace(reply, usage=sum(lost, reply.usage))
+
+    async def _retried(self, ask: Callable[[], Awaitable[Reply]], first: JudgeCallError) -> Reply:
+        """Ask again with growing pauses. Set up only after a first failure, which it replays: the set-up
+        costs a fifth of what a good call does."""
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-        spent = Usage()
-        tokens = sum(estimate_tokens(m["content"]) for m in messages) + len(messages) * 8
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._max_retries + 1),
             wait=_pause,
             retry=retry_if_exception(lambda e: isinstance(e, JudgeCallError) and e.retryable),
             reraise=True,
         )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    while True:
-                        mode = self._mode
-                        try:
-                            made, cost = await self._once(messages, mode, tokens, len(ids), budget)
-                        except RankerError as error:
-                            spent += error.usage
-                            if self._refused(error, mode):
-                                continue
-                            raise
-                        if mode == self._mode:
-                            self._settled = True
-                        spent += Usage(1, 0, 0, made.prompt_tokens, made.completion_tokens, cost)
-                        return Reply(made.text, spent, mode)
-        except ContextLengthError as error:
-            self._learn(error.window, tokens)
-            raise error.spent(spent) from error.__cause__
-        except RankerError as error:
-            if not self._settled:  # nothing worked, so nothing was learned about formats
-                self._mode = MODES[0]
-            raise error.spent(spent) from error.__cause__
+        async for attempt in retrying:
+            with attempt:
+                if attempt.retry_state.attempt_number == 1:
+                    raise first
+                return await ask()
         raise AssertionError("unreachable")
+
+    async def _asked(
+        self, messages: Sequence[Message], tokens: int, n: int, budget: Budget, lost: list[Usage]
+    ) -> Reply:
+        """One request, and a plainer one where the server refuses the response format."""
+        while True:
+            mode = self._mode
+            try:
+                made, cost = await self._once(messages, mode, tokens, n, budget)
+            except RankerError as error:
+                lost.append(error.usage)
+                if self._refused(error, mode):
+                    continue
+                raise
+            self._settled = self._settled or mode == self._mode
+            return Reply(made.text, Usage(1, 0, 0, made.prompt_tokens, made.completion_tokens, cost), mode)
 
     async def _once(
         self, messages: Sequence[Message], mode: str, tokens: int, n: int, budget: Budget

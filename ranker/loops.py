@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import queue
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ async def _keep(made: T, close: Callable[[T], Awaitable[Any]] | None) -> AsyncGe
             await close(made)
 
 
+_AHEAD = 256
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
@@ -85,31 +87,46 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def iterate_sync(items: AsyncIterator[T]) -> Iterator[T]:
-    """Iterate over an async generator from sync code, closing it when the caller stops."""
+def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
+    """Iterate over an async generator from sync code, closing it when the caller stops.
 
-    async def step() -> tuple[bool, T | None]:
+    One task in the background loop pulls items into a queue, at most _AHEAD of what the caller took:
+    crossing threads for each item would cost as much as ranking a small group does.
+    """
+    ready: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    room = threading.BoundedSemaphore(_AHEAD)
+    freed = asyncio.Event()
+    loop = _background()
+
+    async def pump() -> None:
         try:
-            return True, await anext(items)
-        except StopAsyncIteration:
-            return False, None
+            async for item in items:
+                while not room.acquire(blocking=False):
+                    freed.clear()
+                    if room.acquire(blocking=False):  # freed just before the event was cleared
+                        break
+                    await freed.wait()
+                ready.put(("item", item))
+        except Exception as error:
+            ready.put(("error", error))
+        finally:
+            await items.aclose()
+            ready.put(("end", None))
 
+    task = asyncio.run_coroutine_threadsafe(pump(), loop)
+    kind = ""
     try:
         while True:
-            more, item = run_sync(step())
-            if not more:
+            kind, value = ready.get()
+            if kind == "end":
                 return
-            yield item  # type: ignore[misc]
+            if kind == "error":
+                raise value
+            room.release()
+            if not freed.is_set():
+                loop.call_soon_threadsafe(freed.set)
+            yield value
     finally:
-        run_sync(_close(items))
-
-
-async def _close(items: AsyncIterator[Any]) -> None:
-    """Close an async generator, once a step that was just cancelled has unwound."""
-    close: Any = getattr(items, "aclose", None)
-    for _ in range(500 if close is not None else 0):
-        try:
-            await close()
-            return
-        except RuntimeError:  # "asynchronous generator is already running"
-            await asyncio.sleep(0.01)
+        task.cancel()
+        while kind != "end":  # until what was in flight is cancelled and closed
+            kind, _ = ready.get(timeout=30)

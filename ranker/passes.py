@@ -24,11 +24,13 @@ class Hearing:
     """A lineup before a judge.
 
     Attributes:
+        sized: the judge again if it cannot take every group in one call, else None.
         budget: limits on calls and dollars, shared with other groups.
         slots: judge calls in flight, shared with other groups.
     """
 
     judge: Judge
+    sized: SizedJudge | None
     lineup: Lineup
     budget: Budget
     slots: asyncio.Semaphore
@@ -39,10 +41,10 @@ class Hearing:
 
     async def _one(self, order: Order, seed: int) -> Verdict:
         size = len(order)
-        if not isinstance(self.judge, SizedJudge):
+        if self.sized is None:
             return await self._seen(order, seed)
         before = Usage()
-        if size <= self.judge.max_group:
+        if size <= self.sized.max_group:
             try:
                 return await self._seen(order, seed)
             except ContextLengthError as error:
@@ -50,7 +52,7 @@ class Hearing:
                     raise
                 before = error.usage
                 size -= 1
-        size = min(size, await self.judge.capacity(self.lineup))
+        size = min(size, await self.sized.capacity(self.lineup))
         return await self._windowed(order, size, seed, before)
 
     async def _seen(self, order: Order, seed: int) -> Verdict:

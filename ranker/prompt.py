@@ -6,7 +6,6 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.fit import FLOOR, least, shorten
@@ -15,8 +14,7 @@ from ranker.judge import Lineup
 from ranker.neutral import neutral
 from ranker.share import Shared, share
 from ranker.template import Template
-from ranker.trajectory import Trajectory
-from ranker.transcript import Transcript, transcribe
+from ranker.transcript import transcript_of
 
 Message = dict[str, str]
 
@@ -102,29 +100,6 @@ def capacity(lineup: Lineup, template: Template, *, room: int, count: Callable[[
             raise _too_long(need, space, room)
         fitting = 2
     return max(2, min(fitting, most))
-
-
-def transcript_of(trajectory: Trajectory) -> Transcript:
-    """`transcribe`, remembered for the trajectories in flight (keyed by identity: they are frozen)."""
-    return _remembered(_Key(trajectory))
-
-
-class _Key:
-    __slots__ = ("trajectory",)
-
-    def __init__(self, trajectory: Trajectory):
-        self.trajectory = trajectory
-
-    def __hash__(self) -> int:
-        return id(self.trajectory)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.trajectory is self.trajectory
-
-
-@lru_cache(maxsize=128)
-def _remembered(key: _Key) -> Transcript:
-    return transcribe(key.trajectory)
 
 
 def _ids(lineup: Lineup, shared: Shared, task: str) -> tuple[str, ...]:

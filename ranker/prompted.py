@@ -18,6 +18,7 @@ from ranker.prompt import Message, Prompt
 from ranker.record import Recorder
 from ranker.telemetry import span
 from ranker.template import RANK, load_template
+from ranker.transcript import transcript_of
 from ranker.usage import Usage
 from ranker.verdict import Form, Verdict, parse_verdict
 
@@ -116,7 +117,7 @@ class PromptedJudge(ABC):
                     raise final.spent(usage) from None
 
     async def _prompt(self, lineup: Lineup, known: bool = True) -> Prompt:
-        size = sum(len(p) for t in lineup.trajectories for p in prompts.transcript_of(t).pieces)
+        size = sum(len(p) for t in lineup.trajectories for p in transcript_of(t).pieces)
         size += len(lineup.task or "") + len(lineup.rubric or "")
         room = None
         if size > SMALL or not known:
@@ -124,7 +125,7 @@ class PromptedJudge(ABC):
         return prompts.build_prompt(lineup, self.template, room=room, count=self.count)
 
     async def _ask(self, prompt: Prompt, lineup: Lineup, budget: Budget) -> Verdict:
-        key = cache_key(**self.identity(), form=self.form, messages=prompt.messages)
+        key = "" if self.cache is None else self._key(prompt)
         messages: tuple[Message, ...] = prompt.messages
         usage = Usage()
         for asked in range(self.max_reasks + 1):
@@ -153,6 +154,9 @@ class PromptedJudge(ABC):
                 verdict, usage=usage, prompt_id=prompt.prompt_id, cut=prompt.cut, warnings=prompt.warnings
             )
         raise AssertionError("unreachable")
+
+    def _key(self, prompt: Prompt) -> str:
+        return cache_key(**self.identity(), form=self.form, messages=prompt.messages)
 
     def _kept(self, key: str) -> Reply | None:
         kept = self.cache.get(key) if self.cache is not None else None

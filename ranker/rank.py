@@ -10,22 +10,22 @@ import hashlib
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ranker.budget import Budget
 from ranker.errors import ConfigurationError, GroupError, RankerError
-from ranker.judge import Judge, Lineup
+from ranker.judge import Judge, Lineup, SizedJudge
 from ranker.loops import iterate_sync, run_sync
 from ranker.orders import balanced_orders
 from ranker.passes import Hearing
 from ranker.progress import Progress
-from ranker.prompt import transcript_of
 from ranker.ranked import RankedGroup
 from ranker.ranking import Tiers, kendall_w, mean_ranking
 from ranker.resolve import resolve
 from ranker.rewards import RULES, RewardRule, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
+from ranker.transcript import transcript_of
 from ranker.usage import Usage
 from ranker.verdict import tiers_of
 
@@ -51,7 +51,7 @@ async def rank_group_async(
     chosen = _judge(judge, reward, base_url, api_key, options)
     _check(passes, reward)
     budget = Budget(max_calls, max_cost_usd)
-    run = _Run(chosen, rubric, passes, reward, seed, budget, asyncio.Semaphore(passes))
+    run = _Run(chosen, _sized(chosen), rubric, passes, reward, seed, budget, asyncio.Semaphore(passes))
     return await run.rank(as_group(group, task))
 
 
@@ -118,7 +118,7 @@ async def rank_groups_async(
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
     chosen = _judge(judge, reward, base_url, api_key, options)
     budget = Budget(max_calls, max_cost_usd)
-    run = _Run(chosen, rubric, passes, reward, seed, budget, asyncio.Semaphore(concurrency))
+    run = _Run(chosen, _sized(chosen), rubric, passes, reward, seed, budget, asyncio.Semaphore(concurrency))
 
     async def one(given: Any) -> RankedGroup:
         try:
@@ -193,6 +193,10 @@ def _judge(
     return resolve(judge, base_url=base_url, api_key=api_key, **options)
 
 
+def _sized(judge: Judge) -> SizedJudge | None:
+    return judge if isinstance(judge, SizedJudge) else None
+
+
 def _check(passes: int, reward: str) -> None:
     if not isinstance(passes, int) or passes < 1:
         raise ConfigurationError(f"passes={passes!r}; the judge must be asked at least once.")
@@ -224,6 +228,7 @@ class _Run:
     """How every group of one call of this module is ranked."""
 
     judge: Judge
+    sized: SizedJudge | None
     rubric: str | None
     passes: int
     reward: RewardRule
@@ -238,7 +243,7 @@ class _Run:
             return RankedGroup(group, [0.5] * n, [list(range(n))], [""] * n, judge=self.judge.name)
         lineup = Lineup(tuple(distinct), group.task, self.rubric or group.rubric)
         rng = random.Random(f"{self.seed}:{digest}")  # noqa: S311 - an order, not a secret
-        hearing = Hearing(self.judge, lineup, self.budget, self.slots)
+        hearing = Hearing(self.judge, self.sized, lineup, self.budget, self.slots)
         verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)
         rankings = [verdict.tiers for verdict in verdicts]
         ranking = _spread(mean_ranking(rankings, unique), member)
@@ -274,7 +279,7 @@ def _distinct(group: TrajectoryGroup) -> tuple[list[Trajectory], list[int], str]
     found: dict[str, Trajectory] = {}
     digests: list[str] = []
     for trajectory in group.trajectories:
-        bare = replace(trajectory, id=None, ground_truth=None, metadata={})
+        bare = trajectory.bare()
         digest = hashlib.sha256(transcript_of(bare).text.encode()).hexdigest()
         found.setdefault(digest, bare)
         digests.append(digest)

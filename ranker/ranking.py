@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 
 Tiers = tuple[tuple[int, ...], ...]
 
 
-def average_ranks(tiers: Iterable[Sequence[int]], n: int) -> list[Fraction]:
+def average_ranks(tiers: Iterable[Sequence[int]], n: int) -> list[float]:
     """Rank of each of n items, 1 the best; tied items share the mean of the ranks they span.
 
-    Exact fractions, so that equal means are equal.
+    Ranks and their sums are multiples of a half, which floats hold exactly: equal means are equal.
     """
-    ranks = [Fraction(0)] * n
+    ranks = [0.0] * n
     before = 0
     for tier in tiers:
-        mean = Fraction(2 * before + len(tier) + 1, 2)
+        mean = before + (len(tier) + 1) / 2
         for i in tier:
             ranks[i] = mean
         before += len(tier)
@@ -27,10 +26,8 @@ def mean_ranking(rankings: Sequence[Tiers], n: int) -> Tiers:
     """Aggregate rankings by their mean rank (Borda); items with equal means tie."""
     if len(rankings) == 1:
         return rankings[0]
-    totals = [
-        sum(column, Fraction(0)) for column in zip(*(average_ranks(r, n) for r in rankings), strict=True)
-    ]
-    levels: dict[Fraction, list[int]] = {}
+    totals = [sum(column) for column in zip(*(average_ranks(r, n) for r in rankings), strict=True)]
+    levels: dict[float, list[int]] = {}
     for i, total in enumerate(totals):
         levels.setdefault(total, []).append(i)
     return tuple(tuple(levels[total]) for total in sorted(levels))
@@ -46,12 +43,12 @@ def kendall_w(rankings: Sequence[Tiers], n: int) -> float | None:
     if m < 2:
         return None
     columns = list(zip(*(average_ranks(r, n) for r in rankings), strict=True))
-    sums = [sum(column, Fraction(0)) for column in columns]
-    mean = sum(sums, Fraction(0)) / n
-    spread = sum(((s - mean) ** 2 for s in sums), Fraction(0))
+    sums = [sum(column) for column in columns]
+    mean = m * (n + 1) / 2
+    spread = sum((s - mean) ** 2 for s in sums)
     ties = sum(len(tier) ** 3 - len(tier) for r in rankings for tier in r)
     most = m * m * (n**3 - n) - m * ties
-    return 1.0 if most == 0 else float(12 * spread / most)
+    return 1.0 if most == 0 else 12 * spread / most
 
 
 def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[float]:

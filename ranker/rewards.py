@@ -20,7 +20,7 @@ def rank_rewards(ranking: Tiers, n: int) -> list[float]:
     share their mean, all tied get 0.5 each; a group of one gets 0.5."""
     if n == 1:
         return [0.5]
-    return [float((n - rank) / (n - 1)) for rank in average_ranks(ranking, n)]
+    return [(n - rank) / (n - 1) for rank in average_ranks(ranking, n)]
 
 
 def top_heavy_rewards(ranking: Tiers, n: int) -> list[float]:

@@ -35,6 +35,7 @@ class Trajectory:
     ground_truth: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     histories: Sequence[Sequence[Any]] = ()
+    _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         name = "trajectory" if self.id is None else f"trajectory {self.id!r}"
@@ -50,6 +51,14 @@ class Trajectory:
             object.__setattr__(self, "ground_truth", _finite(self.ground_truth, name))
         if not isinstance(self.metadata, Mapping):
             raise GroupError(f"{name}: metadata must be a mapping.")
+
+    def bare(self) -> Trajectory:
+        """The same attempt without what a judge must not see: id, ground truth, metadata."""
+        made = object.__new__(Trajectory)
+        hidden: dict[str, Any] = {"id": None, "ground_truth": None, "metadata": {}}
+        for name in self.__slots__:  # what is checked already need not be checked again
+            object.__setattr__(made, name, hidden[name] if name in hidden else getattr(self, name))
+        return made
 
 
 def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:

@@ -49,6 +49,14 @@ def transcribe(trajectory: Trajectory) -> Transcript:
     return Transcript(tuple(pieces), tuple(media))
 
 
+def transcript_of(trajectory: Trajectory) -> Transcript:
+    """`transcribe`, once for each trajectory: several passes and windows show the same text."""
+    memo = trajectory._memo
+    if "transcript" not in memo:
+        memo["transcript"] = transcribe(trajectory)
+    return memo["transcript"]  # type: ignore[no-any-return]
+
+
 def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 

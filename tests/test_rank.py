@@ -320,3 +320,15 @@ def test_default_judge_comes_from_the_environment(serve, monkeypatch):
     server = serve([group])
     monkeypatch.setenv("RANKER_JUDGE", "openai/from-env")
     assert rank_group(group, base_url=server.base_url).judge == "from-env"
+
+
+def test_a_slow_reader_gets_everything_in_order(serve):
+    """Reading ahead is bounded, and stopping and going on loses nothing."""
+    groups = make_groups(700, size=2)
+    server = serve(lambda text: float(len(text)))
+    results = rank_groups(groups, "sim", base_url=server.base_url, progress=False, concurrency=8)
+    first = next(results)
+    time.sleep(0.6)
+    assert server.requests <= 256 + 1 + 4 * 8 + 1
+    rest = list(results)
+    assert [r.group.id for r in (first, *rest)] == [g.id for g in groups]
