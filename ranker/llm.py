@@ -25,6 +25,8 @@ log = logging.getLogger("ranker")
 Structured = Literal["auto", "json_schema", "json_object", "text"]
 MODES: tuple[str, ...] = ("json_schema", "json_object", "text")
 DEFAULT_WINDOW = 131_072  # tokens, where neither server nor table says; a server that has less says so
+_LEAST_WINDOW = 1_900  # tokens; no server in use has less, and a smaller count is no count at all
+_RUN = re.compile(r"(\W)\1+")
 _REFUSES_FORMAT = {400, 404, 415, 422, 500, 501}
 
 
@@ -198,6 +200,7 @@ class LLMJudge(PromptedJudge):
                 assert price is not None
                 cost = (made.prompt_tokens * price[0] + made.completion_tokens * price[1]) / 1e6
             reservation.cost_usd = cost or 0.0
+        _check_whole(messages, made, cost)
         return made, cost
 
     def _prices(self) -> tuple[float, float] | None:
@@ -225,6 +228,25 @@ class LLMJudge(PromptedJudge):
         believed = self._window or DEFAULT_WINDOW
         smaller = window if window is not None and window < believed else int(min(believed, tokens) * 0.7)
         self._window, self._asked_window = max(256, smaller), True
+
+
+def _check_whole(messages: Sequence[Message], made: Completion, cost: float | None) -> None:
+    """Raise where the server read far fewer tokens than it was sent.
+
+    Some servers (Ollama for one) cut a prompt that is longer than their window without a word, and the
+    judge then ranks what it never saw. No tokenizer makes fewer tokens than a ninth of the characters of
+    ordinary text, runs of one character aside.
+    """
+    read = made.prompt_tokens
+    if read < _LEAST_WINDOW or sum(len(m["content"]) for m in messages) < 9 * read:
+        return
+    sent = sum(len(_RUN.sub(r"\1", m["content"])) for m in messages)
+    if sent >= 9 * read:
+        raise ContextLengthError(
+            f"The server read {read} tokens of a prompt of {sent} characters: it cuts prompts to its window "
+            "without saying so. Raise its context length, or set context_window to it.",
+            window=read,
+        ).spent(Usage(1, 0, 1, read, made.completion_tokens, cost))
 
 
 def _response_format(mode: str, judge: LLMJudge) -> dict[str, Any]:

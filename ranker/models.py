@@ -236,13 +236,17 @@ def _dequantise(gguf: Path, into: Path) -> None:
     import torch
 
     config = transformers.GgufConfig(dequantize=True)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, quantization_config=config, dtype=torch.bfloat16
-    )
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, quantization_config=config, dtype=torch.bfloat16
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+        raise ConfigurationError(f"{gguf} is no GGUF model that transformers can read: {error}") from error
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(into)
-    transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(into)
+    tokenizer.save_pretrained(into)
 
 
 def require_local() -> Any:

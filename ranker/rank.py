@@ -11,6 +11,7 @@ import random
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from ranker.budget import Budget
@@ -24,6 +25,7 @@ from ranker.ranked import RankedGroup
 from ranker.ranking import Tiers, kendall_w, mean_ranking
 from ranker.resolve import resolve
 from ranker.rewards import RULES, RewardRule, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
+from ranker.rubric import read_rubric
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
 from ranker.transcript import transcript_of
 from ranker.usage import Usage
@@ -35,7 +37,7 @@ OnError = Literal["raise", "skip"]
 async def rank_group_async(
     group: Any,
     judge: Any = None,
-    rubric: str | None = None,
+    rubric: str | Path | None = None,
     passes: int = 1,
     *,
     task: str | None = None,
@@ -51,14 +53,16 @@ async def rank_group_async(
     chosen = _judge(judge, reward, base_url, api_key, options)
     _check(passes, reward)
     budget = Budget(max_calls, max_cost_usd)
-    run = _Run(chosen, _sized(chosen), rubric, passes, reward, seed, budget, asyncio.Semaphore(passes))
+    run = _Run(
+        chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, asyncio.Semaphore(passes)
+    )
     return await run.rank(as_group(group, task))
 
 
 def rank_group(
     group: Any,
     judge: Any = None,
-    rubric: str | None = None,
+    rubric: str | Path | None = None,
     passes: int = 1,
     **options: Any,
 ) -> RankedGroup:
@@ -69,7 +73,8 @@ def rank_group(
             `task`).
         judge: a LiteLLM model name (``"openai/gpt-5-mini"``), ``"local"``, ``"local:NAME"``,
             ``"local:PATH"``, a Judge, or a function; default ``$RANKER_JUDGE``, else ``"local"``.
-        rubric: what to prefer; goes before the group's own rubric and the template's.
+        rubric: what to prefer, as text or the Path of a file; goes before the group's own rubric and the
+            template's.
         passes: how often to ask, each time in another order; orders are balanced over positions.
         task: what the trajectories attempt, where their messages do not say it.
         reward: ``"rank"`` (linear in the average rank), ``"score"`` (the judge's scores),
@@ -95,7 +100,7 @@ def rank_group(
 async def rank_groups_async(
     groups: Iterable[Any] | AsyncIterable[Any],
     judge: Any = None,
-    rubric: str | None = None,
+    rubric: str | Path | None = None,
     passes: int = 1,
     *,
     concurrency: int = 16,
@@ -118,7 +123,16 @@ async def rank_groups_async(
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
     chosen = _judge(judge, reward, base_url, api_key, options)
     budget = Budget(max_calls, max_cost_usd)
-    run = _Run(chosen, _sized(chosen), rubric, passes, reward, seed, budget, asyncio.Semaphore(concurrency))
+    run = _Run(
+        chosen,
+        _sized(chosen),
+        read_rubric(rubric),
+        passes,
+        reward,
+        seed,
+        budget,
+        asyncio.Semaphore(concurrency),
+    )
 
     async def one(given: Any) -> RankedGroup:
         try:
@@ -166,7 +180,11 @@ async def rank_groups_async(
 
 
 def rank_groups(
-    groups: Iterable[Any], judge: Any = None, rubric: str | None = None, passes: int = 1, **options: Any
+    groups: Iterable[Any],
+    judge: Any = None,
+    rubric: str | Path | None = None,
+    passes: int = 1,
+    **options: Any,
 ) -> Iterator[RankedGroup]:
     """Rank many groups, `concurrency` judge calls at a time; results stream in input order.
 

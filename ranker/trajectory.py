@@ -90,7 +90,8 @@ class TrajectoryGroup:
     """G trajectories that attempt the same task.
 
     Attributes:
-        trajectories: the attempts, at least one.
+        trajectories: the attempts, at least one; message lists and (with `task`) strings are made into
+            trajectories.
         id: a name of yours, used in output files and for resuming.
         task: what was asked, where the messages do not say it.
         rubric: what to prefer, for this group.
@@ -107,13 +108,11 @@ class TrajectoryGroup:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "trajectories", tuple(self.trajectories))
         name = "The group" if self.id is None else f"Group {self.id!r}"
         if not self.trajectories:
             raise GroupError(f"{name} is empty; a group needs at least one trajectory.")
-        for i, t in enumerate(self.trajectories):
-            if not isinstance(t, Trajectory):
-                raise GroupError(f"{name}: member {i} is a {type(t).__name__}, not a Trajectory.")
+        members = tuple(_as_trajectory(m, i, self.task) for i, m in enumerate(self.trajectories))
+        object.__setattr__(self, "trajectories", members)
         ids = [t.id for t in self.trajectories if t.id is not None]
         if len(ids) != len(set(ids)):
             twice = sorted({i for i in ids if ids.count(i) > 1})
@@ -150,7 +149,7 @@ def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:
             f"A group cannot be a {type(group).__name__}; give a TrajectoryGroup or a list of "
             "trajectories, message lists or strings."
         )
-    return TrajectoryGroup([_as_trajectory(member, i, task) for i, member in enumerate(group)], task=task)
+    return TrajectoryGroup(group, task=task)
 
 
 def _as_trajectory(member: Any, i: int, task: str | None) -> Trajectory:

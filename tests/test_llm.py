@@ -161,6 +161,20 @@ def test_a_window_smaller_than_believed_is_learned(serve):
         rank_group([long(0), long(1)], "sim", base_url=tiny.base_url)
 
 
+def test_a_server_that_cuts_prompts_in_silence_is_found_out(serve):
+    """Its token counts tell; the group is then shortened to what it does read."""
+
+    def long(i: int) -> Trajectory:
+        return Trajectory([{"role": "assistant", "content": " ".join(f"w{i}x{k}" for k in range(6_000))}])
+
+    group = [long(i) for i in range(3)]
+    server = serve(lambda text: float(len(text)), cuts_at=4_096)
+    ranked = rank_group(group, LLMJudge("sim", base_url=server.base_url))
+    assert all(ranked.cut)
+    assert server.requests == 2
+    assert ranked.usage.failed_calls == 1
+
+
 def test_retry_after_is_obeyed(serve, group):
     server = serve([group], faults={"429": 1.0})
     server.seed = 0

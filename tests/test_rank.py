@@ -282,6 +282,22 @@ async def test_async_stream_takes_async_input_and_can_be_left_early(serve):
     assert server.requests <= at_close + 4
 
 
+def test_rubric_is_text_or_a_file(serve, tmp_path):
+    (group,) = make_groups(1)
+    server = serve([group], keep_prompts=True)
+    (tmp_path / "r.md").write_text("Prefer the kindest.")
+    rank_group(group, "sim", base_url=server.base_url, rubric=tmp_path / "r.md")
+    rank_group(group, "sim", base_url=server.base_url, rubric="Prefer the shortest.")
+    rank_group(TrajectoryGroup(group.trajectories, rubric="Prefer blue."), "sim", base_url=server.base_url)
+    told = [p[0]["content"] for p in server.prompts]
+    assert "kindest" in told[0]
+    assert "shortest" in told[1]
+    assert "blue" in told[2]
+    for bad in (tmp_path / "none.md", " "):
+        with pytest.raises(ConfigurationError, match="rubric"):
+            rank_group(group, "sim", base_url=server.base_url, rubric=bad)
+
+
 def test_concurrency_bounds_calls_in_flight(serve):
     groups = make_groups(30)
     server = serve(groups, latency=0.05)

@@ -145,7 +145,7 @@ def rank(
         options={
             **{k: v for k, v in options.items() if v is not None},
             "judge": judge,
-            "rubric": None if rubric is None else _text(rubric),
+            "rubric": None if rubric is None else _rubric(rubric),
             "passes": passes,
             "reward": reward.value,
             "concurrency": concurrency,
@@ -161,16 +161,9 @@ def rank(
         raise typer.Exit(130) from None
 
 
-def _text(given: str) -> str:
-    """The text itself, or that of @FILE."""
-    if not given.startswith("@"):
-        return given
-    try:
-        return Path(given[1:]).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"The rubric {given[1:]} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"The rubric {given[1:]} is not UTF-8 text.") from None
+def _rubric(given: str) -> str | Path:
+    """The text itself, or the path of @FILE."""
+    return Path(given[1:]) if given.startswith("@") else given
 
 
 def _price(given: str) -> tuple[float, float]:

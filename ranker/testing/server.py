@@ -42,6 +42,7 @@ class JudgeServer:
         api_key: the key it wants, if any.
         model: the one model it knows; None takes any name.
         window: tokens it can take (4 characters each); longer prompts get its error.
+        cuts_at: tokens it reads; of longer prompts it reports only so many, as if the rest had been cut off.
         seed: draws the faults, in order of arrival.
 
     Attributes:
@@ -59,6 +60,7 @@ class JudgeServer:
     api_key: str | None = None
     model: str | None = None
     window: int | None = None
+    cuts_at: int | None = None
     seed: int = 0
     keep_prompts: bool = False
     port: int = 0
@@ -143,6 +145,7 @@ class JudgeServer:
         if fault is not None:
             return await FAULTS[fault](request, ids, reply)
         size = sum(len(m["content"]) for m in messages) // 4
+        size = min(size, self.cuts_at or size)
         return completion(_DRESSES[self.dress].format(reply=reply), prompt=size, model=body["model"])
 
     def _draw(self) -> str | None:
