@@ -52,7 +52,10 @@ class Hearing:
                     raise
                 before = error.usage
                 size -= 1
-        size = min(size, await self.sized.capacity(self.lineup))
+        try:
+            size = min(size, await self.sized.capacity(self.lineup))
+        except ContextLengthError as error:
+            raise error.spent(before) from None
         return await self._windowed(order, size, seed, before)
 
     async def _seen(self, order: Order, seed: int) -> Verdict:

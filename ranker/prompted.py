@@ -104,7 +104,8 @@ class PromptedJudge(ABC):
         refits = 2
         while True:
             try:
-                return await self._ask(prompt, lineup, budget)
+                verdict = await self._ask(prompt, lineup, budget)
+                return replace(verdict, usage=usage + verdict.usage)
             except ContextLengthError as error:
                 # The server's window is smaller than believed. `window` knows better now.
                 usage += error.usage
@@ -115,6 +116,8 @@ class PromptedJudge(ABC):
                     prompt = await self._prompt(lineup, known=False)
                 except ContextLengthError as final:
                     raise final.spent(usage) from None
+            except RankerError as error:
+                raise error.spent(usage + error.usage) from error.__cause__
 
     async def _prompt(self, lineup: Lineup, known: bool = True) -> Prompt:
         size = sum(len(p) for t in lineup.trajectories for p in transcript_of(t).pieces)

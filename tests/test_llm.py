@@ -154,6 +154,7 @@ def test_a_window_smaller_than_believed_is_learned(serve):
     ranked = rank_group([long(i) for i in range(3)], judge)
     assert all(n > 0 for n in ranked.cut)
     assert server.counts == {"refused": 1, "ok": 1}
+    assert (ranked.usage.calls, ranked.usage.failed_calls) == (2, 1)
     rank_group([long(i) for i in range(3, 6)], judge)
     assert server.counts == {"refused": 1, "ok": 2}
     tiny = serve(lambda text: 0.0, window=100)
