@@ -61,7 +61,8 @@ def judge_process(
     capture: bool = False,
     seed: int = 0,
 ) -> Iterator[JudgeProcess]:
-    """Run a judge server; see `JudgeServer` and `ScoreServer` for `latency`, `faults` and `seed`."""
+    """Run a judge server that answers `latency` seconds after a request came; `faults` and `seed` are
+    those of `JudgeServer` and `ScoreServer`."""
     settings = {
         "answers": answers,
         "latency": latency,
@@ -94,9 +95,9 @@ async def serve(
     """Serve until standard input ends."""
     judge: JudgeServer | ScoreServer
     if answers == "ranking":
-        judge = JudgeServer(worth, faults=faults, latency=latency, seed=seed)
+        judge = JudgeServer(worth, faults=faults, seed=seed)
     else:
-        judge = ScoreServer("ruler" if answers == "ruler" else "ranker", faults, latency, seed)
+        judge = ScoreServer("ruler" if answers == "ruler" else "ranker", faults, seed)
     bodies: list[str] = []
 
     @web.middleware
@@ -104,6 +105,14 @@ async def serve(
         if request.method == "POST":
             bodies.append(await request.text())
         return await handler(request)
+
+    @web.middleware
+    async def hold(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # The time the simulation itself takes is part of the latency, not added to it.
+        due = time.monotonic() + latency
+        response = await handler(request)
+        await asyncio.sleep(due - time.monotonic())
+        return response
 
     async def told(request: web.Request) -> web.Response:
         counts = dict(judge.counts)
@@ -117,6 +126,8 @@ async def serve(
     app = judge.app()
     if capture:
         app.middlewares.append(keep)
+    if latency:
+        app.middlewares.append(hold)
     app.router.add_get("/told", told)
     app.router.add_get("/bodies", kept)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib.metadata
 import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,28 @@ from ranker.ranked import RankedGroup
 from ranker.usage import Usage
 
 
-async def rank_all(
-    groups: Sequence[Fields], base_url: str, in_flight: int, **options: Any
-) -> list[RankedGroup]:
+@dataclass
+class Tally:
+    """What came of a run of groups; the groups themselves are let go."""
+
+    rewards: list[list[float] | list[None] | None] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
+    cut_groups: int = 0
+    rewards_of_failed_groups: int = 0
+
+    def add(self, ranked: RankedGroup) -> None:
+        self.usage += ranked.usage
+        self.cut_groups += any(ranked.cut)
+        if ranked.error is None:
+            self.rewards.append(ranked.rewards)
+            return
+        self.rewards.append(None)
+        self.errors[type(ranked.error).__name__] += 1
+        self.rewards_of_failed_groups += any(reward is not None for reward in ranked.rewards)
+
+
+async def rank_all(groups: Sequence[Fields], base_url: str, in_flight: int, **options: Any) -> Tally:
     """Rank the groups, from the objects of a group file on, failed ones included."""
     made = (group_from_dict(fields) for fields in groups)
     stream = rank_groups_async(
@@ -34,7 +55,10 @@ async def rank_all(
         progress=False,
         **options,
     )
-    return [ranked async for ranked in stream]
+    tally = Tally()
+    async for ranked in stream:
+        tally.add(ranked)
+    return tally
 
 
 async def measure(
@@ -42,21 +66,20 @@ async def measure(
 ) -> dict[str, Any]:
     await rank_all(groups[:warm_up], base_url, in_flight, **options)
     timed = groups[warm_up:]
+    gc.collect()
+    gc.freeze()  # the input, all of it in memory, is not what is measured
     cpu, started = time.process_time(), time.perf_counter()
-    ranked = await rank_all(timed, base_url, in_flight, **options)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    errors = Counter(type(r.error).__name__ for r in ranked if r.error is not None)
-    made_up = sum(r.error is not None and any(x is not None for x in r.rewards) for r in ranked)
+    tally = await rank_all(timed, base_url, in_flight, **options)
     return {
         "groups": len(timed),
-        "seconds": seconds,
-        "cpu_seconds": cpu,
-        "rewards": [None if r.error is not None else r.rewards for r in ranked],
-        "rewards_of_failed_groups": made_up,
-        "cut_groups": sum(any(r.cut) for r in ranked),
-        "errors": dict(errors),
-        "usage": sum((r.usage for r in ranked), Usage()).to_dict(),
-        "versions": {name: importlib.metadata.version(name) for name in ("ranker-rl", "openai")},
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - cpu,
+        "rewards": tally.rewards,
+        "rewards_of_failed_groups": tally.rewards_of_failed_groups,
+        "cut_groups": tally.cut_groups,
+        "errors": dict(tally.errors),
+        "usage": tally.usage.to_dict(),
+        "versions": {name: importlib.metadata.version(name) for name in ("ranker-rl", "openai", "aiohttp")},
     }
 
 

@@ -6,7 +6,6 @@ entries in another order than shown, a score outside [0, 1], and JSON in a code 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import random
@@ -80,12 +79,10 @@ class ScoreServer:
     Args:
         dialect: whose prompts it reads and whose format it writes.
         faults: share of requests that go wrong in each way, by name (see `SCORE_FAULTS`).
-        latency: seconds before each reply.
     """
 
     dialect: Dialect = "ruler"
     faults: Mapping[str, float] = field(default_factory=dict)
-    latency: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -106,8 +103,6 @@ class ScoreServer:
         self.requests += 1
         fault = self._draw()
         self.counts[fault or "ok"] += 1
-        if self.latency:
-            await asyncio.sleep(self.latency)
         entries = self._entries(body["messages"])
         if fault in _EDITS:
             entries = _EDITS[fault](entries)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ranker.share import Shared, expand
+from ranker.share import REFERENCE, Shared, expand
 
 FLOOR = 512  # tokens; no text is shortened below this, windows of fewer trajectories come first
 _HEADER = re.compile(
     r"^<(?:system|developer|user|assistant|tool|function|call|reasoning|refusal|tools|history)(?: [^>\n]*)?>",
     re.MULTILINE,
 )
+# A bracket whose name is still open: cut off here it might become a tag that it was not.
+_OPENED = re.compile(r"(?:<|\uff1c|\ufe64|&)[^<>\uff1c\ufe64\uff1e]*\Z")
 _TAG = re.compile(r"</?[a-z]+\d*(?: [^<>\n]*)?/?>")
 
 
@@ -29,8 +31,8 @@ def shorten(shared: Shared, room: int, count: Callable[[str], int]) -> tuple[Sha
     The cap is one length for all (water-filling), so the longest lose most and short ones nothing.
 
     Returns:
-        The shortened texts and, for each stream, the characters it lost (those lost in a shared
-        part count for none); or None where they do not fit with FLOOR tokens each.
+        The shortened texts and, for each stream, the characters it lost, those of the shared parts it
+        refers to among them; or None where they do not fit with FLOOR tokens each.
     """
     texts = [*shared.parts, *shared.streams]
     sizes = [count(text) for text in texts]
@@ -45,10 +47,19 @@ def shorten(shared: Shared, room: int, count: Callable[[str], int]) -> tuple[Sha
         over = sum(map(count, cut)) - room
         if over <= 0:
             done = Shared(tuple(cut[: len(shared.parts)]), tuple(cut[len(shared.parts) :]))
-            pairs = zip(shared.streams, done.streams, strict=True)
-            return done, tuple(max(0, len(before) - len(after)) for before, after in pairs)
+            return done, _losses(shared, done)
         cap = min(cap - 1, cap - over // sum(size > cap for size in sizes))
     return None
+
+
+def _losses(before: Shared, after: Shared) -> tuple[int, ...]:
+    """Characters each stream lost, in itself and in the shared parts it refers to."""
+    parts = [max(0, len(a) - len(b)) for a, b in zip(before.parts, after.parts, strict=True)]
+    lost = []
+    for whole, cut in zip(before.streams, after.streams, strict=True):
+        shown = {int(n) for n in REFERENCE.findall(cut)}
+        lost.append(max(0, len(whole) - len(cut)) + sum(parts[n - 1] for n in shown))
+    return tuple(lost)
 
 
 def least(shared: Shared, count: Callable[[str], int]) -> tuple[int, list[int]]:
@@ -86,6 +97,8 @@ def cut_middle(text: str, keep: int, parts: Sequence[str]) -> str:
             stop = tag.end()
     line = text.rfind("\n", max(0, start - 120), start)
     start = line + 1 if line >= 0 else start
+    opened = _OPENED.search(text, max(0, start - 80), start)
+    start = opened.start() if opened else start
     line = text.find("\n", stop, stop + 120)
     stop = line + 1 if 0 <= line < len(text) - 1 else stop
     if stop <= start:

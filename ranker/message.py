@@ -28,13 +28,18 @@ def plain_message(message: Any, where: str) -> dict[str, Any]:
     content = message.get("content")
     if content is not None and not isinstance(content, str):
         _check_parts(content, where)
+    made = dict(message)
     calls = message.get("tool_calls")
     if calls is not None:
         if not isinstance(calls, (list, tuple)):
             raise GroupError(f"{where}: tool_calls must be a list, not {type(calls).__name__}.")
-        calls = [_plain_call(call, f"{where}, tool call {i}") for i, call in enumerate(calls)]
-        return {**message, "tool_calls": calls}
-    return dict(message)
+        made["tool_calls"] = [_plain_call(call, f"{where}, tool call {i}") for i, call in enumerate(calls)]
+    if message.get("function_call") is not None:
+        made["function_call"] = _plain_call(message["function_call"], f"{where}, function_call")
+    answered = message.get("tool_call_id")
+    if answered is not None and not isinstance(answered, str):
+        raise GroupError(f"{where}: tool_call_id must be a string, not {type(answered).__name__}.")
+    return made
 
 
 def _check_parts(content: Any, where: str) -> None:

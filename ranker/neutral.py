@@ -16,13 +16,26 @@ TAGS = (
     "task", "rubric",
 )  # fmt: skip
 
-# Characters a reader may not see, allowed between the letters of a disguised tag.
-_UNSEEN = "[\\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]*"
-_NAME = "|".join(_UNSEEN.join(tag) for tag in TAGS) + "|p" + _UNSEEN + r"\d"
+# Characters that may stand between the letters of a disguised tag: white space, controls, and what
+# Unicode calls default-ignorable. Possessive: a run of them is read once.
+_UNSEEN = (
+    "[\\s\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]*+"
+)
+
+
+def _disguised(tag: str) -> str:
+    """Pattern of a tag's name with unseen characters between, and letters in their full-width form."""
+    return _UNSEEN.join(f"[{letter}{chr(ord(letter) + 0xFEE0)}]" for letter in tag)
+
+
+_NAME = "|".join([*map(_disguised, TAGS), _disguised("p") + _UNSEEN + r"\d"])
 _BRACKETS = {"<": "&lt;", "\uff1c": "&#xFF1C;", "\ufe64": "&#xFE64;"}
 _SPELLED = {spelled: bracket for bracket, spelled in _BRACKETS.items()}
 _OPENING = re.compile(
-    rf"(?:<|\uff1c|\ufe64|&(?:amp;)*(?:lt|\#xFF1C|\#xFE64);)(?={_UNSEEN}[/\uff0f]?{_UNSEEN}(?:{_NAME})(?![A-Za-z_]))",
+    r"(?:<|\uff1c|\ufe64|&(?:amp;)*+(?:lt|\#xFF1C|\#xFE64);)"
+    rf"(?={_UNSEEN}(?:[/\uff0f]{_UNSEEN})?(?:{_NAME})(?![A-Za-z_]))",
     re.IGNORECASE,
 )
 _SUSPECT = re.compile(r"[<&\uff1c\ufe64]")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.fit import FLOOR, least, shorten
@@ -55,24 +55,35 @@ def build_prompt(
         ConfigurationError: a template of the user's that leaves trajectories out.
     """
     transcripts = [transcript_of(t) for t in lineup.trajectories]
-    shared = share([t.pieces for t in transcripts])
-    cut = (0,) * len(transcripts)
-    if room is not None:
-        # No tokenizer of the field's makes more tokens than bytes: small prompts need no counting.
-        size = sum(map(len, shared.parts)) + sum(map(len, shared.streams))
-        if size * 4 > room - 2_000:
-            space = room - _frame_tokens(lineup, template, count)
-            fitted = shorten(shared, space, count)
-            if fitted is None:
-                parts, streams = least(shared, count)
-                raise _too_long(parts + sum(streams), space, room)
-            shared, cut = fitted
-    task = neutral(lineup.task) if lineup.task else ""
-    ids = _ids(lineup, shared, task)
-    messages = _messages(lineup, template, shared, ids, any(cut) or "<cut " in "".join(shared.parts))
+    whole = share([t.pieces for t in transcripts])
+    ids = _ids(lineup, whole)
     media = sorted({kind for t in transcripts for kind in t.media})
-    warnings = [f"The judge cannot see {kind} content; it is shown as <{kind} …>." for kind in media]
-    return Prompt(messages, ids, template.prompt_id, cut, tuple(warnings), lineup.seed)
+    warnings = tuple(f"The judge cannot see {kind} content; it is shown as <{kind} …>." for kind in media)
+    messages = _messages(lineup, template, whole, ids, cut=False)
+    made = Prompt(messages, ids, template.prompt_id, (0,) * len(ids), warnings, lineup.seed)
+    # No tokenizer in use makes more tokens than bytes: small prompts need no counting.
+    if room is None or sum(len(m["content"]) for m in messages) * 4 + 64 <= room:
+        return made
+    over = _tokens(messages, count) - room
+    if over <= 0:
+        return made
+    space = room - _frame_tokens(lineup, template, count)
+    while True:
+        fitted = shorten(whole, space, count)
+        if fitted is None:
+            parts, streams = least(whole, count)
+            raise _too_long(parts + sum(streams), space, room)
+        shared, lost = fitted
+        messages = _messages(lineup, template, shared, ids, cut=True)
+        over = _tokens(messages, count) - room
+        if over <= 0:
+            return replace(made, messages=messages, cut=lost)
+        space -= over  # the tags around parts, and what a tokenizer makes of the seams
+
+
+def _tokens(messages: Sequence[Message], count: Callable[[str], int]) -> int:
+    """Tokens of chat messages, with some for the turns' own marks."""
+    return sum(count(m["content"]) + 8 for m in messages)
 
 
 def capacity(lineup: Lineup, template: Template, *, room: int, count: Callable[[str], int], most: int) -> int:
@@ -102,9 +113,9 @@ def capacity(lineup: Lineup, template: Template, *, room: int, count: Callable[[
     return max(2, min(fitting, most))
 
 
-def _ids(lineup: Lineup, shared: Shared, task: str) -> tuple[str, ...]:
+def _ids(lineup: Lineup, shared: Shared) -> tuple[str, ...]:
     """Ids drawn from the seed and from what is shown: fresh for every call, the same for the same."""
-    told = [lineup.rubric or "", task, *shared.parts, *shared.streams]
+    told = [neutral(lineup.rubric or ""), neutral(lineup.task or ""), *shared.parts, *shared.streams]
     digest = hashlib.sha256(repr((lineup.seed, told)).encode("utf-8", "backslashreplace")).digest()
     rng = random.Random(digest)  # noqa: S311 - opaque, not secret: `fresh_ids` keeps them out of the text
     return fresh_ids(rng, len(shared.streams), told)
@@ -136,8 +147,8 @@ def _frame_tokens(lineup: Lineup, template: Template, count: Callable[[str], int
     """Tokens of everything but the trajectories and shared parts."""
     n = len(lineup.trajectories)
     empty = Shared((), ("",) * n)
-    messages = _messages(lineup, template, empty, fresh_ids(random.Random(0), n, ()), cut=True)  # noqa: S311
-    return sum(count(m["content"]) + 8 for m in messages) + 8 * n + 64
+    rng = random.Random(0)  # noqa: S311 - stand-ins of the usual length
+    return _tokens(_messages(lineup, template, empty, fresh_ids(rng, n, ()), cut=True), count)
 
 
 def _too_long(needed: int, space: int, room: int) -> ContextLengthError:

@@ -74,7 +74,8 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
                 wins[i, [j for j in tier if j != i]] += 0.5
     params = choix.ilsr_pairwise_dense(wins, alpha=prior, max_iter=1000)
     weights = np.exp(params - params.max())
-    return [float(w) for w in weights / weights.sum()]
+    # Rounded, so that the order in which items are summed makes no difference: equals stay equal.
+    return [float(f"{w:.9g}") for w in weights / weights.sum()]
 
 
 def merge(rankings: Sequence[Tiers], n: int) -> Tiers:

@@ -24,7 +24,7 @@ FINE_UPTO = 4_000_000  # beyond, looking at every line takes longer than it is w
 
 # A line, a sentence or clause in it, or a member of a JSON object or list.
 _ATOM = re.compile(r"[^\n]*?(?:[.!?:;,] +|,(?=[\w\"{\[])|\n+)|[^\n]+")
-_REFERENCE = re.compile(r"<p(\d+)/>")
+REFERENCE = re.compile(r"<p(\d+)/>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def share(streams: Sequence[Sequence[str]]) -> Shared:
 
 def expand(text: str, parts: Sequence[str]) -> str:
     """Put every part back where `text` refers to it."""
-    return _REFERENCE.sub(lambda m: parts[int(m.group(1)) - 1], text)
+    return REFERENCE.sub(lambda m: parts[int(m.group(1)) - 1], text)
 
 
 def _replace(

@@ -7,6 +7,7 @@ a reply) and `rubric` (what counts when the user says nothing).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,25 @@ class Template:
             and every template it extends or includes.
     """
 
-    def __init__(self, name: str, template: jinja2.Template, digest: str):
+    def __init__(self, name: str, template: jinja2.Template, blocks: dict[str, list[Any]], digest: str):
         self.prompt_id = f"{name}:{digest}"
         self._template = template
+        self._blocks = blocks
 
     def block(self, name: str, **values: Any) -> str:
+        """One block rendered.
+
+        Raises:
+            ConfigurationError: the template fails on these values.
+        """
         context = self._template.new_context(values)
-        return "".join(self._template.blocks[name](context))
+        context.blocks = {block: list(chain) for block, chain in self._blocks.items()}
+        try:
+            return "".join(self._blocks[name][0](context))
+        except Exception as error:  # whatever a template's author made it do
+            raise ConfigurationError(
+                f"The prompt template {self.prompt_id} fails in its block {name}: {error}"
+            ) from error
 
 
 @lru_cache(maxsize=32)
@@ -46,57 +59,59 @@ def load_template(name: str = RANK, folder: str | None = None) -> Template:
         ConfigurationError: no such folder or template, or one that jinja2 cannot read.
     """
     import jinja2
-    from jinja2 import meta
 
-    packaged = Path(__file__).parent / "prompts"
-    if not packaged.is_dir():  # an editable install maps ranker.prompts to another folder
-        import ranker.prompts
-
-        packaged = Path(next(iter(ranker.prompts.__path__)))
     if folder is not None and not Path(folder).is_dir():
         raise ConfigurationError(
             f"The prompt folder {folder} does not exist; make it or leave the option out."
         )
-    folders = [Path(folder), packaged] if folder else [packaged]
     env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader([*([Path(folder)] if folder else []), _packaged()]),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - plain text for a model; foreign text is neutralised before
         keep_trailing_newline=True,
     )
     digest = hashlib.sha256()
     try:
-        waiting = [f"{name}.j2"]
-        while waiting:
-            source, _, _ = env.loader.get_source(env, waiting.pop())  # type: ignore[union-attr]
-            digest.update(source.encode())
-            waiting += [t for t in meta.find_referenced_templates(env.parse(source)) if t]
+        blocks = _blocks(env, f"{name}.j2", (), digest.update)
         template = env.get_template(f"{name}.j2")
-        parent_blocks = _inherited(env, name)
     except jinja2.TemplateNotFound as error:
         known = ", ".join(sorted(t.removesuffix(".j2") for t in env.list_templates(["j2"])))
         raise ConfigurationError(f"There is no prompt template {error.name!r}; there are {known}.") from None
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The prompt template {name} cannot be read: {error}") from None
-    template.blocks = {**parent_blocks, **template.blocks}
-    missing = [b for b in BLOCKS if b not in template.blocks]
+    missing = [b for b in BLOCKS if b not in blocks]
     if missing:
         raise ConfigurationError(
             f"The prompt template {name} has no block {', '.join(missing)}; "
             f'start it with {{% extends "{RANK}.j2" %}} and override what you change.'
         )
-    return Template(name, template, digest.hexdigest()[:12])
+    return Template(name, template, blocks, digest.hexdigest()[:12])
 
 
-def _inherited(env: jinja2.Environment, name: str) -> dict[str, Any]:
-    from jinja2 import meta, nodes
+def _packaged() -> Path:
+    beside = Path(__file__).parent / "prompts"
+    if beside.is_dir():
+        return beside
+    import ranker.prompts  # an editable install maps it to another folder
 
-    source, _, _ = env.loader.get_source(env, f"{name}.j2")  # type: ignore[union-attr]
-    parsed = env.parse(source)
-    blocks: dict[str, Any] = {}
-    if parsed.find(nodes.Extends):
-        for parent in meta.find_referenced_templates(parsed):
-            if parent:
-                blocks |= _inherited(env, parent.removesuffix(".j2"))
-                blocks |= env.get_template(parent).blocks
-    return blocks
+    return Path(next(iter(ranker.prompts.__path__)))
+
+
+def _blocks(
+    env: jinja2.Environment, file: str, below: tuple[str, ...], digest: Callable[[bytes], object]
+) -> dict[str, list[Any]]:
+    """The functions of a template's blocks, its own first and then those of what it extends."""
+    from jinja2 import meta
+
+    if file in below:
+        name = file.removesuffix(".j2")
+        raise ConfigurationError(f"The prompt template {name} extends itself; give yours a name of its own.")
+    assert env.loader is not None
+    source, _, _ = env.loader.get_source(env, file)
+    digest(source.encode())
+    found = {name: [block] for name, block in env.get_template(file).blocks.items()}
+    for parent in meta.find_referenced_templates(env.parse(source)):
+        if parent:
+            for name, chain in _blocks(env, parent, (*below, file), digest).items():
+                found[name] = found.get(name, []) + chain
+    return found

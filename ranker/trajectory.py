@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,8 @@ class Trajectory:
         if self.id is not None and not isinstance(self.id, str):
             raise GroupError(f"A trajectory id must be a string, not {self.id!r}.")
         object.__setattr__(self, "messages", _messages(self.messages, name))
+        if isinstance(self.histories, (str, bytes, Mapping)) or not isinstance(self.histories, Sequence):
+            raise GroupError(f"{name}: histories must be a list of message lists.")
         if self.histories:
             told = tuple(_messages(h, f"{name}, history {i}") for i, h in enumerate(self.histories))
             object.__setattr__(self, "histories", told)
@@ -80,9 +82,12 @@ def _tools(tools: Any, name: str) -> tuple[Mapping[str, Any], ...]:
 
 
 def _finite(value: Any, name: str) -> float:
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise GroupError(f"{name}: ground_truth is {value!r}; give a finite number or leave it out.")
-    return float(value)
+    try:
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # an integer beyond any float
+        value = "too large"
+    raise GroupError(f"{name}: ground_truth is {value!r}; give a finite number or leave it out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,13 @@ class TrajectoryGroup:
 
     def __post_init__(self) -> None:
         name = "The group" if self.id is None else f"Group {self.id!r}"
-        if not self.trajectories:
+        given = self.trajectories
+        if isinstance(given, (str, bytes, Mapping)) or not (given is None or isinstance(given, Iterable)):
+            raise GroupError(f"{name}: trajectories must be a list, not {type(given).__name__}.")
+        given = tuple(given or ())
+        if not given:
             raise GroupError(f"{name} is empty; a group needs at least one trajectory.")
-        members = tuple(_as_trajectory(m, i, self.task) for i, m in enumerate(self.trajectories))
+        members = tuple(_as_trajectory(m, i, self.task) for i, m in enumerate(given))
         object.__setattr__(self, "trajectories", members)
         ids = [t.id for t in self.trajectories if t.id is not None]
         if len(ids) != len(set(ids)):
@@ -128,10 +137,14 @@ class TrajectoryGroup:
     def ids(self) -> list[str]:
         """Trajectory ids, the position standing in for a missing one."""
         taken = {t.id for t in self.trajectories}
-        return [
-            t.id if t.id is not None else (str(i) if str(i) not in taken else f"#{i}")
-            for i, t in enumerate(self.trajectories)
-        ]
+        made = []
+        for i, trajectory in enumerate(self.trajectories):
+            name = trajectory.id if trajectory.id is not None else str(i)
+            while trajectory.id is None and name in taken:
+                name = f"#{name}"
+            taken.add(name)
+            made.append(name)
+        return made
 
 
 def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:

@@ -2,7 +2,8 @@
 
 A piece opens with a tag that says who speaks (`<user>`, `<assistant>`, `<call NAME>` for a tool
 call, `<tool NAME>` for its result) and runs to the next one. Tool-call ids, which differ between
-attempts that do the same, are replaced by the tool's name. JSON is written without white space.
+attempts that do the same, are replaced by the tool's name. JSON of
+calls and results is written without white space.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _messages(messages: Iterable[Mapping[str, Any]], media: list[str]) -> list[s
                 break
         if role in {"tool", "function"}:
             label = labels.get(message.get("tool_call_id") or "") or _result_label(message)
-            pieces.append(f"<{role} {label}>\n{_body(content, media)}\n")
+            pieces.append(f"<{role} {label}>\n{_body(content, media, compact=True)}\n")
             continue
         calls = message.get("tool_calls") or ()
         legacy = message.get("function_call")
@@ -183,11 +184,13 @@ def _enclose(opening: str, members: list[str], closing: str) -> str:
     return opening + ",\n".join(members) + closing
 
 
-def _body(content: Any, media: list[str]) -> str:
+def _body(content: Any, media: list[str], compact: bool = False) -> str:
+    """A message's content. Only what tools return is made compact: the layout of an answer may be what
+    was asked for."""
     if content is None:
         return ""
     if isinstance(content, str):
-        return _json_or_text(content)
+        return _json_or_text(content) if compact else neutral(content)
     shown: list[str] = []
     words: list[str] = []  # neighbouring texts are neutralised together: no tag hides in the seam
     for part in content:

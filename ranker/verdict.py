@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any, Literal
 
 from ranker.errors import VerdictError
@@ -39,8 +40,13 @@ class Verdict:
 
 
 def check_tiers(tiers: Any, n: int) -> tuple[tuple[int, ...], ...]:
-    """Return `tiers` as tuples if they are an exact permutation of range(n), else raise."""
-    made = tuple((t,) if isinstance(t, int) else tuple(t) for t in tiers)
+    """Return `tiers` as tuples if they are an exact permutation of range(n).
+
+    Raises:
+        VerdictError: they are not.
+        TypeError: they hold something else than integers.
+    """
+    made = tuple((index(t),) if hasattr(t, "__index__") else tuple(map(index, t)) for t in tiers)
     flat = [i for tier in made for i in tier]
     if sorted(flat) != list(range(n)):
         raise VerdictError(
@@ -90,7 +96,7 @@ def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") 
     raw = text or ""
     if not raw.strip():
         raise VerdictError("The reply is empty.", raw_text=raw)
-    found = [_read(reply, ids, form, raw) for reply in _objects(_after_thought(raw), form)]
+    found = [_read(reply, ids, form, raw) for reply in _replies(raw, form)]
     if not found:
         raise VerdictError(f'There is no complete JSON object with "{form}" in the reply.', raw_text=raw)
     if any((v.tiers, v.scores) != (found[0].tiers, found[0].scores) for v in found):
@@ -98,33 +104,47 @@ def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") 
     return found[-1]
 
 
-def _after_thought(text: str) -> str:
-    _, closed, rest = text.rpartition("</think>")
-    return rest if closed else text
-
-
 _BRACE = re.compile(r'\{(?=\s*")')
 _ATTEMPTS = 1_000  # places where an object may start; a reply with more is noise
 
 
-def _objects(text: str, form: Form) -> list[dict[str, Any]]:
-    """The outermost JSON objects in `text` that have the key `form`."""
+def _replies(text: str, form: Form) -> list[dict[str, Any]]:
+    """The outermost JSON objects that have the key `form`, without those inside a model's thoughts."""
+    found = _objects(text)
+    answer, end = 0, len(text)
+    for tag in re.finditer("</?think>", text):
+        if any(start < tag.start() < stop for start, stop, _ in found):
+            continue  # a reason quotes the tag
+        if tag.group() == "</think>":
+            answer, end = tag.end(), len(text)
+        elif end == len(text):
+            end = tag.start()  # what an unfinished thought holds are drafts
+    spoken = [value for start, _, value in found if answer <= start < end]
+    for value in spoken:
+        if isinstance(value, VerdictError):
+            raise value
+    return [value for value in spoken if isinstance(value, dict) and form in value]
+
+
+def _objects(text: str) -> list[tuple[int, int, dict[str, Any] | VerdictError]]:
+    """The outermost JSON objects of a text with their places, or why one must not be trusted."""
     decoder = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-    found: list[dict[str, Any]] = []
+    found: list[tuple[int, int, dict[str, Any] | VerdictError]] = []
     at = attempts = 0
     while (brace := _BRACE.search(text, at)) and attempts < _ATTEMPTS:
         attempts += 1
+        start = brace.start()
         try:
-            value, at = decoder.raw_decode(text, brace.start())
+            value, at = decoder.raw_decode(text, start)
+            found.append((start, at, value))
         except _UnfitError as fault:
-            raise VerdictError(str(fault), raw_text=text) from None
+            at = brace.end()
+            found.append((start, at, VerdictError(str(fault), raw_text=text)))
         except RecursionError:
-            raise VerdictError("The reply is nested too deeply.", raw_text=text) from None
+            found.append((start, len(text), VerdictError("The reply is nested too deeply.", raw_text=text)))
+            break
         except ValueError:
             at = brace.end()
-            continue
-        if isinstance(value, dict) and form in value:
-            found.append(value)
     return found
 
 
@@ -170,7 +190,7 @@ def _tiers(ranking: Any, position: dict[str, int], raw: str) -> tuple[tuple[int,
             raise VerdictError('"ranking" must be a list of lists of IDs.', raw_text=raw)
         seen += names
         if names:
-            tiers.append(tuple(position.get(name, -1) for name in names))
+            tiers.append(tuple(sorted(position.get(name, -1) for name in names)))
     _exact(seen, position, "ranking", raw)
     return tuple(tiers)
 

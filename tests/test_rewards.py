@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -134,7 +135,7 @@ def test_top_heavy_rewards_in_closed_form(rng, n):
 def test_top_heavy_rewards_tell_most_at_the_top():
     """Each step down the ranking costs less than the one before."""
     rewards = top_heavy_rewards(tuple((i,) for i in range(8)), 8)
-    steps = [a - b for a, b in zip(rewards, rewards[1:], strict=False)]
+    steps = [a - b for a, b in itertools.pairwise(rewards)]
     assert steps == sorted(steps, reverse=True)
     assert top_heavy_rewards(((0, 1),), 2) == [0.5, 0.5]
 
@@ -199,7 +200,11 @@ def test_identical_trajectories_get_exactly_the_same(rule, passes):
     rng = random.Random(passes)
     members = [f"attempt {i}" for i in (0, 1, 2, 0, 3, 1, 4)]
     ranked = rank_group(
-        members, lambda ts: [[i] for i in rng.sample(range(len(ts)), len(ts))], task="t", reward=rule, passes=passes
+        members,
+        lambda ts: [[i] for i in rng.sample(range(len(ts)), len(ts))],
+        task="t",
+        reward=rule,
+        passes=passes,
     )
     assert ranked.rewards[0] == ranked.rewards[3]
     assert ranked.rewards[1] == ranked.rewards[5]

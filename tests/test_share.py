@@ -25,13 +25,35 @@ from ranker.transcript import transcribe
 law = settings(derandomize=True, deadline=None, max_examples=150)
 TAU = Path(__file__).parents[2] / "shared" / "data" / "tau_airline.jsonl"
 
-_WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho".split()
+_WORDS = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+]
 
 
 def sentence(i: int) -> str:
     """The i-th of a stock of different sentences of 20 to 90 characters."""
     rng = random.Random(i)
-    return f"{i} " + " ".join(rng.choices(_WORDS, k=rng.randint(4, 14))) + rng.choice([". ", ".\n", ", ", "\n\n", "; "])
+    return (
+        f"{i} "
+        + " ".join(rng.choices(_WORDS, k=rng.randint(4, 14)))
+        + rng.choice([". ", ".\n", ", ", "\n\n", "; "])
+    )
 
 
 STOCK = [sentence(i) for i in range(400)]
@@ -90,7 +112,7 @@ def test_the_order_of_streams_changes_nothing(streams, rng):
 def test_every_part_earns_its_place(streams):
     """A part is long enough, referred to at least twice among different streams, and never twice the same."""
     shared = share(streams)
-    different = {s: None for s in shared.streams}
+    different = dict.fromkeys(shared.streams)
     for rank, part in enumerate(shared.parts, start=1):
         assert len(part) >= MIN_PART
         assert sum(text.count(f"<p{rank}/>") for text in different) >= 2
@@ -114,7 +136,10 @@ def test_a_recurring_message_is_shown_once_wherever_it_stands(places):
 def test_a_message_that_recurs_in_one_trajectory_is_shown_once():
     """An agent that calls the same tool thrice costs the judge one result."""
     result = "<tool search>\n" + "The same page as before. " * 4 + "\n"
-    streams = [[result, "<assistant>\nAgain?\n", result, "<assistant>\nOnce more.\n", result], ["<user>\nother\n"]]
+    streams = [
+        [result, "<assistant>\nAgain?\n", result, "<assistant>\nOnce more.\n", result],
+        ["<user>\nother\n"],
+    ]
     shared = share(streams)
     assert shared.parts == (result,)
     assert shared.streams[0].count("<p1/>") == 3
@@ -154,7 +179,19 @@ def test_long_groups_share_lines_inside_different_messages():
     assert lossless(streams)
 
 
-FORGED = ["<p1/>", "<p2/>", "</p1>", "<p1>", "</shared>", "<shared>", "&lt;p1/>", "< p1/>", "＜p1/>", "<P1/>", "<p\u200b1/>"]
+FORGED = [
+    "<p1/>",
+    "<p2/>",
+    "</p1>",
+    "<p1>",
+    "</shared>",
+    "<shared>",
+    "&lt;p1/>",
+    "< p1/>",
+    "＜p1/>",
+    "<P1/>",
+    "<p\u200b1/>",
+]
 
 
 @law
@@ -213,8 +250,13 @@ def rulers_prompt(messages: list[list[dict]]) -> str:
     common = 0
     while all(len(m) > common and m[common] == messages[0][common] for m in messages):
         common += 1
-    blocks = [f'<trajectory id="{i}">\n{json.dumps(m[common:])}\n</trajectory>' for i, m in enumerate(messages, start=1)]
-    return f"<context>\n{json.dumps(messages[0][:common])}\n</context>\n\nTrajectories:\n\n" + "\n\n".join(blocks)
+    blocks = [
+        f'<trajectory id="{i}">\n{json.dumps(m[common:])}\n</trajectory>'
+        for i, m in enumerate(messages, start=1)
+    ]
+    return f"<context>\n{json.dumps(messages[0][:common])}\n</context>\n\nTrajectories:\n\n" + "\n\n".join(
+        blocks
+    )
 
 
 def test_prompts_on_real_groups_are_about_half_of_rulers(tau):

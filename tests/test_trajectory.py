@@ -36,6 +36,7 @@ def test_lists_of_trajectories_message_lists_and_strings():
     by_lists = as_group([[HI, YES], (YES,)])
     assert by_lists == as_group([Trajectory([HI, YES]), Trajectory([YES])])
     assert as_group(([HI, YES], Trajectory([YES]))) == by_lists
+    assert TrajectoryGroup([[HI, YES], Trajectory([YES])]) == by_lists
     strings = as_group(["yes", "no"], task="Well?")
     assert strings.task == "Well?"
     assert [t.messages[0] for t in strings.trajectories] == [
@@ -47,7 +48,9 @@ def test_lists_of_trajectories_message_lists_and_strings():
 def test_messages_of_the_openai_sdk():
     """What `client.chat.completions.create` returns can stand among dicts, tool calls included."""
     calls = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}]
-    with_sdk = Trajectory([HI, sdk(tool_calls=calls), {"role": "tool", "tool_call_id": "c", "content": "7"}, sdk(content="7")])
+    with_sdk = Trajectory(
+        [HI, sdk(tool_calls=calls), {"role": "tool", "tool_call_id": "c", "content": "7"}, sdk(content="7")]
+    )
     plain = Trajectory(
         [
             HI,
@@ -157,10 +160,15 @@ def test_an_id_must_be_text():
     ("fields", "told"),
     [
         ({"trajectories": []}, "empty"),
-        ({"trajectories": [[HI]]}, "member 0 is a list"),
-        ({"trajectories": None}, "NoneType"),
+        ({"trajectories": None}, "empty"),
+        ({"trajectories": iter([])}, "empty"),
         ({"trajectories": 5}, "int"),
-        ({"trajectories": [Trajectory([HI], id="a"), Trajectory([HI], id="b"), Trajectory([YES], id="a")]}, "twice: a"),
+        ({"trajectories": "yes", "task": "Well?"}, "str"),
+        ({"trajectories": {"id": "a"}, "task": "Well?"}, "dict"),
+        (
+            {"trajectories": [Trajectory([HI], id="a"), Trajectory([HI], id="b"), Trajectory([YES], id="a")]},
+            "twice: a",
+        ),
         ({"task": 7}, "task must be a string"),
         ({"rubric": ["x"]}, "rubric must be a string"),
     ],
@@ -225,7 +233,11 @@ _JSON = st.recursive(
     _LEAF,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["type", "text", "name", "id", "function", "arguments", "image_url"]), inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["type", "text", "name", "id", "function", "arguments", "image_url"]),
+            inner,
+            max_size=3,
+        ),
     ),
     max_leaves=6,
 )

@@ -105,7 +105,8 @@ def test_refusals_are_shown():
 
 def test_an_empty_message_still_shows_who_spoke():
     """An attempt that says nothing is not shown as if it had never been asked."""
-    assert told({"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}).endswith("<assistant>\n\n")
+    text = told({"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""})
+    assert text == "<user>\nHi\n<assistant>\n\n"
     assert told({"role": "assistant"}) == "<assistant>\n\n"
 
 
@@ -120,14 +121,16 @@ def test_images_leave_a_placeholder():
     assert one.media == ("image",)
     assert re.fullmatch(r"<user>\nSee\n<image [0-9a-f]{8}>\nthis\.\n", one.text)
     assert one.text == again.text != other.text
-    audio = transcribe(Trajectory([{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]))
+    sound = {"type": "input_audio", "input_audio": {}}
+    audio = transcribe(Trajectory([{"role": "user", "content": [sound]}]))
     assert audio.media == ("audio",)
     assert "data:" not in one.text
 
 
 def test_tools_are_shown_where_given():
     """Tools differ between attempts, so each transcript opens with its own."""
-    tool = {"type": "function", "function": {"name": "f", "description": "é", "parameters": {"type": "object"}}}
+    function = {"name": "f", "description": "é", "parameters": {"type": "object"}}
+    tool = {"type": "function", "function": function}
     text = told({"role": "user", "content": "Hi"}, tools=[tool, {"name": "bare"}])
     first = '{"name":"f","description":"é","parameters":{"type":"object"}}'
     assert text == f'<tools>\n{first}\n{{"name":"bare"}}\n<user>\nHi\n'
@@ -164,14 +167,17 @@ def test_names_cannot_open_a_tag_or_a_line():
 
 def test_different_names_have_different_labels():
     """Two tools are never shown under one label, and a number added to one is no part of a name."""
-    labels = [re.findall(r"<call ([^>]*)>", told(turn(call(n, call_id=n)))) for n in ("f", "f #2", '"f #2"', "f\\n", "f\n")]
+    labels = [
+        re.findall(r"<call ([^>]*)>", told(turn(call(n, call_id=n))))
+        for n in ("f", "f #2", '"f #2"', "f\\n", "f\n")
+    ]
     twice = re.findall(r"<call ([^>]*)>", told(turn(call("f", call_id="a"), call("f", call_id="b"))))
     assert len({*map(tuple, labels), (twice[1],)}) == 6
 
 
 def test_hidden_fields_are_never_read():
     """Ids, ground truth and metadata do not reach the text."""
-    message = {"role": "user", "content": "Hi", "id": "secret", "metadata": {"x": "secret"}, "reward": "secret"}
+    message = {"role": "user", "content": "Hi", "id": "secret", "metadata": {"x": "secret"}}
     text = told(message, id="secret", ground_truth=0.4217, metadata={"y": "secret"})
     assert text == "<user>\nHi\n"
 
@@ -184,7 +190,14 @@ def test_short_json_is_left_as_it_is():
 
 def test_text_that_is_almost_json_is_left_as_it_is():
     """Only what JSON reads completely is made compact."""
-    for text in ("{" + "x" * 100 + "}", "[1, 2] " + "x" * 100 + " [3]", "{'a': 1}" * 20 + "}", "[" * 100 + "]"):
+    pad = "x" * 100
+    for text in (
+        f"{{{pad}}}",
+        f"[1, 2] {pad} [3]",
+        "{'a': 1}" * 20 + "}",
+        "[" * 100 + "]",
+        f'{{"a": 1}} "{pad}"]',
+    ):
         assert told(result(text)) == f"<tool c1>\n{text}\n"
 
 
@@ -201,11 +214,15 @@ def test_an_answer_keeps_its_layout():
 _ATOM = st.tuples(
     st.just("atom"),
     st.one_of(
-        st.sampled_from(["true", "false", "null", "1.10", "1e400", "-0", "-0.0", "1E+2", "NaN", "-Infinity", "1" * 60]),
+        st.sampled_from(
+            ["true", "false", "null", "1.10", "1e400", "-0", "-0.0", "1E+2", "NaN", "-Infinity", "1" * 60]
+        ),
         st.from_regex(r"-?(0|[1-9][0-9]{0,9})(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,4})?", fullmatch=True),
     ),
 )
-_TEXT = st.one_of(st.text(max_size=6), st.sampled_from(["<user>", "a b", "name", "é", "\u2028", "\ud800", '"', "\\n", ""]))
+_TEXT = st.one_of(
+    st.text(max_size=6), st.sampled_from(["<user>", "a b", "name", "é", "\u2028", "\ud800", '"', "\\n", ""])
+)
 _KEYS = st.lists(_TEXT, min_size=1, max_size=3)
 
 
@@ -274,4 +291,4 @@ def test_json_loses_nothing_but_white_space(value):
     text = told(result(given_text))
     body = restore(text).removeprefix("<tool c1>\n").removesuffix("\n")
     assert read(body) == ([value, "x" * 80], len(body))
-    assert len(text.encode()) < len(given_text) + 40
+    assert len(body) < len(given_text)

@@ -37,7 +37,7 @@ def refused(text: str | None, ids=IDS, form="ranking") -> str:
         json.dumps(GOOD, indent=2),
         f"```json\n{TEXT}\n```",
         f"```\n{TEXT}\n```\n",
-        f"Here is my verdict:\n\n{TEXT}\n\nI hope {{this}} helps. [1] {{\"a\": 1}}",
+        f'Here is my verdict:\n\n{TEXT}\n\nI hope {{this}} helps. [1] {{"a": 1}}',
         f"<think>\nHm.\n</think>\n{TEXT}",
         f'<think>First idea: {{"ranking": [["QXZ"], ["BCD"], ["FGH"]]}} no.</think>\n{TEXT}',
         f"Thoughts without an opening tag.</think>{TEXT}",
@@ -72,7 +72,8 @@ def test_flat_lists_and_empty_tiers_are_understood():
 
 def test_reasons_are_comments():
     """A reason that is missing, malformed or names nobody does not spoil the ranking."""
-    for reasons in (None, "none", [], [{"id": "ZZZ", "reason": "x"}], [{"id": 1}, 7, {"id": "QXZ", "reason": 3}]):
+    malformed = [{"id": 1}, 7, {"id": "QXZ", "reason": 3}]
+    for reasons in (None, "none", [], [{"id": "ZZZ", "reason": "x"}], malformed):
         verdict = parse_verdict(json.dumps({"reasons": reasons, "ranking": GOOD["ranking"]}), IDS)
         assert verdict.tiers == TIERS
         assert verdict.reasons == ("", "", "")
@@ -110,7 +111,7 @@ def test_a_reason_may_quote_the_trajectory():
 def test_whatever_is_no_exact_permutation_is_refused(ranking, fault):
     """Each fault is named in words that can be sent back."""
     assert fault in refused(f'{{"ranking": {ranking}}}')
-    assert fault in refused(f'<think>Let me see.</think>\n```json\n{{"reasons": [], "ranking": {ranking}}}\n```')
+    assert fault in refused(f'<think>Hm.</think>\n```json\n{{"reasons": [], "ranking": {ranking}}}\n```')
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_whatever_is_no_exact_permutation_is_refused(ranking, fault):
         ("[]", "no complete JSON"),
         ('{"Ranking": []}', "no complete JSON"),
         ('{"scores": []}', "no complete JSON"),
-        ('{"ranking": [["QXZ"], ["BCD"], ["FGH"]], "ranking": [["FGH"], ["BCD"], ["QXZ"]]}', "same key twice"),
+        ('{"ranking": [["QXZ"], ["BCD"], ["FGH"]], "ranking": [["QXZ"], ["BCD"], ["FGH"]]}', "key twice"),
         ('{"ranking": [["QXZ"], ["BCD"], ["FGH"]]} {"ranking": [["FGH"], ["BCD"], ["QXZ"]]}', "differ"),
         ("<think>" + TEXT + "</think>", "no complete JSON"),
         ("<think>" + TEXT + "</think>No verdict.", "no complete JSON"),
@@ -140,13 +141,13 @@ def test_replies_without_one_clear_ranking_are_refused(reply, fault):
 def test_equal_rankings_do_not_contradict_each_other():
     """A reply that repeats its ranking with a tie written the other way round says one thing."""
     twice = '{"ranking": [["FGH"], ["QXZ", "BCD"]]}\n{"ranking": [["FGH"], ["BCD", "QXZ"]]}'
-    assert [sorted(tier) for tier in parse_verdict(twice, IDS).tiers] == [[2], [0, 1]]
+    assert levels(parse_verdict(twice, IDS).tiers) == levels(TIERS)
 
 
 def test_a_thought_that_never_ends_is_no_verdict():
     """A reply cut off while thinking may hold a draft; a draft is not the judge's word."""
-    for text in (f"<think>Perhaps {TEXT}", f"<think>\n{TEXT}\nOr the other way", f"<think>a</think><think>{TEXT}"):
-        refused(text)
+    for before in ("<think>Perhaps ", " <think>\n", "<think>a</think><think>", "Well. <think>"):
+        refused(before + TEXT + " or")
 
 
 @pytest.mark.parametrize("before", ["", "```json\n", "<think>\nBetter: FGH.\n</think>\n", "Sure: "])
@@ -168,7 +169,12 @@ def test_a_draft_in_an_unfinished_thought_is_refused_at_any_length(rng, n):
     text = f"<think>Maybe {draft}? No.</think>{final}"
     end = rng.randrange(len(text))
     refused(text[:end], ids)
-    assert parse_verdict(text, ids).tiers == tiers
+    assert levels(parse_verdict(text, ids).tiers) == levels(tiers)
+
+
+def levels(tiers) -> list[set[int]]:
+    """Tiers without the order in which each is listed, which means nothing."""
+    return [set(tier) for tier in tiers]
 
 
 def lineup(rng: random.Random, n: int) -> tuple[list[str], tuple[tuple[int, ...], ...]]:
@@ -191,8 +197,11 @@ def reply_of(ids, tiers) -> str:
 def test_every_ranking_round_trips(rng, n):
     """Any permutation with any ties over any ids comes back as it was meant."""
     ids, tiers = lineup(rng, n)
-    assert parse_verdict(reply_of(ids, tiers), ids).tiers == tiers
-    assert check_tiers(tiers, n) == tiers
+    assert (
+        levels(parse_verdict(reply_of(ids, tiers), ids).tiers)
+        == levels(check_tiers(tiers, n))
+        == levels(tiers)
+    )
 
 
 @law
@@ -202,8 +211,7 @@ def test_every_mutation_that_is_no_permutation_is_refused(rng, n):
     ids, tiers = lineup(rng, n)
     ranking = [[ids[i] for i in tier] for tier in tiers]
     tier = rng.choice(ranking)
-    at = rng.randrange(len(tier))
-    kind = rng.randrange(4)
+    at, kind = rng.randrange(len(tier)), rng.randrange(4)
     if kind == 0:
         del tier[at]
     elif kind == 1:
@@ -227,7 +235,8 @@ def test_check_tiers_gives_positions_or_raises():
 
 
 def scores_reply(*scores: str) -> str:
-    return '{"reasons": [], "scores": [' + ", ".join(f'{{"id": "{i}", "score": {s}}}' for i, s in zip(IDS, scores, strict=True)) + "]}"
+    told = (f'{{"id": "{name}", "score": {score}}}' for name, score in zip(IDS, scores, strict=True))
+    return f'{{"reasons": [], "scores": [{", ".join(told)}]}}'
 
 
 def test_scores_are_read_by_id():
@@ -236,14 +245,28 @@ def test_scores_are_read_by_id():
     assert verdict.scores == (0.25, 1.0, 0.0)
     assert verdict.tiers == ((1,), (0,), (2,))
     assert parse_verdict(scores_reply("0.5", "1e-3", "0.5"), IDS, "scores").tiers == ((0, 2), (1,))
-    turned = '{"scores": [{"id": "FGH", "score": 0.1}, {"id": "QXZ", "score": 0.2}, {"id": "BCD", "score": 0.3}]}'
-    assert parse_verdict(turned, IDS, "scores").scores == (0.2, 0.3, 0.1)
+    turned = [{"id": name, "score": score} for name, score in (("FGH", 0.1), ("QXZ", 0.2), ("BCD", 0.3))]
+    assert parse_verdict(json.dumps({"scores": turned}), IDS, "scores").scores == (0.2, 0.3, 0.1)
 
 
-@pytest.mark.parametrize(
-    "score", ["15", "-3", "1.0001", "-0.1", "NaN", "Infinity", "-Infinity", "1e999", "true", "false", '"0.5"', "null", "[0.5]"]
-    + ["1" + "0" * 400, "1" + "0" * 5_000],
-)  # fmt: skip
+BAD_SCORES = [
+    "15",
+    "-3",
+    "1.001",
+    "-0.1",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "true",
+    '"0.5"',
+    "null",
+    "[]",
+]
+HUGE = [pytest.param("1" * 400, id="huge"), pytest.param("1" * 5_000, id="more digits than int() reads")]
+
+
+@pytest.mark.parametrize("score", [*BAD_SCORES, *HUGE])
 def test_scores_out_of_bounds_are_refused(score):
     """Only a number from 0 to 1 is a score."""
     refused(scores_reply("0.5", score, "0.5"), form="scores")
