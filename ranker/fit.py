@@ -105,6 +105,8 @@ def cut_middle(text: str, keep: int, parts: Sequence[str]) -> str:
         return text
     tail = text[stop:]
     headers = list(_HEADER.finditer(expand(text[start:stop], parts)))
-    again = headers[-1].group() + "\n" if headers and not _HEADER.match(tail) else ""
+    first = REFERENCE.match(tail)
+    opens = _HEADER.match(expand(first.group(), parts) if first else tail)
+    again = headers[-1].group() + "\n" if headers and not opens else ""
     head = text[:start] if not start or text[start - 1] == "\n" else text[:start] + "\n"
     return f"{head}<cut {stop - start}/>\n{again}{tail}"

@@ -16,7 +16,7 @@ from ranker.fit import estimate_tokens
 from ranker.limits import RateLimit
 from ranker.prompt import Message, reply_room
 from ranker.prompted import PromptedJudge, Reply
-from ranker.transport import Completion, LiteLLMTransport, OpenAITransport, Transport
+from ranker.transport import Completion, LiteLLMTransport, ServerTransport, Transport
 from ranker.usage import Usage
 from ranker.verdict import schema
 
@@ -84,7 +84,7 @@ class LLMJudge(PromptedJudge):
                 raise ConfigurationError(f"base_url={base_url!r} is no address; give http://HOST:PORT/v1.")
             self._model = model.removeprefix("openai/")
             key = api_key or os.environ.get("RANKER_API_KEY")
-            self._transport = OpenAITransport(self._model, base_url, key, timeout)
+            self._transport = ServerTransport(self._model, base_url, key, timeout)
         self._base_url = re.sub(r"//[^/@]*@", "//", base_url).split("?")[0].rstrip("/") if base_url else None
         self._options = {
             **({} if temperature is None else {"temperature": temperature}),

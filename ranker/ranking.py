@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 Tiers = tuple[tuple[int, ...], ...]
@@ -56,7 +57,7 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
 
     Every ranking is broken into all its pairs, a tie counting half for each side, and the strengths
     are the Bradley–Terry fit to those pairs; full breaking is consistent for Plackett–Luce
-    (Azari Soufiani et al. 2013). `prior` pseudo-wins in every pair keep the fit finite where one
+    (Azari Soufiani et al. 2013). `2·prior` pseudo-wins in every pair keep the fit finite where one
     item always wins (choix's regularisation).
     """
     import choix
@@ -74,8 +75,18 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
                 wins[i, [j for j in tier if j != i]] += 0.5
     params = choix.ilsr_pairwise_dense(wins, alpha=prior, max_iter=1000)
     weights = np.exp(params - params.max())
-    # Rounded, so that the order in which items are summed makes no difference: equals stay equal.
-    return [float(f"{w:.9g}") for w in weights / weights.sum()]
+    return _level([float(w) for w in weights / weights.sum()])
+
+
+def _level(values: list[float]) -> list[float]:
+    """Values that differ by less than the fit's precision made equal: equals must not differ by the order
+    in which they were summed."""
+    made = list(values)
+    order = sorted(range(len(values)), key=values.__getitem__)
+    for left, right in itertools.pairwise(order):
+        if made[right] - made[left] <= 1e-7 * made[right]:
+            made[right] = made[left]
+    return made
 
 
 def merge(rankings: Sequence[Tiers], n: int) -> Tiers:

@@ -86,13 +86,14 @@ def _messages(messages: Iterable[Mapping[str, Any]], media: list[str]) -> list[s
         legacy = message.get("function_call")
         if isinstance(legacy, Mapping):
             calls = (*calls, {"function": legacy})
-        refusal = message.get("refusal")
+        refused = message.get("refusal")
+        refusal = refused if isinstance(refused, str) else ""
         body = _body(content, media) if content else ""
         speaker = message.get("name")
         if body or not (calls or refusal):
             who = f"{role} {_label(speaker)}" if isinstance(speaker, str) else role
             pieces.append(f"<{who}>\n{body}\n")
-        if isinstance(refusal, str) and refusal:
+        if refusal:
             pieces.append(f"<refusal>\n{neutral(refusal)}\n")
         if calls:
             pieces += _calls(calls, labels)

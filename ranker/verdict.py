@@ -96,7 +96,11 @@ def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") 
     raw = text or ""
     if not raw.strip():
         raise VerdictError("The reply is empty.", raw_text=raw)
-    found = [_read(reply, ids, form, raw) for reply in _replies(raw, form)]
+    # What follows the last thought is nearly always all there is to read; only where that holds no
+    # ranking may the tag have been part of one, quoted in a reason.
+    after = raw.rpartition("</think>")[2]
+    replies = _replies(after, form, raw) or _replies(raw, form, raw)
+    found = [_read(reply, ids, form, raw) for reply in replies]
     if not found:
         raise VerdictError(f'There is no complete JSON object with "{form}" in the reply.', raw_text=raw)
     if any((v.tiers, v.scores) != (found[0].tiers, found[0].scores) for v in found):
@@ -108,9 +112,9 @@ _BRACE = re.compile(r'\{(?=\s*")')
 _ATTEMPTS = 1_000  # places where an object may start; a reply with more is noise
 
 
-def _replies(text: str, form: Form) -> list[dict[str, Any]]:
+def _replies(text: str, form: Form, raw: str) -> list[dict[str, Any]]:
     """The outermost JSON objects that have the key `form`, without those inside a model's thoughts."""
-    found = _objects(text)
+    found = _objects(text, raw)
     answer, end = 0, len(text)
     for tag in re.finditer("</?think>", text):
         if any(start < tag.start() < stop for start, stop, _ in found):
@@ -126,7 +130,7 @@ def _replies(text: str, form: Form) -> list[dict[str, Any]]:
     return [value for value in spoken if isinstance(value, dict) and form in value]
 
 
-def _objects(text: str) -> list[tuple[int, int, dict[str, Any] | VerdictError]]:
+def _objects(text: str, raw: str) -> list[tuple[int, int, dict[str, Any] | VerdictError]]:
     """The outermost JSON objects of a text with their places, or why one must not be trusted."""
     decoder = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)
     found: list[tuple[int, int, dict[str, Any] | VerdictError]] = []
@@ -139,9 +143,9 @@ def _objects(text: str) -> list[tuple[int, int, dict[str, Any] | VerdictError]]:
             found.append((start, at, value))
         except _UnfitError as fault:
             at = brace.end()
-            found.append((start, at, VerdictError(str(fault), raw_text=text)))
+            found.append((start, at, VerdictError(str(fault), raw_text=raw)))
         except RecursionError:
-            found.append((start, len(text), VerdictError("The reply is nested too deeply.", raw_text=text)))
+            found.append((start, len(text), VerdictError("The reply is nested too deeply.", raw_text=raw)))
             break
         except ValueError:
             at = brace.end()

@@ -8,16 +8,15 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_ranking import draw
 
 from ranker.errors import VerdictError
 from ranker.verdict import check_tiers, parse_verdict, schema, tiers_of
 
 law = settings(derandomize=True, deadline=None, max_examples=200)
 IDS = ("QXZ", "BCD", "FGH")
-GOOD = {
-    "reasons": [{"id": name, "reason": f"Why {name} {{is}} there."} for name in IDS],
-    "ranking": [["FGH"], ["QXZ", "BCD"]],
-}
+REASONS = [{"id": name, "reason": f"Why {name} {{is}} there."} for name in IDS]
+GOOD = {"reasons": REASONS, "ranking": [["FGH"], ["QXZ", "BCD"]]}
 TEXT = json.dumps(GOOD)
 TIERS = ((2,), (0, 1))
 
@@ -43,7 +42,6 @@ def refused(text: str | None, ids=IDS, form="ranking") -> str:
         f"Thoughts without an opening tag.</think>{TEXT}",
         f"<think>a</think><think>b</think>{TEXT}",
         f"\ufeff{TEXT}",
-        f"  \n{TEXT}\n\n\n",
         f"{TEXT}\n{TEXT}",
         "{oops " + TEXT,
     ],
@@ -53,13 +51,18 @@ def test_wrapping_around_the_json_is_passed_over(reply):
     verdict = parse_verdict(reply, IDS)
     assert verdict.tiers == TIERS
     assert verdict.reasons == tuple(f"Why {name} {{is}} there." for name in IDS)
-    assert verdict.scores is None
+
+
+def test_a_long_thought_does_not_use_up_the_readers_patience():
+    """However much code and JSON a thought quotes, the ranking after it is found."""
+    for quoted in ('{"x" ', '{"a": 1} ', "{{ ", '{"a": "'):
+        assert parse_verdict(f"<think>{quoted * 1_500}</think>{TEXT}", IDS).tiers == TIERS
 
 
 def test_ids_decide_not_positions():
     """A reply in another order than the trajectories were shown rewards those it names."""
     assert parse_verdict('{"ranking": [["BCD"], ["FGH"], ["QXZ"]]}', IDS).tiers == ((1,), (2,), (0,))
-    turned = {**GOOD, "reasons": GOOD["reasons"][::-1]}
+    turned = {**GOOD, "reasons": REASONS[::-1]}
     assert parse_verdict(json.dumps(turned), IDS).reasons == parse_verdict(TEXT, IDS).reasons
 
 
@@ -118,11 +121,9 @@ def test_whatever_is_no_exact_permutation_is_refused(ranking, fault):
     ("reply", "fault"),
     [
         (None, "empty"),
-        ("", "empty"),
         (" \n", "empty"),
         ("QXZ is best.", "no complete JSON"),
         ("{}", "no complete JSON"),
-        ("[]", "no complete JSON"),
         ('{"Ranking": []}', "no complete JSON"),
         ('{"scores": []}', "no complete JSON"),
         ('{"ranking": [["QXZ"], ["BCD"], ["FGH"]], "ranking": [["QXZ"], ["BCD"], ["FGH"]]}', "key twice"),
@@ -178,14 +179,7 @@ def levels(tiers) -> list[set[int]]:
 
 
 def lineup(rng: random.Random, n: int) -> tuple[list[str], tuple[tuple[int, ...], ...]]:
-    ids = ["".join(rng.choices("BCDFGHJKLMNPQRSTVWXZ", k=3)) + str(i) for i in range(n)]
-    tiers: list[list[int]] = []
-    for i in rng.sample(range(n), n):
-        if tiers and rng.random() < 0.4:
-            tiers[-1].append(i)
-        else:
-            tiers.append([i])
-    return ids, tuple(map(tuple, tiers))
+    return ["".join(rng.choices("BCDFGHJKLMNPQRSTVWXZ", k=3)) + str(i) for i in range(n)], draw(rng, n)
 
 
 def reply_of(ids, tiers) -> str:
@@ -279,7 +273,6 @@ def test_scores_out_of_bounds_are_refused(score):
         '[{"id": "QXZ", "score": 0.5}, {"id": "BCD", "score": 0.5}, {"id": "BCD", "score": 0.1}, {"id": "FGH", "score": 1}]',
         '[{"id": "QXZ", "score": 0.5}, {"id": "BCD", "score": 0.5}, {"id": "ZZZ", "score": 0.5}]',
         '[{"id": "QXZ"}, {"id": "BCD", "score": 0.5}, {"id": "FGH", "score": 0.5}]',
-        '[{"id": 1, "score": 0.5}, {"id": 2, "score": 0.5}, {"id": 3, "score": 0.5}]',
         '{"QXZ": 0.5, "BCD": 0.5, "FGH": 0.5}',
         "[0.5, 0.5, 0.5]",
         "[]",

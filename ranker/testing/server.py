@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -124,6 +125,7 @@ class JudgeServer:
         return web.json_response({"requests": self.requests, "counts": dict(self.counts)})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
+        due = time.monotonic() + self.latency
         body = await request.json()
         self.requests += 1
         messages = body["messages"]
@@ -134,13 +136,13 @@ class JudgeServer:
             self.counts["refused"] += 1
             return refused
         fault = self._draw()
-        if self.latency:
-            await asyncio.sleep(self.latency)
         try:
             ids, reply = answer(messages, self.truth, self.behaviour)
         except KeyError as error:
             self.counts["unknown"] += 1
             return failure(400, f"sim: {error}")
+        if self.latency:
+            await asyncio.sleep(due - time.monotonic())  # from arrival: its own work is part of it
         self.counts[fault or "ok"] += 1
         if fault is not None:
             return await FAULTS[fault](request, ids, reply)
