@@ -15,13 +15,13 @@ def fresh_ids(rng: random.Random, n: int, texts: Sequence[str]) -> tuple[str, ..
     Ids are drawn without regard to what they will name, so they say nothing of a trajectory or of
     its place in the input. Texts that hold every short id make them longer, never absent.
     """
-    lowered = [text.lower() for text in texts]
+    lowered = "\n".join(texts).lower()
     ids: list[str] = []
     misses = 0
     length = _LENGTH
     while len(ids) < n:
         candidate = "".join(rng.choices(_LETTERS, k=length))
-        if candidate in ids or any(candidate.lower() in text for text in lowered):
+        if candidate in ids or candidate.lower() in lowered:
             misses += 1
             if misses >= 50:
                 misses, length, ids = 0, length + 1, []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.request import getproxies
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError, scrub
 from ranker.loops import PerLoop
@@ -122,7 +123,8 @@ def _session(api_key: str | None, timeout: float) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=0),  # the caller bounds the calls in flight
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 30.0)),
         headers={"Authorization": f"Bearer {api_key or 'none'}"},
-        trust_env=True,
+        # Looked at only where a proxy is set: aiohttp then reads the environment for every request.
+        trust_env=bool(getproxies()),
     )
 
 
