@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -35,6 +36,22 @@ def token_counter(path: Path) -> Callable[[str], int]:
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
+def _bare(argument: str) -> str:
+    """An argument without the folders of this machine."""
+    return Path(argument).name if "/" in argument else argument
+
+
+def _commit() -> str | None:
+    """The checkout's commit, where this runs in one."""
+    told = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or None
+
+
 def compare(given: argparse.Namespace, say: Callable[[str], None]) -> Told:
     """Take every measurement."""
     if given.ruler_python is None:
@@ -45,6 +62,9 @@ def compare(given: argparse.Namespace, say: Callable[[str], None]) -> Told:
         folder = Path(name)
         found: Told = {
             "schema_version": 1,
+            "command": " ".join(["python -m ranker.benchmarks.beside_ruler", *map(_bare, sys.argv[1:])]),
+            "commit": _commit(),
+            "seed": 0,
             "machine": {
                 "system": platform.system(),
                 "architecture": platform.machine(),
