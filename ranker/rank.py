@@ -6,7 +6,6 @@ trajectories → distinct ones → order per pass → verdicts → aggregate →
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ranker.budget import Budget
+from ranker.distinct import distinct_of, spread
 from ranker.errors import ConfigurationError, GroupError, RankerError
 from ranker.judge import Judge, Lineup, SizedJudge
 from ranker.loops import iterate_sync, run_sync
@@ -22,12 +22,11 @@ from ranker.orders import balanced_orders
 from ranker.passes import Hearing
 from ranker.progress import Progress
 from ranker.ranked import RankedGroup
-from ranker.ranking import Tiers, kendall_w, mean_ranking
+from ranker.ranking import kendall_w, mean_ranking
 from ranker.resolve import resolve
 from ranker.rewards import RULES, RewardRule, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
 from ranker.rubric import read_rubric
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
-from ranker.transcript import transcript_of
 from ranker.usage import Usage
 from ranker.verdict import tiers_of
 
@@ -255,7 +254,7 @@ class _Run:
     slots: asyncio.Semaphore
 
     async def rank(self, group: TrajectoryGroup) -> RankedGroup:
-        distinct, member, digest = _distinct(group)
+        distinct, member, digest = distinct_of(group)
         n, unique = len(group), len(distinct)
         if unique == 1:  # nothing to compare, so nothing to pay for
             return RankedGroup(group, [0.5] * n, [list(range(n))], [""] * n, judge=self.judge.name)
@@ -264,13 +263,13 @@ class _Run:
         hearing = Hearing(self.judge, self.sized, lineup, self.budget, self.slots)
         verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)
         rankings = [verdict.tiers for verdict in verdicts]
-        ranking = _spread(mean_ranking(rankings, unique), member)
+        ranking = spread(mean_ranking(rankings, unique), member)
         if self.reward == "score":
             scores = score_rewards(verdicts, unique)
             rewards = [scores[u] for u in member]
             ranking = tiers_of(rewards)
         elif self.reward == "strength":
-            rewards = strength_rewards([_spread(tiers, member) for tiers in rankings], n)
+            rewards = strength_rewards([spread(tiers, member) for tiers in rankings], n)
         else:
             rewards = (top_heavy_rewards if self.reward == "top_heavy" else rank_rewards)(ranking, n)
         first = verdicts[0]
@@ -286,33 +285,3 @@ class _Run:
             cut=tuple(first.cut[u] for u in member) if first.cut else (),
             warnings=tuple(dict.fromkeys(w for verdict in verdicts for w in verdict.warnings)),
         )
-
-
-def _distinct(group: TrajectoryGroup) -> tuple[list[Trajectory], list[int], str]:
-    """The trajectories that a judge can tell apart, without what it must not see; for each
-    trajectory of the group the index of its like; and a digest of all.
-
-    Sorted by digest, so that a group given in another order is the same to the judge.
-    """
-    found: dict[str, Trajectory] = {}
-    digests: list[str] = []
-    for trajectory in group.trajectories:
-        bare = trajectory.bare()
-        digest = hashlib.sha256(transcript_of(bare).text.encode()).hexdigest()
-        found.setdefault(digest, bare)
-        digests.append(digest)
-    order = {digest: i for i, digest in enumerate(sorted(found))}
-    return (
-        [found[d] for d in order],
-        [order[d] for d in digests],
-        hashlib.sha256("".join(order).encode()).hexdigest(),
-    )
-
-
-def _spread(tiers: Tiers, member: list[int]) -> Tiers:
-    """Tiers of distinct trajectories as tiers of all: identical ones tie."""
-    place = {u: t for t, tier in enumerate(tiers) for u in tier}
-    made: list[list[int]] = [[] for _ in tiers]
-    for i, u in enumerate(member):
-        made[place[u]].append(i)
-    return tuple(map(tuple, made))
