@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: no words
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: no words, and none of the ids in the templates' example
 _LENGTH = 3
 
 

@@ -119,6 +119,8 @@ def _explain(console: Console, ranked: list[RankedGroup], seconds: float) -> Non
     console.print(
         f"\n{sum(r.usage.calls for r in ranked)} judge calls read {words:,} tokens in {seconds:.0f} s and cost nothing. "
         f"This judge is {verdict}\n"
+        "The second judge is simulated: a server on this machine that sees the truth through some noise. It shows what "
+        "a good judge looks like; it is none.\n"
         "A reward is linear in rank: the best attempt of a group gets 1, the worst 0, ties share. GRPO normalises "
         "rewards within the group, so an order is all that a judge has to give.\n\n"
         "Your own groups, a better judge:\n"
