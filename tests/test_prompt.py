@@ -45,7 +45,7 @@ def test_a_prompt_in_full():
     assert (system["role"], user["role"]) == ("system", "user")
     assert "Be brief." in system["content"]
     assert (
-        '{"reasons": [{"id": "ID", "reason": "one sentence"}, …], "ranking": [["best ID"]'
+        '{"reasons": [{"id": "AEO", "reason": "one sentence"}, …], "ranking": [["IUA"], ["AEO", "OEI"]]'
         in system["content"]
     )
     assert "data" in system["content"]
