@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
@@ -61,8 +60,3 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
     except TypeError as error:
         kind = "local" if local else "API"
         raise ConfigurationError(f"The {kind} judge {judge!r} does not take that option: {error}") from None
-
-
-def is_path(name: str) -> bool:
-    """Whether a local judge's name is a path rather than a model's name."""
-    return name.startswith((".", "/", "~")) or Path(name).exists()

@@ -46,12 +46,15 @@ class Tally:
     usage: Usage = field(default_factory=Usage)
     failures: dict[str, int] = field(default_factory=dict)
 
+    def fail(self, error: RankerError) -> None:
+        self.failed += 1
+        kind = type(error).__name__
+        self.failures[kind] = self.failures.get(kind, 0) + 1
+
     def add(self, ranked: RankedGroup) -> None:
         self.usage += ranked.usage
         if ranked.error is not None:
-            self.failed += 1
-            kind = type(ranked.error).__name__
-            self.failures[kind] = self.failures.get(kind, 0) + 1
+            self.fail(ranked.error)
             return
         self.ranked += 1
         self.tied += len(ranked.ranking) == 1
@@ -154,8 +157,7 @@ async def _rank(job: Job, sink: _Sink, tally: Tally) -> RankerError | None:
                     "error": {"type": "GroupError", "message": str(error)},
                 }
                 sink.write(record)
-                tally.failed += 1
-                tally.failures["GroupError"] = tally.failures.get("GroupError", 0) + 1
+                tally.fail(error)
                 continue
             waiting[line.id] = line
             yield line.group
