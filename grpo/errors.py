@@ -1,0 +1,21 @@
+"""Errors of the trainer. Each message says what happened and what to do next."""
+
+from __future__ import annotations
+
+from ranker import RankerError
+
+
+class TrainingError(RankerError):
+    """Training cannot go on."""
+
+
+class RewardError(RankerError):
+    """A reward function raised, hung, or returned something that is no list of rewards."""
+
+
+class ContextError(RankerError):
+    """A prompt does not fit the model's context."""
+
+
+class RunFolderError(RankerError):
+    """A run folder or checkpoint cannot be used as it is."""

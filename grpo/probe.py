@@ -1,0 +1,92 @@
+"""What a model can take, found out on real tokens before training starts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+
+from grpo.config import GRPOConfig
+from grpo.engine import Engine
+from grpo.model import context_length
+from grpo.rollout import Sequence
+from grpo.sampling import Sampling
+from grpo.score import Layout, check_layout, inner, plain_logps
+from ranker import ConfigurationError
+
+log = logging.getLogger("ranker")
+
+
+def probe(model: Any, tokenizer: Any, config: GRPOConfig) -> Layout:
+    """Find the layout in which both trainer and sampler agree with the model's plain forward.
+
+    Raises:
+        ConfigurationError: the sampler's log-probs are not the model's in any layout.
+    """
+    context = context_length(model)
+    sequences = _sequences(model, min(48, (context or 64) // 2))
+    layout = check_layout(model, sequences, longest=context or 1 << 30)
+    for shares in (True, False):
+        if shares and not (layout.tree and layout.head):
+            continue
+        worst = _gap(model, sequences, shares, context)
+        if worst is not None and worst <= (0.2 if model.dtype != torch.float32 else 1e-3):
+            return layout if shares or not layout.tree else Layout(tree=False, head=layout.head)
+        log.info("%s does not take shared prompts in sampling (%s)", type(inner(model)).__name__, worst)
+    raise ConfigurationError(
+        f"The log-probs of {type(inner(model)).__name__} while sampling are not those of its plain forward (they "
+        f"differ by {worst}); training on them would be wrong. Try another attn_implementation or dtype."
+    )
+
+
+def _sequences(model: Any, length: int) -> list[Sequence]:
+    """Three sequences of ordinary ids that share half of their tokens."""
+    rng = np.random.default_rng(0)
+    vocabulary = inner(model).config.vocab_size
+    start = rng.integers(0, vocabulary, max(1, length // 2))
+    made = []
+    for more in (length // 2, length // 3, length // 2):
+        tokens_T = np.concatenate([start, rng.integers(0, vocabulary, max(1, more))])
+        sampled_T = np.arange(len(tokens_T)) >= len(start)
+        made.append(Sequence(tokens_T, sampled_T, np.zeros(len(tokens_T), np.float32)))
+    return made
+
+
+def _gap(model: Any, sequences: list[Sequence], shares: bool, context: int | None) -> float | None:
+    """Largest difference between the sampler's log-probs and the plain forward's; None where it cannot run."""
+    engine = Engine(model, [], Sampling(max_completion_length=6), context=context, shares=shares)
+    prompts = [s.tokens_T[:n] for s, n in zip(sequences, (8, 5, 8), strict=True)]
+
+    async def work() -> list[Any]:
+        return await asyncio.gather(
+            *(engine.generate(p, np.random.default_rng(i)) for i, p in enumerate(prompts))
+        )
+
+    try:
+        made = asyncio.run(work())
+        read = [
+            Sequence(
+                np.concatenate([p, c.tokens]).astype(np.int64),
+                np.arange(len(p) + len(c.tokens)) >= len(p),
+                np.concatenate([np.zeros(len(p)), c.logps]).astype(np.float32),
+            )
+            for p, c in zip(prompts, made, strict=True)
+        ]
+        with torch.no_grad():
+            expected_N = plain_logps(model, read)
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        IndexError,
+        NotImplementedError,
+        KeyError,
+    ) as error:
+        log.info("%s", error)
+        return None
+    found_N = np.concatenate([s.logps_T[s.sampled_T] for s in read])
+    return float(np.abs(expected_N.float().cpu().numpy() - found_N).max())

@@ -1,0 +1,107 @@
+"""What a rollout leaves behind: the conversation for the judge, the policy's own tokens for the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ranker import Trajectory, TrajectoryGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One run of tokens that the policy read and wrote, in the order in which it did; T tokens.
+
+    Nothing in it was ever text and tokenised again: what the policy sampled stands as sampled.
+
+    Attributes:
+        tokens_T: token ids.
+        sampled_T: True where the policy sampled the token; only these are trained on.
+        logps_T: log-prob under the distribution really sampled from; 0 elsewhere.
+        kept: for each sampled token in order, the ids that truncated sampling left to choose from;
+            empty tuple where sampling was not truncated.
+    """
+
+    tokens_T: np.ndarray
+    sampled_T: np.ndarray
+    logps_T: np.ndarray
+    kept: tuple[np.ndarray, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON that gives back the same sequence, to the bit."""
+        return {
+            "tokens": self.tokens_T.tolist(),
+            "sampled": np.flatnonzero(self.sampled_T).tolist(),
+            "logps": self.logps_T[self.sampled_T].tolist(),
+            "kept": [ids.tolist() for ids in self.kept],
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Sequence:
+        tokens_T = np.array(fields["tokens"], dtype=np.int64)
+        sampled_T = np.zeros(len(tokens_T), dtype=bool)
+        sampled_T[fields["sampled"]] = True
+        logps_T = np.zeros(len(tokens_T), dtype=np.float32)
+        logps_T[sampled_T] = fields["logps"]
+        return cls(tokens_T, sampled_T, logps_T, tuple(np.array(k, dtype=np.int32) for k in fields["kept"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One attempt of the policy.
+
+    Attributes:
+        trajectory: what judge and reward functions see; None where the attempt broke off.
+        sequences: its tokens. One, unless the conversation was rewritten on the way (a context cut
+            down, a sub-agent): each rewriting starts another.
+        truncated: a reply ended at `max_completion_length` or at the end of the context.
+        error: why it broke off; None where it did not.
+    """
+
+    trajectory: Trajectory | None
+    sequences: tuple[Sequence, ...]
+    truncated: bool = False
+    error: str | None = None
+
+    @property
+    def sampled_tokens(self) -> int:
+        return sum(int(s.sampled_T.sum()) for s in self.sequences)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutGroup:
+    """The attempts at one row.
+
+    Attributes:
+        index: counted from 0 over the whole run, on all ranks together; seeds the sampling.
+        row: the dataset row.
+        rollouts: one for each attempt, broken ones included.
+        version: optimizer steps the policy had taken when it was sampled.
+    """
+
+    index: int
+    row: Mapping[str, Any]
+    rollouts: tuple[Rollout, ...]
+    version: int = 0
+    ground_truths: tuple[float | None, ...] = field(default=())
+
+    @property
+    def alive(self) -> list[int]:
+        """Which attempts came to an end."""
+        return [i for i, r in enumerate(self.rollouts) if r.trajectory is not None]
+
+    def for_judge(self) -> TrajectoryGroup:
+        """The attempts that came to an end, as a reward function gets them.
+
+        The row is the group's `metadata`, for reward functions that compare with it; a judge is never
+        shown metadata.
+        """
+        return TrajectoryGroup(
+            [r.trajectory for r in self.rollouts if r.trajectory is not None],
+            id=str(self.row.get("id") or self.index),
+            rubric=self.row.get("rubric"),
+            metadata=self.row,
+        )

@@ -1,0 +1,229 @@
+"""One optimizer step on a window of groups, in micro-batches, the same however the window is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from grpo.config import GRPOConfig
+from grpo.errors import TrainingError
+from grpo.losses import Loss, token_losses, token_weights
+from grpo.model import Reference
+from grpo.rollout import Rollout
+from grpo.score import Layout, score
+from grpo.tree import batches
+
+Tensor = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A trajectory to learn from.
+
+    Attributes:
+        advantage: of every token of it.
+        on_policy: the present weights sampled it.
+    """
+
+    rollout: Rollout
+    advantage: float
+    on_policy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an update did; sums over all processes.
+
+    Attributes:
+        grad_norm: before clipping; None where there was nothing to learn from.
+        tokens: loss tokens of the window.
+        loss: of the first iteration.
+        entropy, kl, clip_fraction: means over loss tokens; kl is None where beta is 0.
+        mismatch: mean |sampler's log-prob - trainer's| over tokens sampled by the present weights; None
+            where there are none.
+    """
+
+    grad_norm: float | None
+    tokens: int
+    loss: float | None
+    entropy: float | None
+    kl: float | None
+    clip_fraction: float | None
+    mismatch: float | None
+
+
+class Updater:
+    """Holds the optimizer.
+
+    Args:
+        accelerator: an `accelerate.Accelerator`; sums are taken over its processes.
+    """
+
+    def __init__(
+        self, model: Any, config: GRPOConfig, layout: Layout, reference: Reference, accelerator: Any
+    ):
+        from transformers import get_scheduler
+
+        self.model, self.layout = model, layout
+        self._config, self._reference, self._accelerator = config, reference, accelerator
+        self._weights = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self._weights,
+            lr=config.learning_rate,
+            betas=(config.adam_beta1, config.adam_beta2),
+            eps=config.adam_epsilon,
+            weight_decay=config.weight_decay,
+            fused=True,  # one pass over memory instead of ten
+        )
+        total = max(1, config.max_steps * config.num_iterations)
+        try:
+            self.scheduler = get_scheduler(
+                config.lr_scheduler_type, self.optimizer, config.warmup_steps, total
+            )
+        except ValueError as error:
+            from ranker import ConfigurationError
+
+            raise ConfigurationError(f"lr_scheduler_type {config.lr_scheduler_type!r}: {error}") from None
+
+    def step(self, examples: Sequence[Example]) -> Step:
+        """Take `num_iterations` optimizer steps on these examples and those of the other processes."""
+        loss = self._config.loss
+        mine = [e for e in examples if e.rollout.sampled_tokens]
+        tokens, trajectories = self._sum([sum(e.rollout.sampled_tokens for e in mine), len(mine)])
+        if not trajectories:
+            for _ in range(self._config.num_iterations):
+                self.scheduler.step()  # the schedule is one of steps, with signal or without
+            return Step(None, 0, None, None, None, None, None)
+        cuts = batches([_flat(e) for e in mine], self._config.max_tokens_per_forward)
+        micro = [self._prepare([mine[i] for i in cut], loss, tokens, trajectories) for cut in cuts]
+        sums = np.zeros(6)
+        norm = 0.0
+        self.model.train(self._config.gradient_checkpointing)  # transformers checkpoints in train mode only
+        for iteration in range(self._config.num_iterations):
+            for batch in micro:
+                found = self._backward(batch, loss, fresh=iteration == 0)
+                if iteration == 0:
+                    sums += found
+            norm = self._apply()
+        self.model.eval()
+        total = self._sum(sums.tolist())
+        same = total[5]
+        return Step(
+            grad_norm=norm,
+            tokens=int(tokens),
+            loss=total[0],
+            entropy=total[1] / tokens,
+            kl=total[2] / tokens if loss.beta else None,
+            clip_fraction=total[3] / tokens,
+            mismatch=total[4] / same if same else None,
+        )
+
+    def _prepare(self, examples: list[Example], loss: Loss, tokens: float, trajectories: float) -> _Micro:
+        device = self.model.device
+        sequences = [s for e in examples for s in e.rollout.sequences]
+        lengths_S = torch.tensor([e.rollout.sampled_tokens for e in examples])
+        trajectory_N = torch.arange(len(examples)).repeat_interleave(lengths_S)
+        weights_S = token_weights(lengths_S, loss, int(tokens), int(trajectories))
+        old_N = torch.from_numpy(np.concatenate([s.logps_T[s.sampled_T] for s in sequences]))
+        on_policy_S = torch.tensor([e.on_policy for e in examples])
+        ref_N = None
+        if loss.beta:
+            with torch.no_grad(), self._reference() as reference, self._accelerator.autocast():
+                ref_N = score(reference, sequences, self._config.temperature, self.layout).logps_N
+        return _Micro(
+            sequences,
+            trajectory_N.to(device),
+            weights_S[trajectory_N].to(device),
+            torch.tensor([e.advantage for e in examples], dtype=torch.float32)[trajectory_N].to(device),
+            old_N.to(device),
+            on_policy_S[trajectory_N].to(device),
+            ref_N,
+        )
+
+    def _backward(self, batch: _Micro, loss: Loss, fresh: bool) -> np.ndarray:
+        """Add the gradient of a micro-batch's share of the window's loss; returns sums for the metrics."""
+
+        def objective(logps_N: Tensor, old_N: Tensor | None) -> Any:
+            return token_losses(logps_N, old_N, batch.ref_N, batch.advantages_N, batch.trajectory_N, loss)
+
+        on_policy = fresh and bool(batch.on_policy_N.all())
+        expected_N = None
+        if on_policy and not loss.beta:  # the ratio is 1: the gradient does not depend on the log-probs
+            zeros_N = torch.zeros_like(batch.old_N, requires_grad=True)
+            value = (objective(zeros_N, None).loss_N * batch.weights_N).sum()
+            (expected_N,) = torch.autograd.grad(value, zeros_N)
+        with self._accelerator.autocast():
+            scores = score(self.model, batch.sequences, self._config.temperature, self.layout, expected_N)
+        logps_N = scores.logps_N
+        old_N = None
+        if not on_policy:
+            old_N = batch.old_N
+            if fresh:
+                old_N = torch.where(batch.on_policy_N, logps_N.detach(), old_N)
+        terms = objective(logps_N, old_N)
+        value = (terms.loss_N * batch.weights_N).sum()
+        value.backward()
+        if fresh:  # further iterations see the ratio to these, not to the sampler's rounding of them
+            batch.old_N = torch.where(batch.on_policy_N, logps_N.detach(), batch.old_N)
+        gap_N = (logps_N.detach() - batch.sampled_N).abs() * batch.on_policy_N
+        return np.array(
+            [
+                float(value.detach()),
+                float(scores.entropy_N.sum()),
+                0.0 if terms.kl_N is None else float(terms.kl_N.sum()),
+                float(terms.clipped_N.sum()),
+                float(gap_N.sum()),
+                float(batch.on_policy_N.sum()),
+            ]
+        )
+
+    def _apply(self) -> float:
+        """Sum gradients over processes, clip, step."""
+        if self._accelerator.num_processes > 1:
+            for weight in self._weights:
+                if weight.grad is None:
+                    weight.grad = torch.zeros_like(weight)
+                weight.grad = self._accelerator.reduce(weight.grad, "sum")
+        limit = self._config.max_grad_norm or float("inf")
+        norm = float(torch.nn.utils.clip_grad_norm_(self._weights, limit))
+        if not np.isfinite(norm):
+            raise TrainingError(
+                f"The gradient's norm is {norm}; the weights are left as they were. Resume from the last checkpoint "
+                "with a lower learning_rate or max_grad_norm, or with bf16 = false."
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scheduler.step()
+        return norm
+
+    def _sum(self, values: Sequence[float]) -> list[float]:
+        made = torch.tensor(values, dtype=torch.float64, device=self._accelerator.device)
+        total: list[float] = self._accelerator.reduce(made, "sum").tolist()
+        return total
+
+
+@dataclass(slots=True)
+class _Micro:
+    """A micro-batch of N loss tokens."""
+
+    sequences: list[Any]
+    trajectory_N: Tensor
+    weights_N: Tensor
+    advantages_N: Tensor
+    sampled_N: Tensor
+    on_policy_N: Tensor
+    ref_N: Tensor | None
+
+    old_N: Tensor = None
+
+    def __post_init__(self) -> None:
+        self.old_N = self.sampled_N
+
+
+def _flat(example: Example) -> np.ndarray:
+    """All tokens of a trajectory, by which micro-batches are cut."""
+    return np.concatenate([s.tokens_T for s in example.rollout.sequences])
