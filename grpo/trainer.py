@@ -79,7 +79,6 @@ class GRPOTrainer:
         config: all other settings.
         out: run folder; None keeps nothing on disk.
         resume: go on with the run in `out`.
-        report: called with each step's metrics.
         describe: what `config.json` says beside the config, e.g. which dataset it was.
 
     Raises:
@@ -99,7 +98,6 @@ class GRPOTrainer:
         config: GRPOConfig | None = None,
         out: str | Path | None = None,
         resume: bool = False,
-        report: Report | None = None,
         describe: Mapping[str, Any] | None = None,
     ):
         from accelerate import Accelerator
@@ -125,7 +123,6 @@ class GRPOTrainer:
             self.model, config, layout, Reference(self.model, config.beta != 0), self._accelerator
         )
         self._state = _State()
-        self._report = report or (lambda line: None)
         self._folder = self._open(out, resume, describe or {})
         self._loggers: list[Logger] = []
         self._collector = Collector(
@@ -147,8 +144,16 @@ class GRPOTrainer:
         """Optimizer steps taken."""
         return self._state.step
 
-    def train(self) -> list[dict[str, Any]]:
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes the run folder."""
+        return bool(self._rank == 0)
+
+    def train(self, report: Report | None = None) -> list[dict[str, Any]]:
         """Train until `max_steps`; returns the metrics of every step, those before a resume included.
+
+        Args:
+            report: called with each step's metrics.
 
         Raises:
             TrainingError: more than `max_failed_share` of the groups failed, or the gradient is not
@@ -164,7 +169,8 @@ class GRPOTrainer:
                 history.append(line)
                 for logger in self._loggers:
                     logger.log(line["step"], line)
-                self._report(line)
+                if report is not None and self._rank == 0:
+                    report(line)
                 every = self.config.save_steps
                 if every and self._state.step % every == 0 and self._state.step < self.config.max_steps:
                     self._save()

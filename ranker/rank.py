@@ -46,12 +46,13 @@ async def rank_group_async(
     api_key: str | None = None,
     max_calls: int | None = None,
     max_cost_usd: float | None = None,
+    budget: Budget | None = None,
     **options: Any,
 ) -> RankedGroup:
     """Rank one group. See `rank_group`."""
     chosen = _judge(judge, reward, base_url, api_key, options)
     _check(passes, reward)
-    budget = Budget(max_calls, max_cost_usd)
+    budget = budget or Budget(max_calls, max_cost_usd)
     run = _Run(
         chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, asyncio.Semaphore(passes)
     )
@@ -81,6 +82,7 @@ def rank_group(
         seed: same seed and inputs, same prompts and same cache keys.
         base_url, api_key: reach any OpenAI-compatible server.
         max_calls, max_cost_usd: stop before the call that would exceed them.
+        budget: a Budget that several calls share, in the place of these two.
         options: LLMJudge's or LocalJudge's, e.g. ``temperature``, ``timeout``, ``cache``, ``record``.
 
     Returns:

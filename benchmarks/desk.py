@@ -1,0 +1,341 @@
+"""The returns desk: a small environment for agents, with tools, a checker, and clerks who make mistakes.
+
+A customer writes about an order and says what they would like. The agent looks the order up, resolves
+it by the rules in its system prompt, and tells the customer what was done. What the customer claims
+says nothing of the right action: it follows from the record alone, so an agent that does not look can
+only guess. Each message also names a second order, which is not the one to be resolved.
+
+The truth of an attempt is graded in tenths:
+
+    2  the right order was looked up before anything was resolved
+    2  the right order was resolved, and no other
+    4  with the action that the rules ask for, after looking it up
+    2  the reply names the action that was done to the right order, and no other action
+   -1  a call that was not needed: an error, or more than two calls
+   -1  more than 16 words in all
+
+`checker` grades the messages of a trajectory; `worth` grades what a judge's prompt shows of it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from openai.types.chat import ChatCompletion
+
+from ranker.neutral import TAGS, restore
+from ranker.trajectory import Trajectory
+
+ACTIONS = {
+    "refund": "refunded",
+    "replace": "replaced",
+    "repair": "repaired",
+    "reject": "rejected",
+    "escalate": "escalated",
+}
+ITEMS = ("kettle", "lamp", "backpack", "keyboard", "jacket", "radio", "tent", "clock")
+STATES = ("unopened", "faulty", "worn", "lost")
+ORDERS = range(100, 200)
+DAYS = range(1, 61)
+LIMIT = 30  # days
+TURNS = 4
+WORDS = 16
+
+RULES = """\
+You work at the returns desk of a shop. Look the order up, resolve it once by these rules, then tell the \
+customer in one short sentence what was done.
+- unopened: refund up to 30 days after delivery, later reject.
+- faulty: replace up to 30 days after delivery, later repair.
+- worn: reject.
+- lost: escalate.
+The record counts, not what the customer says or would like."""
+
+CLAIMS = ("broken", "late", "unused", "missing")
+_WISHES = ("refund", "replace", "repair")
+_LETTERS = (
+    "My {item} from order {order} is {claim}, please have it {wish}. The one from {other} is fine.",
+    "Hello, I have two orders. The {item} from {other} is fine, but order {order} is {claim}. I want it {wish}.",
+    "I want my {item} {wish}: it is {claim}. This is order {order}, not {other}.",
+    "Not {other}, that one is fine. The {item} from order {order} is {claim}. Please have it {wish}.",
+    "Please have my {item} {wish}. It is order {order} and it is {claim}. The number before was {other}.",
+    "The number before was {other}. Now order {order}, my {item}, is {claim}. I want it {wish}.",
+)
+_HELD_OUT = (
+    "Hello, my {item} is {claim}. I want order {order} {wish}, not {other}.",
+    "The one from {other} was fine. My {item}, order {order}, is {claim}, please have it {wish}.",
+    "This is order {order}. The {item} is {claim}. I have {other} before me and that one is fine. I want it {wish}.",
+)
+REPLIES = (
+    "Your {item} was {done}.",
+    "We {done} order {order}.",
+    "Your order was {done} now.",
+)
+RAMBLE = (
+    " Thank you so much for your letter, we do love to hear from you.",
+    " Please have a lovely day and write to us again when you want.",
+    " This is what we are here for, now and then and every day.",
+)
+IDLE = ("We will look at your {item} soon.", "Please write to us again.")
+
+TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "look_up",
+            "description": "The record of an order.",
+            "parameters": {
+                "type": "object",
+                "properties": {"order": {"type": "integer"}},
+                "required": ["order"],
+            },
+        },
+    },
+    {
+        "type": "function",
+        "function": {
+            "name": "resolve",
+            "description": "Settle an order, once and for good.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "order": {"type": "integer"},
+                    "action": {"type": "string", "enum": list(ACTIONS)},
+                },
+                "required": ["order", "action"],
+            },
+        },
+    },
+]
+ERRORS = ("no such order", "no such tool", "bad arguments", "already resolved")
+
+
+class Policy(Protocol):
+    """What `rollout` needs of a policy."""
+
+    async def chat(
+        self, messages: list[dict[str, Any]], *, tools: list[dict[str, Any]] | None = None
+    ) -> ChatCompletion: ...
+
+
+def right_action(record: Mapping[str, Any]) -> str:
+    """What the rules ask for."""
+    early = record["days"] <= LIMIT
+    return {
+        "unopened": "refund" if early else "reject",
+        "faulty": "replace" if early else "repair",
+        "worn": "reject",
+        "lost": "escalate",
+    }[record["state"]]
+
+
+def letters(held_out: bool = False) -> tuple[str, ...]:
+    """The customers' wordings, with places to fill; held-out rows have others than training rows."""
+    return _HELD_OUT if held_out else _LETTERS
+
+
+def rows(n: int, seed: int = 0, held_out: bool = False) -> list[dict[str, Any]]:
+    """Tasks, the same for the same arguments.
+
+    Each has `prompt` (system and user message), `order` (the right one), `action` (the right one),
+    `wish` (what the customer would like), and `records`: that of the right order and of the other one.
+    """
+    rng = random.Random(f"{seed}/{held_out}")
+    return [_row(rng, letters(held_out)) for _ in range(n)]
+
+
+def _row(rng: random.Random, wordings: Sequence[str]) -> dict[str, Any]:
+    order, other = rng.sample(ORDERS, 2)
+    item, another = rng.sample(ITEMS, 2)
+    wish = rng.choice(_WISHES)
+    records = [_record(rng, order, item), _record(rng, other, another)]
+    told = {"item": item, "order": order, "other": other}
+    letter = rng.choice(wordings).format(claim=rng.choice(CLAIMS), wish=ACTIONS[wish], **told)
+    return {
+        "prompt": [{"role": "system", "content": RULES}, {"role": "user", "content": letter}],
+        "order": order,
+        "action": right_action(records[0]),
+        "wish": wish,
+        "records": records,
+    }
+
+
+def _record(rng: random.Random, order: int, item: str) -> dict[str, Any]:
+    state = rng.choices(STATES, (3, 3, 1, 1))[0]
+    return {"order": order, "item": item, "days": rng.choice(DAYS), "state": state}
+
+
+@dataclass(slots=True)
+class Desk:
+    """The world behind the tools: the records of a row, and what was done to each order."""
+
+    row: Mapping[str, Any]
+    done: dict[int, str] = field(default_factory=dict)
+
+    def call(self, name: str, arguments: str) -> dict[str, Any]:
+        """What a tool returns; `{"error": …}` for a call that cannot be."""
+        try:
+            given = json.loads(arguments)
+        except (ValueError, RecursionError):
+            return {"error": "bad arguments"}
+        wanted = {"look_up": {"order"}, "resolve": {"order", "action"}}.get(name)
+        if wanted is None:
+            return {"error": "no such tool"}
+        if not isinstance(given, dict) or given.keys() != wanted or type(given["order"]) is not int:
+            return {"error": "bad arguments"}
+        record = next((r for r in self.row["records"] if r["order"] == given["order"]), None)
+        if record is None:
+            return {"error": "no such order"}
+        if name == "look_up":
+            return dict(record)
+        return self._resolve(given["order"], given["action"])
+
+    def _resolve(self, order: int, action: Any) -> dict[str, Any]:
+        if not isinstance(action, str) or action not in ACTIONS:
+            return {"error": "bad arguments"}
+        if order in self.done:
+            return {"error": "already resolved"}
+        self.done[order] = action
+        return {"order": order, "done": action}
+
+    def results(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The tool messages that answer an assistant's message."""
+        return [
+            {
+                "role": "tool",
+                "tool_call_id": call["id"],
+                "content": json.dumps(self.call(call["function"]["name"], call["function"]["arguments"])),
+            }
+            for call in message.get("tool_calls") or ()
+        ]
+
+
+async def rollout(policy: Policy, row: Mapping[str, Any]) -> Trajectory:
+    """One attempt: the policy calls tools until it replies without, at most `TURNS` times in all."""
+    desk = Desk(row)
+    messages: list[dict[str, Any]] = list(row["prompt"])
+    for _ in range(TURNS):
+        completion = await policy.chat(messages, tools=TOOLS)
+        message = completion.choices[0].message.model_dump(exclude_none=True)
+        results = desk.results(message)
+        messages = [*messages, message, *results]
+        if not results:
+            break
+    return Trajectory(messages=messages, tools=TOOLS)
+
+
+def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:
+    """The ground truth of an attempt, in [0, 1], from what was done and what was said."""
+    results = [json.loads(m["content"]) for m in trajectory.messages if m["role"] == "tool"]
+    said = [m.get("content") or "" for m in trajectory.messages if m["role"] == "assistant"]
+    last = trajectory.messages[-1]
+    reply = said[-1] if last["role"] == "assistant" and not last.get("tool_calls") else ""
+    return _grade(results, said, reply, row["order"], row["action"])
+
+
+# A tag of the transcript at the start of a line: look-alikes in the agent's own text are neutralised.
+_TAG = re.compile(rf"^<({'|'.join(TAGS)})(?: [^>\n]*)?>\n?", re.MULTILINE)
+
+
+def worth(block: str) -> float:
+    """The same truth, found by reading an attempt's block in a judge's prompt (shared parts put back).
+
+    The right order is the one that the customer calls so; the right action follows from its record,
+    where the attempt looked it up.
+    """
+    head, *found = _TAG.split(block.strip())
+    pieces = [(tag, restore(body).strip()) for tag, body in zip(found[::2], found[1::2], strict=True)]
+    letter = next((body for tag, body in pieces if tag == "user"), head)
+    named = re.search(r"\border (\d+)", letter)
+    order = int(named[1]) if named else -1
+    results = [json.loads(body) for tag, body in pieces if tag == "tool"]
+    said = [body for tag, body in pieces if tag == "assistant"]
+    reply = pieces[-1][1] if pieces and pieces[-1][0] == "assistant" else ""
+    record = next((r for r in results if r.get("order") == order and "state" in r), None)
+    return _grade(results, said, reply, order, right_action(record) if record else None)
+
+
+def _grade(
+    results: Sequence[Mapping[str, Any]], said: Iterable[str], reply: str, order: int, action: str | None
+) -> float:
+    done = [r for r in results if "done" in r]
+    before = results[: results.index(done[0])] if done else results
+    looked = any(r.get("order") == order for r in before)
+    resolved = len(done) == 1 and done[0]["order"] == order
+    right = looked and resolved and done[0]["done"] == action
+    honest = resolved and _actions_named(reply) == {done[0]["done"]}
+    wasted = len(results) > 2 or any("error" in r for r in results)
+    rambled = sum(len(text.split()) for text in said) > WORDS
+    tenths = 2 * looked + 2 * resolved + 4 * right + 2 * honest - wasted - rambled
+    return max(0, tenths) / 10
+
+
+def _actions_named(text: str) -> set[str]:
+    words = set(re.findall(r"[a-z]+", text.lower()))
+    return {action for action, done in ACTIONS.items() if words & {action, done}}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """How often a clerk of no competence makes each mistake; others make it less, in proportion.
+
+    Attributes:
+        blind: resolves without looking the order up, and so by guess.
+        number: takes the other order that the customer names.
+        action: does what the customer wishes, or anything, rather than what the rules ask for.
+        idle: never resolves.
+        promise: tells the customer that something else was done.
+        ramble: goes on and on.
+    """
+
+    blind: float = 0.55
+    number: float = 0.35
+    action: float = 0.75
+    idle: float = 0.3
+    promise: float = 0.6
+    ramble: float = 0.5
+
+
+MISTAKES = Mistakes()
+
+
+def clerk(
+    row: Mapping[str, Any], competence: float, rng: random.Random, mistakes: Mistakes = MISTAKES
+) -> Trajectory:
+    """An attempt by a clerk who makes each mistake with probability (1 - competence) x its rate."""
+
+    def errs(rate: float) -> bool:
+        return rng.random() < (1 - competence) * rate
+
+    order, item = row["order"], row["records"][0]["item"]
+    other = row["records"][1]["order"]
+    aim = other if errs(mistakes.number) else order
+    blind, idle = errs(mistakes.blind), errs(mistakes.idle)
+    action = right_action(row["records"][0 if aim == order else 1])
+    if blind or errs(mistakes.action):
+        action = row["wish"] if rng.random() < 0.5 else rng.choice(list(ACTIONS))
+    told = rng.choice([a for a in ACTIONS if a != action]) if errs(mistakes.promise) else action
+    wording = rng.choice(IDLE if idle and told == action else REPLIES)
+    reply = wording.format(item=item, order=order, done=ACTIONS[told])
+    if errs(mistakes.ramble):
+        reply += "".join(rng.sample(RAMBLE, rng.choice((1, 2))))
+    calls = [] if blind else [("look_up", {"order": aim})]
+    calls += [] if idle else [("resolve", {"order": aim, "action": action})]
+    return _play(row, calls, reply)
+
+
+def _play(row: Mapping[str, Any], calls: Sequence[tuple[str, dict[str, Any]]], reply: str) -> Trajectory:
+    desk = Desk(row)
+    messages: list[dict[str, Any]] = list(row["prompt"])
+    for i, (name, arguments) in enumerate(calls):
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        message = {
+            "role": "assistant",
+            "tool_calls": [{"id": f"call-{i}", "type": "function", "function": function}],
+        }
+        messages += [message, *desk.results(message)]
+    return Trajectory(messages=[*messages, {"role": "assistant", "content": reply}], tools=TOOLS)

@@ -1,0 +1,195 @@
+"""The small policy of the returns desk: a Llama of a third of a million weights, its tokenizer, its warm start.
+
+The tokenizer knows the desk's words and nothing else. A word's token holds the space before it, the
+phrases that every call repeats are one token each, and so are the rules: a whole conversation is some
+85 tokens, of which the policy writes some 27. Text and tokens determine each other: decoding and
+encoding again gives the same tokens, whatever was sampled.
+
+The warm start learns from clerks of mixed competence, so it makes their mistakes at their rates. It is
+made once and kept in the user's cache folder (see `ranker.models.models_folder`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+from tokenizers import Regex, Tokenizer, decoders
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from ranker.benchmarks import desk
+from ranker.models import models_folder
+
+log = logging.getLogger("ranker")
+
+PAD, UNK, START, END = "<pad>", "<unk>", "<|im_start|>", "<|im_end|>"
+ASSISTANT = "assistant\n"
+_PHRASES = (
+    "system\n", "user\n", "tool\n", ASSISTANT, "<tool_call>", "</tool_call>", desk.RULES,
+    '{"name":', ' "look_up", "arguments":', ' "resolve", "arguments":', ' {"order":', '{"order":', '{"error":',
+    ' "item":', ' "days":', ' "state":', ' "action":', ' "done":', "}", ",", ".", ":",
+    *(f' "{name}"' for name in (*desk.ITEMS, *desk.STATES, *desk.ACTIONS, *desk.ERRORS)),
+)  # fmt: skip
+_WORD = r" ?(?:[A-Z][a-z]*|[a-z]+)| \d+"
+
+TEMPLATE = """\
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{{ message.content or "" }}
+{%- for call in message.tool_calls or [] -%}
+{%- set spec = call.function or call -%}
+{%- set given = spec.arguments -%}
+<tool_call>{"name": "{{ spec.name }}", "arguments": {{ given if given is string else given | tojson }}}</tool_call>
+{%- endfor -%}
+<|im_end|>
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+<|im_start|>assistant
+{% endif -%}
+"""
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """The desk's tokenizer, with a chat template in the manner of Hermes. The template leaves the tools
+    out: they are always the same two."""
+    words = {word: i for i, word in enumerate(_vocabulary())}
+    made = Tokenizer(WordLevel(words, unk_token=UNK))
+    made.pre_tokenizer = Split(Regex(_WORD), behavior="isolated")
+    made.decoder = decoders.Fuse()
+    made.add_special_tokens([PAD, UNK, START, END])
+    made.add_tokens(list(_PHRASES))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        bos_token=START,
+        eos_token=END,
+        pad_token=PAD,
+        unk_token=UNK,
+        chat_template=TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=LENGTH,
+    )
+
+
+def _vocabulary() -> Iterator[str]:
+    yield from (PAD, UNK, START, END)
+    yield from _PHRASES
+    yield from (f" {n}" for n in (*desk.DAYS, *desk.ORDERS))
+    texts = [*desk.letters(), *desk.letters(held_out=True), *desk.REPLIES, *desk.IDLE, *desk.RAMBLE]
+    words = {word for text in texts for word in re.findall(_WORD, re.sub(r"{\w+}", "", text))}
+    words |= {f" {w}" for w in (*desk.ITEMS, *desk.CLAIMS, *desk.ACTIONS.values())}
+    yield from sorted(words)
+
+
+LENGTH = 256  # tokens; the longest conversation has some 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of the policy."""
+
+    hidden: int = 96
+    layers: int = 3
+    heads: int = 4
+    inner: int = 256
+    spread: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """Supervised learning on clerks' attempts, with loss on what they wrote.
+
+    Attributes:
+        steps: batches; each has attempts never seen before.
+        low, high: the clerks' competence is uniform between them.
+    """
+
+    steps: int = 150
+    batch: int = 64
+    lr: float = 3e-3
+    low: float = 0.1
+    high: float = 0.9
+
+
+def policy(seed: int = 0, shape: Shape = Shape()) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """A fresh policy that knows nothing, and its tokenizer."""
+    words = tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=shape.hidden,
+        intermediate_size=shape.inner,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=LENGTH,
+        initializer_range=shape.spread,
+        tie_word_embeddings=True,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config), words
+
+
+def example(words: PreTrainedTokenizerFast, messages: Sequence[Any]) -> tuple[list[int], list[int]]:
+    """A conversation's tokens, and the labels: what the assistant wrote, -100 elsewhere."""
+    ids = words.apply_chat_template(list(messages), tokenize=True, return_dict=False)
+    speaks, labels = False, []
+    for i, token in enumerate(ids):
+        labels.append(token if speaks else -100)
+        if token == words.convert_tokens_to_ids(ASSISTANT) and ids[i - 1] == words.bos_token_id:
+            speaks = True
+        elif token == words.eos_token_id:
+            speaks = False
+    return ids, labels
+
+
+def imitate(
+    model: LlamaForCausalLM, words: PreTrainedTokenizerFast, settings: WarmStart, seed: int = 0
+) -> None:
+    """Train the model in place to write what clerks write; the learning rate rises and falls evenly."""
+    rng = random.Random(f"clerks/{seed}")
+    rows = desk.rows(settings.steps * settings.batch, seed=-1 - seed)
+    made = [desk.clerk(row, rng.uniform(settings.low, settings.high), rng) for row in rows]
+    attempts = [example(words, attempt.messages) for attempt in made]
+    optimizer = torch.optim.AdamW(model.parameters(), settings.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    slope = max(1, settings.steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / slope, 1 - step / settings.steps)
+    )
+    model.train()
+    for step in range(settings.steps):
+        batch = attempts[step * settings.batch : (step + 1) * settings.batch]
+        ids, labels = (_padded(side, fill) for side, fill in zip(zip(*batch), (words.pad_token_id, -100)))
+        loss = _loss(model, ids, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    model.eval()
+
+
+def _padded(lists: Sequence[list[int]], fill: int) -> torch.Tensor:
+    width = max(map(len, lists))
+    return torch.tensor([one + [fill] * (width - len(one)) for one in lists])
+
+
+def _loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over the assistant's tokens; the padding is on the right, where no real token looks."""
+    hidden = model.model(ids[:, :-1]).last_hidden_state
+    wanted = labels[:, 1:] >= 0
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), labels[:, 1:][wanted])

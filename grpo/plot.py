@@ -1,0 +1,71 @@
+"""The curves of a run as a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("true reward (ground truth)", (("ground_truth_mean", "mean over rollouts"),)),
+    ("reward", (("reward_mean", "mean"), ("reward_std", "deviation in a group"))),
+    ("judge's agreement with the truth", (("judge_accuracy", "pairs ordered right (0.5 is chance)"),)),
+    ("policy", (("entropy", "entropy, nats"), ("kl", "KL to the reference"))),
+    ("gradient", (("grad_norm", "norm before clipping"), ("clip_fraction", "clip fraction"))),
+    ("groups without signal", (("tied_share", "tied"), ("failed_share", "failed"))),
+)
+
+
+def plot(metrics: Sequence[Mapping[str, Any]], file: Path, title: str = "") -> bool:
+    """Draw a panel for everything that was measured; thin lines are steps, thick ones their running mean.
+
+    Returns:
+        False where matplotlib is missing or nothing was measured: there is no picture then.
+    """
+    panels = [(name, lines) for name, lines in _PANELS if any(_known(metrics, key) for key, _ in lines)]
+    if not panels:
+        return False
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        return False
+    rows = math.ceil(len(panels) / 2)
+    figure, axes = pyplot.subplots(rows, 2, figsize=(11, 3 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, (name, lines) in zip(axes.flat, panels, strict=False):
+        for number, (key, label) in enumerate(lines):
+            points = [(m["step"], m[key]) for m in metrics if m.get(key) is not None]
+            if not points:
+                continue
+            steps, values = zip(*points, strict=True)
+            axis.plot(steps, values, color=f"C{number}", alpha=0.3, linewidth=0.9)
+            axis.plot(steps, _running(values), color=f"C{number}", linewidth=2, label=label)
+        axis.set_title(name, fontsize=11, loc="left")
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+    figure.savefig(file, dpi=120)
+    pyplot.close(figure)
+    return True
+
+
+def _known(metrics: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return any(m.get(key) is not None for m in metrics)
+
+
+def _running(values: Sequence[float]) -> list[float]:
+    """Mean over a window of a tenth of the run around each point."""
+    reach = max(1, len(values) // 20)
+    return [
+        math.fsum(part) / len(part)
+        for i in range(len(values))
+        for part in [values[max(0, i - reach) : i + reach + 1]]
+    ]

@@ -1,0 +1,48 @@
+"""`ranker train`: the trainer's command."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ranker.errors import ConfigurationError
+
+
+def train(
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A TOML file, or a packaged config: quick, smollm2 (see the docs' page on training)."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The run folder: config, metrics, samples, checkpoints, final model.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder, as if it had never stopped.")
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a setting of the config; can be given often."
+        ),
+    ] = None,
+) -> None:
+    """Train a policy with GRPO on rewards from a judge.
+
+    Under torchrun every process takes part: torchrun --nproc-per-node 2 -m ranker train …
+    """
+    logging.basicConfig(level=logging.INFO, format="ranker: %(message)s")
+    for noisy in ("LiteLLM", "httpx", "transformers"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        from grpo.command import train as start  # the reward library does without torch; this command cannot
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Training needs torch and more ({error}): pip install 'ranker-rl[train]'."
+        ) from None
+    start(config, out, resume, changes or [], Console())
