@@ -19,6 +19,7 @@ The truth of an attempt is graded in tenths:
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -57,19 +58,29 @@ The record counts, not what the customer says or would like."""
 
 CLAIMS = ("broken", "late", "unused", "missing")
 _WISHES = ("refund", "replace", "repair")
-_LETTERS = (
-    "My {item} from order {order} is {claim}, please have it {wish}. The one from {other} is fine.",
-    "Hello, I have two orders. The {item} from {other} is fine, but order {order} is {claim}. I want it {wish}.",
-    "I want my {item} {wish}: it is {claim}. This is order {order}, not {other}.",
-    "Not {other}, that one is fine. The {item} from order {order} is {claim}. Please have it {wish}.",
-    "Please have my {item} {wish}. It is order {order} and it is {claim}. The number before was {other}.",
-    "The number before was {other}. Now order {order}, my {item}, is {claim}. I want it {wish}.",
+# A letter's sentences, one of each kind; held-out rows have wordings that no training row has.
+_TRAINING = (
+    (
+        "My {item} from order {order} is {claim}.",
+        "This is order {order}, and the {item} is {claim}.",
+        "The {item} is {claim}, see order {order}.",
+        "I have order {order}: my {item} is {claim}.",
+    ),
+    (
+        "The one from {other} is fine.",
+        "I do not mean {other}.",
+        "Before that I had {other}.",
+        "Not {other}, that is fine.",
+    ),
+    ("I want it {wish}.", "Please have it {wish}.", "Can it be {wish}?", "It must be {wish}."),
 )
 _HELD_OUT = (
-    "Hello, my {item} is {claim}. I want order {order} {wish}, not {other}.",
-    "The one from {other} was fine. My {item}, order {order}, is {claim}, please have it {wish}.",
-    "This is order {order}. The {item} is {claim}. I have {other} before me and that one is fine. I want it {wish}.",
+    ("See order {order}, my {item} is {claim}.", "The {item} from order {order} is {claim}, I see."),
+    ("I had {other} before, and that is fine.", "Please not {other}."),
+    ("Please, I want it {wish}.", "Can I have it {wish}?"),
 )
+_GREETINGS = ("", "Hello. ", "Good day. ")
+_ORDERINGS = ("{0} {1} {2}", "{1} {0} {2}", "{0} {2} {1}")
 REPLIES = (
     "Your {item} was {done}.",
     "We {done} order {order}.",
@@ -133,9 +144,10 @@ def right_action(record: Mapping[str, Any]) -> str:
     }[record["state"]]
 
 
-def letters(held_out: bool = False) -> tuple[str, ...]:
-    """The customers' wordings, with places to fill; held-out rows have others than training rows."""
-    return _HELD_OUT if held_out else _LETTERS
+def letters(held_out: bool = False) -> list[str]:
+    """The customers' wordings, with places to fill."""
+    kinds = itertools.product(*(_HELD_OUT if held_out else _TRAINING))
+    return [g + o.format(*s) for s in kinds for g in _GREETINGS for o in _ORDERINGS]
 
 
 def rows(n: int, seed: int = 0, held_out: bool = False) -> list[dict[str, Any]]:
@@ -145,7 +157,8 @@ def rows(n: int, seed: int = 0, held_out: bool = False) -> list[dict[str, Any]]:
     `wish` (what the customer would like), and `records`: that of the right order and of the other one.
     """
     rng = random.Random(f"{seed}/{held_out}")
-    return [_row(rng, letters(held_out)) for _ in range(n)]
+    wordings = letters(held_out)
+    return [_row(rng, wordings) for _ in range(n)]
 
 
 def _row(rng: random.Random, wordings: Sequence[str]) -> dict[str, Any]:

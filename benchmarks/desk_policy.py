@@ -39,7 +39,7 @@ ASSISTANT = "assistant\n"
 _PHRASES = (
     "system\n", "user\n", "tool\n", ASSISTANT, "<tool_call>", "</tool_call>", desk.RULES,
     '{"name":', ' "look_up", "arguments":', ' "resolve", "arguments":', ' {"order":', '{"order":', '{"error":',
-    ' "item":', ' "days":', ' "state":', ' "action":', ' "done":', "}", ",", ".", ":",
+    ' "item":', ' "days":', ' "state":', ' "action":', ' "done":', "}", ",", ".", ":", "?",
     *(f' "{name}"' for name in (*desk.ITEMS, *desk.STATES, *desk.ACTIONS, *desk.ERRORS)),
 )  # fmt: skip
 _WORD = r" ?(?:[A-Z][a-z]*|[a-z]+)| \d+"

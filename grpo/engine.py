@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicCache
 
 from grpo.kv import RaggedCache
 from grpo.sampling import Sampling, draw
-from grpo.score import inner, mask_for, run_tree
+from grpo.score import head_logits, inner, mask_for, run_tree, trunk
 from grpo.tree import pack
 
 Tensor = Any
@@ -147,7 +147,7 @@ class Engine:
         before = len(self._rows) - len(taken)
         # The head runs on one row for each different prompt.
         unique, back = torch.unique(last, return_inverse=True)
-        logits_BV = inner(self.model).get_output_embeddings()(hidden_1LH[0, unique])[back]
+        logits_BV = head_logits(self.model, hidden_1LH[0, unique])[back]
         self._take(logits_BV, range(before, len(self._rows)))
 
     def _drop(self, alive: list[int]) -> None:
@@ -167,16 +167,17 @@ class Engine:
         cache = self._cache
         last = [0 if row is None else row.made.tokens[-1] for row in self._rows]
         cache.grow()
-        logits_BV = inner(self.model)(
+        hidden_B1H = trunk(self.model)(
             input_ids=torch.tensor(last, device=self.model.device)[:, None],
             position_ids=cache.lengths_B[:, None],
             attention_mask=mask_for(self.model, cache.mask()),
             past_key_values=cache,
             use_cache=True,
-        ).logits[:, -1]
+        ).last_hidden_state
         cache.lengths_B += 1
         alive = [i for i, row in enumerate(self._rows) if row is not None]
-        self._take(logits_BV[alive] if len(alive) < len(self._rows) else logits_BV, alive)
+        hidden_BH = hidden_B1H[:, -1] if len(alive) == len(self._rows) else hidden_B1H[alive, -1]
+        self._take(head_logits(self.model, hidden_BH), alive)
 
     def _take(self, logits_BV: Tensor, places: Sequence[int]) -> None:
         """Draw the next token of the rows at `places`, and let go of those that end."""

@@ -275,7 +275,7 @@ class GRPOTrainer:
     def _examples(self, judged: Sequence[Judged]) -> list[Example]:
         masked = self.config.mask_truncated_completions
         return [
-            Example(rollout, advantage, on_policy=j.group.version == self._state.step)
+            Example(rollout, advantage, j.group.version == self._state.step, j.group.index)
             for j in judged
             for rollout, advantage in zip(j.group.rollouts, j.advantages.values, strict=True)
             if advantage is not None and not (masked and rollout.truncated)

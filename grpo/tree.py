@@ -80,15 +80,26 @@ def _common(a: np.ndarray, b: np.ndarray) -> int:
     return int(differ[0]) if len(differ) else length
 
 
-def batches(sequences: Sequence[np.ndarray], most: int) -> list[list[int]]:
+_ENOUGH = 512
+
+
+def batches(
+    sequences: Sequence[np.ndarray], most: int, groups: Sequence[int] | None = None
+) -> list[list[int]]:
     """Cut sequences, in order, into runs whose trees have at most `most` tokens each (a single
-    sequence may have more). Neighbours that share a beginning should stand side by side."""
+    sequence may have more). Neighbours that share a beginning should stand side by side.
+
+    Args:
+        groups: which group each belongs to. Attention under a mask costs the square of a tree's tokens, so
+            a tree of some hundred tokens takes in no further group; small ones share a forward.
+    """
     made: list[list[int]] = []
     size = 0
     for i, sequence in enumerate(sequences):
         if made:
             shared = max(_common(np.asarray(sequences[j]), np.asarray(sequence)) for j in made[-1])
-            if size + len(sequence) - shared <= most:
+            other = groups is not None and groups[i] != groups[i - 1]
+            if size + len(sequence) - shared <= most and not (other and size >= _ENOUGH):
                 made[-1].append(i)
                 size += len(sequence) - shared
                 continue

@@ -27,11 +27,13 @@ class Example:
     Attributes:
         advantage: of every token of it.
         on_policy: the present weights sampled it.
+        group: its group's index.
     """
 
     rollout: Rollout
     advantage: float
     on_policy: bool
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class Updater:
             for _ in range(self._config.num_iterations):
                 self.scheduler.step()  # the schedule is one of steps, with signal or without
             return Step(None, 0, None, None, None, None, None)
-        cuts = batches([_flat(e) for e in mine], self._config.max_tokens_per_forward)
+        most = self._config.max_tokens_per_forward
+        cuts = batches([_flat(e) for e in mine], most, [e.group for e in mine])
         micro = [self._prepare([mine[i] for i in cut], loss, tokens, trajectories) for cut in cuts]
         sums = np.zeros(6)
         norm = 0.0
