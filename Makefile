@@ -12,11 +12,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 $(VENV)/local.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[local]'
+	$(PIP) --editable '.[train]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/local.stamp
-	$(PIP) --editable '.[local,otel,dev]'
+	$(PIP) --editable '.[train,otel,dev]'
 	touch $@
 
 demo: $(VENV)/local.stamp

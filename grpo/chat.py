@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence as Seq
@@ -31,6 +32,7 @@ class _Thread:
     logps: list[float]
     kept: list[np.ndarray] = field(default_factory=list)
     ended: bool = True
+    busy: bool = False
 
 
 class Policy:
@@ -45,6 +47,7 @@ class Policy:
         self._tokenizer = tokenizer
         self._random = random
         self._threads: list[_Thread] = []
+        self._calls = itertools.count()
         self.truncated = False
 
     async def chat(
@@ -78,6 +81,7 @@ class Policy:
                 f"policy.chat does not take {', '.join(sorted(settings))}: all rollouts sample alike. "
                 "Set temperature, top_p, top_k and min_p in GRPOConfig."
             )
+        tools = list(tools) if tools else None
         given = [_rendered(plain_message(m, f"message {i}")) for i, m in enumerate(messages)]
         text = self._render(given, tools, more=True)
         thread = self._continued(given, tools, text)
@@ -120,9 +124,11 @@ class Policy:
                 "shorten the prompt or the tool results, or take a model with a longer context."
             )
         limit = engine.sampling.max_completion_length
+        thread.busy = True
         made = await engine.generate(
             np.array(thread.tokens, dtype=np.int64), self._random, limit if most is None else min(most, limit)
         )
+        thread.busy = False
         thread.tokens += made.tokens
         thread.sampled += [True] * len(made.tokens)
         thread.logps += made.logps
@@ -135,15 +141,20 @@ class Policy:
         """The thread these messages continue, its tokens brought up to the next reply."""
         for thread in reversed(self._threads):
             known = len(thread.messages)
-            if tools != thread.tools or known >= len(given) or thread.messages != given[:known]:
+            if (
+                thread.busy
+                or tools != thread.tools
+                or known >= len(given)
+                or thread.messages != given[:known]
+            ):
                 continue
             so_far = self._render(given[:known], tools, more=False)
             if not (text.startswith(so_far) and so_far.startswith(thread.prompt_text)):
                 continue  # the template rewrites what came before
             reply = so_far[len(thread.prompt_text) :]
-            end = self._tokenizer.decode([thread.tokens[-1]]) if thread.ended else self._tokenizer.eos_token
-            at = reply.rfind(end) if end else -1
-            # What the template puts after a reply, its end token only where none was sampled.
+            ends = [self._tokenizer.decode([e]) for e in self._engine.ends]
+            at, end = max((reply.rfind(e), e) for e in ends)
+            # What the template puts after a reply; its end token only where none was sampled.
             after = "" if at < 0 else reply[at + len(end) :] if thread.ended else reply[at:]
             more = self._encode(after + text[len(so_far) :])
             thread.tokens += more
@@ -159,7 +170,7 @@ class Policy:
                 "instruction-tuned model, set tokenizer.chat_template, or give prompts as strings."
             )
         text: str = self._tokenizer.apply_chat_template(
-            messages, tools=tools or None, add_generation_prompt=more, tokenize=False
+            messages, tools=tools, add_generation_prompt=more, tokenize=False
         )
         return text
 
@@ -180,14 +191,13 @@ class Policy:
             content, calls = parse_calls(text)
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if calls:
-            at = len(self._threads), sum(self._threads[-1].sampled)
             message["tool_calls"] = [
                 {
-                    "id": f"call_{at[0]}_{at[1]}_{i}",
+                    "id": f"call_{next(self._calls)}",
                     "type": "function",
                     "function": {"name": c["name"], "arguments": _text(c.get("arguments", {}))},
                 }
-                for i, c in enumerate(calls)
+                for c in calls
             ]
         return message
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from grpo.chat import Policy
 from grpo.engine import Engine
+from grpo.errors import TrainingError
 from grpo.rewards import GroupReward, Job, Rewarder
 from grpo.rollout import Rollout, RolloutGroup
 from ranker import ConfigurationError, Trajectory
@@ -130,9 +131,13 @@ class Collector:
             group = await self.group(index, self._rows.of(index), self._count, version)
             self.send(group)
 
-        async with asyncio.TaskGroup() as tasks:
-            for index in indices:
-                tasks.create_task(one(index))
+        tasks = [asyncio.create_task(one(index)) for index in indices]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def group(self, index: int, row: Row, count: int, version: int) -> RolloutGroup:
         """Roll out one group."""
@@ -164,8 +169,8 @@ class Collector:
             trajectory = made if isinstance(made, Trajectory) else Trajectory(made)
             if not policy.sequences:
                 raise ValueError("the rollout ended without asking the policy for anything")
-        except ConfigurationError:
-            raise
+        except (ConfigurationError, TrainingError):
+            raise  # not the fault of this attempt
         except Exception as error:
             told = scrub(f"{type(error).__name__}: {error}")
             log.debug("rollout %d of group %d broke off: %s", i, index, told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,22 @@ def train(
 ) -> list[dict[str, Any]]:
     """Train as a config says, into a run folder; returns the metrics of every step."""
     settings = read_settings(named, changes)
+    settings.rows("eval_dataset")  # a file that is missing shows before a model is loaded
+    _hush()
     trainer = make_trainer(settings, out, resume)
     try:
         return run(trainer, settings, out, console, named)
     finally:
         trainer.close()
+
+
+def _hush() -> None:
+    """Keep what transformers tells its developers off the screen."""
+    from transformers.utils import logging as told
+
+    told.set_verbosity_error()
+    told.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
 
 
 def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> GRPOTrainer:

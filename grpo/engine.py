@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
+from grpo.errors import TrainingError
 from grpo.kv import RaggedCache
 from grpo.sampling import Sampling, draw
 from grpo.score import head_logits, inner, mask_for, run_tree, trunk
 from grpo.tree import pack
+from ranker import ConfigurationError
 
 Tensor = Any
 
@@ -88,6 +90,8 @@ class Engine:
         self, prompt: np.ndarray, random: np.random.Generator, most: int | None = None
     ) -> Completion:
         """One reply to a prompt of token ids; `random` gives one number a token."""
+        if not len(prompt):
+            raise ConfigurationError("An empty prompt cannot be continued; give it at least one token.")
         limit = self.sampling.max_completion_length if most is None else most
         if self.context is not None:
             limit = min(limit, self.context - len(prompt))
@@ -112,9 +116,10 @@ class Engine:
                     continue
                 self._step()
         except Exception as error:
+            told = error if isinstance(error, TrainingError) else TrainingError(f"Sampling failed: {error}")
             for row in self._open:
                 if not row.done.done():
-                    row.done.set_exception(error)
+                    row.done.set_exception(told)
         finally:
             self._waiting.clear()
             self._open.clear()
@@ -135,7 +140,7 @@ class Engine:
             return
         self._drop(alive)
         tree = pack([row.prompt for row in taken])
-        prefilled = DynamicCache(config=inner(self.model).config)
+        prefilled = DynamicCache()  # every layer keeps every token
         hidden_1LH = run_tree(self.model, tree, past_key_values=prefilled)
         last = torch.from_numpy(np.array([path[-1] for path in tree.paths])).to(self.model.device)
         if self._cache is None:
@@ -167,9 +172,10 @@ class Engine:
         cache = self._cache
         last = [0 if row is None else row.made.tokens[-1] for row in self._rows]
         cache.grow()
+        going = torch.tensor([row is not None for row in self._rows], device=self.model.device)
         hidden_B1H = trunk(self.model)(
             input_ids=torch.tensor(last, device=self.model.device)[:, None],
-            position_ids=cache.lengths_B[:, None],
+            position_ids=(cache.lengths_B * going)[:, None],  # those that ended may be past the context
             attention_mask=mask_for(self.model, cache.mask()),
             past_key_values=cache,
             use_cache=True,

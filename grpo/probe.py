@@ -11,6 +11,7 @@ import torch
 
 from grpo.config import GRPOConfig
 from grpo.engine import Engine
+from grpo.errors import TrainingError
 from grpo.model import context_length
 from grpo.rollout import Sequence
 from grpo.sampling import Sampling
@@ -78,6 +79,7 @@ def _gap(model: Any, sequences: list[Sequence], shares: bool, context: int | Non
         with torch.no_grad():
             expected_N = plain_logps(model, read)
     except (
+        TrainingError,
         TypeError,
         ValueError,
         RuntimeError,

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from grpo.errors import TrainingError
+
 Tensor = Any
 
 
@@ -77,9 +79,17 @@ def draw(logits_BV: Tensor, uniforms_B: Tensor, sampling: Sampling) -> Drawn:
 
     Each row brings its own number from its own generator, so what a row draws depends neither on the
     rows beside it nor on how many there are.
+
+    Raises:
+        TrainingError: logits that are not finite.
     """
     probs_BV = distribution(logits_BV, sampling)
     cumulative_BV = probs_BV.cumsum(1, dtype=torch.float64)
+    if not bool(torch.isfinite(cumulative_BV[:, -1]).all()):
+        raise TrainingError(
+            "The model's logits are not finite (NaN or infinite): the weights are broken. Go on from an earlier "
+            "checkpoint with a lower learning_rate, or load the model in float32."
+        )
     at_B1 = uniforms_B.to(torch.float64)[:, None] * cumulative_BV[:, -1:]
     tokens_B1 = torch.searchsorted(cumulative_BV, at_B1, right=True)
     # Rounding may point past the last token that can be drawn.
