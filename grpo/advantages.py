@@ -75,13 +75,13 @@ def mix(
             each function to mean 0 and deviation 1 in the group, so that its weight is its influence
             whatever its scale (GDPO, arXiv 2601.05242).
 
-    A function that gave no value for the whole group does not apply to it and is left out. Where a
+    A function of weight 0, or one that gave no value for the whole group, is left out. Where a
     function that does apply has no value for one trajectory, a sum would compare unlike things, so with
     "sum_then_normalize" that trajectory has no reward; with "normalize_then_sum" the function stays
     silent on it (0, its mean), unless no function speaks of it.
     """
     count = len(rewards[0])
-    applying = [(w, r) for w, r in zip(weights, rewards, strict=True) if any(v is not None for v in r)]
+    applying = [(w, r) for w, r in zip(weights, rewards, strict=True) if w and any(v is not None for v in r)]
     if not applying:
         return [None] * count
     if aggregation == "normalize_then_sum":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -19,9 +20,21 @@ from ranker import ConfigurationError, Trajectory
 from ranker.errors import scrub
 
 log = logging.getLogger("ranker")
+T = TypeVar("T")
 Row = Mapping[str, Any]
 RolloutFunction = Callable[[Policy, Row], Awaitable[Any]]
 Checker = Callable[[Trajectory, Row], float | None]
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in an event loop of its own; where one is running already (a notebook),
+    that is in another thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 class Rows:
@@ -124,7 +137,7 @@ class Collector:
     def sample(self, indices: Sequence[int], version: int) -> None:
         """Roll out these groups, all at once; returns when the last rollout has ended."""
         if indices:
-            asyncio.run(self._sample(indices, version))
+            run_loop(self._sample(indices, version))
 
     async def _sample(self, indices: Sequence[int], version: int) -> None:
         async def one(index: int) -> None:

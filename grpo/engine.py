@@ -14,6 +14,7 @@ from transformers.cache_utils import DynamicCache
 
 from grpo.errors import TrainingError
 from grpo.kv import RaggedCache
+from grpo.model import autocast
 from grpo.sampling import Sampling, draw
 from grpo.score import head_logits, inner, mask_for, run_tree, trunk
 from grpo.tree import pack
@@ -62,6 +63,7 @@ class Engine:
         context: tokens the model can hold; a reply is cut off there.
         shares: whether the model takes packed prompts and a cache of uneven rows (`check_engine`);
             otherwise requests with the same prompt decode together, on the model's own cache.
+        bf16: compute in bfloat16.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Engine:
         max_num_seqs: int = 64,
         context: int | None = None,
         shares: bool = True,
+        bf16: bool = False,
     ):
         self.model = model
         self.sampling = sampling
@@ -79,6 +82,7 @@ class Engine:
         self.max_num_seqs = max_num_seqs
         self.context = context
         self.shares = shares
+        self.bf16 = bf16
         self.sampled_tokens = 0
         self._waiting: deque[_Row] = deque()
         self._rows: list[_Row | None] = []
@@ -109,12 +113,12 @@ class Engine:
         try:
             while True:
                 await _settle()
-                self._admit()
-                if not self._rows:
-                    if not self._waiting:
+                with autocast(self.model, self.bf16):
+                    self._admit()
+                    if self._rows:
+                        self._step()
+                    elif not self._waiting:
                         return
-                    continue
-                self._step()
         except Exception as error:
             told = error if isinstance(error, TrainingError) else TrainingError(f"Sampling failed: {error}")
             for row in self._open:

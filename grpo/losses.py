@@ -70,6 +70,9 @@ def token_losses(
         advantages_N: each token has its trajectory's.
         trajectory_N: indices 0 … S-1; the tokens of a trajectory must all be present (the
             sequence-level ratio is over the whole of it).
+
+    Raises:
+        ValueError: `beta` is not 0 and there are no `ref_logps_N`.
     """
     old_N = logps_N.detach() if old_logps_N is None else old_logps_N
     log_ratio_N = logps_N - old_N
@@ -84,12 +87,17 @@ def token_losses(
         clipped_N = ((ratio_N < 1 - loss.epsilon) & (advantages_N < 0)) | (
             (ratio_N > 1 + high) & (advantages_N > 0)
         )
-        bounded_N = ratio_N if loss.delta is None else ratio_N.clamp(max=loss.delta)
+        bounded_N = ratio_N
+        if loss.delta is not None:
+            bounded_N = ratio_N.clamp(max=loss.delta)
+            clipped_N = clipped_N | ((ratio_N > loss.delta) & (advantages_N < 0))
         policy_N = -torch.min(
             bounded_N * advantages_N, ratio_N.clamp(1 - loss.epsilon, 1 + high) * advantages_N
         )
-    if loss.beta == 0.0 or ref_logps_N is None:
+    if loss.beta == 0.0:
         return TokenLosses(policy_N, ratio_N.detach(), clipped_N, None)
+    if ref_logps_N is None:
+        raise ValueError("beta is not 0, so the log-probs under the reference are needed")
     kl_N = kl(logps_N, ref_logps_N, loss.kl_estimator)
     if loss.kl_estimator != "k3_naive":
         # The gradient of KL is an expectation under the present policy; the tokens come from the old one.

@@ -65,15 +65,6 @@ def _with_lora(model: Any, config: GRPOConfig) -> Any:
         raise ConfigurationError("The model has adapters already; set lora_r = 0 to train those.")
     targets = config.lora_target_modules
     names = targets if isinstance(targets, str) else list(targets)
-    tied = getattr(model.config, "tie_word_embeddings", False)
-    if tied and any(
-        n in ("lm_head", "embed_tokens", "wte", "embed_out")
-        for n in ([] if isinstance(names, str) else names)
-    ):
-        raise ConfigurationError(
-            "lora_target_modules names an embedding that this model ties to its output: an adapter would change "
-            "one use of the weight and not the other, and merging it would change both. Leave it out."
-        )
     lora = LoraConfig(
         r=config.lora_r,
         lora_alpha=config.lora_alpha,
@@ -84,19 +75,35 @@ def _with_lora(model: Any, config: GRPOConfig) -> Any:
     try:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            return get_peft_model(model, lora)
+            made = get_peft_model(model, lora)
     except ValueError as error:
         raise ConfigurationError(f"lora_target_modules = {names!r} does not fit the model: {error}") from None
+    causal = inner(made)
+    ends = (causal.get_input_embeddings(), causal.get_output_embeddings())
+    if getattr(model.config, "tie_word_embeddings", False) and any(hasattr(m, "base_layer") for m in ends):
+        raise ConfigurationError(
+            "lora_target_modules names an embedding that this model ties to its output: an adapter would change "
+            "one use of the weight and not the other, and merging it would change both. Leave it out."
+        )
+    return made
 
 
 def without_dropout(model: Any) -> None:
     """Turn every dropout off for good: sampler and trainer must be the same policy, in train mode too."""
+    for name, value in list(vars(inner(model).config).items()):
+        if "drop" in name.lower() and isinstance(value, float):
+            setattr(inner(model).config, name, 0.0)  # some layers read it at every forward
     for module in model.modules():
         if "dropout" in type(module).__name__.lower() and hasattr(module, "p"):
             module.p = 0.0
         for name, value in vars(module).items():
             if "drop" in name.lower() and isinstance(value, float):
                 setattr(module, name, 0.0)
+
+
+def autocast(model: Any, bf16: bool) -> Any:
+    """Compute in bfloat16 where asked. It holds for the present thread only."""
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=bf16)
 
 
 class Reference:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from grpo.collect import run_loop
 from grpo.config import GRPOConfig
 from grpo.engine import Engine
 from grpo.errors import TrainingError
@@ -67,7 +68,7 @@ def _gap(model: Any, sequences: list[Sequence], shares: bool, context: int | Non
         )
 
     try:
-        made = asyncio.run(work())
+        made = run_loop(work())
         read = [
             Sequence(
                 np.concatenate([p, c.tokens]).astype(np.int64),

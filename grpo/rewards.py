@@ -85,6 +85,8 @@ class Rewarder:
             raise ConfigurationError(
                 "Give at least one reward function, each with a name of its own" + f"; got {names}."
             )
+        if not any(r.weight for r in rewards):
+            raise ConfigurationError("Every reward has weight 0; give at least one another weight.")
         self._rewards = tuple(rewards)
         self._aggregation = aggregation
         self._timeout = timeout

@@ -89,7 +89,7 @@ def _score_tree(
     before_N = np.concatenate([path[where - 1] for path, where in paths])
     # Tokens that trajectories have in common are scored once; their gradients add up.
     at_U, first_U, back_N = np.unique(at_N, return_index=True, return_inverse=True)
-    unique = len(at_U) == len(at_N)
+    unique = len(at_U) == len(at_N) or any(s.kept for s in sequences)  # what was kept may differ
     if unique:
         at_U, before_U, gradient_U, kept = at_N, before_N, gradient_N, _kept(sequences)
     else:
@@ -99,7 +99,7 @@ def _score_tree(
         if gradient_N is not None:
             gradient_U = torch.zeros(len(at_U), dtype=gradient_N.dtype, device=device)
             gradient_U.index_add_(0, back, gradient_N)
-        kept = _kept(sequences, first_U)
+        kept = None
     logps_U, entropy_U = head_logps(
         hidden_LH[torch.from_numpy(before_U).to(device)],
         *_head(model),
@@ -203,15 +203,13 @@ def _places(sequences: Seq[Sequence]) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.concatenate(places)
 
 
-def _kept(sequences: Seq[Sequence], which: np.ndarray | None = None) -> Kept | None:
+def _kept(sequences: Seq[Sequence]) -> Kept | None:
     if not any(s.kept for s in sequences):
         return None
     nothing = np.zeros(0, np.int32)
     lists: list[np.ndarray] = []
     for sequence in sequences:
         lists += sequence.kept or [nothing] * int(sequence.sampled_T.sum())
-    if which is not None:
-        lists = [lists[i] for i in which]
     return Kept(np.concatenate(lists), np.array([len(ids) for ids in lists]))
 
 
@@ -258,8 +256,11 @@ def check_layout(model: Any, sequences: Seq[Sequence], longest: int) -> Layout:
     half = model.dtype in (torch.bfloat16, torch.float16)
     tolerance = 0.15 if half else 1e-4
     config = inner(model).config
-    windowed = _window(config) < longest
-    scaled = any(getattr(config, name, None) not in (None, 1, 1.0) for name in _LOGIT_CHANGES)
+    windowed = _window(config) < longest or _masks_itself(model)
+    plain = (
+        type(inner(model).get_output_embeddings()) is torch.nn.Linear
+    )  # an adapter on it is more than a weight
+    scaled = not plain or any(getattr(config, name, None) not in (None, 1, 1.0) for name in _LOGIT_CHANGES)
     with torch.no_grad():
         expected_N = plain_logps(model, sequences)
         for layout in (
@@ -297,6 +298,12 @@ def _window(config: Any) -> float:
     if getattr(config, "use_sliding_window", True) is False:
         return float("inf")
     return float(getattr(config, "sliding_window", None) or "inf")
+
+
+def _masks_itself(model: Any) -> bool:
+    """Whether attention layers carry a causal mask of their own (GPT-Neo), which counts places in the
+    packed row instead of positions."""
+    return any(b.dim() == 4 and b.shape[-1] == b.shape[-2] > 1 for b in inner(model).buffers())
 
 
 class _AttentionFor:

@@ -14,7 +14,7 @@ import numpy as np
 
 from grpo import checkpoint, metrics
 from grpo.advantages import group_advantages
-from grpo.collect import Checker, Collector, RolloutFunction, Row, Rows, check_rows
+from grpo.collect import Checker, Collector, RolloutFunction, Row, Rows, check_rows, run_loop
 from grpo.config import GRPOConfig
 from grpo.engine import Engine
 from grpo.errors import RunFolderError, TrainingError
@@ -103,7 +103,7 @@ class GRPOTrainer:
         from accelerate import Accelerator
 
         self.config = config = config or GRPOConfig()
-        self._accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
+        self._accelerator = Accelerator()
         self._rank, self._world = self._accelerator.process_index, self._accelerator.num_processes
         self.model, self.tokenizer = load(model, tokenizer, config)
         check_rows(dataset, rollout, self.tokenizer)
@@ -117,6 +117,7 @@ class GRPOTrainer:
             config.max_num_seqs,
             context_length(self.model),
             layout.tree and layout.head,
+            config.bf16,
         )
         self._rollout, self._checker = rollout, checker
         self._updater = Updater(
@@ -205,8 +206,7 @@ class GRPOTrainer:
                 )
             )
 
-        with self._accelerator.autocast():
-            return asyncio.run(work())
+        return run_loop(work())
 
     def close(self) -> None:
         """Let go of the run folder."""
@@ -239,7 +239,7 @@ class GRPOTrainer:
         lacking = config.groups_per_step
         for _ in range(1 + config.dynamic_sampling_rounds):
             upto = state.taken + lacking
-            with clock.time("generate"), self._accelerator.autocast():
+            with clock.time("generate"):
                 self._sample_to(upto + config.ahead)
             fresh = [self._take(k, clock) for k in range(state.taken, upto) if k % self._world == self._rank]
             taken += fresh
@@ -252,6 +252,8 @@ class GRPOTrainer:
 
     def _sample_to(self, end: int) -> None:
         state = self._state
+        last = state.taken + (self.config.max_steps - state.step) * self.config.groups_per_step
+        end = min(end, last)  # no group that no step learns from
         wanted = [k for k in range(state.sampled, end) if k % self._world == self._rank]
         self._collector.sample(wanted, state.step)
         state.sampled = max(state.sampled, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
 from grpo.losses import Loss, token_losses, token_weights
-from grpo.model import Reference
+from grpo.model import Reference, autocast
 from grpo.rollout import Rollout
 from grpo.score import Layout, score
 from grpo.tree import batches
@@ -97,8 +98,10 @@ class Updater:
         mine = [e for e in examples if e.rollout.sampled_tokens]
         tokens, trajectories = self._sum([sum(e.rollout.sampled_tokens for e in mine), len(mine)])
         if not trajectories:
-            for _ in range(self._config.num_iterations):
-                self.scheduler.step()  # the schedule is one of steps, with signal or without
+            with warnings.catch_warnings():  # that the optimizer has not stepped is meant
+                warnings.simplefilter("ignore", UserWarning)
+                for _ in range(self._config.num_iterations):
+                    self.scheduler.step()  # the schedule is one of steps, with signal or without
             return Step(None, 0, None, None, None, None, None)
         most = self._config.max_tokens_per_forward
         cuts = batches([_flat(e) for e in mine], most, [e.group for e in mine])
@@ -135,7 +138,7 @@ class Updater:
         on_policy_S = torch.tensor([e.on_policy for e in examples])
         ref_N = None
         if loss.beta:
-            with torch.no_grad(), self._reference() as reference, self._accelerator.autocast():
+            with torch.no_grad(), self._reference() as reference, autocast(self.model, self._config.bf16):
                 ref_N = score(reference, sequences, self._config.temperature, self.layout).logps_N
         return _Micro(
             sequences,
@@ -159,7 +162,7 @@ class Updater:
             zeros_N = torch.zeros_like(batch.old_N, requires_grad=True)
             value = (objective(zeros_N, None).loss_N * batch.weights_N).sum()
             (expected_N,) = torch.autograd.grad(value, zeros_N)
-        with self._accelerator.autocast():
+        with autocast(self.model, self._config.bf16):
             scores = score(self.model, batch.sequences, self._config.temperature, self.layout, expected_N)
         logps_N = scores.logps_N
         old_N = None
