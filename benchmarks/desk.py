@@ -41,8 +41,8 @@ ACTIONS = {
 }
 ITEMS = ("kettle", "lamp", "backpack", "keyboard", "jacket", "radio", "tent", "clock")
 STATES = ("unopened", "faulty", "worn", "lost")
-ORDERS = range(100, 200)
-DAYS = range(1, 61)
+ORDERS = range(400, 450)
+DAYS = range(2, 61, 2)
 LIMIT = 30  # days
 TURNS = 4
 WORDS = 16

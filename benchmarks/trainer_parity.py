@@ -67,8 +67,8 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
     from grpo.score import score
 
     loss = OurLoss(
-        loss_type=case.loss_type,  # type: ignore[arg-type]
-        importance_sampling_level=case.level,  # type: ignore[arg-type]
+        loss_type=case.loss_type,
+        importance_sampling_level=case.level,
         epsilon=case.epsilon,
         epsilon_high=case.epsilon_high,
         delta=case.delta,

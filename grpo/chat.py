@@ -124,9 +124,10 @@ class Policy:
                 "shorten the prompt or the tool results, or take a model with a longer context."
             )
         limit = engine.sampling.max_completion_length
+        (random,) = self._random.spawn(1)  # of its own: replies side by side do not depend on each other
         thread.busy = True
         made = await engine.generate(
-            np.array(thread.tokens, dtype=np.int64), self._random, limit if most is None else min(most, limit)
+            np.array(thread.tokens, dtype=np.int64), random, limit if most is None else min(most, limit)
         )
         thread.busy = False
         thread.tokens += made.tokens
@@ -152,8 +153,10 @@ class Policy:
             if not (text.startswith(so_far) and so_far.startswith(thread.prompt_text)):
                 continue  # the template rewrites what came before
             reply = so_far[len(thread.prompt_text) :]
-            ends = [self._tokenizer.decode([e]) for e in self._engine.ends]
-            at, end = max((reply.rfind(e), e) for e in ends)
+            known_ends = {self._tokenizer.decode([e]) for e in self._engine.ends} | {
+                self._tokenizer.eos_token
+            }
+            at, end = max((reply.rfind(e), e) for e in known_ends if e)
             # What the template puts after a reply; its end token only where none was sampled.
             after = "" if at < 0 else reply[at + len(end) :] if thread.ended else reply[at:]
             more = self._encode(after + text[len(so_far) :])

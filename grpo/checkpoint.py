@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from grpo.errors import RunFolderError
 
@@ -56,14 +57,14 @@ def save(
             },
             scratch / "optimizer.pt",
         )
-        (scratch / "state.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
+        (scratch / "state.json").write_text(json.dumps(state, default=str), encoding="utf-8")
         files = sorted(p for p in scratch.rglob("*") if p.is_file())
         manifest = {str(p.relative_to(scratch)): _sync(p) for p in files}
         (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
         _sync(scratch / "manifest.json")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(scratch, folder)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+    except (OSError, RuntimeError, SafetensorError) as error:  # as each of them reports a full disk
         shutil.rmtree(scratch, ignore_errors=True)
         raise RunFolderError(
             f"The checkpoint {folder} cannot be written: {error}. Earlier checkpoints are untouched: make room, "
@@ -96,7 +97,7 @@ def save_whole(folder: Path, model: Any, tokenizer: Any) -> None:
         save_model(scratch, model, tokenizer)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(scratch, folder)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(scratch, ignore_errors=True)
         raise RunFolderError(
             f"{folder} cannot be written: {error}. Make room, then go on with --resume."
@@ -115,6 +116,7 @@ def newest(folder: Path) -> Saved | None:
         if fault is None:
             return Saved(path, json.loads((path / "state.json").read_text(encoding="utf-8")))
         log.warning("The checkpoint %s is damaged (%s); going on from an earlier one.", path, fault)
+        os.replace(path, path.with_name(f"damaged-{path.name}"))  # it must not count as the newest
     return None
 
 
@@ -131,7 +133,10 @@ def restore(saved: Saved, model: Any, optimizer: Any, scheduler: Any) -> None:
         faults: Any = set_peft_model_state_dict(model, weights)
         unknown, missing = faults.unexpected_keys, [k for k in faults.missing_keys if "lora_" in k]
     else:
-        faults = model.load_state_dict(weights, strict=False)
+        try:
+            faults = model.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise RunFolderError(f"{saved.path} holds another model: {error}") from None
         tied = {name for name in faults.missing_keys if name in _tied(model)}
         unknown, missing = faults.unexpected_keys, [k for k in faults.missing_keys if k not in tied]
     if unknown or missing:

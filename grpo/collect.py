@@ -14,7 +14,7 @@ import numpy as np
 from grpo.chat import Policy
 from grpo.engine import Engine
 from grpo.errors import TrainingError
-from grpo.rewards import GroupReward, Job, Rewarder
+from grpo.rewards import GroupReward, Job, Rewarder, number
 from grpo.rollout import Rollout, RolloutGroup
 from ranker import ConfigurationError, Trajectory
 from ranker.errors import scrub
@@ -41,8 +41,6 @@ class Rows:
     """The dataset, in the order in which a run takes it: row of group k, for every k."""
 
     def __init__(self, rows: Sequence[Row], shuffle: bool, seed: int):
-        if not len(rows):
-            raise ConfigurationError("The dataset is empty; give at least one row.")
         self._rows = rows
         self._shuffle = shuffle
         self._seed = seed
@@ -62,9 +60,16 @@ def check_rows(rows: Sequence[Row], rollout: RolloutFunction | None, tokenizer: 
     """Refuse a dataset that single-turn rollouts cannot be made of.
 
     Raises:
+        ConfigurationError: it can be read only once, or is empty.
         ConfigurationError: a row is no mapping or has no usable prompt, named by number; messages, but
             no chat template.
     """
+    if not hasattr(rows, "__len__") or not hasattr(rows, "__getitem__"):
+        raise ConfigurationError(
+            f"The dataset is a {type(rows).__name__}, which can be read only once; give a list of rows."
+        )
+    if not len(rows):
+        raise ConfigurationError("The dataset is empty; give at least one row.")
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise ConfigurationError(
@@ -196,6 +201,7 @@ class Collector:
         if self._checker is None:
             return rollout.trajectory.ground_truth
         try:
-            return self._checker(rollout.trajectory, row)
+            found = self._checker(rollout.trajectory, row)
+            return number(found, f"it returned {found!r}; return a finite number, or None")
         except Exception as error:
             raise ConfigurationError(f"The checker failed: {type(error).__name__}: {error}") from error

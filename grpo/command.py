@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def train(
     """Train as a config says, into a run folder; returns the metrics of every step."""
     settings = read_settings(named, changes)
     settings.rows("eval_dataset")  # a file that is missing shows before a model is loaded
-    _hush()
+    quiet()
     trainer = make_trainer(settings, out, resume)
     try:
         return run(trainer, settings, out, console, named)
@@ -33,7 +33,7 @@ def train(
         trainer.close()
 
 
-def _hush() -> None:
+def quiet() -> None:
     """Keep what transformers tells its developers off the screen."""
     from transformers.utils import logging as told
 
@@ -79,7 +79,7 @@ def run(
     after = _evaluation(trainer, held_out, out, "after")
     if not trainer.is_main:
         return history
-    if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
+    if write_curves(history, out, f"{named}: {settings.said['model']}"):
         console.print(f"Curves: {out / 'curves.png'}", highlight=False)
     if after is not None:
         held = before if before is not None else _earlier(out)
@@ -91,6 +91,11 @@ def run(
         console.print(f"The judge: {calls:,} calls, ${cost:.4f}", highlight=False)
     console.print(f"The trained model: {out / 'final'}", highlight=False)
     return history
+
+
+def write_curves(history: Sequence[Mapping[str, Any]], out: Path, title: str) -> bool:
+    """The picture of a run; False where there is none."""
+    return plot(history, out / "curves.png", title)
 
 
 def _evaluation(trainer: GRPOTrainer, rows: Any, out: Path, when: str) -> float | None:

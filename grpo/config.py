@@ -115,6 +115,8 @@ class GRPOConfig:
             value = getattr(self, name)
             if value is not None and not value >= least:  # NaN is not
                 raise ConfigurationError(f"{name} is {value}; the least is {least}.")
+            if value == float("inf") and name != "reward_timeout":
+                raise ConfigurationError(f"{name} is infinite; give a finite number.")
         self._agree()
 
     def _agree(self) -> None:
@@ -123,8 +125,16 @@ class GRPOConfig:
                 f"num_generations is {self.num_generations}: an advantage is relative to the other attempts of "
                 "the group, so there must be at least 2."
             )
-        if self.temperature <= 0:
-            raise ConfigurationError("temperature must be above 0: without chance all attempts are the same.")
+        if not 0 < self.temperature < float("inf"):
+            raise ConfigurationError(
+                f"temperature is {self.temperature}; it must be above 0 (without chance all attempts are the "
+                "same) and finite."
+            )
+        for name in ("adam_beta1", "adam_beta2"):
+            if getattr(self, name) >= 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be below 1.")
+        if self.reward_timeout == 0:
+            raise ConfigurationError("reward_timeout is 0 seconds: every group would fail; give some.")
         if not 0 < self.top_p <= 1:
             raise ConfigurationError(
                 f"top_p is {self.top_p}; it is a share of probability, above 0, at most 1."
@@ -146,7 +156,7 @@ class GRPOConfig:
             )
         if self.delta is not None and self.loss_type == "cispo":
             raise ConfigurationError("delta has no meaning with loss_type cispo; leave it out.")
-        if self.delta is not None and self.delta <= 1 + self.high:
+        if self.delta is not None and not self.delta > 1 + self.high:
             raise ConfigurationError(
                 f"delta is {self.delta}, but clipping already ends at 1 + epsilon_high = {1 + self.high}; "
                 "set delta above it, or leave it out."

@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
-from grpo.errors import TrainingError
+from grpo.errors import ContextError, TrainingError
 from grpo.kv import RaggedCache
 from grpo.model import autocast
 from grpo.sampling import Sampling, draw
 from grpo.score import head_logits, inner, mask_for, run_tree, trunk
 from grpo.tree import pack
-from ranker import ConfigurationError
 
 Tensor = Any
 
@@ -95,7 +94,7 @@ class Engine:
     ) -> Completion:
         """One reply to a prompt of token ids; `random` gives one number a token."""
         if not len(prompt):
-            raise ConfigurationError("An empty prompt cannot be continued; give it at least one token.")
+            raise ContextError("An empty prompt cannot be continued; give it at least one token.")
         limit = self.sampling.max_completion_length if most is None else most
         if self.context is not None:
             limit = min(limit, self.context - len(prompt))

@@ -14,7 +14,7 @@ class RewardError(RankerError):
 
 
 class ContextError(RankerError):
-    """A prompt does not fit the model's context."""
+    """A prompt does not fit the model's context, or is empty."""
 
 
 class RunFolderError(RankerError):

@@ -94,12 +94,12 @@ class RaggedLayer(CacheLayerMixin):  # type: ignore[misc]
     def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         width = self.cache.width
         if self.cache.even:
-            self.keys[:, :, width - 1] = keys[:, :, 0]
+            self.keys[:, :, width - 1] = keys[:, :, 0]  # with bf16 they may come in another dtype than before
             self.values[:, :, width - 1] = values[:, :, 0]
         else:
             rows = torch.arange(keys.shape[0], device=keys.device)
-            self.keys[rows, :, self.cache.lengths_B] = keys[:, :, 0]
-            self.values[rows, :, self.cache.lengths_B] = values[:, :, 0]
+            self.keys[rows, :, self.cache.lengths_B] = keys[:, :, 0].to(self.keys.dtype)
+            self.values[rows, :, self.cache.lengths_B] = values[:, :, 0].to(self.values.dtype)
         return self.keys[:, :, :width], self.values[:, :, :width]
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None: ...

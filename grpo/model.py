@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,8 +74,9 @@ def _with_lora(model: Any, config: GRPOConfig) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), warnings.catch_warnings():
             torch.manual_seed(config.seed)
+            warnings.filterwarnings("ignore", category=FutureWarning)  # peft asks transformers by an old name
             made = get_peft_model(model, lora)
     except ValueError as error:
         raise ConfigurationError(f"lora_target_modules = {names!r} does not fit the model: {error}") from None
@@ -145,6 +147,12 @@ def end_tokens(model: Any, tokenizer: Any) -> list[int]:
 def context_length(model: Any) -> int | None:
     """Tokens the model can hold, as its config says."""
     config = inner(model).config
+    scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if isinstance(scaling, dict) and scaling.get("rope_type") in ("longrope", "dynamic"):
+        # Beyond it positions change their meaning, for tokens that are cached already too.
+        original = scaling.get("original_max_position_embeddings")
+        if isinstance(original, int):
+            return original
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:

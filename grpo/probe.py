@@ -13,7 +13,7 @@ from grpo.collect import run_loop
 from grpo.config import GRPOConfig
 from grpo.engine import Engine
 from grpo.errors import TrainingError
-from grpo.model import context_length
+from grpo.model import autocast, context_length
 from grpo.rollout import Sequence
 from grpo.sampling import Sampling
 from grpo.score import Layout, check_layout, inner, plain_logps
@@ -34,8 +34,8 @@ def probe(model: Any, tokenizer: Any, config: GRPOConfig) -> Layout:
     for shares in (True, False):
         if shares and not (layout.tree and layout.head):
             continue
-        worst = _gap(model, sequences, shares, context)
-        if worst is not None and worst <= (0.2 if model.dtype != torch.float32 else 1e-3):
+        worst = _gap(model, sequences, shares, context, config.bf16)
+        if worst is not None and worst <= (0.2 if config.bf16 or model.dtype != torch.float32 else 1e-3):
             return layout if shares or not layout.tree else Layout(tree=False, head=layout.head)
         log.info("%s does not take shared prompts in sampling (%s)", type(inner(model)).__name__, worst)
     raise ConfigurationError(
@@ -57,9 +57,11 @@ def _sequences(model: Any, length: int) -> list[Sequence]:
     return made
 
 
-def _gap(model: Any, sequences: list[Sequence], shares: bool, context: int | None) -> float | None:
+def _gap(
+    model: Any, sequences: list[Sequence], shares: bool, context: int | None, bf16: bool
+) -> float | None:
     """Largest difference between the sampler's log-probs and the plain forward's; None where it cannot run."""
-    engine = Engine(model, [], Sampling(max_completion_length=6), context=context, shares=shares)
+    engine = Engine(model, [], Sampling(max_completion_length=6), context=context, shares=shares, bf16=bf16)
     prompts = [s.tokens_T[:n] for s, n in zip(sequences, (8, 5, 8), strict=True)]
 
     async def work() -> list[Any]:
@@ -77,7 +79,7 @@ def _gap(model: Any, sequences: list[Sequence], shares: bool, context: int | Non
             )
             for p, c in zip(prompts, made, strict=True)
         ]
-        with torch.no_grad():
+        with torch.no_grad(), autocast(model, bf16):
             expected_N = plain_logps(model, read)
     except (
         TrainingError,

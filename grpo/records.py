@@ -59,20 +59,19 @@ def _shared(conversations: list[list[Any]]) -> list[Any]:
 
 
 def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
-    """JSON that `group_from_dict` makes the same group of."""
+    """JSON that `group_from_dict` makes the same group of, given its row."""
     return {
         "index": group.index,
-        "row": dict(group.row),
         "version": group.version,
         "ground_truths": list(group.ground_truths),
         "rollouts": [_rollout_to_dict(r) for r in group.rollouts],
     }
 
 
-def group_from_dict(fields: Mapping[str, Any]) -> RolloutGroup:
+def group_from_dict(fields: Mapping[str, Any], row: Mapping[str, Any]) -> RolloutGroup:
     return RolloutGroup(
         fields["index"],
-        fields["row"],
+        row,
         tuple(_rollout_from_dict(r) for r in fields["rollouts"]),
         fields["version"],
         tuple(fields["ground_truths"]),

@@ -159,7 +159,7 @@ class Job:
         """Wait for them; a function that does not return in time is a failed group."""
         left = self.started + self.timeout - time.monotonic()
         try:
-            return self.future.result(max(0.0, left))
+            return self.future.result(min(max(0.0, left), threading.TIMEOUT_MAX))
         except FutureTimeoutError:
             if self.future.done():  # the function itself raised a TimeoutError
                 raise
@@ -197,15 +197,19 @@ def _checked(made: Any, group: TrajectoryGroup) -> list[float | None]:
         )
     if len(made) != len(group):
         raise RewardError(f"returned {len(made)} rewards for {len(group)} trajectories; return one for each.")
-    return [_number(value, i) for i, value in enumerate(made)]
+    return [
+        number(
+            value, f"returned {value!r} for trajectory {i}; return a finite number, or None for no reward."
+        )
+        for i, value in enumerate(made)
+    ]
 
 
-def _number(value: Any, i: int) -> float | None:
+def number(value: Any, otherwise: str) -> float | None:
+    """A finite number as a float, None as it is; for anything else a RewardError that says `otherwise`."""
     if value is None:
         return None
     with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not isinstance(value, (str, bytes)) and math.isfinite(number := float(value)):
-            return number
-    raise RewardError(
-        f"returned {value!r} for trajectory {i}; return a finite number, or None for no reward."
-    )
+        if not isinstance(value, (str, bytes)) and math.isfinite(made := float(value)):
+            return made
+    raise RewardError(otherwise)

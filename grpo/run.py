@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -31,8 +32,6 @@ class RunFolder:
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], resume: bool = False):
         self.path = Path(path)
-        self._lock = threading.Lock()
-        self._earned: dict[str, GroupReward] = {}
         held = self.path / "config.json"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -58,8 +57,6 @@ class RunFolder:
                 )
             else:
                 write_json(held, resolved)
-            if resume:
-                self._earned = dict(self._read_earned())
         except BaseException:
             self.close()
             raise
@@ -74,24 +71,18 @@ class RunFolder:
         """Take away what was written after `step`, and any line cut off by a kill."""
         for name in ("metrics.jsonl", "samples.jsonl"):
             file = self.path / name
-            if not file.exists():
+            if not file.is_file():
                 continue
             good = 0
-            with open(file, "rb") as lines:
-                for raw in lines:
-                    record = _record(raw)
-                    if record is None or record.get("step", 0) > step:
-                        break
-                    good += len(raw)
+            for raw, record in _whole(file):
+                if record.get("step", 0) > step:
+                    break
+                good += len(raw)
             os.truncate(file, good)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every line of metrics so far."""
-        file = self.path / "metrics.jsonl"
-        if not file.exists():
-            return []
-        with open(file, "rb") as lines:
-            return [record for raw in lines if (record := _record(raw)) is not None]
+        return [record for _, record in _whole(self.path / "metrics.jsonl")]
 
     def add(self, name: str, *records: Mapping[str, Any]) -> None:
         """Append lines to a file of the folder, all or none.
@@ -101,30 +92,51 @@ class RunFolder:
         """
         append(self.path / name, b"".join(dump_line(record) for record in records))
 
+
+class Earnings:
+    """Rewards as they are earned, one file for each process: a resumed run asks for none of them again.
+
+    Failures are not kept: a judge that is mended gets another chance.
+    """
+
+    def __init__(self, folder: Path, rank: int, resume: bool):
+        self._file = folder / ("rewards.jsonl" if rank == 0 else f"rewards-{rank}.jsonl")
+        self._lock = threading.Lock()
+        self._earned: dict[str, GroupReward] = {}
+        if not resume:
+            return
+        for file in sorted(folder.glob("rewards*.jsonl")):
+            good = 0
+            for raw, record in _whole(file):
+                good += len(raw)
+                key = record.pop("key")
+                record.pop("group")
+                self._earned[key] = GroupReward.from_dict(record)
+            if file == self._file:
+                os.truncate(file, good)
+
     def earned(self, group: RolloutGroup) -> GroupReward | None:
         """The rewards this very group was given before a kill."""
         return self._earned.get(_digest(group))
 
     def earn(self, group: RolloutGroup, reward: GroupReward) -> None:
-        """Keep a group's rewards, so that a resumed run need not ask for them again."""
-        with self._lock:
-            self.add("rewards.jsonl", {"group": group.index, "key": _digest(group), **reward.to_dict()})
+        """Keep a group's rewards."""
+        if reward.error is None:
+            record = {"group": group.index, "key": _digest(group), **reward.to_dict()}
+            with self._lock:
+                append(self._file, dump_line(record))
 
-    def _read_earned(self) -> Iterator[tuple[str, GroupReward]]:
-        file = self.path / "rewards.jsonl"
-        if not file.exists():
-            return
-        good = 0
-        with open(file, "rb") as lines:
-            for raw in lines:
-                record = _record(raw)
-                if record is None:
-                    break
-                good += len(raw)
-                key = record.pop("key")
-                record.pop("group")
-                yield key, GroupReward.from_dict(record)
-        os.truncate(file, good)
+
+def _whole(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The lines of a file with what they hold, up to one cut off by a kill."""
+    if not file.is_file():
+        return
+    with open(file, "rb") as lines:
+        for raw in lines:
+            record = _record(raw)
+            if record is None:
+                return
+            yield raw, record
 
 
 def append(file: Path, data: bytes) -> None:
@@ -138,7 +150,8 @@ def append(file: Path, data: bytes) -> None:
                 while rest:
                     rest = rest[os.write(handle, rest) :]
             except OSError:
-                os.ftruncate(handle, before)
+                with contextlib.suppress(OSError):  # a device cannot be cut back
+                    os.ftruncate(handle, before)
                 raise
         finally:
             os.close(handle)

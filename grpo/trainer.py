@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from grpo import checkpoint, metrics
 from grpo.advantages import group_advantages
@@ -25,7 +26,7 @@ from grpo.probe import probe
 from grpo.records import group_from_dict, group_to_dict, sample_record
 from grpo.rewards import Reward, Rewarder, RewardFunction
 from grpo.rollout import RolloutGroup
-from grpo.run import RunFolder
+from grpo.run import Earnings, RunFolder
 from grpo.update import Example, Updater
 from ranker import ConfigurationError
 
@@ -103,7 +104,8 @@ class GRPOTrainer:
         from accelerate import Accelerator
 
         self.config = config = config or GRPOConfig()
-        self._accelerator = Accelerator()
+        rewarder = Rewarder(_rewards(reward_fn), config.multi_objective_aggregation, config.reward_timeout)
+        self._accelerator = Accelerator(cpu=not torch.cuda.is_available())
         self._rank, self._world = self._accelerator.process_index, self._accelerator.num_processes
         self.model, self.tokenizer = load(model, tokenizer, config)
         check_rows(dataset, rollout, self.tokenizer)
@@ -124,21 +126,26 @@ class GRPOTrainer:
             self.model, config, layout, Reference(self.model, config.beta != 0), self._accelerator
         )
         self._state = _State()
-        self._folder = self._open(out, resume, describe or {})
+        self._rows = Rows(dataset, config.shuffle_dataset, config.seed)
         self._loggers: list[Logger] = []
+        self._folder = self._open(out, resume, describe or {})
         self._collector = Collector(
             self.engine,
             self.tokenizer,
-            Rows(dataset, config.shuffle_dataset, config.seed),
-            Rewarder(_rewards(reward_fn), config.multi_objective_aggregation, config.reward_timeout),
+            self._rows,
+            rewarder,
             rollout,
             checker,
             config.num_generations,
             config.seed,
-            self._folder,
+            self._earnings,
         )
         if resume:
-            self._resume()
+            try:
+                self._resume()
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def step(self) -> int:
@@ -182,6 +189,7 @@ class GRPOTrainer:
         finally:
             for logger in self._loggers:
                 logger.close()
+            self.close()
         return history
 
     def evaluate(
@@ -192,6 +200,7 @@ class GRPOTrainer:
         The same seed draws the same random numbers before and after training. Under several processes each
         one rolls out all of the rows.
         """
+        check_rows(dataset, self._rollout, self.tokenizer)
         collector = Collector(
             self.engine, self.tokenizer, Rows(dataset, False, 0), None, self._rollout, self._checker, 1, seed
         )  # fmt: skip
@@ -218,10 +227,10 @@ class GRPOTrainer:
         sampled_before = self.engine.sampled_tokens
         clock = metrics.Clock()
         judged = self._collect(clock)
+        learning_rate = self._updater.scheduler.get_last_lr()[0]
         with clock.time("update"):
             done = self._updater.step(self._examples(judged))
         self._state.step += 1
-        learning_rate = self._updater.scheduler.get_last_lr()[0]
         everyone = sorted(self._gather(judged), key=lambda j: j.group.index)
         tokens = sum(self._gather([self.engine.sampled_tokens - sampled_before]))
         line = metrics.line(self._state.step, everyone, done, learning_rate)
@@ -287,8 +296,9 @@ class GRPOTrainer:
         """Stop a run whose judge fails too often."""
         failures = [j.reward.error is not None for j in everyone]
         self._state.recent = recent = (*self._state.recent, *failures)[-_RECENT:]
-        if sum(recent) >= _ENOUGH and sum(recent) > self.config.max_failed_share * len(recent):
-            last = next(j.reward.error for j in reversed(everyone) if j.reward.error)
+        enough = sum(recent) >= _ENOUGH or self._state.step == self.config.max_steps
+        if enough and sum(recent) > self.config.max_failed_share * len(recent):
+            last = next((j.reward.error for j in reversed(everyone) if j.reward.error), "earlier.")
             raise TrainingError(
                 f"{sum(recent)} of the latest {len(recent)} groups got no rewards, more than max_failed_share = "
                 f"{self.config.max_failed_share:g}. The last: {last} Mend it, then go on with --resume."
@@ -310,13 +320,17 @@ class GRPOTrainer:
 
     def _open(self, out: str | Path | None, resume: bool, describe: Mapping[str, Any]) -> RunFolder | None:
         self._out = None if out is None else Path(out)
+        self._earnings: Earnings | None = None
+        folder = None
         if self._out is None:
             if resume:
                 raise ConfigurationError("resume needs the run folder: out=….")
             return None
-        if self._rank:
-            return None
-        return RunFolder(self._out, {**self.config.to_dict(), **describe}, resume)
+        if self._rank == 0:
+            folder = RunFolder(self._out, {**self.config.to_dict(), **describe}, resume)
+        self._accelerator.wait_for_everyone()
+        self._earnings = Earnings(self._out, self._rank, resume)
+        return folder
 
     def _save(self) -> None:
         state, everyone = (
@@ -346,7 +360,7 @@ class GRPOTrainer:
     def _resume(self) -> None:
         assert self._out is not None
         saved = checkpoint.newest(self._out / "checkpoints")
-        if saved is None and any((self._out / "checkpoints").glob("step-*")):
+        if saved is None and any((self._out / "checkpoints").glob("*step-*")):
             raise RunFolderError(
                 f"No checkpoint in {self._out} is whole. Begin anew in another folder; metrics and rewards are kept."
             )
@@ -356,7 +370,7 @@ class GRPOTrainer:
             self._state = _State(kept["step"], kept["taken"], kept["sampled"], tuple(kept["recent"]))
             for fields in kept["pending"]:
                 if fields["index"] % self._world == self._rank:
-                    self._collector.send(group_from_dict(fields))
+                    self._collector.send(group_from_dict(fields, self._rows.of(fields["index"])))
         if self._folder is not None:
             self._folder.rewind(self._state.step)
         self._accelerator.wait_for_everyone()

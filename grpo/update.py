@@ -17,6 +17,7 @@ from grpo.model import Reference, autocast
 from grpo.rollout import Rollout
 from grpo.score import Layout, score
 from grpo.tree import batches
+from ranker import ConfigurationError
 
 Tensor = Any
 
@@ -87,10 +88,18 @@ class Updater:
             self.scheduler = get_scheduler(
                 config.lr_scheduler_type, self.optimizer, config.warmup_steps, total
             )
-        except ValueError as error:
-            from ranker import ConfigurationError
-
-            raise ConfigurationError(f"lr_scheduler_type {config.lr_scheduler_type!r}: {error}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"lr_scheduler_type {config.lr_scheduler_type!r} cannot be used: {error}. Take linear, cosine, constant "
+                "or constant_with_warmup."
+            ) from None
+        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) or not hasattr(
+            self.scheduler, "get_last_lr"
+        ):
+            raise ConfigurationError(
+                f"lr_scheduler_type {config.lr_scheduler_type!r} follows a metric, and there is none to follow; take "
+                "linear, cosine, constant or constant_with_warmup."
+            )
 
     def step(self, examples: Sequence[Example]) -> Step:
         """Take `num_iterations` optimizer steps on these examples and those of the other processes."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from grpo_models import TEMPLATE, scripted, tokenizer
+from grpo_models import TEMPLATE, llama, scripted, tokenizer
 from openai.types.chat import ChatCompletion
 
 from grpo.chat import Policy, parse_calls
 from grpo.engine import Engine
-from grpo.errors import ContextError
+from grpo.rollout import Sequence
 from grpo.sampling import Sampling
 from ranker import ConfigurationError
 
@@ -47,7 +47,11 @@ async def test_a_reply_is_a_chat_completion() -> None:
     made = await policy.chat([user("w5")])
     assert isinstance(made, ChatCompletion)
     (choice,) = made.choices
-    assert (choice.message.role, choice.message.content, choice.finish_reason) == ("assistant", "w1w2", "stop")
+    assert (choice.message.role, choice.message.content, choice.finish_reason) == (
+        "assistant",
+        "w1w2",
+        "stop",
+    )
     assert made.usage is not None
     assert (made.usage.prompt_tokens, made.usage.completion_tokens, made.usage.total_tokens) == (4, 3, 7)
     assert not policy.truncated
@@ -174,36 +178,6 @@ async def test_a_conversation_in_flight_is_not_continued() -> None:
     assert [int(s.sampled_T.sum()) for s in policy.sequences] == [3, 3]
 
 
-async def test_a_reply_cut_off_gets_the_end_token_but_is_not_said_to_have_sampled_it() -> None:
-    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, most=3)
-    made = await policy.chat([user("w5")])
-    assert made.choices[0].finish_reason == "length"
-    assert policy.truncated
-    await policy.chat([user("w5"), made.choices[0].message, user("w6")])
-    (sequence,) = policy.sequences
-    assert sequence.tokens_T[4:9].tolist() == [W1, W1, W1, END, USER]
-    assert sequence.sampled_T[4:9].tolist() == [True, True, True, False, False]
-
-
-async def test_a_reply_cut_off_where_the_turn_ends_with_another_token_than_the_text() -> None:
-    other = tokenizer(words=(CALL, BROKEN), size=64, end="<|stop|>")
-    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, other, ends=(END, STOP), most=3)
-    made = await policy.chat([user("w5")])
-    await policy.chat([user("w5"), made.choices[0].message, user("w6")])
-    assert policy.sequences[0].tokens_T[4:9].tolist() == [W1, W1, W1, END, USER]
-
-
-async def test_a_reply_that_ended_with_another_end_token_keeps_what_the_template_puts_between_turns() -> None:
-    spaced = tokenizer(
-        words=(CALL, BROKEN), size=64, template=TEMPLATE.replace(" <|end|> {% endfor %}{% if add", " <|end|> w0 {% endfor %}{% if add")
-    )
-    for end, ends in ((END, (END, STOP)), (STOP, (END, STOP))):
-        policy = policy_of({ASSISTANT: (W1,), W1: (end,)}, spaced, ends=ends)
-        reply = (await policy.chat([user("w5")])).choices[0].message
-        await policy.chat([user("w5"), reply, user("w6")])
-        assert policy.sequences[0].tokens_T[5:9].tolist() == [W1, end, W0, USER]
-
-
 async def test_a_call_that_cannot_be_read_stays_text() -> None:
     policy = policy_of({ASSISTANT: (BREAKS,), BREAKS: (END,)})
     message = (await policy.chat([user("w5")])).choices[0].message
@@ -220,7 +194,9 @@ def test_what_is_no_call_is_not_made_one(inside: str) -> None:
 
 
 def test_calls_and_text_are_parted() -> None:
-    content, calls = parse_calls('so <tool_call>\n{"name": "f"}\n</tool_call><tool_call>{"name":"g"}</tool_call> ')
+    content, calls = parse_calls(
+        'so <tool_call>\n{"name": "f"}\n</tool_call><tool_call>{"name":"g"}</tool_call> '
+    )
     assert (content, [c["name"] for c in calls]) == ("so", ["f", "g"])
     assert parse_calls('<tool_call>{"name":"g"}</tool_call>')[0] is None
     assert parse_calls("") == ("", [])
@@ -251,41 +227,35 @@ async def test_without_a_chat_template_there_is_no_chat() -> None:
     policy = policy_of(SAYS_TWO_WORDS, bare)
     with pytest.raises(ConfigurationError, match="no chat template"):
         await policy.chat([user("w5")])
-    assert await policy.complete("w5 assistant") == TOKENIZER.decode([W1 - 2, W2 - 2]) or policy.sequences
 
 
-async def test_a_text_is_continued() -> None:
-    policy = policy_of(SAYS_TWO_WORDS)
-    assert await policy.complete("w5 assistant") == "w1w2"
+async def test_replies_side_by_side_do_not_depend_on_the_batch() -> None:
+    """Nor, then, on what a run resumed with."""
+    model = llama()
+
+    async def tokens(others: int, rows: int) -> list[list[int]]:
+        engine = Engine(model, (END,), Sampling(max_completion_length=8), max_num_seqs=rows)
+
+        async def rollout(seed: int) -> list[list[int]]:
+            policy = Policy(engine, TOKENIZER, np.random.default_rng(seed))
+            await asyncio.gather(policy.chat([user("w5")]), policy.chat([user("w6 w7")]))
+            return [s.tokens_T.tolist() for s in policy.sequences]
+
+        return (await asyncio.gather(*(rollout(i) for i in range(1 + others))))[0]
+
+    alone = await tokens(0, 64)
+    assert await tokens(0, 1) == alone
+    assert await tokens(5, 3) == alone
+
+
+async def test_a_sequence_survives_json_to_the_bit() -> None:
+    engine = Engine(llama(), (END,), Sampling(max_completion_length=8, top_k=5))
+    policy = Policy(engine, TOKENIZER, np.random.default_rng(0))
+    await policy.chat([user("w5")])
     (sequence,) = policy.sequences
-    assert sequence.tokens_T.tolist() == [*TOKENIZER("w5 assistant")["input_ids"], W1, W2, END]
-    assert sequence.sampled_T.tolist() == [False, False, True, True, True]
-
-
-async def test_nothing_cannot_be_continued_and_harms_nobody_else() -> None:
-    policy = policy_of(SAYS_TWO_WORDS)
-    empty, good = await asyncio.gather(
-        policy.complete(""), policy.complete("w5 assistant"), return_exceptions=True
-    )
-    assert isinstance(empty, ConfigurationError)
-    assert good == "w1w2"
-
-
-async def test_a_shorter_limit_for_one_reply() -> None:
-    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, most=5)
-    made = await policy.chat([user("w5")], max_completion_tokens=2)
-    assert made.usage.completion_tokens == 2
-    made = await policy.chat([user("w5")], max_completion_tokens=50)
-    assert made.usage.completion_tokens == 5
-
-
-async def test_the_context_ends_a_reply_and_then_the_conversation() -> None:
-    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, context=6)
-    made = await policy.chat([user("w5")])
-    assert made.usage.completion_tokens == 2
-    assert policy.truncated
-    with pytest.raises(ContextError, match="context 6"):
-        await policy.chat([user("w5"), made.choices[0].message, user("w6")])
-    assert int(policy.sequences[0].sampled_T.sum()) == 2
-    again = await policy.chat([user("w6")])
-    assert again.usage.completion_tokens == 2
+    again = Sequence.from_dict(json.loads(json.dumps(sequence.to_dict())))
+    for name in ("tokens_T", "sampled_T", "logps_T"):
+        one, two = getattr(sequence, name), getattr(again, name)
+        assert one.dtype == two.dtype
+        assert one.tobytes() == two.tobytes()
+    assert [k.tolist() for k in again.kept] == [k.tolist() for k in sequence.kept]

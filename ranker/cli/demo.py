@@ -1,10 +1,12 @@
-"""`ranker demo`: the whole way on packaged groups with a model in this process."""
+"""`ranker demo`: a small agent trained on a judge's rankings; with --ranking, groups ranked by a local model."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from importlib import resources
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ranker.agreement import Agreement, agreement
+from ranker.errors import ConfigurationError
 from ranker.files import read_groups
 from ranker.rank import rank_groups
 from ranker.ranked import RankedGroup
@@ -24,14 +27,44 @@ _SHOWN = ("instructions-0", "service-0")
 
 
 def demo(
-    judge: Annotated[str, typer.Option(help="A local judge: local, local:NAME or local:PATH.")] = "local",
-    passes: Annotated[int, typer.Option(min=1, help="Passes over each group.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="The run folder; default: a new one, ranker-demo.")] = None,
+    ranking: Annotated[
+        bool, typer.Option("--ranking", help="Only rank: twelve packaged groups with a small local model.")
+    ] = False,
+    judge: Annotated[
+        str, typer.Option(help="With --ranking, a local judge: local, local:NAME or local:PATH.")
+    ] = "local",
+    passes: Annotated[int, typer.Option(min=1, help="With --ranking, passes over each group.")] = 1,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the config quick."),
+    ] = None,
 ) -> None:
-    """Rank twelve packaged groups with a small model in this process: no key, no GPU.
+    """Train a small agent on a judge's rankings, in a minute or two: no key, no GPU.
 
-    Shows rewards and reasons beside the ground truth, which the judge never sees, and how often the
-    judge agrees with it; then the same groups under a better, simulated judge.
+    Shows the true reward before, its curve, the true reward after, attempts before and after, and what
+    the judge cost. With --ranking: rewards and reasons of a small local model beside the truth.
     """
+    if ranking:
+        _ranking(judge, passes)
+        return
+    try:
+        from grpo.demo import demo as start  # needs torch, which the reward library does without
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The demo needs torch and more ({error}): pip install '.[train]'."
+        ) from None
+    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
+    start(out or _fresh(Path("ranker-demo")), changes or [], Console())
+
+
+def _fresh(wanted: Path) -> Path:
+    """The folder, or the first of its name with a number that is not there."""
+    numbered = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in itertools.count(1))
+    return next(path for path in numbered if not path.exists())
+
+
+def _ranking(judge: str, passes: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     console = Console()
     with resources.as_file(resources.files("ranker.benchmarks") / "data" / "sample.jsonl") as path:

@@ -1,0 +1,76 @@
+"""Which run folders are refused, and which go on."""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+
+import pytest
+from grpo_runs import LONG, begin, halt, likes_fives, policy, spread, train
+
+from grpo import RunFolderError, TrainingError
+from ranker import RankerError
+
+
+@pytest.fixture
+def halted(tmp_path: Path) -> Path:
+    return halt(tmp_path / "run")
+
+
+def test_a_folder_with_a_run_is_not_written_over(halted):
+    before = {p: p.read_bytes() for p in halted.rglob("*") if p.is_file()}
+    with pytest.raises(RunFolderError, match="holds a run already: go on with --resume"):
+        begin(spread, out=halted, **LONG)
+    assert before == {p: p.read_bytes() for p in halted.rglob("*") if p.is_file()}
+
+
+def test_other_settings_are_named(halted):
+    with pytest.raises(RunFolderError) as caught:
+        begin(spread, out=halted, resume=True, **{**LONG, "learning_rate": 3e-4, "seed": 7})
+    for part in ("learning_rate was 0.01 and is 0.0003", "seed was 0 and is 7"):
+        assert part in str(caught.value)
+    assert "beta" not in str(caught.value)
+    begin(spread, out=halted, resume=True, **{**LONG, "save_steps": 3}).close()
+
+
+@pytest.mark.parametrize("change", [{"format": 99}, {"format": None}, "[]", "{", ""])
+def test_a_run_of_another_format_is_refused(halted, change):
+    held = halted / "config.json"
+    fields = json.loads(held.read_text())
+    held.write_text(change if isinstance(change, str) else json.dumps({**fields, **change}))
+    with pytest.raises(RunFolderError, match=r"format|cannot be read"):
+        begin(spread, out=halted, resume=True, **LONG)
+
+
+@pytest.mark.xfail(strict=True, reason="torch's own error comes through")
+def test_another_model_is_refused(halted):
+    with pytest.raises(RunFolderError, match="another model"):
+        begin(spread, model=policy(hidden_size=16), out=halted, resume=True, **LONG)
+
+
+@pytest.mark.xfail(strict=True, reason="failures are kept as if they were rewards")
+def test_a_run_stopped_by_its_judge_goes_on_when_that_is_mended(tmp_path):
+    def down(group):
+        raise ConnectionError("no route to the judge")
+
+    with pytest.raises(TrainingError, match="no route to the judge"):
+        train(down, out=tmp_path / "run", max_steps=5, save_steps=2)
+    _, history = train(likes_fives, out=tmp_path / "run", resume=True, max_steps=5, save_steps=2)
+    assert [line["failed_groups"] for line in history] == [0] * 5
+
+
+@pytest.mark.xfail(strict=True, reason="the lock outlives the trainer")
+@pytest.mark.parametrize("ended", ["refused", "failed", "done"])
+def test_a_run_goes_on_in_the_same_process(tmp_path, ended):
+    """As in a notebook, where nobody calls close()."""
+    if ended == "refused":
+        with pytest.raises(RankerError):
+            begin(spread, out=tmp_path / "run", rows=[])
+    elif ended == "failed":
+        with pytest.raises(TrainingError):
+            begin(lambda group: [], out=tmp_path / "run").train()
+    else:
+        begin(spread, out=tmp_path / "run").train()
+    gc.collect()
+    begin(spread, out=tmp_path / "run", resume=True).close()
