@@ -279,8 +279,8 @@ def test_positions_that_mean_something_else_in_long_texts() -> None:
     "model",
     [
         gpt2,
-        pytest.param(llama, marks=pytest.mark.xfail(strict=True, reason="keys and values differ in dtype")),
-        pytest.param(qwen3, marks=pytest.mark.xfail(strict=True, reason="keys and values differ in dtype")),
+        llama,
+        qwen3,
     ],
 )
 def test_bfloat16_on_both_sides(model: Any) -> None:
