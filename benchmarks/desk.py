@@ -83,8 +83,8 @@ _TRAINING = (
     ("I want it {wish}.", "Please have it {wish}.", "Can it be {wish}?", "It must be {wish}."),
 )
 _HELD_OUT = (
-    ("See order {order}, my {item} is {claim}.", "The {item} from order {order} is {claim}, I see."),
-    ("I had {other} before, and that is fine.", "Please not {other}."),
+    ("See order {order}, my {item} is {claim}.", "My {item} is {claim}, it is order {order}."),
+    ("My one from {other} is fine.", "The old one, {other}, was fine."),
     ("Please, I want it {wish}.", "Can I have it {wish}?"),
 )
 _GREETINGS = ("", "Hello. ", "Good day. ")
@@ -101,34 +101,23 @@ RAMBLE = (
 )
 IDLE = ("We will look at your {item} soon.", "Please write to us again.")
 
-TOOLS: list[dict[str, Any]] = [
-    {
+
+def _tool(name: str, description: str, **properties: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {
         "type": "function",
-        "function": {
-            "name": "look_up",
-            "description": "The record of an order.",
-            "parameters": {
-                "type": "object",
-                "properties": {"order": {"type": "integer"}},
-                "required": ["order"],
-            },
-        },
-    },
-    {
-        "type": "function",
-        "function": {
-            "name": "resolve",
-            "description": "Settle an order, once and for good.",
-            "parameters": {
-                "type": "object",
-                "properties": {
-                    "order": {"type": "integer"},
-                    "action": {"type": "string", "enum": list(ACTIONS)},
-                },
-                "required": ["order", "action"],
-            },
-        },
-    },
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
+
+
+TOOLS = [
+    _tool("look_up", "The record of an order.", order={"type": "integer"}),
+    _tool(
+        "resolve",
+        "Settle an order, once and for good.",
+        order={"type": "integer"},
+        action={"type": "string", "enum": list(ACTIONS)},
+    ),
 ]
 ERRORS = ("no such order", "no such tool", "bad arguments", "already resolved")
 

@@ -1,4 +1,4 @@
-"""The small policy of the returns desk: a Llama of a third of a million weights, its tokenizer, its warm start.
+"""The small policy of the returns desk: a Llama of some 80,000 weights, its tokenizer, its warm start.
 
 The tokenizer knows the desk's words and nothing else. A word's token holds the space before it, the
 phrases that every call repeats are one token each, and so are the rules: a whole conversation is some
@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -23,19 +24,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ranker.benchmarks import desk
 from safetensors.torch import load_model, save_model
 from tokenizers import Regex, Tokenizer, decoders
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ranker.benchmarks import desk
 from ranker.models import models_folder
 
 log = logging.getLogger("ranker")
 
 PAD, UNK, START, END = "<pad>", "<unk>", "<|im_start|>", "<|im_end|>"
 ASSISTANT = "assistant\n"
+LENGTH = 256  # tokens; a conversation of clerks has at most some 130
 _PHRASES = (
     "system\n", "user\n", "tool\n", ASSISTANT, "<tool_call>", "</tool_call>", desk.RULES,
     '{"name":', ' "look_up", "arguments":', ' "resolve", "arguments":', ' {"order":', '{"order":', '{"error":',
@@ -92,12 +94,14 @@ def _vocabulary() -> Iterator[str]:
     yield from sorted(words)
 
 
-LENGTH = 256  # tokens; the longest conversation has some 200
-
-
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of the policy."""
+    """Sizes of the policy.
+
+    Attributes:
+        spread: deviation of the first weights, about 1/sqrt(hidden); transformers' 0.02 is for widths in the
+            thousands, and with it so narrow a model does not learn to copy in any useful time.
+    """
 
     hidden: int = 48
     layers: int = 2
@@ -125,7 +129,11 @@ class WarmStart:
     high: float = 0.9
 
 
-def policy(seed: int = 0, shape: Shape = Shape()) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+SHAPE = Shape()
+WARM_START = WarmStart()
+
+
+def policy(seed: int = 0, shape: Shape = SHAPE) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """A fresh policy that knows nothing, and its tokenizer."""
     words = tokenizer()
     config = LlamaConfig(
@@ -147,17 +155,19 @@ def policy(seed: int = 0, shape: Shape = Shape()) -> tuple[LlamaForCausalLM, Pre
         return LlamaForCausalLM(config), words
 
 
-def example(words: PreTrainedTokenizerFast, messages: Sequence[Any]) -> tuple[list[int], list[int]]:
-    """A conversation's tokens, and the labels: what the assistant wrote, -100 elsewhere."""
-    ids = words.apply_chat_template(list(messages), tokenize=True, return_dict=False)
-    speaks, labels = False, []
-    for i, token in enumerate(ids):
-        labels.append(token if speaks else -100)
-        if token == words.convert_tokens_to_ids(ASSISTANT) and ids[i - 1] == words.bos_token_id:
-            speaks = True
-        elif token == words.eos_token_id:
-            speaks = False
-    return ids, labels
+def examples(
+    words: PreTrainedTokenizerFast, conversations: Sequence[Sequence[Any]]
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Each conversation's tokens, and the labels: what the assistant wrote, -100 elsewhere."""
+    assistant = words.convert_tokens_to_ids(ASSISTANT)
+    shown = [list(messages) for messages in conversations]
+    for ids in words.apply_chat_template(shown, tokenize=True, return_dict=False):
+        speaks, labels = False, []
+        for before, token in zip([-1, *ids], ids, strict=False):
+            labels.append(token if speaks else -100)
+            starts = token == assistant and before == words.bos_token_id
+            speaks = starts or (speaks and token != words.eos_token_id)
+        yield ids, labels
 
 
 def imitate(
@@ -171,7 +181,7 @@ def imitate(
         desk.clerk(row, 1.0 if i < clean else rng.uniform(settings.low, settings.high), rng)
         for i, row in enumerate(rows)
     ]
-    attempts = [example(words, attempt.messages) for attempt in made]
+    attempts = list(examples(words, [attempt.messages for attempt in made]))
     optimizer = torch.optim.AdamW(model.parameters(), settings.lr, betas=(0.9, 0.98), weight_decay=0.01)
     slope = max(1, settings.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -180,7 +190,8 @@ def imitate(
     model.train()
     for step in range(settings.steps):
         batch = attempts[step * settings.batch : (step + 1) * settings.batch]
-        ids, labels = (_padded(side, fill) for side, fill in zip(zip(*batch), (words.pad_token_id, -100)))
+        ids = _padded([one for one, _ in batch], words.pad_token_id)
+        labels = _padded([one for _, one in batch], -100)
         loss = _loss(model, ids, labels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -200,3 +211,39 @@ def _loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> t
     hidden = model.model(ids[:, :-1]).last_hidden_state
     wanted = labels[:, 1:] >= 0
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), labels[:, 1:][wanted])
+
+
+def warm_policy(
+    seed: int = 0, settings: WarmStart = WARM_START
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """The policy after its warm start, made once for each seed and then read from the disk."""
+    model, words = policy(seed)
+    kept = models_folder() / f"desk-{_digest(seed, settings)}.safetensors"
+    if kept.is_file():
+        load_model(model, kept)
+    else:
+        imitate(model, words, settings, seed)
+        _keep(model, kept)
+    return model.eval(), words
+
+
+def _digest(seed: int, settings: WarmStart) -> str:
+    """Of all that shapes the warm start: the settings, and the code and texts of the desk."""
+    sources = [Path(str(module)).read_bytes() for module in (desk.__file__, __file__)]
+    told = repr((seed, asdict(SHAPE), asdict(settings))).encode()
+    return hashlib.sha256(b"\0".join([told, *sources])).hexdigest()[:16]
+
+
+def _keep(model: LlamaForCausalLM, target: Path) -> None:
+    """Write the weights whole or not at all. A folder that cannot be written costs time, no more."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".desk-") as scratch:
+            save_model(model, str(Path(scratch) / target.name))
+            os.replace(Path(scratch) / target.name, target)
+    except OSError as error:
+        log.warning("The warm start cannot be kept in %s (%s); it will be made again.", target.parent, error)
+
+
+if __name__ == "__main__":  # python -m ranker.benchmarks.desk_policy FILE
+    save_model(warm_policy()[0], sys.argv[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from grpo.errors import RunFolderError
 
@@ -64,7 +64,9 @@ def save(
         _sync(scratch / "manifest.json")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(scratch, folder)
-    except (OSError, RuntimeError, SafetensorError) as error:  # as each of them reports a full disk
+    except (
+        Exception
+    ) as error:  # weights, optimizer and tokenizer each report a full disk in a way of their own
         shutil.rmtree(scratch, ignore_errors=True)
         raise RunFolderError(
             f"The checkpoint {folder} cannot be written: {error}. Earlier checkpoints are untouched: make room, "
@@ -97,7 +99,7 @@ def save_whole(folder: Path, model: Any, tokenizer: Any) -> None:
         save_model(scratch, model, tokenizer)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(scratch, folder)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
         shutil.rmtree(scratch, ignore_errors=True)
         raise RunFolderError(
             f"{folder} cannot be written: {error}. Make room, then go on with --resume."
@@ -106,17 +108,15 @@ def save_whole(folder: Path, model: Any, tokenizer: Any) -> None:
 
 def newest(folder: Path) -> Saved | None:
     """The newest checkpoint that is whole; damaged ones are passed over with a warning."""
-    found = sorted(
-        (p for p in folder.glob("step-*") if p.name[5:].isdigit()),
-        key=lambda p: int(p.name[5:]),
-        reverse=True,
-    )
-    for path in found:
+    for path in reversed(_checkpoints(folder)):
         fault = _fault(path)
         if fault is None:
             return Saved(path, json.loads((path / "state.json").read_text(encoding="utf-8")))
         log.warning("The checkpoint %s is damaged (%s); going on from an earlier one.", path, fault)
-        os.replace(path, path.with_name(f"damaged-{path.name}"))  # it must not count as the newest
+        aside = path.with_name(f"damaged-{path.name}")  # it must not count as the newest
+        shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process of the run was first
+            os.replace(path, aside)
     return None
 
 
@@ -154,9 +154,19 @@ def prune(folder: Path, keep: int | None) -> None:
     """Delete all but the newest `keep` checkpoints."""
     if keep is None:
         return
-    found = sorted((p for p in folder.glob("step-*") if p.name[5:].isdigit()), key=lambda p: int(p.name[5:]))
-    for path in found[:-keep]:
+    for path in _checkpoints(folder)[:-keep]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def any_at(folder: Path) -> bool:
+    """Whether there is a checkpoint, whole or damaged."""
+    return bool(_checkpoints(folder)) or any(folder.glob("damaged-step-*"))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Oldest first."""
+    found = [p for p in folder.glob("step-*") if p.name[5:].isdigit()]
+    return sorted(found, key=lambda p: int(p.name[5:]))
 
 
 def _tied(model: Any) -> set[str]:

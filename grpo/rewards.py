@@ -161,8 +161,8 @@ class Job:
         try:
             return self.future.result(min(max(0.0, left), threading.TIMEOUT_MAX))
         except FutureTimeoutError:
-            if self.future.done():  # the function itself raised a TimeoutError
-                raise
+            if self.future.done():  # it came just now, or the function itself raised a TimeoutError
+                return self.future.result()
             return failed(
                 self.size,
                 f"the reward function did not return within reward_timeout = {self.timeout:g} seconds",

@@ -25,32 +25,21 @@ class RunFolder:
     """Files that only ever grow by whole lines, so that a kill at any moment leaves them readable.
 
     Raises:
-        RunFolderError: the folder holds a run already and `resume` is false; it holds none and `resume`
-            is true; it was made with other settings or by another version; it cannot be written; another
+        RunFolderError: the folder holds a run already and `resume` is false; it was made with other settings or by another version; it cannot be written; another
             process is using it.
     """
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], resume: bool = False):
         self.path = Path(path)
+        self._guard = -1
         held = self.path / "config.json"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._guard = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RunFolderError(f"{path} cannot be used as a run folder: {error.strerror}.") from None
-        try:
-            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._guard)
-            raise RunFolderError(
-                f"Another process is training in {path}; wait for it, or name another folder."
-            ) from None
+        self.hold()
         try:
             resolved = {"format": FORMAT, "ranker_version": __version__, **config}
             if resume and held.exists():
                 _compare(held, resolved)
             elif held.exists() and any(
-                (self.path / n).exists() for n in ("metrics.jsonl", "checkpoints", "final")
+                (self.path / n).exists() for n in ("metrics.jsonl", "samples.jsonl", "checkpoints", "final")
             ):
                 raise RunFolderError(
                     f"{path} holds a run already: go on with --resume, or name another folder."
@@ -60,6 +49,28 @@ class RunFolder:
         except BaseException:
             self.close()
             raise
+
+    def hold(self) -> None:
+        """Keep other processes out of the folder.
+
+        Raises:
+            RunFolderError: another one is in it, or it cannot be made.
+        """
+        if self._guard >= 0:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            guard = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be used as a run folder: {error.strerror}.") from None
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(guard)
+            raise RunFolderError(
+                f"Another process is training in {self.path}; wait for it, or name another folder."
+            ) from None
+        self._guard = guard
 
     def close(self) -> None:
         """Let go of the folder."""

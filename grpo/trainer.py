@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -105,7 +106,9 @@ class GRPOTrainer:
 
         self.config = config = config or GRPOConfig()
         rewarder = Rewarder(_rewards(reward_fn), config.multi_objective_aggregation, config.reward_timeout)
-        self._accelerator = Accelerator(cpu=not torch.cuda.is_available())
+        self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+        if self._accelerator.num_processes > 1:
+            atexit.register(_leave)
         self._rank, self._world = self._accelerator.process_index, self._accelerator.num_processes
         self.model, self.tokenizer = load(model, tokenizer, config)
         check_rows(dataset, rollout, self.tokenizer)
@@ -168,6 +171,8 @@ class GRPOTrainer:
                 finite.
             RunFolderError: the disk is full. All of these leave the run folder fit for a resume.
         """
+        if self._folder is not None:
+            self._folder.hold()
         history = self._folder.metrics() if self._folder else []
         if self._rank == 0:
             self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
@@ -186,6 +191,7 @@ class GRPOTrainer:
                 self._save()
                 if self._rank == 0:
                     checkpoint.save_whole(self._out / "final", self.model, self.tokenizer)
+            self._accelerator.wait_for_everyone()
         finally:
             for logger in self._loggers:
                 logger.close()
@@ -286,7 +292,7 @@ class GRPOTrainer:
     def _examples(self, judged: Sequence[Judged]) -> list[Example]:
         masked = self.config.mask_truncated_completions
         return [
-            Example(rollout, advantage, j.group.version == self._state.step, j.group.index)
+            Example(rollout, advantage, j.group.version == self._state.step)
             for j in judged
             for rollout, advantage in zip(j.group.rollouts, j.advantages.values, strict=True)
             if advantage is not None and not (masked and rollout.truncated)
@@ -360,7 +366,7 @@ class GRPOTrainer:
     def _resume(self) -> None:
         assert self._out is not None
         saved = checkpoint.newest(self._out / "checkpoints")
-        if saved is None and any((self._out / "checkpoints").glob("*step-*")):
+        if saved is None and checkpoint.any_at(self._out / "checkpoints"):
             raise RunFolderError(
                 f"No checkpoint in {self._out} is whole. Begin anew in another folder; metrics and rewards are kept."
             )
@@ -374,6 +380,12 @@ class GRPOTrainer:
         if self._folder is not None:
             self._folder.rewind(self._state.step)
         self._accelerator.wait_for_everyone()
+
+
+def _leave() -> None:
+    """Leave the process group; a process that just ends may take the others down with it."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _rewards(given: Any) -> list[Reward]:

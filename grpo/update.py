@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,13 +30,11 @@ class Example:
     Attributes:
         advantage: of every token of it.
         on_policy: the present weights sampled it.
-        group: its group's index.
     """
 
     rollout: Rollout
     advantage: float
     on_policy: bool
-    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,7 @@ class Updater:
                 f"lr_scheduler_type {config.lr_scheduler_type!r} cannot be used: {error}. Take linear, cosine, constant "
                 "or constant_with_warmup."
             ) from None
-        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) or not hasattr(
-            self.scheduler, "get_last_lr"
-        ):
+        if "metrics" in inspect.signature(self.scheduler.step).parameters:
             raise ConfigurationError(
                 f"lr_scheduler_type {config.lr_scheduler_type!r} follows a metric, and there is none to follow; take "
                 "linear, cosine, constant or constant_with_warmup."
@@ -113,7 +110,8 @@ class Updater:
                     self.scheduler.step()  # the schedule is one of steps, with signal or without
             return Step(None, 0, None, None, None, None, None)
         most = self._config.max_tokens_per_forward
-        cuts = batches([_flat(e) for e in mine], most, [e.group for e in mine])
+        width = None if self.layout.flex else int(getattr(self.model.config, "hidden_size", 0) or 1024)
+        cuts = batches([_flat(e) for e in mine], most, width)
         micro = [self._prepare([mine[i] for i in cut], loss, tokens, trajectories) for cut in cuts]
         sums = np.zeros(6)
         norm = 0.0

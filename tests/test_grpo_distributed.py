@@ -76,7 +76,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="without a GPU, accelerate starts no process group by itself")
 def test_two_processes_learn_what_one_learns(folders):
     for name in CASES:
         one, two = (untimed(json.loads((folder / f"{name}.json").read_text())) for folder in folders)
@@ -93,7 +92,6 @@ def test_two_processes_learn_what_one_learns(folders):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="only the first process keeps its rewards")
 def test_the_rewards_of_every_process_are_kept(folders):
     for name in CASES:
         kept = [_earned(folder / name) for folder in folders]

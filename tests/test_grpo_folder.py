@@ -43,13 +43,11 @@ def test_a_run_of_another_format_is_refused(halted, change):
         begin(spread, out=halted, resume=True, **LONG)
 
 
-@pytest.mark.xfail(strict=True, reason="torch's own error comes through")
 def test_another_model_is_refused(halted):
     with pytest.raises(RunFolderError, match="another model"):
         begin(spread, model=policy(hidden_size=16), out=halted, resume=True, **LONG)
 
 
-@pytest.mark.xfail(strict=True, reason="failures are kept as if they were rewards")
 def test_a_run_stopped_by_its_judge_goes_on_when_that_is_mended(tmp_path):
     def down(group):
         raise ConnectionError("no route to the judge")
@@ -60,7 +58,6 @@ def test_a_run_stopped_by_its_judge_goes_on_when_that_is_mended(tmp_path):
     assert [line["failed_groups"] for line in history] == [0] * 5
 
 
-@pytest.mark.xfail(strict=True, reason="the lock outlives the trainer")
 @pytest.mark.parametrize("ended", ["refused", "failed", "done"])
 def test_a_run_goes_on_in_the_same_process(tmp_path, ended):
     """As in a notebook, where nobody calls close()."""

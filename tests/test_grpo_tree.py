@@ -58,11 +58,16 @@ def test_batches_stay_below_the_limit(sequences: Any, most: int) -> None:
         assert len(prefixes([sequences[i] for i in (*batch, after[0])])) > most
 
 
-def test_large_groups_are_not_put_together() -> None:
-    rng = np.random.default_rng(0)
-    one, two = rng.integers(0, 9, 600), rng.integers(0, 9, 600)
-    sequences = [np.append(one, i) for i in range(3)] + [np.append(two, i) for i in range(3)]
-    assert batches(sequences, 10_000, [0, 0, 0, 1, 1, 1]) == [[0, 1, 2], [3, 4, 5]]
-    assert batches(sequences, 10_000) == [[0, 1, 2, 3, 4, 5]]
-    short = [s[-9:] for s in sequences]
-    assert batches(short, 10_000, [0, 0, 0, 1, 1, 1]) == [[0, 1, 2, 3, 4, 5]]
+def test_a_tree_takes_in_what_costs_less_than_reading_its_beginning_again() -> None:
+    def group(first: int, prompt: int, own: int) -> list[Any]:
+        start = np.arange(prompt) + 100_000 * first
+        return [np.concatenate([start, 10_000 * (i + 1) + np.arange(own)]) for i in range(4)]
+
+    long, other = group(1, 600, 50), group(2, 600, 50)
+    assert batches([*long, *other], 10_000, 64) == [[0, 1, 2, 3], [4, 5, 6, 7]], "nothing shared: apart"
+    assert batches([*long, *other], 10_000) == [list(range(8))], "where hidden tokens cost nothing: together"
+    assert batches(group(1, 20, 400), 10_000, 64) == [[0, 1], [2, 3]], (
+        "long branches of a short prompt: apart"
+    )
+    small = [*group(1, 20, 10), *group(2, 20, 10)]
+    assert batches(small, 10_000, 64) == [list(range(8))], "small ones share a forward"
