@@ -1,4 +1,4 @@
-# make demo: rank a packaged sample with the embedded model.   make test: everything CI checks.
+# make demo: train a small agent on a judge's rankings.   make test: everything CI checks.
 # Each creates .venv, installs what it needs and runs; nothing but Python 3.11+ and make is assumed.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-core sample wheel clean
+.PHONY: demo test lint types unit fix bench-core bench-trainer desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -41,6 +41,19 @@ fix: $(VENV)/dev.stamp
 # Every figure of the reward core beside RULER's, in one run (10 minutes; RULER gets its own environment).
 bench-core: $(VENV)/dev.stamp
 	$(BIN)/python -m ranker.benchmarks.beside_ruler --out benchmarks/results/beside_ruler.json
+
+# The trainer beside TRL: speed and memory on two kinds of work, losses and gradients (20 minutes; keep the machine
+# idle. TRL gets its own environment).
+bench-trainer: $(VENV)/dev.stamp
+	$(BIN)/python -m ranker.benchmarks.trainer_parity --json benchmarks/results/trainer_parity.json
+	$(BIN)/python -m ranker.benchmarks.trainer_speed --prompt 384 --completion 64 --judge-latency 2 \
+	  --json benchmarks/results/trainer_speed_384_64.json
+	$(BIN)/python -m ranker.benchmarks.trainer_speed --prompt 64 --completion 128 --judge-latency 2 \
+	  --json benchmarks/results/trainer_speed_64_128.json
+
+# The warm-started policy of the config `quick` (a few minutes).
+desk-policy: $(VENV)/local.stamp
+	$(BIN)/python -m ranker.benchmarks.desk_policy
 
 sample: $(VENV)/local.stamp
 	$(BIN)/python -m ranker.benchmarks.sample > benchmarks/data/sample.jsonl

@@ -80,6 +80,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
         unk_token=UNK,
         chat_template=TEMPLATE,
         clean_up_tokenization_spaces=False,
+        padding_side="left",
         model_max_length=LENGTH,
     )
 

@@ -201,7 +201,7 @@ def group_of(row, competences, rng):
 
 def test_a_prompt_with_shared_parts_reads_as_the_truth():
     rng = random.Random(0)
-    template = load_template(None)
+    template = load_template()
     for i, row in enumerate(desk.rows(60, 1) + desk.rows(60, 1, held_out=True)):
         made = group_of(row, [rng.random() for _ in range(8)], rng)
         lineup = Lineup(tuple(t for t, _ in made), None, None, i)
@@ -361,7 +361,7 @@ def sampled(model, words, rows):
         if not live:
             break
         inputs = words.apply_chat_template(
-            [talks[i] for i in live], add_generation_prompt=True, padding=True, padding_side="left",
+            [talks[i] for i in live], add_generation_prompt=True, padding=True,
             return_tensors="pt", return_dict=True,
         )  # fmt: skip
         told = {k: inputs[k] for k in ("input_ids", "attention_mask")}
