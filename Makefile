@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-core bench-trainer desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix bench-core bench-trainer quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -51,9 +51,13 @@ bench-trainer: $(VENV)/dev.stamp
 	$(BIN)/python -m ranker.benchmarks.trainer_speed --prompt 64 --completion 128 --judge-latency 2 \
 	  --json benchmarks/results/trainer_speed_64_128.json
 
+# Whether the demo's gain holds under five seeds (some minutes).
+quick-seeds: $(VENV)/dev.stamp
+	$(BIN)/python -m ranker.benchmarks.quick_seeds --json benchmarks/results/quick_seeds.json
+
 # The warm-started policy of the config `quick` (a few minutes).
 desk-policy: $(VENV)/local.stamp
-	$(BIN)/python -m ranker.benchmarks.desk_policy
+	$(BIN)/python -m ranker.benchmarks.desk_policy benchmarks/data/desk_policy.safetensors
 
 sample: $(VENV)/local.stamp
 	$(BIN)/python -m ranker.benchmarks.sample > benchmarks/data/sample.jsonl

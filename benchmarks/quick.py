@@ -77,4 +77,5 @@ class DeskJudge:
         )
 
 
-judge = DeskJudge(Behaviour(noise=0.25))
+NOISE = 0.25  # deviation of what the judge sees around what a transcript is worth, 0 to 1
+judge = DeskJudge(Behaviour(noise=NOISE))

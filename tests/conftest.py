@@ -58,3 +58,17 @@ def serve() -> Iterator[Callable[..., JudgeServer]]:
     """Start judge servers that stop with the test."""
     with ExitStack() as stack:
         yield lambda *args, **kwargs: stack.enter_context(JudgeServer(*args, **kwargs))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The trainer's tests have matrices so small that threads only wait for each other."""
+    if not request.module.__name__.startswith("test_grpo"):
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,8 +1,9 @@
-"""`ranker demo` on the embedded model."""
+"""`ranker demo`: the training loop, and ranking on the embedded model."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,23 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.timeout(400)
-def test_demo_shows_rewards_truth_and_what_it_means():
-    done = ranker("demo", COLUMNS="120")
+def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = ranker("demo", "--set", "max_steps=25", COLUMNS="140")
+    assert done.returncode == 0, done.stderr
+    for told in ("simulated", "Before: true reward", "as ranked", "before and after", "True reward while training", "50 % is chance", "cost $0.00"):
+        assert told in done.stdout
+    before, after = re.search(r"held-out letters: ([\d.]+) .* before, ([\d.]+) ", done.stdout).groups()
+    assert float(after) > float(before)
+    run = tmp_path / "ranker-demo"
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 25
+    assert (run / "curves.png").stat().st_size > 10_000
+    assert (run / "final" / "model.safetensors").exists()
+
+
+@pytest.mark.timeout(400)
+def test_demo_of_ranking_shows_rewards_truth_and_what_it_means():
+    done = ranker("demo", "--ranking", COLUMNS="120")
     assert done.returncode == 0, done.stderr
     for told in (
         "reward",

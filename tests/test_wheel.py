@@ -51,6 +51,9 @@ def test_only_the_two_packages_are_put_into_site_packages(wheel):
         "grpo/py.typed",
         "ranker/prompts/rank.v1.j2",
         "ranker/benchmarks/data/sample.jsonl",
+        "ranker/benchmarks/data/desk_policy.safetensors",
+        "grpo/configs/quick.toml",
+        "grpo/configs/smollm2.toml",
     ):
         assert needed in names
     assert any(n.endswith("LICENSE") for n in names)
@@ -90,3 +93,9 @@ def test_importing_is_light_and_needs_neither_torch_nor_litellm(python, tmp_path
     )  # fmt: skip
     assert missing.returncode == 2
     assert "ranker-rl[local]" in missing.stderr
+    for command in (["train", "quick", "--out", tmp_path / "run"], ["demo"]):
+        missing = subprocess.run(
+            [python.parent / "ranker", *command], capture_output=True, text=True, cwd=tmp_path, check=False
+        )
+        assert missing.returncode == 2
+        assert "ranker-rl[train]" in missing.stderr

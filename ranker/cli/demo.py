@@ -52,7 +52,7 @@ def demo(
         from grpo.demo import demo as start  # needs torch, which the reward library does without
     except ImportError as error:
         raise ConfigurationError(
-            f"The demo needs torch and more ({error}): pip install '.[train]'."
+            f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."
         ) from None
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     start(out or _fresh(Path("ranker-demo")), changes or [], Console())
