@@ -122,10 +122,10 @@ class WarmStart:
         low, high: the competence of all other clerks is uniform between them.
     """
 
-    steps: int = 750
-    clean: int = 550
+    steps: int = 1300
+    clean: int = 1000
     batch: int = 16
-    lr: float = 1e-2
+    lr: float = 6e-3
     low: float = 0.1
     high: float = 0.9
 
