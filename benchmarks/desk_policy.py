@@ -174,7 +174,10 @@ def examples(
 def imitate(
     model: LlamaForCausalLM, words: PreTrainedTokenizerFast, settings: WarmStart, seed: int = 0
 ) -> None:
-    """Train the model in place to write what clerks write; the learning rate rises and falls evenly."""
+    """Train the model in place to write what clerks write; the learning rate rises and falls evenly.
+
+    It runs on one thread: a step is too small to share, and on a busy machine threads wait for each other.
+    """
     rng = random.Random(f"clerks/{seed}")
     rows = desk.rows(settings.steps * settings.batch, seed=-1 - seed)
     clean = settings.clean * settings.batch
@@ -188,17 +191,22 @@ def imitate(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / slope, 1 - step / settings.steps)
     )
-    model.train()
-    for step in range(settings.steps):
-        batch = attempts[step * settings.batch : (step + 1) * settings.batch]
-        ids = _padded([one for one, _ in batch], words.pad_token_id)
-        labels = _padded([one for _, one in batch], -100)
-        loss = _loss(model, ids, labels)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        model.train()
+        for step in range(settings.steps):
+            batch = attempts[step * settings.batch : (step + 1) * settings.batch]
+            ids = _padded([one for one, _ in batch], words.pad_token_id)
+            labels = _padded([one for _, one in batch], -100)
+            loss = _loss(model, ids, labels)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    finally:
+        torch.set_num_threads(threads)
     model.eval()
 
 

@@ -23,11 +23,12 @@ from rich.table import Table
 
 def one(seed: int, changes: list[str]) -> dict[str, Any]:
     """Train once; true reward on held-out letters before and after, with 95 % intervals."""
+    from ranker.benchmarks import quick
+
     from grpo.command import make_trainer, quiet
     from grpo.demo import interval
     from grpo.settings import read_settings
     from grpo.trainer import mean_truth
-    from ranker.benchmarks import quick
     from ranker.testing import Behaviour
 
     quiet()
@@ -67,13 +68,25 @@ def main() -> None:
     for run in runs:
         low, high = run["after_interval"]
         after = f"{run['after']:.3f} ({low:.3f} to {high:.3f})"
-        table.add_row(str(run["seed"]), f"{run['before']:.3f}", after, f"{run['judge_accuracy']:.2f}", f"{run['seconds']:.0f}")
+        table.add_row(
+            str(run["seed"]),
+            f"{run['before']:.3f}",
+            after,
+            f"{run['judge_accuracy']:.2f}",
+            f"{run['seconds']:.0f}",
+        )
     Console(width=120).print(table)
     if given.json is not None:
         machine = {"cores": os.cpu_count(), "torch": torch.__version__, "python": platform.python_version()}
         changes = " ".join(f"--set {change}" for change in given.set)
         command = f"python -m ranker.benchmarks.quick_seeds --seeds {given.seeds} {changes}".strip()
-        found = {"schema_version": 1, "command": command, "commit": commit(), "machine": machine, "runs": runs}
+        found = {
+            "schema_version": 1,
+            "command": command,
+            "commit": commit(),
+            "machine": machine,
+            "runs": runs,
+        }
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

@@ -61,6 +61,7 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
     counts where `case.tool_mask`, and `ref_per_token_logps` where `case.beta`.
     """
     import torch
+
     from grpo.losses import Loss as OurLoss
     from grpo.losses import token_losses, token_weights
     from grpo.rollout import Sequence

@@ -47,6 +47,7 @@ async def rank_group_async(
     max_calls: int | None = None,
     max_cost_usd: float | None = None,
     budget: Budget | None = None,
+    progress: bool = True,  # taken everywhere; one group shows no bar
     **options: Any,
 ) -> RankedGroup:
     """Rank one group. See `rank_group`."""

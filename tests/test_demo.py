@@ -18,7 +18,15 @@ def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = ranker("demo", "--set", "max_steps=25", COLUMNS="140")
     assert done.returncode == 0, done.stderr
-    for told in ("simulated", "Before: true reward", "as ranked", "before and after", "True reward while training", "50 % is chance", "cost $0.00"):
+    for told in (
+        "simulated",
+        "Before: true reward",
+        "as ranked",
+        "before and after",
+        "True reward while training",
+        "50 % is chance",
+        "cost $0.00",
+    ):
         assert told in done.stdout
     before, after = re.search(r"held-out letters: ([\d.]+) .* before, ([\d.]+) ", done.stdout).groups()
     assert float(after) > float(before)

@@ -234,7 +234,6 @@ def test_a_simulated_judge_ranks_clerks_by_the_truth():
             TrajectoryGroup([t for t, _ in made]),
             judge="openai/sim",
             base_url=server.base_url,
-            progress=False,
         )
     for x, a in zip(ranked.rewards, truths, strict=True):
         for y, b in zip(ranked.rewards, truths, strict=True):
@@ -393,7 +392,8 @@ def test_the_warm_policy_is_middling_and_its_groups_differ(tmp_path, monkeypatch
     from ranker.benchmarks import desk_policy
 
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path))
-    model, words = desk_policy.warm_policy(0)
+    short = desk_policy.WarmStart(steps=750, clean=550, lr=1e-2)
+    model, words = desk_policy.warm_policy(0, short)
     rows = [row for row in desk.rows(32, 9) for _ in range(8)]
     torch.manual_seed(0)
     made = sampled(model, words, rows)

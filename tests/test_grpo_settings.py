@@ -46,7 +46,13 @@ def test_what_is_wrong_is_named_with_the_remedy(tmp_path, text, told):
 
 def test_changes_go_over_the_file(tmp_path):
     path = written(tmp_path, PLAIN + "learning_rate = 1e-5\n[judge]\nmodel = 'a'")
-    changes = ["learning_rate=2e-5", "judge.model=openai/gpt-5-mini", "judge.passes=2", "bf16=true", 'report_to=["wandb"]']
+    changes = [
+        "learning_rate=2e-5",
+        "judge.model=openai/gpt-5-mini",
+        "judge.passes=2",
+        "bf16=true",
+        'report_to=["wandb"]',
+    ]
     settings = read_settings(path, changes)
     assert settings.config.learning_rate == 2e-5
     assert settings.config.bf16
@@ -65,20 +71,29 @@ def test_packaged_configs_are_whole():
         assert settings.function("checker") is not None
         (reward,) = settings.rewards()
         assert reward.name == "judge"
-    with pytest.raises(ConfigurationError, match="quick, smollm2.*'quick'"):
+    with pytest.raises(ConfigurationError, match=r"quick, smollm2.*'quick'"):
         read_settings("quik")
 
 
 def test_modules_and_files_beside_the_config_are_found(tmp_path):
-    (tmp_path / "mine_of_this_test.py").write_text("def short(group):\n    return [0.0] * len(group)\nrows = [{'prompt': 'x'}]\n")
+    (tmp_path / "mine_of_this_test.py").write_text(
+        "def short(group):\n    return [0.0] * len(group)\nrows = [{'prompt': 'x'}]\n"
+    )
     (tmp_path / "d.jsonl").write_text('{"prompt": "a"}\n\n{"prompt": "b"}\n')
-    text = PLAIN + "[judge]\nmodel = 'a'\nweight = 0.5\n[[rewards]]\nname = 'short'\nfunction = 'mine_of_this_test:short'\n"
+    text = (
+        PLAIN
+        + "[judge]\nmodel = 'a'\nweight = 0.5\n[[rewards]]\nname = 'short'\nfunction = 'mine_of_this_test:short'\n"
+    )
     settings = read_settings(written(tmp_path, text))
     assert [row["prompt"] for row in settings.rows()] == ["a", "b"]
     assert [(r.name, r.weight) for r in settings.rewards()] == [("judge", 0.5), ("short", 1.0)]
     other = read_settings(written(tmp_path, text), ["dataset=mine_of_this_test:rows"])
     assert other.rows() == [{"prompt": "x"}]
-    for named, told in (("mine_of_this_test:shrt", "'short'"), ("nowhere_at_all:x", "No module"), ("short", "module:name")):
+    for named, told in (
+        ("mine_of_this_test:shrt", "'short'"),
+        ("nowhere_at_all:x", "No module"),
+        ("short", "module:name"),
+    ):
         with pytest.raises(ConfigurationError, match=told):
             make_settings({**settings.said, "rollout": named}, tmp_path).function("rollout")
 

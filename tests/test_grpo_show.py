@@ -24,7 +24,12 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[dict[st
     model, tokenizer = policy()
     out = tmp_path_factory.mktemp("runs") / "run"
     config = GRPOConfig(
-        max_steps=3, groups_per_step=2, num_generations=4, max_completion_length=4, report_to=("tensorboard",), save_steps=0
+        max_steps=3,
+        groups_per_step=2,
+        num_generations=4,
+        max_completion_length=4,
+        report_to=("tensorboard",),
+        save_steps=0,
     )
     trainer = GRPOTrainer(model, tokenizer=tokenizer, dataset=ROWS, reward_fn=spread, config=config, out=out)
     stream = io.StringIO()
