@@ -1,4 +1,4 @@
-"""The small policy of the returns desk: a Llama of some 80,000 weights, its tokenizer, its warm start.
+"""The small policy of the returns desk: a Llama of some 67,000 weights, its tokenizer, its warm start.
 
 The tokenizer knows the desk's words and nothing else. A word's token holds the space before it, the
 phrases that every call repeats are one token each, and so are the rules: a whole conversation is some
