@@ -44,10 +44,15 @@ def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:
 
 
 def policy() -> tuple[Any, Any]:
-    """The warm-started clerk that comes with the package (`make desk-policy` makes it again)."""
+    """The warm-started clerk that comes with the package (`make desk-policy` makes it again).
+
+    Torch is set to one thread: the clerk's matrices are so small that two would only wait for each other.
+    """
+    import torch
     from ranker.benchmarks import desk_policy
     from safetensors.torch import load_model
 
+    torch.set_num_threads(1)
     model, tokenizer = desk_policy.policy()
     with resources.as_file(resources.files("ranker.benchmarks") / "data" / "desk_policy.safetensors") as path:
         load_model(model, path)

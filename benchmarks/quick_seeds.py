@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="the results as JSON")
     given = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    runs = [one(seed, given.set) for seed in range(given.seeds)]
+    runs = []
+    for seed in range(given.seeds):
+        runs.append(one(seed, given.set))
+        print(f"seed {seed}: {runs[-1]['before']:.3f} to {runs[-1]['after']:.3f}", file=sys.stderr, flush=True)
     table = Table("seed", "before", "after", "judge's pairs right", "seconds", title="quick")
     for run in runs:
         low, high = run["after_interval"]

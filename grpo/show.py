@@ -77,7 +77,8 @@ class Shown:
             parts.append(f"tied {line['tied_share']:.0%}")
         if self._failed:
             parts.append(f"[red]{self._failed} failed[/red]")
-        parts.append(f"{line['tokens_per_second']:,.0f} tok/s")
+        if line["tokens_per_second"]:  # the last step samples nothing
+            parts.append(f"{line['tokens_per_second']:,.0f} tok/s")
         if self._cost:
             parts.append(f"${self._cost:.3f}")
         return "  ".join(parts)
