@@ -28,8 +28,8 @@ def one(seed: int, changes: list[str]) -> dict[str, Any]:
 
     from grpo.command import make_trainer, quiet
     from grpo.demo import interval
+    from grpo.metrics import mean_truth
     from grpo.settings import read_settings
-    from grpo.trainer import mean_truth
     from ranker.testing import Behaviour
 
     quiet()
@@ -67,7 +67,9 @@ def main() -> None:
     runs = []
     for seed in range(given.seeds):
         runs.append(one(seed, given.set))
-        print(f"seed {seed}: {runs[-1]['before']:.3f} to {runs[-1]['after']:.3f}", file=sys.stderr, flush=True)
+        print(
+            f"seed {seed}: {runs[-1]['before']:.3f} to {runs[-1]['after']:.3f}", file=sys.stderr, flush=True
+        )
     table = Table("seed", "before", "after", "judge's pairs right", "seconds", title="quick")
     for run in runs:
         low, high = run["after_interval"]

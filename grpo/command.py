@@ -11,11 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
+from grpo.metrics import mean_truth
 from grpo.plot import plot
 from grpo.rollout import RolloutGroup
 from grpo.settings import Settings, read_settings
 from grpo.show import Shown
-from grpo.trainer import GRPOTrainer, mean_truth
+from grpo.trainer import GRPOTrainer
 from ranker import ConfigurationError
 
 

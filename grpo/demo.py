@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from grpo.command import make_trainer, quiet, write_curves
+from grpo.metrics import mean_truth
 from grpo.rollout import RolloutGroup
 from grpo.settings import read_settings
 from grpo.show import Shown
-from grpo.trainer import mean_truth
 
 _BARS = "▁▂▃▄▅▆▇█"
 

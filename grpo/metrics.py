@@ -117,6 +117,12 @@ def judge_accuracy(judged: Sequence[Judged]) -> float | None:
     return right / pairs if pairs else None
 
 
+def mean_truth(groups: Sequence[RolloutGroup]) -> float:
+    """Mean ground truth over all rollouts that have one; NaN where none has."""
+    truths = [t for g in groups for t in g.ground_truths if t is not None]
+    return float(np.mean(truths)) if truths else float("nan")
+
+
 def _present(values: Sequence[float | None]) -> list[float]:
     return [v for v in values if v is not None]
 

@@ -72,6 +72,25 @@ class GroupReward:
         return cls(**{**fields, "usage": Usage(**fields["usage"])})
 
 
+def as_rewards(given: Any) -> list[Reward]:
+    """What `reward_fn` may be: a function, a Reward, or a list of them.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if isinstance(given, Reward):
+        return [given]
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    if listed and all(isinstance(r, Reward) for r in given):
+        return list(given)
+    if callable(given):
+        return [Reward(given)]
+    raise ConfigurationError(
+        f"reward_fn is a {type(given).__name__}; give a function of a group, such as partial(rank_group, judge=…), "
+        "or a list of Reward(function, name, weight)."
+    )
+
+
 class Rewarder:
     """Calls the reward functions of each group in threads of its own.
 

@@ -15,6 +15,7 @@ from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
 from grpo.losses import Loss, token_losses, token_weights
 from grpo.model import Reference, autocast
+from grpo.processes import Processes
 from grpo.rollout import Rollout
 from grpo.score import Layout, score
 from grpo.tree import batches
@@ -63,16 +64,16 @@ class Updater:
     """Holds the optimizer.
 
     Args:
-        accelerator: an `accelerate.Accelerator`; sums are taken over its processes.
+        processes: over which sums are taken.
     """
 
     def __init__(
-        self, model: Any, config: GRPOConfig, layout: Layout, reference: Reference, accelerator: Any
+        self, model: Any, config: GRPOConfig, layout: Layout, reference: Reference, processes: Processes
     ):
         from transformers import get_scheduler
 
         self.model, self.layout = model, layout
-        self._config, self._reference, self._accelerator = config, reference, accelerator
+        self._config, self._reference, self._processes = config, reference, processes
         self._weights = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self._weights,
@@ -102,7 +103,7 @@ class Updater:
         """Take `num_iterations` optimizer steps on these examples and those of the other processes."""
         loss = self._config.loss
         mine = [e for e in examples if e.rollout.sampled_tokens]
-        tokens, trajectories = self._sum([sum(e.rollout.sampled_tokens for e in mine), len(mine)])
+        tokens, trajectories = self._processes.sum([sum(e.rollout.sampled_tokens for e in mine), len(mine)])
         if not trajectories:
             with warnings.catch_warnings():  # that the optimizer has not stepped is meant
                 warnings.simplefilter("ignore", UserWarning)
@@ -123,7 +124,7 @@ class Updater:
                     sums += found
             norm = self._apply()
         self.model.eval()
-        total = self._sum(sums.tolist())
+        total = self._processes.sum(sums.tolist())
         same = total[5]
         return Step(
             grad_norm=norm,
@@ -196,11 +197,7 @@ class Updater:
 
     def _apply(self) -> float:
         """Sum gradients over processes, clip, step."""
-        if self._accelerator.num_processes > 1:
-            for weight in self._weights:
-                if weight.grad is None:
-                    weight.grad = torch.zeros_like(weight)
-                weight.grad = self._accelerator.reduce(weight.grad, "sum")
+        self._processes.sum_gradients(self._weights)
         limit = self._config.max_grad_norm or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(self._weights, limit))
         if not np.isfinite(norm):
@@ -212,11 +209,6 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
         return norm
-
-    def _sum(self, values: Sequence[float]) -> list[float]:
-        made = torch.tensor(values, dtype=torch.float64, device=self._accelerator.device)
-        total: list[float] = self._accelerator.reduce(made, "sum").tolist()
-        return total
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -17,6 +18,10 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANKER_CACHE", "off")
     for name in ("RANKER_JUDGE", "RANKER_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+
+
+# A shell that starts this run in the background has it ignore Ctrl-C; the tests of interruption need it heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_groups(n: int, size: int = 4, seed: int = 0) -> list[TrajectoryGroup]:
