@@ -44,6 +44,7 @@ class Rows:
         self._rows = rows
         self._shuffle = shuffle
         self._seed = seed
+        self._orders: dict[int, np.ndarray] = {}  # of the present epoch and the one before
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -51,9 +52,12 @@ class Rows:
     def of(self, index: int) -> Row:
         """Each row once an epoch; an epoch's order depends on the seed and its number alone."""
         epoch, place = divmod(index, len(self._rows))
-        if self._shuffle:
-            place = int(np.random.default_rng((self._seed, epoch)).permutation(len(self._rows))[place])
-        return self._rows[place]
+        if not self._shuffle:
+            return self._rows[place]
+        if epoch not in self._orders:
+            order = np.random.default_rng((self._seed, epoch)).permutation(len(self._rows))
+            self._orders = {epoch: order, **{e: o for e, o in self._orders.items() if e == epoch - 1}}
+        return self._rows[int(self._orders[epoch][place])]
 
 
 def check_rows(rows: Sequence[Row], rollout: RolloutFunction | None, tokenizer: Any) -> None:

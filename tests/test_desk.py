@@ -8,6 +8,7 @@ import random
 import statistics
 
 import pytest
+import torch
 from openai.types.chat import ChatCompletion
 from ranker.benchmarks import desk
 
@@ -241,8 +242,6 @@ def test_a_simulated_judge_ranks_clerks_by_the_truth():
 
 
 # The policy.
-
-torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="module")
