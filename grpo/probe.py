@@ -16,7 +16,7 @@ from grpo.errors import TrainingError
 from grpo.model import autocast, context_length
 from grpo.rollout import Sequence
 from grpo.sampling import Sampling
-from grpo.score import Layout, check_layout, inner, plain_logps
+from grpo.score import Layout, check_layout, inner, plain_logps, score
 from ranker import ConfigurationError
 
 log = logging.getLogger("ranker")
@@ -26,11 +26,14 @@ def probe(model: Any, tokenizer: Any, config: GRPOConfig) -> Layout:
     """Find the layout in which both trainer and sampler agree with the model's plain forward.
 
     Raises:
-        ConfigurationError: the sampler's log-probs are not the model's in any layout.
+        ConfigurationError: the sampler's log-probs are not the model's in any layout; the model is another
+            one in train mode, which `gradient_checkpointing` needs.
     """
     context = context_length(model)
     sequences = _sequences(model, min(48, (context or 64) // 2))
     layout = check_layout(model, sequences, longest=context or 1 << 30)
+    if config.gradient_checkpointing:
+        _check_train_mode(model, sequences, layout)
     for shares in (True, False):
         if shares and not (layout.tree and layout.head):
             continue
@@ -42,6 +45,21 @@ def probe(model: Any, tokenizer: Any, config: GRPOConfig) -> Layout:
         f"The log-probs of {type(inner(model)).__name__} while sampling are not those of its plain forward (they "
         f"differ by {worst}); training on them would be wrong. Try another attn_implementation or dtype."
     )
+
+
+def _check_train_mode(model: Any, sequences: list[Sequence], layout: Layout) -> None:
+    """Activation checkpointing needs train mode; a model that is another one there cannot be trained so."""
+    with torch.no_grad():
+        expected_N = score(model, sequences, layout=layout).logps_N
+        model.train()
+        found_N = score(model, sequences, layout=layout).logps_N
+        model.eval()
+    worst = float((found_N - expected_N).abs().max())
+    if worst > (0.15 if model.dtype != torch.float32 else 1e-3):
+        raise ConfigurationError(
+            f"In train mode the log-probs of {type(inner(model)).__name__} differ by {worst:.2g} from those it samples "
+            "with (its router, say, is noisy there), and gradient_checkpointing needs train mode: leave it out."
+        )
 
 
 def _sequences(model: Any, length: int) -> list[Sequence]:

@@ -32,6 +32,7 @@ from grpo.config import GRPOConfig
 from grpo.model import Reference, without_dropout
 from grpo.probe import probe
 from grpo.score import Layout, check_layout, plain_logps, score
+from ranker import ConfigurationError
 
 TREE, PADDED, WHOLE = Layout(), Layout(tree=False), Layout(tree=False, head=False)
 
@@ -270,3 +271,14 @@ def test_autocast(build: Any, layout: Layout) -> None:
         (scores.logps_N * weights_N).sum().backward()
         assert scores.logps_N.dtype == torch.float32
         assert (scores.logps_N - exact_N).abs().mean() < 0.05
+
+
+def test_a_model_that_is_another_in_train_mode_is_refused_with_checkpointing() -> None:
+    model = llama()
+    model.model.norm.register_forward_hook(lambda module, _, out: out * 1.5 if module.training else out)
+    assert probe(model, tokenizer(), GRPOConfig()) == TREE
+    with pytest.raises(ConfigurationError, match="leave it out"):
+        probe(model, tokenizer(), GRPOConfig(gradient_checkpointing=True))
+    quiet = gpt2()
+    without_dropout(quiet)
+    assert probe(quiet, tokenizer(), GRPOConfig(gradient_checkpointing=True)).tree
