@@ -147,7 +147,7 @@ class GRPOTrainer:
         if self.is_main:
             self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
         try:
-            while self._windows.place.step < self.config.max_steps:
+            while self.step < self.config.max_steps:
                 line = self._one_step()
                 history.append(line)
                 for logger in self._loggers:
@@ -155,11 +155,7 @@ class GRPOTrainer:
                 if report is not None and self.is_main:
                     report(line)
                 every = self.config.save_steps
-                if (
-                    every
-                    and self._windows.place.step % every == 0
-                    and self._windows.place.step < self.config.max_steps
-                ):
+                if every and self.step % every == 0 and self.step < self.config.max_steps:
                     self._save()
             if self._out is not None:
                 self._save()
@@ -186,14 +182,8 @@ class GRPOTrainer:
         )  # fmt: skip
 
         async def work() -> list[RolloutGroup]:
-            return list(
-                await asyncio.gather(
-                    *(
-                        collector.group(i, row, num_generations, self._windows.place.step)
-                        for i, row in enumerate(dataset)
-                    )
-                )
-            )
+            groups = (collector.group(i, row, num_generations, self.step) for i, row in enumerate(dataset))
+            return list(await asyncio.gather(*groups))
 
         return run_loop(work())
 
