@@ -292,6 +292,8 @@ def _fault(
 
 def _window(config: Any) -> float:
     """Tokens that the narrowest attention layer sees; infinite where all see everything."""
+    if getattr(config, "keep_window_size", None):  # Doge: a window chosen by content
+        return float(config.keep_window_size)
     kinds = getattr(config, "layer_types", None)
     if kinds is not None and "sliding_attention" not in kinds:
         return float("inf")
