@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def run(
     after = _evaluation(trainer, held_out, out, "after")
     if not trainer.is_main:
         return history
-    if write_curves(history, out, f"{named}: {settings.said['model']}"):
+    if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
         console.print(f"Curves: {out / 'curves.png'}", highlight=False)
     if after is not None:
         held = before if before is not None else _earlier(out)
@@ -92,11 +92,6 @@ def run(
         console.print(f"The judge: {calls:,} calls, ${cost:.4f}", highlight=False)
     console.print(f"The trained model: {out / 'final'}", highlight=False)
     return history
-
-
-def write_curves(history: Sequence[Mapping[str, Any]], out: Path, title: str) -> bool:
-    """The picture of a run; False where there is none."""
-    return plot(history, out / "curves.png", title)
 
 
 def _evaluation(trainer: GRPOTrainer, rows: Any, out: Path, when: str) -> float | None:

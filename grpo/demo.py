@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grpo.command import make_trainer, quiet, write_curves
+from grpo.command import make_trainer, quiet
 from grpo.metrics import mean_truth
+from grpo.plot import plot
 from grpo.rollout import RolloutGroup
 from grpo.settings import read_settings
 from grpo.show import Shown
@@ -169,7 +170,7 @@ def _cost(console: Console, history: Sequence[Mapping[str, Any]], out: Path) -> 
         f"Training took {seconds:.0f} s, {waited:.1f} s of them waiting for the judge.",
         highlight=False,
     )
-    if write_curves(history, out, "quick"):
+    if plot(history, out / "curves.png", "ranker train quick"):
         console.print(f"Curves: {out / 'curves.png'}", highlight=False)
     console.print(
         f"Everything else: {out}\n\nYour own agent and a real judge:\n"

@@ -101,7 +101,7 @@ def token_losses(
     kl_N = kl(logps_N, ref_logps_N, loss.kl_estimator)
     if loss.kl_estimator != "k3_naive":
         # The gradient of KL is an expectation under the present policy; the tokens come from the old one.
-        kl_N = _reweighted(kl_N, (logps_N - old_N).detach().exp())
+        kl_N = kl_N * (logps_N - old_N).detach().exp()
     return TokenLosses(policy_N + loss.beta * kl_N, ratio_N.detach(), clipped_N, kl_N.detach())
 
 
@@ -123,11 +123,6 @@ def kl(logps_N: Tensor, ref_logps_N: Tensor, estimator: KLEstimator) -> Tensor:
     fixed_N = d_N.detach()
     value_N = fixed_N if estimator == "k1" else torch.exp(-fixed_N) - 1 + fixed_N
     return value_N + half_square_N - half_square_N.detach()
-
-
-def _reweighted(value_N: Tensor, weight_N: Tensor) -> Tensor:
-    """Scale the gradient by an importance weight, and the value with it."""
-    return value_N * weight_N
 
 
 def _trajectory_mean(values_N: Tensor, trajectory_N: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from grpo.errors import TrainingError
 from grpo.model import autocast, context_length
 from grpo.rollout import Sequence
 from grpo.sampling import Sampling
-from grpo.score import Layout, check_layout, inner, plain_logps, score
+from grpo.score import CANNOT, Layout, check_layout, inner, plain_logps, score
 from ranker import ConfigurationError
 
 log = logging.getLogger("ranker")
@@ -99,16 +99,7 @@ def _gap(
         ]
         with torch.no_grad(), autocast(model, bf16):
             expected_N = plain_logps(model, read)
-    except (
-        TrainingError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        AttributeError,
-        IndexError,
-        NotImplementedError,
-        KeyError,
-    ) as error:
+    except (TrainingError, *CANNOT) as error:
         log.info("%s", error)
         return None
     found_N = np.concatenate([s.logps_T[s.sampled_T] for s in read])

@@ -16,6 +16,8 @@ from grpo.tree import Tree, pack
 
 Tensor = Any
 log = logging.getLogger("ranker")
+# How models say that they cannot be run in some way.
+CANNOT = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, NotImplementedError)
 # Settings by which models change logits after the output embedding (Gemma, Granite, Cohere).
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
@@ -284,7 +286,7 @@ def _fault(
 ) -> str | None:
     try:
         found_N = score(model, sequences, layout=layout).logps_N
-    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, NotImplementedError) as error:
+    except CANNOT as error:
         return str(error).partition("\n")[0]
     worst = float((found_N - expected_N).abs().max())
     return None if worst <= tolerance else f"log-probs differ by {worst:.2g}"
