@@ -1,0 +1,1 @@
+"""The training study: how judge quality turns into policy quality."""
