@@ -110,6 +110,11 @@ class LLMJudge(PromptedJudge):
         """The way JSON is asked for: the first that the server has not refused."""
         return self._mode
 
+    @property
+    def price(self) -> tuple[float, float] | None:
+        """Dollars for a million tokens read and written, where known."""
+        return self._transport.price() if self._price is None else self._price
+
     def identity(self) -> dict[str, Any]:
         return {
             "model": self._model,
@@ -185,7 +190,7 @@ class LLMJudge(PromptedJudge):
         self, messages: Sequence[Message], mode: str, tokens: int, n: int, budget: Budget
     ) -> tuple[Completion, float | None]:
         options = {**self._options, **_response_format(mode, self)}
-        price = self._prices()
+        price = self.price
         wanted = self._max_tokens or reply_room(n)
         estimate = None if price is None else (tokens * price[0] + wanted * price[1]) / 1e6
         await self._limit.wait(tokens + wanted)
@@ -203,10 +208,6 @@ class LLMJudge(PromptedJudge):
         _check_whole(messages, made, cost)
         return made, cost
 
-    def _prices(self) -> tuple[float, float] | None:
-        if self._price is None:
-            return self._transport.price()
-        return self._price
 
     def _refused(self, error: RankerError, mode: str) -> bool:
         """Whether the server turned the response format down, and there is another way to ask."""

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ranker import __version__
-from ranker.cli import cache, demo, models, rank, train
+from ranker.cli import bench, cache, demo, models, rank, train
 from ranker.errors import ConfigurationError, RankerError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     "2 usage or configuration, 130 interrupted (what was finished is saved).",
 )
 app.command("rank")(rank.rank)
+app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")

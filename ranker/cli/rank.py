@@ -130,7 +130,7 @@ def rank(
         "temperature": temperature,
         "max_tokens": max_tokens,
         "context_window": context_window,
-        "price": None if price is None else _price(price),
+        "price": None if price is None else price_of(price),
         "template": template,
         "prompt_folder": prompt_folder,
         "record": record,
@@ -145,7 +145,7 @@ def rank(
         options={
             **{k: v for k, v in options.items() if v is not None},
             "judge": judge,
-            "rubric": None if rubric is None else _rubric(rubric),
+            "rubric": None if rubric is None else rubric_of(rubric),
             "passes": passes,
             "reward": reward.value,
             "concurrency": concurrency,
@@ -161,12 +161,12 @@ def rank(
         raise typer.Exit(130) from None
 
 
-def _rubric(given: str) -> str | Path:
+def rubric_of(given: str) -> str | Path:
     """The text itself, or the path of @FILE."""
     return Path(given[1:]) if given.startswith("@") else given
 
 
-def _price(given: str) -> tuple[float, float]:
+def price_of(given: str) -> tuple[float, float]:
     try:
         read, written = (float(part) for part in given.split(","))
     except ValueError:
