@@ -208,7 +208,6 @@ class LLMJudge(PromptedJudge):
         _check_whole(messages, made, cost)
         return made, cost
 
-
     def _refused(self, error: RankerError, mode: str) -> bool:
         """Whether the server turned the response format down, and there is another way to ask."""
         if self._settled or mode == "text" or not isinstance(error, JudgeCallError):

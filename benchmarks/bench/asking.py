@@ -66,7 +66,7 @@ class Asking:
         attempts = [(transcript_of(t).text, t.ground_truth) for t in self.group.trajectories]
         # Not the suite's name: a file that moved is the same suite.
         shown = [self.group.id, self.group.task, self.group.rubric, attempts]
-        return digest(judge=self.judge, settings=self.settings, kind=self.kind, shown=shown)
+        return str(digest(judge=self.judge, settings=self.settings, kind=self.kind, shown=shown))
 
 
 def prepare(judge: str, suite: str, index: int, kind: str, settings: str, group: TrajectoryGroup) -> Asking:

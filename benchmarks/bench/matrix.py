@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ranker.benchmarks.bench.asking import Asking, Way, ask, prepare
@@ -33,7 +33,7 @@ class Matrix:
 
     judges: tuple[Contestant, ...]
     suites: tuple[Suite, ...]
-    way: Way = Way()
+    way: Way = field(default_factory=Way)
     askings: tuple[str, ...] = ASKINGS
     concurrency: int = 16
 

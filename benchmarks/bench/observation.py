@@ -63,9 +63,8 @@ class Observation:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Observation:
         """Raises KeyError or TypeError where the record is none."""
-        made = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-        usage = Usage(**made.pop("usage"))
-        return cls(**{"rewards": None, **made, "usage": usage})
+        made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+        return cls(**{"rewards": None, **made, "usage": Usage(**record["usage"])})
 
 
 def digest(**shapes: Any) -> str:

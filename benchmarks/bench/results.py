@@ -37,7 +37,8 @@ _RANK_EDGES = (-0.001, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 def answers_of(matrix: Matrix, log: Log, judge: Contestant, suite: Suite) -> list[Answers]:
     found = (log.of(asking) for asking in matrix.plan(judge, suite))
-    return gather([seen for seen in found if seen is not None])
+    made: list[Answers] = gather([seen for seen in found if seen is not None])
+    return made
 
 
 def results(matrix: Matrix, log: Log, header: Mapping[str, Any]) -> Told:
@@ -114,7 +115,7 @@ def _per_group(plain: Sequence[Observation]) -> Told:
 
 def _rank_gap(seen: Observation, pair: Pair) -> float:
     assert seen.rewards is not None
-    return abs(seen.rewards[pair[0]] - seen.rewards[pair[1]])
+    return abs(float(seen.rewards[pair[0]]) - float(seen.rewards[pair[1]]))
 
 
 def _bins(

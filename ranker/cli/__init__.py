@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ranker import __version__
-from ranker.cli import bench, cache, demo, models, rank, train
+from ranker.cli import bench, cache, compare, demo, models, rank, train
 from ranker.errors import ConfigurationError, RankerError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("rank")(rank.rank)
 app.command("bench")(bench.bench)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")
