@@ -72,6 +72,11 @@ def worth(text: str) -> float:
     return int.from_bytes(digest[:6], "big") / (1 << 48)
 
 
+def worths(fields: Fields) -> list[float]:
+    """The hidden truth of each trajectory of a group."""
+    return [worth(str(member["messages"][-1]["content"])) for member in fields["trajectories"]]
+
+
 def small_groups(count: int, size: int = 8, seed: int = 0) -> list[Fields]:
     """Groups of `size` trajectories, two messages of about 300 characters each."""
     return [_group(random.Random(f"{seed}:{i}"), f"{seed}-{i}", size) for i in range(count)]
@@ -138,8 +143,7 @@ def judged(groups: Sequence[Fields], rewards: Sequence[Sequence[float] | None]) 
     """Groups by what became of them: right, failed, or wrong in one of three ways."""
     found: Counter[str] = Counter()
     for fields, given in zip(groups, rewards, strict=True):
-        truth = [worth(str(t["messages"][-1]["content"])) for t in fields["trajectories"]]
-        found["failed" if given is None else _verdict(truth, given)] += 1
+        found["failed" if given is None else _verdict(worths(fields), given)] += 1
     return found
 
 

@@ -25,7 +25,7 @@ from aiohttp.typedefs import Handler
 from ranker.benchmarks.beside_groups import worth
 from ranker.benchmarks.score_server import ScoreServer
 
-from ranker.testing import JudgeServer
+from ranker.testing import Behaviour, JudgeServer
 
 Answers = Literal["ranking", "scores", "ruler"]
 """What it answers in: our ranking (`ranker.testing.JudgeServer`), our scores, or RULER's scores."""
@@ -58,15 +58,17 @@ def judge_process(
     *,
     latency: float = 0.0,
     faults: Mapping[str, float] | None = None,
+    bias: float = 0.0,
     capture: bool = False,
     seed: int = 0,
 ) -> Iterator[JudgeProcess]:
     """Run a judge server that answers `latency` seconds after a request came; `faults` and `seed` are
-    those of `JudgeServer` and `ScoreServer`."""
+    those of `JudgeServer` and `ScoreServer`, `bias` is how much it favours what is shown first."""
     settings = {
         "answers": answers,
         "latency": latency,
         "faults": dict(faults or {}),
+        "bias": bias,
         "capture": capture,
         "seed": seed,
     }
@@ -90,14 +92,14 @@ def judge_process(
 
 
 async def serve(
-    answers: Answers, latency: float, faults: Mapping[str, float], capture: bool, seed: int
+    *, answers: Answers, latency: float, faults: Mapping[str, float], bias: float, capture: bool, seed: int
 ) -> None:
     """Serve until standard input ends."""
     judge: JudgeServer | ScoreServer
     if answers == "ranking":
-        judge = JudgeServer(worth, faults=faults, seed=seed)
+        judge = JudgeServer(worth, Behaviour(position_bias=bias), faults=faults, seed=seed)
     else:
-        judge = ScoreServer("ruler" if answers == "ruler" else "ranker", faults, seed)
+        judge = ScoreServer("ruler" if answers == "ruler" else "ranker", faults, bias, seed)
     bodies: list[str] = []
 
     @web.middleware

@@ -10,14 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
+from ranker.benchmarks import provenance
 from rich.console import Console
 from rich.table import Table
 
@@ -55,8 +53,6 @@ def one(seed: int, changes: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    from ranker.benchmarks.trainer_speed import commit
-
     parser = argparse.ArgumentParser(prog="python -m ranker.benchmarks.quick_seeds", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--seeds", type=int, default=5)
@@ -83,14 +79,11 @@ def main() -> None:
         )
     Console(width=120).print(table)
     if given.json is not None:
-        machine = {"cores": os.cpu_count(), "torch": torch.__version__, "python": platform.python_version()}
-        changes = " ".join(f"--set {change}" for change in given.set)
-        command = f"python -m ranker.benchmarks.quick_seeds --seeds {given.seeds} {changes}".strip()
         found = {
             "schema_version": 1,
-            "command": command,
-            "commit": commit(),
-            "machine": machine,
+            "command": provenance.command("quick_seeds"),
+            "commit": provenance.commit(),
+            "machine": provenance.machine(torch=True),
             "runs": runs,
         }
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

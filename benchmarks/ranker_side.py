@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=0, help="so many groups come first, untimed")
     parser.add_argument("--cache", default="off", help="a path, or off")
     parser.add_argument("--reward", default="rank")
+    parser.add_argument("--passes", type=int, default=1)
     given = parser.parse_args()
     work = measure(
         load_groups(given.groups),
@@ -99,6 +100,7 @@ def main() -> None:
         given.warm_up,
         cache=given.cache,
         reward=given.reward,
+        passes=given.passes,
     )
     print(json.dumps(asyncio.run(work)))
 

@@ -7,7 +7,6 @@ entries in another order than shown, a score outside [0, 1], and JSON in a code 
 from __future__ import annotations
 
 import json
-import math
 import random
 import re
 from collections import Counter
@@ -74,15 +73,18 @@ SCORE_FAULTS: tuple[str, ...] = (*WHOLE, *_EDITS, "fenced")
 
 @dataclass
 class ScoreServer:
-    """OpenAI-compatible; scores each trajectory by the square root of its hidden worth.
+    """OpenAI-compatible; scores each trajectory by its hidden worth.
 
     Args:
         dialect: whose prompts it reads and whose format it writes.
         faults: share of requests that go wrong in each way, by name (see `SCORE_FAULTS`).
+        bias: how much it favours what is shown first; a score is worth + bias·place, place running from
+            1 (first) to 0 (last), scaled to [0, 1].
     """
 
     dialect: Dialect = "ruler"
     faults: Mapping[str, float] = field(default_factory=dict)
+    bias: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -114,8 +116,14 @@ class ScoreServer:
     def _entries(self, messages: list[dict[str, Any]]) -> list[Entry]:
         user = next(m["content"] for m in messages if m["role"] == "user")
         shown = _RULER_BLOCK.findall(user) if self.dialect == "ruler" else blocks(user)
-        # The order of the worths, not their digits: a re-ask quotes the reply, and is searched for them.
-        return [(name, math.sqrt(worth(text))) for name, text in shown]
+        return [
+            (name, self._score(worth(text), 1 - i / max(1, len(shown) - 1)))
+            for i, (name, text) in enumerate(shown)
+        ]
+
+    def _score(self, truth: float, place: float) -> float:
+        # Eight digits: a re-ask quotes the reply, and is searched for the first nine of a worth.
+        return round((truth + self.bias * place) / (1 + self.bias), 8)
 
     def _write(self, entries: list[Entry]) -> str:
         if self.dialect == "ruler":

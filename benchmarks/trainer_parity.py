@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ranker.benchmarks import trl_losses
+from ranker.benchmarks import provenance, trl_losses
 from ranker.benchmarks.trl_env import trl_python
 from ranker.benchmarks.trl_losses import Case
 from rich.console import Console
@@ -171,6 +171,9 @@ def report(found: list[Difference], versions: dict[str, str]) -> dict[str, Any]:
     """The differences as JSON."""
     return {
         "schema_version": 1,
+        "command": provenance.command("trainer_parity"),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(torch=True),
         "versions": versions,
         "cases": [
             {"name": one.case.name, **asdict(one), "loss": one.loss}  # the settings under `case`

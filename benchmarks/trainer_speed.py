@@ -11,10 +11,7 @@ change its users cannot set, the head skipping the prompt's positions as where T
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ranker.benchmarks import speed_model
+from ranker.benchmarks import provenance, speed_model
 from ranker.benchmarks.speed_model import Work
 from ranker.benchmarks.trl_env import trl_python
 from rich.console import Console
@@ -61,7 +58,7 @@ def run_side(command: list[str]) -> Told:
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(map(bare, command))} failed:\n{done.stderr[-4000:]}")
+        raise RuntimeError(f"{' '.join(map(provenance.bare, command))} failed:\n{done.stderr[-4000:]}")
     told: Told = json.loads(done.stdout.splitlines()[-1])
     return told
 
@@ -111,17 +108,10 @@ def compare(work: Work, python: Path, latency: float | None, say: Say) -> Told:
     headline = min(_OFFERED, key=lambda name: runs[name]["step_seconds"])
     found: Told = {
         "schema_version": 1,
-        "command": " ".join(["python -m ranker.benchmarks.trainer_speed", *map(bare, sys.argv[1:])]),
-        "commit": commit(),
+        "command": provenance.command("trainer_speed"),
+        "commit": provenance.commit(),
         "work": asdict(work),
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": mine["threads"],
-            "python": platform.python_version(),
-            "torch": importlib.metadata.version("torch"),
-        },
+        "machine": provenance.machine(torch=True) | {"threads": mine["threads"]},
         "ours": mine,
         "trl": runs[headline],
         "ratio": ratios(mine, runs[headline]),
@@ -131,17 +121,6 @@ def compare(work: Work, python: Path, latency: float | None, say: Say) -> Told:
         say("a slow judge")
         found["judge"] = judge(work, latency)
     return found
-
-
-def bare(argument: str) -> str:
-    """An argument without the folders of this machine."""
-    return Path(argument).name if "/" in argument else argument
-
-
-def commit() -> str | None:
-    """The checkout's commit, where this runs in one."""
-    command = ["git", "-C", str(_HERE), "rev-parse", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
 
 
 def _rows(found: Told) -> Iterator[tuple[str, Told, Told | None]]:
