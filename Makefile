@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-core bench-trainer quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix bench-core bench-trainer bench-judges study quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -54,6 +54,16 @@ bench-trainer: $(VENV)/dev.stamp
 # Whether the demo's gain holds under five seeds (some minutes).
 quick-seeds: $(VENV)/dev.stamp
 	$(BIN)/python -m ranker.benchmarks.quick_seeds --json benchmarks/results/quick_seeds.json
+
+# The training study: one small policy under judges of every quality (about an hour on two idle cores; started
+# again, it goes on).
+study: $(VENV)/dev.stamp
+	$(BIN)/ranker study --out benchmarks/results/study
+
+# The local models over every suite, with the simulated judges beside them (hours on two cores; started again, it
+# goes on). DATA names a folder with the published group files; without it they are fetched.
+bench-judges: $(VENV)/dev.stamp
+	sh benchmarks/judges.sh $(BIN)/ranker benchmarks/results/judges
 
 # The warm-started policy of the config `quick` (a few minutes).
 desk-policy: $(VENV)/local.stamp

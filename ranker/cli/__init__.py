@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ranker import __version__
-from ranker.cli import bench, cache, compare, demo, models, rank, train
+from ranker.cli import bench, cache, compare, demo, models, rank, report, study, train
 from ranker.errors import ConfigurationError, RankerError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("rank")(rank.rank)
 app.command("bench")(bench.bench)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)
+app.command("study")(study.study)
+app.command("report")(report.report)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")

@@ -125,14 +125,14 @@ def bench(
     }
     options = {key: value for key, value in options.items() if value is not None}
     names = dict.fromkeys([*judges, "length"])
-    matrix = Matrix(
-        tuple(contestant(name, base_url, options) for name in names),
-        tuple(load(name, groups, seed) for name in dict.fromkeys(suites)),
-        Way(passes, seed, None if rubric is None else read_rubric(rubric_of(rubric))),
-        ASKINGS[:1] if accuracy_only else ASKINGS,
-        concurrency,
-    )
     try:
+        matrix = Matrix(
+            tuple(contestant(name, base_url, options) for name in names),
+            tuple(load(name, groups, seed) for name in dict.fromkeys(suites)),
+            Way(passes, seed, None if rubric is None else read_rubric(rubric_of(rubric))),
+            ASKINGS[:1] if accuracy_only else ASKINGS,
+            concurrency,
+        )
         job = Job(matrix, out, max_cost, dry_run, quiet)
         raise typer.Exit(asyncio.run(start(job, Console())))
     except KeyboardInterrupt:

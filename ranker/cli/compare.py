@@ -36,4 +36,6 @@ def compare(
         )
     console.print(table)
     for one in found:
-        console.print(f"{one.suite}: {one.told(cheap, strong, margin)}", highlight=False, markup=False)
+        console.print(
+            f"{one.suite}: {one.told(cheap, strong, margin)}", highlight=False, markup=False, soft_wrap=True
+        )
