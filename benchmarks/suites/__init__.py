@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ranker.errors import ConfigurationError
+from ranker.errors import ConfigurationError, GroupError
 from ranker.files import read_groups
 from ranker.trajectory import TrajectoryGroup
 
@@ -52,8 +52,8 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
         seed: of generated suites.
 
     Raises:
-        ConfigurationError: no such suite, a setting it does not have, or no group that can measure a judge.
-        GroupError: a bad line of a file.
+        ConfigurationError: no such suite, a setting it does not have, a bad line of a file, or no group that can
+            measure a judge.
     """
     name, _, rest = spec.partition(":")
     if name in GENERATED:
@@ -69,7 +69,11 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
             f"There is no suite {spec!r}. Choose {', '.join([*GENERATED, *PUBLISHED])}, or name a group file "
             "(JSONL) whose trajectories have ground_truth."
         )
-    return _informative(spec, read_groups(path), n)
+    try:
+        groups = read_groups(path)
+    except GroupError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    return _informative(spec, groups, n)
 
 
 def _settings(spec: str, text: str) -> dict[str, Any]:

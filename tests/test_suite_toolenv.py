@@ -1,0 +1,246 @@
+"""The suite `toolenv`: its truth, its traps, and that nothing on the surface gives the truth away."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ranker.benchmarks.suites import toolenv, toolenv_words
+from ranker.benchmarks.suites.toolenv import checker, grade, groups, messages, services, task_of, voice
+from ranker.benchmarks.suites.toolenv_agents import TIMEOUT, Plan, attempt
+from ranker.benchmarks.suites.toolenv_world import Task, draw_task, opening, tools
+
+from ranker.trajectory import Trajectory, TrajectoryGroup
+from ranker.transcript import transcribe
+
+SETTINGS = list(itertools.product((True, False), (0.1, 0.5, 0.9)))
+
+
+def played(task: Task, plan: Plan, seed: int = 0) -> Trajectory:
+    words = voice(task.service in services(True))
+    start = opening(task, words.systems[0], words.letters[0], "a firm")
+    made = attempt(task, plan, words, random.Random(seed))
+    return Trajectory([*start, *messages(made)], tools(task.service))
+
+
+def truth(task: Task, plan: Plan, seed: int = 0) -> float:
+    return checker(played(task, plan, seed), task)
+
+
+def tasks(held_out: bool, count: int, flagged: bool = False) -> list[Task]:
+    draw, found = random.Random(5), []
+    while len(found) < count:
+        task = draw_task(draw.choice(services(held_out)), draw)
+        if task.flagged == flagged and len(task.people) == 2:
+            found.append(task)
+    return found
+
+
+def told(trajectory: Trajectory) -> str:
+    return " ".join(str(message.get("content")) for message in trajectory.messages)
+
+
+def accuracy(made: list[TrajectoryGroup], feature: Callable[[Trajectory], float]) -> float:
+    hits: list[float] = []
+    for group in made:
+        values = [(t.ground_truth or 0.0, feature(t)) for t in group.trajectories]
+        for (a, x), (b, y) in itertools.combinations(values, 2):
+            if a != b:
+                hits.append(0.5 if x == y else float((x > y) == (a > b)))
+    return statistics.mean(hits)
+
+
+def test_the_same_arguments_give_the_same_groups() -> None:
+    assert groups(5, 3, size=5, difficulty=0.2) == groups(5, 3, size=5, difficulty=0.2)
+    assert groups(12, 1)[:5] == groups(5, 1)
+    assert groups(2, 1) != groups(2, 2)
+    assert [g.id for g in groups(2, 7)] == ["toolenv-7-0", "toolenv-7-1"]
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+@pytest.mark.parametrize("difficulty", [0.0, 1.0])
+def test_groups_are_sound(held_out: bool, difficulty: float) -> None:
+    seen: dict[str, float] = {}
+    different = 0
+    made = groups(60, difficulty=difficulty, held_out=held_out)
+    for group in made:
+        assert group.rubric == toolenv.RUBRIC
+        assert list(group.ids) == ["a", "b", "c", "d"]
+        truths = [t.ground_truth for t in group.trajectories]
+        assert len(set(truths)) > 1
+        different += sum(a != b for a, b in itertools.combinations(truths, 2))
+        assert len({json.dumps(t.messages[:2]) for t in group.trajectories}) == 1
+        for t in group.trajectories:
+            assert t.ground_truth is not None
+            assert 0 <= t.ground_truth <= 1
+            assert seen.setdefault(transcribe(t).text, t.ground_truth) == t.ground_truth
+    assert different / len(made) >= 4
+    assert len(set(seen.values())) >= 8
+
+
+def test_a_group_of_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least two"):
+        groups(1, size=1)
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_the_truth_follows_from_the_messages(held_out: bool) -> None:
+    for i, group in enumerate(groups(60, difficulty=0.6, held_out=held_out)):
+        task = task_of(i, difficulty=0.6, held_out=held_out)
+        for t in group.trajectories:
+            assert checker(Trajectory(t.messages, t.tools), task) == t.ground_truth
+
+
+def test_the_splits_share_nothing() -> None:
+    one, other = services(True), services(False)
+    assert len(one) >= 3
+    assert len(other) >= 3
+    names: tuple[Callable[[Any], set[str]], ...] = (
+        lambda s: {s.name},
+        lambda s: set(s.orgs),
+        lambda s: {tool["function"]["name"] for tool in tools(s)},
+        lambda s: {s.asked, *s.done},
+        lambda s: {s.decider, s.amount, s.target_field, s.thing_field},
+        lambda s: set(s.things),
+    )
+    for of in names:
+        assert not set.union(*map(of, one)) & set.union(*map(of, other))
+    a, b = toolenv_words.HELD_OUT, toolenv_words.TRAINING
+    for name in ("systems", "letters", "case", "undone", "openers", "closers", "retries", "reasons"):
+        assert not set(getattr(a, name)) & set(getattr(b, name))
+    assert not {x for v in a.thoughts.values() for x in v} & {x for v in b.thoughts.values() for x in v}
+
+
+@pytest.mark.parametrize(("held_out", "difficulty"), SETTINGS)
+@pytest.mark.parametrize("size", [4, 8])
+def test_the_surface_tells_nothing(held_out: bool, difficulty: float, size: int) -> None:
+    made = groups(120 if size == 4 else 40, 11, size=size, difficulty=difficulty, held_out=held_out)
+    features: dict[str, Callable[[Trajectory], float]] = {
+        "length": lambda t: len(transcribe(Trajectory(t.messages)).text),
+        "messages": lambda t: len(t.messages),
+        "reply": lambda t: len(t.messages[-1]["content"]),
+        "sorry": lambda t: "sorry" in told(t).lower() or "apolog" in told(t).lower(),
+        "timeouts": lambda t: told(t).count("timeout"),
+    }
+    found = {name: accuracy(made, feature) for name, feature in features.items()}
+    assert all(0.4 <= value <= 0.6 for value in found.values()), found
+
+
+def test_harder_is_closer() -> None:
+    def gap(difficulty: float) -> float:
+        return statistics.mean(
+            abs((a.ground_truth or 0) - (b.ground_truth or 0))
+            for g in groups(80, difficulty=difficulty)
+            for a, b in itertools.combinations(g.trajectories, 2)
+        )
+
+    assert gap(0.0) > gap(0.5) > gap(1.0) + 0.05
+
+
+def test_no_secrets_in_messages() -> None:
+    for group in groups(40) + groups(40, held_out=False):
+        for t in group.trajectories:
+            text = json.dumps(t.messages).lower()
+            for word in (
+                "competence",
+                "ground_truth",
+                "mistake",
+                "namesake",
+                "owner",
+                "checker",
+                "difficulty",
+            ):
+                assert word not in text
+            ids = {call["id"] for m in t.messages for call in m.get("tool_calls") or ()}
+            assert ids == {m["tool_call_id"] for m in t.messages if m["role"] == "tool"}
+            names = {tool["function"]["name"] for tool in t.tools or ()}
+            assert names >= {c["function"]["name"] for m in t.messages for c in m.get("tool_calls") or ()}
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+@pytest.mark.parametrize("flagged", [True, False])
+def test_a_good_agent_gets_all(held_out: bool, flagged: bool) -> None:
+    for seed, task in enumerate(tasks(held_out, 25, flagged)):
+        assert truth(task, Plan(), seed) == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "worth"),
+    [
+        (Plan(verify=False), 0.9),
+        (Plan(told_first="nothing"), 0.95),
+        (Plan(told_second="nothing"), 0.95),
+        (Plan(gift=True), 0.85),
+        (Plan(wrong_target=True), 0.75),
+        (Plan(wrong_value=True), 0.75),
+        (Plan(second="skip"), 0.75),
+        (Plan(second="give up"), 0.75),
+        (Plan(second="skip", told_second="done"), 0.65),
+        (Plan(first="skip"), 0.55),
+        (Plan(first="give up"), 0.55),
+        (Plan(first="give up", told_first="done"), 0.45),
+        (Plan(first="case"), 0.4),
+        (Plan(namesake=True), 0.0),
+    ],
+)
+@pytest.mark.parametrize("held_out", [True, False])
+def test_what_mistakes_cost(plan: Plan, worth: float, held_out: bool) -> None:
+    for seed, task in enumerate(tasks(held_out, 8)):
+        assert truth(task, plan, seed) == pytest.approx(worth), task.service.name
+
+
+def test_the_stale_list_and_a_wrong_fee_cost_the_fee() -> None:
+    stale = [t for t in tasks(True, 30) if t.fee(t.record) != t.fee(t.record, t.listed[t.record])]
+    assert len(stale) > 5
+    for task in stale:
+        assert truth(task, Plan(level="listed", read=False)) == 0.8
+        assert truth(task, Plan(level="listed")) == 0.8
+    for task in tasks(True, 10):
+        assert truth(task, Plan(told_first="amount")) == 0.9
+
+
+def test_a_flag_must_be_heeded() -> None:
+    for task in tasks(True, 10, flagged=True):
+        assert (
+            truth(task, Plan(heed_flag=False)) == 0.4
+        )  # the change is made, as reported, but was not wanted
+        assert truth(task, Plan(read=False)) == 0.4
+
+
+def test_a_timed_out_call_changes_nothing() -> None:
+    task = tasks(True, 1)[0]
+    s = task.service
+    start = opening(task, "{org}", "{name}", "a firm")
+    arguments = json.dumps({s.person_key: task.person, "postcode": task.words["postcode"]})
+    call = {"id": "x", "type": "function", "function": {"name": s.verify, "arguments": arguments}}
+    for result, worth in ((TIMEOUT, 0.1), ('{"postcode_matches": true}', 0.2)):
+        made = [
+            *start,
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "x", "content": result},
+            {"role": "assistant", "content": "That is all."},
+        ]
+        assert checker(Trajectory(made), task) == worth
+
+
+def test_a_change_taken_back_leaves_the_right_state() -> None:
+    task = tasks(True, 1)[0]
+    s, words = task.service, voice(True)
+    key = {s.record_key: task.record}
+    right = (s.act, {**key, s.target_field: task.target, s.amount: task.fee(task.record)})
+    wrong = (s.act, {**key, s.target_field: "elsewhere", s.amount: 1.0})
+    assert grade([wrong, right], "", task, words) > grade([right, wrong], "", task, words)
+
+
+def test_every_mistake_can_be_seen() -> None:
+    """What a plan gets wrong shows in what is called, returned or said."""
+    task = tasks(True, 1)[0]
+    good = told(played(task, Plan()))
+    for plan in (Plan(verify=False), Plan(wrong_value=True), Plan(wrong_target=True), Plan(namesake=True)):
+        assert told(played(task, replace(plan))) != good
