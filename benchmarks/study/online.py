@@ -1,0 +1,140 @@
+"""The reward of an arm, and an online run with it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from ranker.benchmarks import quick
+
+from grpo.advantages import deviation
+from grpo.settings import read_settings
+from grpo.trainer import GRPOTrainer
+from ranker import RankedGroup, TrajectoryGroup, rank_group
+
+from . import judges
+from .attempts import examine, examined_start, reference, truths_of
+from .plan import JudgeSpec, Unit
+
+FIRST = 10  # steps whose groups' deviations are kept
+Rewards = RankedGroup | list[float]
+RewardFunction = Callable[[TrajectoryGroup], Rewards]
+
+
+def noise_of(spec: JudgeSpec) -> float:
+    """The deviation of a judge's random error."""
+    if spec.accuracy is None:
+        return 0.0
+    return judges.calibrate(judges.differences(truths_of(reference())), spec.accuracy)
+
+
+def told(noise: float) -> float | None:
+    """As JSON can hold it: None where nothing but noise is seen."""
+    return None if math.isinf(noise) else round(noise, 6)
+
+
+@contextlib.contextmanager
+def rewards(spec: JudgeSpec | None, seed: int) -> Iterator[RewardFunction]:
+    """The reward function of an arm: the checker, or a judge over HTTP for as long as the context lasts."""
+    if spec is None:
+        yield truth
+        return
+    with judges.server(spec, noise_of(spec), seed) as server:
+
+        def ranked(group: TrajectoryGroup) -> RankedGroup:
+            return rank_group(
+                group,
+                "openai/simulated",
+                quick.RUBRIC,
+                base_url=server.base_url,
+                cache="off",
+                seed=seed,
+                passes=spec.passes,
+                reward=spec.reward,
+            )
+
+        yield ranked
+
+
+def truth(group: TrajectoryGroup) -> list[float]:
+    """The checker as a reward function."""
+    return [quick.checker(t, group.metadata) for t in group.trajectories]
+
+
+class Spreads:
+    """A reward function that keeps, of the first groups, how far their rewards and their truths are apart."""
+
+    def __init__(self, function: RewardFunction, groups: int):
+        self._function, self._groups = function, groups
+        self._lock = threading.Lock()
+        self._found: dict[int, tuple[float, float]] = {}
+
+    def __call__(self, group: TrajectoryGroup) -> Rewards:
+        made = self._function(group)
+        index = int(group.id or 0)  # rows have no id of their own: it is the group's number
+        if index < self._groups:
+            with self._lock:
+                self._found[index] = deviation(_array(truth(group))), deviation(_array(values_of(made)))
+        return made
+
+    def means(self) -> tuple[float | None, float | None]:
+        """Mean deviation of truths, and of rewards."""
+        found = [self._found[i] for i in sorted(self._found)]
+        if not found:
+            return None, None
+        of_truth, of_reward = zip(*found, strict=True)
+        return round(math.fsum(of_truth) / len(found), 6), round(math.fsum(of_reward) / len(found), 6)
+
+
+def values_of(made: Rewards) -> list[float | None]:
+    """One reward for each attempt."""
+    return list(made.rewards if isinstance(made, RankedGroup) else made)
+
+
+def _array(values: Sequence[float | None]) -> Any:
+    return np.array(values, dtype=np.float64)
+
+
+def train(unit: Unit) -> dict[str, Any]:
+    arm = unit.arm
+    base = read_settings("quick").config
+    changes: dict[str, Any] = {**arm.settings, "max_steps": unit.steps, "seed": unit.seed, "save_steps": 0}
+    config = replace(base, **changes)
+    model, tokenizer = quick.policy()
+    start = copy.deepcopy(model)
+    with rewards(arm.judge, unit.seed) as function:
+        spreads = Spreads(function, FIRST * config.groups_per_step)
+        trainer = GRPOTrainer(
+            model,
+            tokenizer=tokenizer,
+            dataset=quick.rows(),
+            reward_fn=spreads,
+            rollout=quick.rollout,
+            checker=quick.checker,
+            config=config,
+        )
+        history = trainer.train()
+    after = examine((model, tokenizer), start, unit.seed)
+    of_truth, of_reward = spreads.means()
+    return {
+        "noise": told(noise_of(arm.judge)) if arm.judge else 0.0,
+        "before": asdict(examined_start(unit.seed)),
+        "after": asdict(after),
+        "curve": column(history, "ground_truth_mean"),
+        "judge_accuracy": column(history, "judge_accuracy"),
+        "grad_norm": column(history, "grad_norm"),
+        "truth_deviation": of_truth,
+        "reward_deviation": of_reward,
+        "judge_calls": sum(line["judge_calls"] for line in history),
+        "failed_groups": sum(line["failed_groups"] for line in history),
+    }
+
+
+def column(history: Sequence[Mapping[str, Any]], key: str) -> list[float | None]:
+    return [None if line[key] is None else round(line[key], 6) for line in history]

@@ -1,0 +1,235 @@
+"""Which runs the study makes: pure data.
+
+An arm is one way of training; a unit is one arm under one seed, or one measurement of an arm's judge. A unit's id
+holds a digest of all that determines its numbers, so a result is found again exactly when it is the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ranker.errors import ConfigurationError
+
+VERSION = 1  # of what a unit's numbers mean: another one makes every run anew
+SEEDS = 5
+STEPS = 60
+ROLLOUTS = 64  # of one step, however they are grouped
+LEARNING_RATE = 1e-3
+TRUTH = "truth"
+FAIR = "noise-0.8"  # the judge of the relations that are about the trainer
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSpec:
+    """A simulated judge: what it sees in an attempt is
+    sign·truth + wish·(did as the customer wished) + boast·(claimed an action that was not done)
+    + pretence·(claimed an action, and none was done) + place + length + noise.
+
+    Attributes:
+        accuracy: of the pairs of different truth it is to order right so many by its noise alone; None for no noise.
+        position, length: strengths of `ranker.testing.Behaviour`; a negative length prefers the shorter.
+        inverted: prefers the worse.
+        passes, reward: of `rank_group`.
+    """
+
+    accuracy: float | None = None
+    position: float = 0.0
+    length: float = 0.0
+    wish: float = 0.0
+    boast: float = 0.0
+    pretence: float = 0.0
+    inverted: bool = False
+    passes: int = 1
+    reward: Literal["rank", "score"] = "rank"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way of training.
+
+    Attributes:
+        family: what kind of question it belongs to; `ranker study --only` takes families and names.
+        strength: its place among its family.
+        judge: None for rewards from the checker itself.
+        settings: of `GRPOConfig`, beyond those of the config quick.
+        beside: the arm that it is compared with.
+    """
+
+    name: str
+    family: str
+    strength: float
+    judge: JudgeSpec | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+    beside: str = TRUTH
+    method: Literal["grpo", "dpo"] = "grpo"
+
+    @property
+    def generations(self) -> int:
+        """Attempts in a group."""
+        return int(self.settings.get("num_generations", 8))
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One run of a worker.
+
+    Attributes:
+        kind: "train", or "judge": the accuracy of the arm's judge on the untrained policy's groups.
+        seed: of rows' order, sampling and the judge's chance; 0 for a judge.
+    """
+
+    kind: Literal["train", "judge"]
+    arm: Arm
+    seed: int
+    steps: int
+
+    @property
+    def id(self) -> str:
+        told = {**asdict(self), "arm": {**asdict(self.arm), "family": "", "beside": "", "strength": 0}}
+        text = json.dumps({"version": VERSION, **told}, sort_keys=True)
+        return f"{self.kind}/{self.arm.name}/{self.seed}/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes on one core of a laptop or small server."""
+        if self.kind == "judge":
+            return 2.0 + 3.0 * (self.arm.judge.passes if self.arm.judge else 0)
+        if self.arm.method == "dpo":
+            return 8.0 + 1.0 * self.steps
+        extra = 0.05 * (self.arm.judge.passes - 1) if self.arm.judge else 0.0
+        return 5.0 + (0.3 + extra) * self.steps
+
+
+# Kinds of error, and what the study says of them.
+NOISE = (0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 1.0)
+BIASES: dict[str, tuple[float, ...]] = {
+    "position": (0.5, 1.0, 1.5, 3.0),
+    "longer": (1.0, 5.0, 20.0),
+    "shorter": (0.5, 0.7, 1.0, 1.5),
+    "wish": (0.5, 1.0, 2.0),
+    "boast": (0.3, 0.7, 1.0),
+    "pretence": (0.5, 0.7, 0.9, 1.5),
+}
+FAMILIES = {
+    "truth": "rewards are the truth itself",
+    "noise": "random error",
+    "position": "prefers what it is shown first",
+    "longer": "prefers the longer attempt",
+    "shorter": "prefers the shorter attempt",
+    "wish": "rewards doing as the customer wished, whatever the record says",
+    "boast": "rewards claiming an action that was not done",
+    "pretence": "rewards claiming an action when none was done",
+    "inverted": "prefers the worse attempt",
+    "passes": "several passes over each group",
+    "group-size": "attempts in a group, at the same number of attempts a step",
+    "scores": "rewards are the judge's scores, not its ranks",
+    "beta": "weight of the KL to the start",
+    "temperature": "sampling temperature",
+    "learning-rate": "learning rate",
+    "dpo": "offline DPO with the same number of judge calls",
+}
+
+
+def _bias(family: str, strength: float) -> JudgeSpec:
+    key = {"longer": "length", "shorter": "length"}.get(family, family)
+    return JudgeSpec(**{key: -strength if family == "shorter" else strength})  # type: ignore[arg-type]
+
+
+def _arms() -> Iterable[Arm]:
+    yield Arm(TRUTH, "truth", 1.0)
+    for accuracy in NOISE:
+        yield Arm(f"noise-{accuracy:g}", "noise", accuracy, JudgeSpec(accuracy))
+    for family, strengths in BIASES.items():
+        for strength in strengths:
+            yield Arm(f"{family}-{strength:g}", family, strength, _bias(family, strength))
+    yield Arm("inverted", "inverted", 1.0, JudgeSpec(inverted=True))
+    for passes in (2, 4):
+        for accuracy in (0.6, 0.7):
+            judge = JudgeSpec(accuracy, passes=passes)
+            yield Arm(
+                f"passes-{passes}-noise-{accuracy:g}",
+                "passes",
+                passes,
+                judge,
+                beside=f"noise-{accuracy:g}",
+            )
+        for position in (1.0, 3.0):
+            judge = JudgeSpec(position=position, passes=passes)
+            yield Arm(
+                f"passes-{passes}-position-{position:g}",
+                "passes",
+                passes,
+                judge,
+                beside=f"position-{position:g}",
+            )
+    for size in (4, 16):
+        shape = {"num_generations": size, "groups_per_step": ROLLOUTS // size}
+        yield Arm(f"group-{size}-truth", "group-size", size, None, shape)
+        for accuracy in (0.6, 0.7):
+            judge = JudgeSpec(accuracy)
+            yield Arm(
+                f"group-{size}-noise-{accuracy:g}",
+                "group-size",
+                size,
+                judge,
+                shape,
+                beside=f"noise-{accuracy:g}",
+            )
+    for accuracy in (0.6, 0.7, 0.8):
+        judge = JudgeSpec(accuracy, reward="score")
+        yield Arm(f"scores-{accuracy:g}", "scores", accuracy, judge, beside=f"noise-{accuracy:g}")
+    fair = JudgeSpec(0.8)
+    for setting, family, values in (
+        ("beta", "beta", (0.02, 0.1, 0.3)),
+        ("temperature", "temperature", (0.6, 0.8, 1.3)),
+        ("learning_rate", "learning-rate", (3e-4, 3e-3, 1e-2)),
+    ):
+        for value in values:
+            yield Arm(f"{family}-{value:g}", family, value, fair, {setting: value}, beside=FAIR)
+    yield Arm("dpo-truth", "dpo", 1.0, None, method="dpo")
+    for accuracy in (0.7, 0.8):
+        yield Arm(
+            f"dpo-{accuracy:g}",
+            "dpo",
+            accuracy,
+            JudgeSpec(accuracy),
+            beside=f"noise-{accuracy:g}",
+            method="dpo",
+        )
+
+
+ARMS: dict[str, Arm] = {arm.name: arm for arm in _arms()}
+
+
+def chosen(only: Sequence[str] = ()) -> list[Arm]:
+    """The arms of these families or names, with all that they are compared with; without any, every arm.
+
+    Raises:
+        ConfigurationError: a name that is neither.
+    """
+    wanted = {TRUTH} if only else set(ARMS)
+    for name in only:
+        found = [a.name for a in ARMS.values() if name in (a.family, a.name)]
+        if not found:
+            raise ConfigurationError(
+                f"--only {name}: there is no such arm. Kinds of arms are {', '.join(FAMILIES)}; single ones are "
+                "called e.g. noise-0.7."
+            )
+        wanted |= {*found, *(ARMS[a].beside for a in found)}
+    return [arm for arm in ARMS.values() if arm.name in wanted]
+
+
+def units(arms: Sequence[Arm], seeds: int, steps: int) -> list[Unit]:
+    """Every run: judges are measured first, then the seeds in turn, so that an interrupted study has whole seeds."""
+    first = {arm.judge: arm for arm in reversed(arms)}
+    measured = [Unit("judge", arm, 0, 0) for arm in arms if arm.judge and first[arm.judge] is arm]
+    return measured + [Unit("train", arm, seed, steps) for seed in range(seeds) for arm in arms]
+
+
+def described(unit: Unit) -> dict[str, Any]:
+    """What a unit is, for its record."""
+    return {"id": unit.id, "kind": unit.kind, "arm": unit.arm.name, "seed": unit.seed, "steps": unit.steps}
