@@ -13,7 +13,7 @@ from ranker.benchmarks.bench.attacks import KINDS, attacked
 from ranker.benchmarks.bench.observation import AGAIN, ATTACKED, REVERSED, Observation, digest
 
 from ranker.budget import Budget
-from ranker.errors import ContextLengthError, JudgeError, RankerError, scrub
+from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, RankerError, scrub
 from ranker.judge import Judge, Lineup, SizedJudge
 from ranker.orders import balanced_orders
 from ranker.passes import Hearing
@@ -98,7 +98,7 @@ async def ask(asking: Asking, judge: Judge, way: Way, budget: Budget) -> Observa
     """Ask, and say what came of it; a verdict that did not come is an observation too.
 
     Raises:
-        RankerError: what says nothing of the judge's quality: a setting that cannot work, a limit reached.
+        ConfigurationError: a setting that cannot work.
     """
     group = asking.group
     shown = orders(group, asking.kind, way)
@@ -113,7 +113,7 @@ async def ask(asking: Asking, judge: Judge, way: Way, budget: Budget) -> Observa
     else:
         try:
             rewards, reasons, usage = await _verdict(group, shown, asking.kind, judge, way, budget)
-        except (JudgeError, ContextLengthError) as failed:
+        except (JudgeError, ContextLengthError, BudgetExceeded) as failed:
             error, usage = _told(failed), failed.usage
     return Observation(
         id=asking.id,

@@ -20,6 +20,7 @@ from ranker.benchmarks.bench.observation import Observation
 from ranker.benchmarks.bench.report import write_report
 from ranker.benchmarks.bench.results import disagreements, results
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ranker import __version__
@@ -66,16 +67,19 @@ async def bench(job: Job, console: Console) -> int:
         budget = Budget(max_cost_usd=job.max_cost_usd, cost_usd=log.spent)
         with _Bars(job.matrix, ahead, shown=not job.quiet) as bars:
             stopped = await run(job.matrix, log, budget, bars.advance)
+        _tell(stopped)  # before anything else can fail
         made = results(job.matrix, log, header(job.matrix))
         told = disagreements(job.matrix, log)
     finally:
         log.close()
     write(job.out / RESULTS, (json.dumps(made, indent=1) + "\n").encode())
     write(job.out / DISAGREEMENTS, b"".join(map(dump_line, told)))
+    if not job.quiet:
+        console.print(*tables.cells(made), tables.NOTE, sep="\n", highlight=False)
     write_report(job.out)
     if not job.quiet:
-        console.print(tables.cells(made))
-        console.print(f"Figures: {job.out / RESULTS}\nReport: {job.out / REPORT}", highlight=False)
+        told_where = f"Figures: {job.out / RESULTS}\nReport: {job.out / REPORT}"
+        console.print(told_where, highlight=False, markup=False, soft_wrap=True)
     return _code(stopped, made)
 
 
@@ -112,15 +116,18 @@ def write(path: Path, data: bytes) -> None:
         ) from None
 
 
-def _code(stopped: Mapping[str, RankerError], made: Mapping[str, Any]) -> int:
+def _tell(stopped: Mapping[str, RankerError]) -> None:
     for name, error in stopped.items():
         print(f"ranker: {error}" if name in str(error) else f"ranker: {name}: {error}", file=sys.stderr)
+
+
+def _code(stopped: Mapping[str, RankerError], made: Mapping[str, Any]) -> int:
     if any(isinstance(error, ConfigurationError) for error in stopped.values()):
         return 2
-    failed = sum(cell["failed"] for cell in made["cells"])
+    failed = sum(sum(cell["errors"].values()) for cell in made["cells"])
     if failed:
         print(
-            f"ranker: {failed} groups have no verdict; they are counted as failed, not guessed.",
+            f"ranker: {failed} askings have no verdict; they are counted as failed, not guessed.",
             file=sys.stderr,
         )
     if any(isinstance(error, BudgetExceeded) for error in stopped.values()):
@@ -143,7 +150,7 @@ class _Bars(AbstractContextManager["_Bars"]):
             )  # fmt: skip
             for one in ahead:
                 total = one.answered + one.calls // matrix.way.passes
-                self._tasks[one.judge] = self._progress.add_task(one.judge, total=total, told="")
+                self._tasks[one.judge] = self._progress.add_task(escape(one.judge), total=total, told="")
 
     def __enter__(self) -> _Bars:
         if self._progress is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from ranker.benchmarks.bench.intervals import CONFIDENCE, Estimate, difference
+from ranker.benchmarks.bench.intervals import CONFIDENCE, Estimate, difference, unseen
 from scipy.stats import norm
 
 from ranker.errors import ConfigurationError
@@ -61,7 +61,7 @@ def compare(made: Mapping[str, Any], cheap: str, strong: str, margin: float) -> 
 
     The test: the difference of pairwise accuracy on the groups that both judged, with a 95 % interval by bootstrap
     over groups (both judges resampled together). Non-inferiority is claimed where the whole interval lies below the
-    margin (Wellek 2010, section 1.5), which errs in at most 2.5 % of cases.
+    margin (Wellek 2010, section 1.5), which errs in about 2.5 % of cases.
 
     Raises:
         ConfigurationError: a judge is not in the results, or a margin that is none.
@@ -128,8 +128,11 @@ def _more(loss: Estimate, error: float | None, n: int, margin: float) -> int | N
     """How many more groups decide it with a probability of 80 %, should the loss be what it is measured to be:
     N = ((z₀.₉₇₅ + z₀.₈) · s / distance)², s the deviation of one group, distance that of the loss to the margin, or
     to 0 where that is further and the cheap judge is the worse one."""
-    if error is None or loss.value is None or error == 0:
+    if error is None or loss.value is None:
         return None
+    if error == 0:  # every group says the same: enough of them to hold no other kind
+        away = margin - loss.value
+        return max(1, math.ceil(math.log(1 - unseen(1)) / math.log(1 - away)) - n) if 0 < away < 1 else None
     away = abs(margin - loss.value)
     if loss.low is not None and loss.low <= 0 < loss.value:  # "worse" would be an answer, too
         away = max(away, loss.value)
@@ -150,10 +153,12 @@ def read_results(path: Path) -> dict[str, Any]:
         made = json.loads(file.read_text(encoding="utf-8"))
         if made["schema_version"] != 1 or not isinstance(made["cells"], list):
             raise ValueError("another version")
+        for cell in made["cells"]:
+            _ = cell["judge"], cell["suite"], *(cell["by_group"][key] for key in ("ids", "agreeing", "pairs"))
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be read ({error.strerror}); give the folder that ranker bench wrote with --out."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise ConfigurationError(f"{file} is no results.json of ranker bench ({error}).") from None
     return dict(made)

@@ -55,12 +55,13 @@ class Contestant:
         return judge.price if isinstance(judge, LLMJudge) else (0.0, 0.0)
 
     @asynccontextmanager
-    async def judge(self, suite: Suite, seed: int) -> AsyncIterator[Judge]:
-        """The judge, ready to be asked; a simulated one knows the suite's truths while this is open."""
+    async def judge(self, suite: Suite, seed: int, attacks: bool = True) -> AsyncIterator[Judge]:
+        """The judge, ready to be asked; a simulated one knows the suite's truths while this is open, and with
+        `attacks` those of the groups with an attack planted."""
         from ranker.llm import LLMJudge
 
         if self.mind is not None:
-            thought = self.mind.known(suite.groups)
+            thought = self.mind.known(suite.groups, attacks)
             with JudgeServer(thought, self.mind.behaviour(suite.groups, seed)) as server:
                 options = {k: v for k, v in self.options.items() if k in ("template", "prompt_folder")}
                 yield LLMJudge(
@@ -108,4 +109,4 @@ def contestant(spec: str, base_url: str | None, options: Mapping[str, Any]) -> C
 
 def _bare(url: str) -> str:
     """A URL without user, password and query."""
-    return re.sub(r"//[^/@]*@", "//", url).split("?")[0].rstrip("/")
+    return re.sub(r"//[^/]*@", "//", url).split("?")[0].rstrip("/")

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from ranker.benchmarks.bench.asking import Asking, Way, ask, prepare
 from ranker.benchmarks.bench.contestant import Contestant
-from ranker.benchmarks.bench.observation import ASKINGS, Observation, digest
+from ranker.benchmarks.bench.observation import ASKINGS, ATTACKED, Observation, digest
 from ranker.benchmarks.suites import Suite
 
 from ranker.budget import Budget
-from ranker.errors import ConfigurationError, JudgeCallError, RankerError
+from ranker.errors import BudgetExceeded, ConfigurationError, JudgeCallError, RankerError
 from ranker.files import Appender
 from ranker.judge import Judge
 
 FATAL_STATUS = {401, 403, 404}  # a wrong key or name is wrong for every group
+NEXT_TIME = {JudgeCallError.__name__, BudgetExceeded.__name__}  # say nothing of a judge: asked again
 LOST = 8  # calls of a judge that fail one after the other, after which it is not asked any more
 
 
@@ -55,15 +56,26 @@ class Log:
     """The observations file of a folder: what is answered already, and where answers are kept.
 
     Askings that failed because no reply came are tried again in a new run; verdicts that were unusable stay.
+
+    Attributes:
+        spent: dollars, those of askings that are tried again included.
+        lost: ids of the askings that failed in earlier runs.
     """
 
     def __init__(self, path: Path):
         self._file = Appender(path)
         self.seen: dict[str, Observation] = {}
+        self.spent = 0.0
+        self.lost: set[str] = set()
         try:
-            for line in path.read_bytes().splitlines():
+            for line in path.read_bytes().split(b"\n") if path.is_file() else ():
+                if not line:
+                    continue
                 seen = Observation.from_record(json.loads(line))
-                if (seen.error or {}).get("type") != JudgeCallError.__name__:
+                self.spent += seen.usage.cost_usd or 0.0
+                if (seen.error or {}).get("type") in NEXT_TIME:
+                    self.lost.add(seen.id)
+                else:
                     self.seen[seen.id] = seen
         except (KeyError, TypeError, ValueError) as error:
             self._file.close()
@@ -71,11 +83,11 @@ class Log:
                 f"{path} holds something else than observations of this version ({error}); move it away or name "
                 "another folder."
             ) from None
-        self.spent = sum(seen.usage.cost_usd or 0.0 for seen in self.seen.values())
 
     def add(self, seen: Observation) -> None:
         self._file.write(seen.to_record())
-        self.seen[seen.id] = seen
+        if (seen.error or {}).get("type") != BudgetExceeded.__name__:  # cut short, it is no answer
+            self.seen[seen.id] = seen
 
     def of(self, asking: Asking) -> Observation | None:
         """What is known of an asking, under the names that things have now."""
@@ -127,7 +139,9 @@ async def _cell(
             advance(contestant, None)
     if not todo:
         return
-    async with contestant.judge(suite, matrix.way.seed) as judge:
+    # Those that failed before come last: they must not end it again before the others are asked.
+    todo.sort(key=lambda asking: asking.id in log.lost)
+    async with contestant.judge(suite, matrix.way.seed, ATTACKED in matrix.askings) as judge:
         shift = _Shift(contestant, judge, matrix, log, budget, advance)
         # One asking alone: what is wrong with a key, a name or an address shows before hundreds are sent.
         await shift.do(todo[0])
@@ -167,9 +181,13 @@ class _Shift:
     async def do(self, asking: Asking) -> None:
         """Raises what ends the judge's part."""
         seen = await ask(asking, self.judge, self.matrix.way, self.budget)
+        error = seen.error or {}
+        if error.get("type") == BudgetExceeded.__name__:
+            if seen.usage.calls:  # what it had cost by then counts in the next run
+                self.log.add(seen)
+            raise BudgetExceeded(error["message"])
         self.log.add(seen)
         self.advance(self.contestant, seen)
-        error = seen.error or {}
         if error.get("type") != JudgeCallError.__name__:
             self.lost = 0
             return

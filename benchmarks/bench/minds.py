@@ -47,24 +47,33 @@ class Mind:
             noise = noise_for(self.accuracy, gaps(groups))
         return Behaviour(noise=noise, position_bias=self.position, length_bias=self.length, seed=seed)
 
-    def known(self, groups: Sequence[TrajectoryGroup]) -> list[TrajectoryGroup]:
-        """The groups, and each of them attacked, with what the mind thinks of every trajectory as its truth.
+    def known(self, groups: Sequence[TrajectoryGroup], attacks: bool = True) -> list[TrajectoryGroup]:
+        """The groups, and with `attacks` each of them attacked, with what the mind thinks of every trajectory as
+        its truth.
 
         Raises:
             ConfigurationError: two trajectories of different groups read the same and differ in truth.
         """
         low, high = _range(groups)
         worth: dict[str, float] = {}
-        for text, truths in _truths(groups).items():
-            worth[text] = self.truth * (math.fsum(truths) / len(truths) - low) / (high - low)
+        if self.truth:  # else it need not tell them apart
+            for text, truths in _truths(groups).items():
+                worth[text] = self.truth * (math.fsum(truths) / len(truths) - low) / (high - low)
         made: list[TrajectoryGroup] = []
+        planted: dict[str, float] = {}
         for i, group in enumerate(groups):
-            thought = [worth[transcript_of(t).text] for t in group.trajectories]
+            thought = [worth.get(transcript_of(t).text, 0.0) for t in group.trajectories]
             made.append(_with_truths(group, thought))
+            if not attacks:
+                continue
             # The attacked one is still worth what it was, and what the attack adds.
             at = worst_of([float(t.ground_truth or 0.0) for t in group.trajectories])
             thought[at] += self.attack
-            made.append(_with_truths(attacked(group, KINDS[i % len(KINDS)]), thought))
+            victims = attacked(group, KINDS[i % len(KINDS)])
+            text = transcript_of(victims.trajectories[at]).text
+            if planted.setdefault(text, thought[at]) != thought[at]:
+                raise _ambiguous(text)
+            made.append(_with_truths(victims, thought))
         return made
 
 
@@ -157,11 +166,15 @@ def _truths(groups: Iterable[TrajectoryGroup]) -> dict[str, list[float]]:
             found.setdefault(transcript_of(t).text, {}).setdefault(i, []).append(float(t.ground_truth or 0.0))
     for text, of in found.items():
         if len({math.fsum(truths) / len(truths) for truths in of.values()}) > 1:
-            raise ConfigurationError(
-                "Simulated judges know a trajectory by what it says, and two groups have one that reads the same and "
-                f"differs in truth ({text[:80]!r} …). Put the task into the messages, or leave simulated judges out."
-            )
+            raise _ambiguous(text)
     return {text: [x for truths in of.values() for x in truths] for text, of in found.items()}
+
+
+def _ambiguous(text: str) -> ConfigurationError:
+    return ConfigurationError(
+        "Simulated judges know a trajectory by what it says, and two groups have one that reads the same and "
+        f"differs in truth ({text[:80]!r} …). Put the task into the messages, or leave simulated judges out."
+    )
 
 
 def _with_truths(group: TrajectoryGroup, truths: Sequence[float]) -> TrajectoryGroup:

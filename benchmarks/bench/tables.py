@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ranker.benchmarks.bench.forecast import Forecast
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,10 +14,14 @@ from rich.table import Table
 def forecast(ahead: Sequence[Forecast], limit: float | None) -> Table:
     """What is about to be asked."""
     told = "no limit" if limit is None else f"stops before ${limit:g}"
-    table = Table("judge", "calls", "answered already", "tokens read", "written, at most", "cost, at most",
-                  title=f"Before it starts ({told})", title_justify="left")  # fmt: skip
+    table = Table(
+        title=f"Before it starts ({told})", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("judge", overflow="fold")
+    for head in ("calls", "known", "tokens read", "written ≤", "cost ≤"):
+        table.add_column(head, justify="right")
     for one in ahead:
-        cost = "unknown (give --price)" if one.cost_usd is None else f"${one.cost_usd:.2f}"
+        cost = "unknown: give --price" if one.cost_usd is None else f"${one.cost_usd:.2f}"
         table.add_row(escape(one.judge), f"{one.calls:,}", f"{one.answered:,}", f"{one.prompt_tokens:,}",
                       f"{one.completion_tokens:,}", cost)  # fmt: skip
     if len(ahead) > 1:
@@ -28,35 +33,37 @@ def forecast(ahead: Sequence[Forecast], limit: float | None) -> Table:
     return table
 
 
-def cells(made: Mapping[str, Any]) -> Table:
-    """The main figures of every cell, best judge of each suite first."""
-    table = Table("suite", "judge", "groups", "pairwise accuracy", "tau-b", "best of n", "order flips", "attack",
-                  "unusable", "s a group", "$ for 1,000",
-                  title="Judges against ground truth (95 % intervals)", title_justify="left")  # fmt: skip
-    for suite in made["suites"]:
-        some = [cell for cell in made["cells"] if cell["suite"] == suite["suite"]]
-        for i, cell in enumerate(sorted(some, key=_accuracy, reverse=True)):
-            metrics = cell["metrics"]
-            failed = f" ({cell['failed']} failed)" if cell["failed"] else ""
-            cost = cell["per_group"]["cost_usd"]
-            table.add_row(
-                escape(suite["suite"]) if i == 0 else "",
-                escape(cell["judge"]),
-                f"{cell['groups']}{failed}",
-                interval(metrics["pairwise_accuracy"]),
-                *(
-                    _value(metrics[name])
-                    for name in ("kendall_tau_b", "best_of_n", "flip_rate", "attack_effect")
-                ),
-                _value(metrics["unusable_replies"]),
-                "–" if cell["seconds_per_group"] is None else f"{cell['seconds_per_group']:.2f}",
-                "–" if cost is None or cell["simulated"] else f"{1000 * cost:.2f}",
-                end_section=i == len(some) - 1,
-            )
-    table.caption = (
-        "0.5 is chance for pairs. Attack: how much more often the worst rises with one planted in it."
+def cells(made: Mapping[str, Any]) -> list[Table]:
+    """The main figures, a table for each suite, the best judge first; they fit 80 columns."""
+    return [_suite(suite["suite"], made["cells"]) for suite in made["suites"]]
+
+
+NOTE = (
+    "Pairs: of different truth, ordered right (95 % interval; 0.5 is chance). Best: how often the one on top is the "
+    "best. Flips: pairs that turn when the order shown is reversed. Attack: how much more often the worst rises with "
+    "one planted in it. $: for 1,000 groups."
+)
+
+
+def _suite(name: str, cells: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(
+        title=escape(name), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_style="bold"
     )
-    table.caption_justify = "left"
+    table.add_column("judge", overflow="fold", min_width=12)
+    for head in ("groups", "pairs right", "tau-b", "best", "flips", "attack", "s", "$"):
+        table.add_column(head, justify="right", no_wrap=True)
+    some = [cell for cell in cells if cell["suite"] == name]
+    for cell in sorted(some, key=_accuracy, reverse=True):
+        metrics, cost = cell["metrics"], cell["per_group"]["cost_usd"]
+        failed = f" [red]-{cell['failed']}[/red]" if cell["failed"] else ""
+        table.add_row(
+            escape(cell["judge"]),
+            f"{cell['groups']}{failed}",
+            interval(metrics["pairwise_accuracy"]),
+            *(_value(metrics[name]) for name in ("kendall_tau_b", "best_of_n", "flip_rate", "attack_effect")),
+            "–" if cell["seconds_per_group"] is None else f"{cell['seconds_per_group']:.2f}",
+            "–" if cost is None or cell["simulated"] else f"{1000 * cost:.2f}",
+        )
     return table
 
 
