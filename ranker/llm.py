@@ -82,10 +82,14 @@ class LLMJudge(PromptedJudge):
         else:
             if not re.match(r"https?://[^/\s]", base_url):
                 raise ConfigurationError(f"base_url={base_url!r} is no address; give http://HOST:PORT/v1.")
+            if re.match(r"https?://[^/]*@", base_url):
+                raise ConfigurationError(
+                    "Leave user and password out of base_url: a server's key goes into $RANKER_API_KEY or api_key=."
+                )
             self._model = model.removeprefix("openai/")
             key = api_key or os.environ.get("RANKER_API_KEY")
             self._transport = ServerTransport(self._model, base_url, key, timeout)
-        self._base_url = re.sub(r"//[^/@]*@", "//", base_url).split("?")[0].rstrip("/") if base_url else None
+        self._base_url = base_url.split("?")[0].rstrip("/") if base_url else None
         self._options = {
             **({} if temperature is None else {"temperature": temperature}),
             **({} if max_tokens is None else {"max_tokens": max_tokens}),

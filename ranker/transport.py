@@ -97,7 +97,7 @@ class ServerTransport:
         return raw
 
     def _where(self) -> str:
-        return f"{self._model} at {re.sub(r'//[^/@]*@', '//', self._base_url).split('?')[0]}"
+        return f"{self._model} at {self._base_url.split('?')[0]}"
 
     async def window(self) -> int | None:
         """vLLM, SGLang, llama.cpp and others say it in their model list."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from .plan import BIASES, FAMILIES, TRUTH
 from .statistics import Estimate, read_estimate
+from .words import UNDECIDED, compared, direction, signed, told
 
 Figures = Mapping[str, Any]
-UNDECIDED = "not decided"
 ENOUGH = 0.9  # of the truth's gain
 
 
@@ -38,22 +38,6 @@ def answers(figures: Figures) -> list[Answer]:
     return [answer for ask in asked if (answer := ask(figures)) is not None]
 
 
-def told(estimate: Estimate | None, digits: int = 2) -> str:
-    """A figure with its interval, in words."""
-    if estimate is None:
-        return "not measured"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.{digits}f} (no interval from {estimate.n} seed{'s'[: estimate.n != 1]})"
-    return f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
-
-
-def direction(estimate: Estimate | None) -> int:
-    """1 where the interval lies above 0, -1 below, 0 where it holds 0 or there is none."""
-    if estimate is None:
-        return 0
-    return int(estimate.above(0)) - int(estimate.below(0))
-
-
 def _estimate(fields: Mapping[str, Any] | None) -> Estimate | None:
     return None if fields is None else read_estimate(fields)
 
@@ -66,7 +50,7 @@ def _arms(figures: Figures, family: str) -> list[Mapping[str, Any]]:
 
 def good_enough(figures: Figures) -> Answer | None:
     arms = _arms(figures, "noise")
-    known = [(a["accuracy"]["value"], read_estimate(a["recovery"])) for a in arms]
+    known = [(a["strength"], read_estimate(a["recovery"])) for a in arms]  # the accuracy its noise is set for
     if not known:
         return None
     enough = [x for i, (x, _) in enumerate(known) if all(e.above(ENOUGH) for _, e in known[i:])]
@@ -105,7 +89,7 @@ def _speed(figures: Figures, arms: Sequence[Mapping[str, Any]]) -> str:
     parts = []
     for arm in every:
         steps = arm["steps_to_90"]
-        who = "the truth" if arm["name"] == TRUTH else f"{arm['accuracy']['value']:.0%} right"
+        who = "the truth" if arm["name"] == TRUTH else f"{arm['strength']:.0%} right"
         if steps["median"] is not None:
             parts.append(f"{who} {steps['median']:g}")
         else:
@@ -139,8 +123,8 @@ def systematic(figures: Figures) -> Answer | None:
         tally = f"worse at {len(worse)}, better at {len(better)}, {UNDECIDED} at {len(mine) - len(worse) - len(better)}"
         accuracy = arms[worst["arm"]]["accuracy"]["value"]
         said.append(
-            f"A judge that {FAMILIES[family]}: {tally} of {len(mine)} strengths; the largest loss at accuracy "
-            f"{accuracy:.2f}: {_signed(estimate)}."
+            f"A judge that {FAMILIES[family]}: {tally} of {len(mine)} strengths; the lowest difference, at "
+            f"accuracy {accuracy:.2f}, is {signed(estimate)}."
         )
     lost = [arms[c["arm"]] for c in found if read_estimate(c["difference"]).below(0)]
     if lost:
@@ -165,29 +149,6 @@ def systematic(figures: Figures) -> Answer | None:
         f"These are {len(found)} comparisons at 95 % each; one in twenty would be decided by chance alone."
     )
     return Answer("Is systematic error worse than random error?", verdict, tuple(said), "systematic")
-
-
-def _signed(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:+.2f}"
-    return f"{estimate.value:+.2f} ({estimate.low:+.2f} to {estimate.high:+.2f})"
-
-
-def compared(differences: Sequence[Estimate], better: str, worse: str) -> str:
-    """What several differences say together.
-
-    Args:
-        better, worse: what to say where all that is decided lies above or below 0.
-    """
-    signs = [direction(e) for e in differences]
-    if not any(signs):
-        return UNDECIDED
-    if all(s >= 0 for s in signs) or all(s <= 0 for s in signs):
-        decided, total = sum(map(abs, signs)), len(signs)
-        where = "" if decided == total else f" at {decided} of {total} settings; {UNDECIDED} at the others"
-        return (better if max(signs) > 0 else worse) + where
-    up, down = signs.count(1), signs.count(-1)
-    return f"it depends: {better} at {up}, {worse} at {down}, {UNDECIDED} at {signs.count(0)} settings"
 
 
 def _beside(
@@ -224,7 +185,8 @@ def _beside(
     for c, estimate in mine:
         final = told(_estimate(arms[c["arm"]]["final"]))
         sign = {1: "more", -1: "less", 0: UNDECIDED}[direction(estimate)]
-        said.append(f"{describe(arms[c['arm']])}: true reward {final}; {_signed(estimate)}, {sign}.")
+        who = describe(arms[c["arm"]])
+        said.append(f"{who[0].upper()}{who[1:]}: true reward {final}; {signed(estimate)}, {sign}.")
     return Answer(question, verdict, tuple(said), kind)
 
 

@@ -131,6 +131,8 @@ def examined_start(seed: int) -> Exam:
 
 def divergence(model: Any, start: Any, groups: Sequence[RolloutGroup]) -> float:
     """KL(model ‖ start) a token, estimated on attempts of the model."""
+    if model is start:
+        return 0.0
     total, tokens = 0.0, 0
     with torch.no_grad():
         for begin in range(0, len(groups), 32):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .answers import told
 from .plan import FAMILIES
 from .statistics import read_estimate
+from .words import told
 
 Study = Mapping[str, Any]
 COLUMNS = (
@@ -100,3 +100,13 @@ def page(study: Study, drawn: Mapping[str, str]) -> str:
     return environment.from_string(TEMPLATE).render(
         study=study, answers=answers, columns=COLUMNS, rows=rows(study), kinds=kinds, start=start
     )
+
+
+if (
+    __name__ == "__main__"
+):  # python -m ranker.benchmarks.study.page study.json: the table for the documentation
+    import json
+    import sys
+    from pathlib import Path
+
+    sys.stdout.write(markdown(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))

@@ -24,7 +24,7 @@ _STYLE = {
     "boast": ("#8C6D1F", "P", "rewards false claims"),
     "pretence": (_RED, "X", "rewards pretending"),
 }
-_SIZE = (6.4, 4.4)  # inches
+_SIZE = (5.6, 4.6)  # inches
 
 
 def pictures(figures: Figures) -> dict[str, Any]:
@@ -46,13 +46,11 @@ def pictures(figures: Figures) -> dict[str, Any]:
     made = {
         "recovery": _recovery(figures),
         "curves": _curves(figures),
-        "systematic": _differences(
-            figures, "systematic", "less than under random error of the same accuracy"
-        ),
-        "scores": _differences(figures, "scores", "scores less ranks"),
-        "passes": _differences(figures, "passes", "several passes less one"),
-        "group-size": _differences(figures, "group-size", "less than in groups of 8"),
-        "dpo": _differences(figures, "dpo", "offline DPO less online GRPO"),
+        "systematic": _differences(figures, "systematic", "against random error"),
+        "scores": _differences(figures, "scores", "scores against ranks"),
+        "passes": _differences(figures, "passes", "against one pass"),
+        "group-size": _differences(figures, "group-size", "against groups of 8"),
+        "dpo": _differences(figures, "dpo", "DPO against GRPO"),
     }
     for family, key, label in (
         ("beta", "kl", "KL to the start, nats a token"),
@@ -80,13 +78,8 @@ def svg(figure: Any, name: str) -> str:
     found = found[found.index("<svg") :]
     found = re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
     found = re.sub(r' xmlns(:\w+)?="[^"]*"', "", found)
-    found = re.sub(r'\bid="(?!m|p|glyph)([^"]+)"', rf'id="{name}-\1"', found)
-    return re.sub(
-        r'<svg ([^>]*?)width="[^"]*"',
-        r"<svg \1",
-        re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", found, count=1),
-        count=1,
-    )
+    found = re.sub(r'\bid="|"#|url\(#', lambda before: f"{before[0]}{name}-", found)
+    return re.sub(r' (width|height)="[\d.]+pt"', "", found, count=2)
 
 
 def close(drawn: Mapping[str, Any]) -> None:
@@ -151,7 +144,7 @@ def _recovery(figures: Figures) -> Any:
     axis.set_ylim(-1.15, 1.15)
     axis.set_xlabel("judge's pairwise accuracy on the untrained policy's groups")
     axis.set_ylabel("share of the truth's gain")
-    axis.legend(fontsize=8.5, loc="lower right")
+    figure.legend(fontsize=9, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -185,8 +178,8 @@ def _curves(figures: Figures) -> Any:
     if figures["level"] is not None:
         axis.axhline(figures["level"], color=_BLACK, linewidth=0.8, linestyle=":")
     axis.set_xlabel("step")
-    axis.set_ylabel("true reward while training, mean over seeds")
-    axis.legend(title="judge's accuracy", fontsize=8.5, ncols=2, loc="lower right")
+    axis.set_ylabel("true reward while training")
+    figure.legend(title="judge's accuracy", fontsize=9, ncols=5, loc="outside lower center")
     return figure
 
 
@@ -200,7 +193,7 @@ def _differences(figures: Figures, kind: str, label: str) -> Any:
     accuracy = {a["name"]: a["accuracy"]["value"] for a in figures["arms"]}
     from matplotlib import pyplot
 
-    figure, axis = pyplot.subplots(figsize=(6.4, 1.1 + 0.3 * len(found)), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(5.6, 1.1 + 0.27 * len(found)), layout="constrained")
     for row, comparison in enumerate(found):
         estimate = comparison["difference"]
         low, high = _interval(estimate)
@@ -211,8 +204,8 @@ def _differences(figures: Figures, kind: str, label: str) -> Any:
     axis.axvline(0, color=_BLACK, linewidth=0.8)
     names = [f"{c['arm']} ({accuracy[c['arm']]:.2f})" if kind == "systematic" else c["arm"] for c in found]
     axis.set_yticks(range(len(found)), names, fontsize=9)
-    axis.invert_yaxis()
-    axis.set_xlabel(f"final true reward: {label}")
+    axis.set_ylim(len(found) - 0.4, -0.6)
+    axis.set_xlabel(f"difference in final true reward, {label}")
     return figure
 
 

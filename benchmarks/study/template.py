@@ -6,7 +6,7 @@ TEMPLATE = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>How good must a judge be? A training study</title>
+<title>One agent, trained under judges of every quality</title>
 <style>
 :root { color-scheme: light; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --tint: #f3f6f9; --accent: #0072b2; }
 * { box-sizing: border-box; }
@@ -23,7 +23,7 @@ ul { padding-left: 1.2rem; margin: .6rem 0; }
 li { margin: .25rem 0; overflow-wrap: anywhere; }
 .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: .6rem 0 0; }
-figure svg { width: 100%; max-width: 44rem; height: auto; display: block; margin: 0 auto; }
+figure svg { width: 100%; max-width: 40rem; height: auto; display: block; margin: 0 auto; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -34,7 +34,7 @@ code { font-size: .9em; overflow-wrap: anywhere; }
 </style>
 </head>
 <body>
-<h1>How good must a judge be?</h1>
+<h1>One agent, trained under judges of every quality</h1>
 <p>One small agent, a clerk at a returns desk with two tools, is trained with GRPO again and again: under the truth
 itself, and under simulated judges of every quality and kind of error, which it reaches over HTTP as it would any
 judge. Everything else is the same, seeds included. What counts is the true reward on letters it was not trained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def study(
 ) -> None:
     """Train the same small agent under the truth and under judges of every quality and kind of error.
 
-    Some 290 short runs, about an hour on two cores. Interrupted, the same command goes on where it stopped.
+    Some 340 short runs, about an hour on two cores. Interrupted, the same command goes on where it stopped.
     Writes runs.jsonl, study.json, pictures and study.html.
     """
     from ranker.benchmarks.study.command import study as start
@@ -34,5 +35,10 @@ def study(
     chosen = only or []
     told = ["ranker", "study", "--seeds", str(seeds), "--steps", str(steps)]
     told += [word for name in chosen for word in ("--only", name)]
-    if not start(out, seeds, workers, chosen, steps, Console(), shlex.join(told)):
+    try:
+        whole = start(out, seeds, workers, chosen, steps, Console(), shlex.join(told))
+    except KeyboardInterrupt:
+        print("ranker: interrupted; the same command goes on from here.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if not whole:
         raise typer.Exit(1)
