@@ -419,3 +419,15 @@ def test_the_worst_groups_are_kept_for_a_reader(serve, file, tmp_path):
     for line in lines:
         assert line["agreement"] < 1
         assert {t["id"] for t in line["trajectories"]} == line["rewards"].keys() == {"t0", "t1", "t2", "t3"}
+
+
+def test_a_judge_may_see_fewer_groups_of_a_suite():
+    from ranker.benchmarks.bench.contestant import contestant
+    from ranker.benchmarks.bench.matrix import Matrix
+    from ranker.benchmarks.suites import load
+
+    judges = (contestant("oracle", None, {}), contestant("random", None, {}))
+    suite = load("arithmetic", 5)
+    matrix = Matrix(judges, (suite,), limits={("random", "arithmetic"): 2})
+    seen = [{asking.index for asking in matrix.plan(judge, suite)} for judge in judges]
+    assert seen == [set(range(5)), {0, 1}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Matrix:
     Attributes:
         askings: kinds of asking, all of `ASKINGS` or the plain one only.
         concurrency: askings in flight, of each judge.
+        limits: by judge and suite, how many of the suite's groups; without, all of them.
     """
 
     judges: tuple[Contestant, ...]
@@ -37,6 +38,7 @@ class Matrix:
     way: Way = field(default_factory=Way)
     askings: tuple[str, ...] = ASKINGS
     concurrency: int = 16
+    limits: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def cells(self) -> Iterator[tuple[Contestant, Suite]]:
         return ((judge, suite) for judge in self.judges for suite in self.suites)
@@ -48,7 +50,7 @@ class Matrix:
         return [
             prepare(judge.name, suite.name, i, kind, settings, group)
             for kind in self.askings
-            for i, group in enumerate(suite.groups)
+            for i, group in enumerate(suite.groups[: self.limits.get((judge.name, suite.name))])
         ]
 
 
