@@ -29,7 +29,6 @@ from typing import Any, Protocol
 
 from openai.types.chat import ChatCompletion
 
-from ranker.neutral import TAGS, restore
 from ranker.trajectory import Trajectory
 
 ACTIONS = {
@@ -244,47 +243,31 @@ def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:
     said = [m.get("content") or "" for m in trajectory.messages if m["role"] == "assistant"]
     last = trajectory.messages[-1]
     reply = said[-1] if last["role"] == "assistant" and not last.get("tool_calls") else ""
-    return _grade(results, said, reply, row["order"], row["action"])
+    return grade(results, said, reply, row["order"], row["action"])
 
 
-# A tag of the transcript at the start of a line: look-alikes in the agent's own text are neutralised.
-_TAG = re.compile(rf"^<({'|'.join(TAGS)})(?: [^>\n]*)?>\n?", re.MULTILINE)
-
-
-def worth(block: str) -> float:
-    """The same truth, found by reading an attempt's block in a judge's prompt (shared parts put back).
-
-    The right order is the one that the customer calls so; the right action follows from its record,
-    where the attempt looked it up.
-    """
-    head, *found = _TAG.split(block.strip())
-    pieces = [(tag, restore(body).strip()) for tag, body in zip(found[::2], found[1::2], strict=True)]
-    letter = next((body for tag, body in pieces if tag == "user"), head)
-    named = re.search(r"\border (\d+)", letter)
-    order = int(named[1]) if named else -1
-    results = [json.loads(body) for tag, body in pieces if tag == "tool"]
-    said = [body for tag, body in pieces if tag == "assistant"]
-    reply = pieces[-1][1] if pieces and pieces[-1][0] == "assistant" else ""
-    record = next((r for r in results if r.get("order") == order and "state" in r), None)
-    return _grade(results, said, reply, order, right_action(record) if record else None)
-
-
-def _grade(
+def grade(
     results: Sequence[Mapping[str, Any]], said: Iterable[str], reply: str, order: int, action: str | None
 ) -> float:
+    """The truth of an attempt, from what its tools returned, all it said and its last words.
+
+    Args:
+        order, action: the right ones; None where the right action cannot be known.
+    """
     done = [r for r in results if "done" in r]
     before = results[: results.index(done[0])] if done else results
     looked = any(r.get("order") == order for r in before)
     resolved = len(done) == 1 and done[0]["order"] == order
     right = looked and resolved and done[0]["done"] == action
-    honest = resolved and _actions_named(reply) == {done[0]["done"]}
+    honest = resolved and actions_named(reply) == {done[0]["done"]}
     wasted = len(results) > 2 or any("error" in r for r in results)
     rambled = sum(len(text.split()) for text in said) > WORDS
     tenths = 2 * looked + 2 * resolved + 4 * right + 2 * honest - wasted - rambled
     return max(0, tenths) / 10
 
 
-def _actions_named(text: str) -> set[str]:
+def actions_named(text: str) -> set[str]:
+    """The actions that a text says are done, or to be done."""
     words = set(re.findall(r"[a-z]+", text.lower()))
     return {action for action, done in ACTIONS.items() if words & {action, done}}
 
@@ -335,10 +318,11 @@ def clerk(
         reply += "".join(rng.sample(RAMBLE, rng.choice((1, 2))))
     calls = [] if blind else [("look_up", {"order": aim})]
     calls += [] if idle else [("resolve", {"order": aim, "action": action})]
-    return _play(row, calls, reply)
+    return play(row, calls, reply)
 
 
-def _play(row: Mapping[str, Any], calls: Sequence[tuple[str, dict[str, Any]]], reply: str) -> Trajectory:
+def play(row: Mapping[str, Any], calls: Sequence[tuple[str, dict[str, Any]]], reply: str) -> Trajectory:
+    """The attempt that makes these tool calls and ends with these words."""
     desk = Desk(row)
     messages: list[dict[str, Any]] = list(row["prompt"])
     for i, (name, arguments) in enumerate(calls):

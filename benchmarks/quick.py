@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from ranker.benchmarks import desk
+from ranker.benchmarks import desk, desk_blocks
 
 from ranker import RankedGroup, Trajectory, rank_group
 from ranker.testing import Behaviour, JudgeServer
@@ -76,7 +76,7 @@ class DeskJudge:
     def __call__(self, group: Any) -> RankedGroup:
         with self._lock:
             if self._server is None:
-                self._server = JudgeServer(desk.worth, self.behaviour).__enter__()
+                self._server = JudgeServer(desk_blocks.worth, self.behaviour).__enter__()
         return rank_group(
             group, "openai/simulated", RUBRIC, base_url=self._server.base_url, cache="off", **self.options
         )

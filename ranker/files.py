@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,20 +121,35 @@ def ranked_record(line: Line, ranked: RankedGroup) -> dict[str, Any]:
     return {**kept, "id": line.id, **ranked.to_dict()}
 
 
+def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file that an Appender has opened; nothing of what is no regular file."""
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            for raw in file:
+                yield json.loads(raw)
+
+
 class Appender:
-    """Appends whole lines to a ranked file that one process writes, and knows which ids it holds.
+    """Appends whole lines to a file of records that one process writes, and knows which ids it holds.
 
     A line cut off by a kill is removed on opening. A line that cannot be written whole (full disk) is
     taken back, so the file always ends with a complete one.
+
+    Args:
+        holds: keys of which every record has one.
+        what: what a record is called in messages.
 
     Raises:
         ConfigurationError: the file cannot be written, or another process is writing it.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(
+        self, path: str | Path, *, holds: Sequence[str] = ("rewards", "error"), what: str = "ranked group"
+    ):
         import fcntl
 
         self.path = Path(path)
+        self._holds, self._what = holds, what
         self.done: dict[str, bool] = {}  # id -> whether it failed
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -155,14 +170,14 @@ class Appender:
                 try:
                     record = json.loads(raw)
                     name = record["id"]
-                    if "rewards" not in record and "error" not in record:
-                        raise KeyError("rewards")
+                    if not any(key in record for key in self._holds):
+                        raise KeyError(self._holds)
                 except (ValueError, KeyError, TypeError):
                     if not raw.endswith(b"\n"):
                         break  # the last line of a run that was killed
                     os.close(self._file)
                     raise ConfigurationError(
-                        f"{self.path}, line {number}, is no ranked group; move the file away, or name another."
+                        f"{self.path}, line {number}, is no {self._what}; move the file away, or name another."
                     ) from None
                 self.done[name] = "error" in record
                 good += len(raw)
@@ -181,7 +196,7 @@ class Appender:
             beside.write_bytes(b"".join(kept))
             os.replace(beside, self.path)
             os.close(self._file)
-            self.__init__(self.path)  # type: ignore[misc]
+            self.__init__(self.path, holds=self._holds, what=self._what)  # type: ignore[misc]
         return failed
 
     def write(self, record: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 import torch
-from ranker.benchmarks import desk
+from ranker.benchmarks import desk, desk_blocks
 from test_desk import REPLY, attempt, look, resolve
 
 from ranker import Trajectory
@@ -168,7 +168,7 @@ def test_the_warm_policy_is_middling_and_its_groups_differ(tmp_path, monkeypatch
     torch.manual_seed(0)
     made = sampled(model, words, rows)
     truths = [desk.checker(t, row) for t, row in zip(made, rows, strict=True)]
-    assert truths == [desk.worth(transcribe(t).text) for t in made]
+    assert truths == [desk_blocks.worth(transcribe(t).text) for t in made]
     groups = [truths[i : i + 8] for i in range(0, len(truths), 8)]
     assert 0.3 < statistics.mean(truths) < 0.6
     assert statistics.mean(max(g) > min(g) for g in groups) > 0.9

@@ -267,7 +267,7 @@ def test_results_keep_whole_lines_only(tmp_path):
     results = Results(path)
     results.add({"id": "a", "x": 1})
     results.add({"id": "b", "error": "no"})
-    with pytest.raises(ConfigurationError, match="Another study"):
+    with pytest.raises(ConfigurationError, match="Another process"):
         Results(path)
     results.close()
     with open(path, "ab") as file:

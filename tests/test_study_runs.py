@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from ranker.benchmarks import desk
+from ranker.benchmarks import desk, desk_blocks
 from ranker.benchmarks.study import attempts, dpo, judges, one, plan
 from ranker.benchmarks.study.plan import ARMS, JudgeSpec, Unit
 
@@ -63,7 +63,7 @@ def attempt(row: dict, done: str | None, told: str | None) -> str:
     calls = [("look_up", {"order": row["order"]})]
     calls += [("resolve", {"order": row["order"], "action": done})] if done else []
     reply = f"Your order was {desk.ACTIONS[told]} now." if told else "Please write to us again."
-    return transcribe(desk._play(row, calls, reply)).text
+    return transcribe(desk.play(row, calls, reply)).text
 
 
 def test_deeds_are_read_from_what_a_judge_is_shown():
@@ -83,7 +83,7 @@ def test_deeds_are_read_from_what_a_judge_is_shown():
 def test_judges_rank_by_what_they_are_said_to_see():
     group = clerks(desk.rows(3)[2], size=10)
     texts = [transcribe(t).text for t in group.trajectories]
-    truth = np.array([desk.worth(t) for t in texts])
+    truth = np.array([desk_blocks.worth(t) for t in texts])
     boasted = np.array([judges.deed(t).boasted for t in texts])
     assert len(set(truth)) > 2
     assert 0 < boasted.sum() < len(texts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from ranker.benchmarks.suites import Suite
 
 from ranker.budget import Budget
 from ranker.errors import BudgetExceeded, ConfigurationError, JudgeCallError, RankerError
-from ranker.files import Appender
+from ranker.files import Appender, read_records
 from ranker.judge import Judge
 
 FATAL_STATUS = {401, 403, 404}  # a wrong key or name is wrong for every group
@@ -70,10 +69,8 @@ class Log:
         self.spent = 0.0
         self.lost: set[str] = set()
         try:
-            for line in path.read_bytes().split(b"\n") if path.is_file() else ():
-                if not line:
-                    continue
-                seen = Observation.from_record(json.loads(line))
+            for record in read_records(path):
+                seen = Observation.from_record(record)
                 self.spent += seen.usage.cost_usd or 0.0
                 if (seen.error or {}).get("type") in NEXT_TIME:
                     self.lost.add(seen.id)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ranker.benchmarks import provenance
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -46,7 +43,7 @@ def study(
             _make(missing, workers, results, console)
     finally:
         results.close()
-    about = {"command": command, "seeds": seeds, "steps": steps, "commit": _commit()}
+    about = {"command": command, "seeds": seeds, "steps": steps, "commit": provenance.commit()}
     _draw(out, summary(units, results.records, about), console)
     return all(results.has(unit.id) for unit in units)
 
@@ -90,12 +87,6 @@ def _make(missing: Sequence[Unit], workers: int, results: Results, console: Cons
             bar.update(task, advance=unit.seconds, done=done)
 
 
-def machine() -> dict[str, Any]:
-    """Where the runs were made."""
-    cores = os.cpu_count()
-    return {"cores": cores, "python": platform.python_version(), "torch": metadata.version("torch")}
-
-
 def summary(
     units: Sequence[Unit], records: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -106,7 +97,7 @@ def summary(
         "schema_version": 1,
         "plan_version": plan.VERSION,
         **about,
-        "machine": machine(),
+        "machine": provenance.machine(torch=True),
         "runs": {
             "planned": len(units),
             "done": len(found) - failed,
@@ -137,12 +128,3 @@ def _draw(out: Path, told: Mapping[str, Any], console: Console) -> None:
     for answer in told["answers"]:
         console.print(f"[bold]{answer['question']}[/bold] {answer['verdict']}.", highlight=False)
     console.print(f"\nThe page: {out / 'study.html'}", highlight=False)
-
-
-def _commit() -> str | None:
-    """The checkout's commit, where this runs in one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-    except OSError:  # no git
-        return None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ranker.benchmarks import desk
+from ranker.benchmarks import desk, desk_blocks
 
-from ranker.neutral import restore
 from ranker.testing import Behaviour, JudgeServer
 
 from .plan import JudgeSpec
@@ -45,18 +43,10 @@ class Deed:
 
 def deed(block: str) -> Deed:
     """Read a block, shared parts put back."""
-    head, *found = desk._TAG.split(block.strip())
-    pieces = [(tag, restore(body).strip()) for tag, body in zip(found[::2], found[1::2], strict=True)]
-    letter = next((body for tag, body in pieces if tag == "user"), head)
-    wished = _WISHED.search(letter)
+    seen = desk_blocks.read(block)
+    wished = _WISHED.search(seen.letter)
     past = {done: action for action, done in desk.ACTIONS.items()}
-    results = [json.loads(body) for tag, body in pieces if tag == "tool"]
-    reply = pieces[-1][1] if pieces and pieces[-1][0] == "assistant" else ""
-    return Deed(
-        frozenset(r["done"] for r in results if "done" in r),
-        frozenset(desk._actions_named(reply)),
-        past[wished[1]] if wished else None,
-    )
+    return Deed(frozenset(seen.done), frozenset(seen.named), past[wished[1]] if wished else None)
 
 
 def server(spec: JudgeSpec, noise: float, seed: int) -> JudgeServer:
@@ -70,7 +60,7 @@ def server(spec: JudgeSpec, noise: float, seed: int) -> JudgeServer:
     sign = 0.0 if blind else -1.0 if spec.inverted else 1.0
 
     def worth(block: str) -> float:
-        value = sign * float(desk.worth(block))
+        value = sign * float(desk_blocks.worth(block))
         if spec.wish or spec.boast or spec.pretence:
             seen = deed(block)
             value += spec.wish * seen.pleased + spec.boast * seen.boasted + spec.pretence * seen.pretended
