@@ -265,8 +265,8 @@ def test_the_table_as_markdown(whole):
 def test_results_keep_whole_lines_only(tmp_path):
     path = tmp_path / "runs.jsonl"
     results = Results(path)
-    results.add({"id": "a", "x": 1})
-    results.add({"id": "b", "error": "no"})
+    results.add({"id": "a", "arm": "x", "x": 1})
+    results.add({"id": "b", "arm": "x", "error": "no"})
     with pytest.raises(ConfigurationError, match="Another process"):
         Results(path)
     results.close()
@@ -276,7 +276,7 @@ def test_results_keep_whole_lines_only(tmp_path):
     assert set(again.records) == {"a", "b"}
     assert again.has("a")
     assert not again.has("b")
-    again.add({"id": "b", "x": 2})
+    again.add({"id": "b", "arm": "x", "x": 2})
     again.close()
     last = Results(path)
     assert last.has("b")
