@@ -258,43 +258,35 @@ def offline(figures: Figures) -> Answer | None:
     )
 
 
+RELATIONS = (
+    ("beta", "kl", -1, "The higher beta, the less KL to the start", " nats a token"),
+    ("temperature", "truth_deviation", 1, "The higher the temperature, the further apart true rewards in a group", ""),
+    ("learning-rate", "grad_norm", 1, "The higher the learning rate, the larger the gradient's norm before clipping", ""),
+    ("learning-rate", "final", -1, "Too high a learning rate makes the true reward fall", ""),
+)  # fmt: skip
+
+
 def relations(figures: Figures) -> Answer | None:
-    found = figures["relations"]
-    checks = (
-        ("beta", "kl", -1, "KL to the start at the end falls as beta rises", "nats a token"),
-        (
-            "temperature",
-            "truth_deviation",
-            1,
-            "true rewards in a group lie further apart as temperature rises",
-            "",
-        ),
-        (
-            "learning-rate",
-            "grad_norm",
-            1,
-            "the gradient's norm before clipping rises with the learning rate",
-            "",
-        ),
-    )
+    """Each judged from the lowest to the highest setting; the way between is told, too."""
     said, held = [], []
-    for family, key, sign, claim, unit in checks:
-        points = found.get(family) or []
-        if not points:
+    for family, key, sign, claim, unit in RELATIONS:
+        points = figures["relations"].get(family) or []
+        if len(points) < 2:
             continue
+        whole = _estimate(points[-1][f"{key}_change"])
+        found = {sign: "holds", -sign: "the contrary holds"}.get(direction(whole), UNDECIDED)
         signs = [direction(_estimate(p[f"{key}_rise"])) for p in points[1:]]
-        if all(s == sign for s in signs):
-            verdict = "holds at every step"
-        elif -sign in signs:
-            verdict = f"does not hold throughout ({signs.count(sign)} of {len(signs)} steps hold, {signs.count(-sign)} go the other way)"
-        else:
-            verdict = f"holds at {signs.count(sign)} of {len(signs)} steps, {UNDECIDED} at the others"
-        held.append(all(s == sign for s in signs))
-        values = "; ".join(f"{p['setting']:g}: {told(_estimate(p[key]), 3)}" for p in points)
-        said.append(f"{claim[0].upper()}{claim[1:]}: {verdict}. {values}{' ' if unit else ''}{unit}.")
-        finals = "; ".join(f"{p['setting']:g}: {told(_estimate(p['final']))}" for p in points)
-        said.append(f"Final true reward by {family.replace('-', ' ')}: {finals}.")
+        values = "; ".join(f"{told(_estimate(p[key]), 3)} at {p['setting']:g}" for p in points)
+        said.append(
+            f"{claim}: {found} from {points[0]['setting']:g} to {points[-1]['setting']:g} (difference "
+            f"{'none' if whole is None else signed(whole)}{unit}), and at {signs.count(sign)} of {len(signs)} steps "
+            f"between neighbours. {values}."
+        )
+        if key != "final":
+            finals = "; ".join(f"{told(_estimate(p['final']))} at {p['setting']:g}" for p in points)
+            said.append(f"Final true reward: {finals}.")
+        held.append(found == "holds")
     if not said:
         return None
-    verdict = f"{sum(held)} of {len(held)} hold at every step"
+    verdict = f"{sum(held)} of {len(held)} hold from the lowest to the highest setting"
     return Answer("Do the classic relations show?", verdict, tuple(said), "relations")

@@ -184,7 +184,7 @@ def _arms() -> Iterable[Arm]:
         yield Arm(f"scores-{accuracy:g}", "scores", accuracy, judge, beside=f"noise-{accuracy:g}")
     fair = JudgeSpec(0.8)
     for setting, family, values in (
-        ("beta", "beta", (0.02, 0.1, 0.3)),
+        ("beta", "beta", (0.1, 0.3, 1.0, 3.0)),
         ("temperature", "temperature", (0.6, 0.8, 1.3)),
         ("learning_rate", "learning-rate", (3e-4, 3e-3, 1e-2)),
     ):

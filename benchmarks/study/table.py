@@ -218,21 +218,23 @@ def _points(
     runs: Runs, family: str, usual: float, of: Mapping[str, Callable[[Record], float | None]]
 ) -> list[dict[str, Any]]:
     """A family's figures in order of its setting, the shared arm at the usual one; `rise` of a figure is the paired
-    difference to the point before."""
+    difference to the point before, `change` to the first."""
     named = {arm.strength: name for name, arm in runs.arms.items() if arm.family == family}
     if not named:
         return []
     named[usual] = FAIR
     made: list[dict[str, Any]] = []
     before: str | None = None
+    first: str | None = None
     keys = {**of, "final": lambda r: r["after"]["truth"]}
     for setting in sorted(named):
         name = named[setting]
         point: dict[str, Any] = {"setting": setting, "arm": name}
         for key, get in keys.items():
             point[key] = _mean(runs, name, get)
-            rise = stats.difference(runs.each(name, get), runs.each(before, get)) if before else None
-            point[f"{key}_rise"] = _told(rise)
+            for what, other in (("rise", before), ("change", first)):
+                found = stats.difference(runs.each(name, get), runs.each(other, get)) if other else None
+                point[f"{key}_{what}"] = _told(found)
         made.append(point)
-        before = name
+        before, first = name, first or name
     return made
