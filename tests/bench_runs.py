@@ -20,6 +20,7 @@ from ranker.benchmarks.bench.observation import Answers, Observation
 from ranker import TrajectoryGroup
 from ranker.cli import main
 from ranker.files import dump_line
+from ranker.testing import JudgeServer
 from ranker.usage import Usage
 
 
@@ -61,6 +62,23 @@ def apart(*args: object, **env: str) -> Done:
         command(*args), capture_output=True, text=True, timeout=60, env={**os.environ, **env}, check=False
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def args_for(server: JudgeServer, source: object, out: object, *more: object) -> tuple[object, ...]:
+    """A quiet `ranker bench` of one judge, that server, on one suite."""
+    return (
+        "bench",
+        "--judge",
+        "sim",
+        "--base-url",
+        server.base_url,
+        "--suite",
+        source,
+        "--out",
+        out,
+        "-q",
+        *more,
+    )
 
 
 def write(path: Path, groups: Iterable[TrajectoryGroup]) -> Path:

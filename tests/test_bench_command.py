@@ -10,7 +10,7 @@ import re
 import subprocess
 
 import pytest
-from bench_runs import cell, command, figures, here, knowing, observed, read, values, write
+from bench_runs import args_for, cell, command, figures, here, knowing, observed, read, values, write
 from conftest import make_groups
 from ranker.benchmarks.bench.measures import METRICS
 from ranker.benchmarks.suites import load
@@ -23,22 +23,6 @@ from ranker.errors import ConfigurationError
 def file(tmp_path):
     """Write a suite of some groups."""
     return lambda groups, name="g.jsonl": write(tmp_path / name, groups)
-
-
-def args_for(server, source, out, *more):
-    return (
-        "bench",
-        "--judge",
-        "sim",
-        "--base-url",
-        server.base_url,
-        "--suite",
-        source,
-        "--out",
-        out,
-        "-q",
-        *more,
-    )
 
 
 # What it writes

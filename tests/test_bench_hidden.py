@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from bench_runs import here, write
+from bench_runs import args_for, here, write
 from ranker.benchmarks.suites import GENERATED, load
 
 from ranker import Trajectory, TrajectoryGroup
@@ -18,18 +18,7 @@ def prompts_of(groups, tmp_path, *more, size=lambda block: float(len(block))):
     """Everything a judge is sent about these groups: every word of every message."""
     source = write(tmp_path / "hidden-suite-name.jsonl", groups)
     with JudgeServer(size, keep_prompts=True) as server:
-        args = (
-            "bench",
-            "--judge",
-            "sim",
-            "--base-url",
-            server.base_url,
-            "--suite",
-            source,
-            "--out",
-            tmp_path / "out",
-        )
-        done = here(*args, "-q", "--groups", len(groups), *more)
+        done = here(*args_for(server, source, tmp_path / "out", "--groups", len(groups), *more))
     assert done.code == 0, done.err
     return server.prompts
 

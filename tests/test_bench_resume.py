@@ -10,29 +10,13 @@ import threading
 import time
 
 import pytest
-from bench_runs import apart, cell, command, figures, here, knowing, observed, read, values, write
+from bench_runs import apart, args_for, cell, command, figures, here, knowing, observed, read, values, write
 from conftest import make_groups
 from ranker.benchmarks.bench.contestant import contestant
 from ranker.benchmarks.bench.matrix import LOST, Log
 
 from ranker.testing import JudgeServer
 from ranker.usage import Usage
-
-
-def args_for(server, source, out, *more):
-    return (
-        "bench",
-        "--judge",
-        "sim",
-        "--base-url",
-        server.base_url,
-        "--suite",
-        source,
-        "--out",
-        out,
-        "-q",
-        *more,
-    )
 
 
 def lines(out):
@@ -372,15 +356,15 @@ def test_a_key_is_nowhere_in_what_is_written_or_told(serve, tmp_path):
 
 
 @pytest.mark.parametrize("password", ["pear-81427", "pe@r-81427"])
-def test_credentials_in_an_address_are_not_shown(serve, tmp_path, password):
+def test_credentials_in_an_address_are_refused_and_not_shown(serve, tmp_path, password):
     groups = make_groups(2)
     server = serve(knowing(groups))
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out"
     host = server.base_url.removeprefix("http://")
     judge = f"sim@http://ann:{password}@{host}"
     done = here("bench", "--judge", judge, "--suite", source, "--out", out, "--dry-run")
-    assert done.code == 0
-    assert "sim@http://" in done.out
+    assert done.code == 2
+    assert "RANKER_API_KEY" in done.err
     assert "81427" not in done.told
     made = contestant(judge, None, {})
     assert made.name == f"sim@http://{host}"

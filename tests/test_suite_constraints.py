@@ -1,4 +1,4 @@
-"""The constraints suite: each checker on hand-made texts, and what must hold of every group."""
+"""The constraints suite: each checker on hand-made texts, and the material it is made of."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import re
 from typing import Any
 
 import pytest
-from ranker.benchmarks.suites import constraints
-from ranker.benchmarks.suites.constraints import draw_task, groups
+from ranker.benchmarks.suites.constraints import draw_task
 from ranker.benchmarks.suites.constraints_checks import CHECKS, Constraint, met, score
 from ranker.benchmarks.suites.constraints_text import write
 from ranker.benchmarks.suites.constraints_words import HELD_OUT, TRAINING
-
-from ranker import TrajectoryGroup
-from ranker.transcript import transcribe
 
 LIST = "- Boats rest.\n- Gulls cry.\n- Nets dry."
 
@@ -135,71 +131,6 @@ def test_every_task_can_be_met_in_full() -> None:
             assert any(score(text, task.constraints) == 1 for text in tries), task.text
 
 
-# What must hold of every generated suite.
-
-
-def longer_wins(made: list[TrajectoryGroup]) -> float:
-    """How often the longer of two attempts of different truth is the better one."""
-    wins = []
-    for group in made:
-        told = [(len(transcribe(t).text), t.ground_truth or 0.0) for t in group.trajectories]
-        wins += [
-            0.5 if a == b else float(a > b) for (a, x), (b, y) in itertools.permutations(told, 2) if x > y
-        ]
-    return sum(wins) / len(wins)
-
-
-def gap(made: list[TrajectoryGroup]) -> float:
-    gaps = [
-        abs((a.ground_truth or 0) - (b.ground_truth or 0))
-        for g in made
-        for a, b in itertools.combinations(g.trajectories, 2)
-    ]
-    return sum(gaps) / len(gaps)
-
-
-def test_deterministic_and_a_prefix() -> None:
-    assert groups(5, 7, size=3) == groups(12, 7, size=3)[:5]
-    assert groups(3, 7) != groups(3, 8)
-    assert groups(3, 7)[0].id == "constraints-7-0"
-
-
-@pytest.mark.parametrize("held_out", [True, False])
-@pytest.mark.parametrize(("size", "difficulty"), [(4, 0.1), (4, 0.9), (8, 0.5), (2, 1.0), (3, 0.0)])
-def test_groups_hold_what_they_must(size: int, difficulty: float, held_out: bool) -> None:
-    made = groups(120, size=size, difficulty=difficulty, held_out=held_out)
-    seen: dict[str, float] = {}
-    different = 0
-    for group in made:
-        assert group.ids == [chr(97 + k) for k in range(size)]
-        assert group.rubric == constraints.RUBRIC
-        assert len({t.messages[0]["content"] for t in group.trajectories}) == 1
-        truths = [t.ground_truth or 0.0 for t in group.trajectories]
-        assert len(set(truths)) > 1
-        assert all(0 <= x <= 1 for x in truths)
-        different += sum(a != b for a, b in itertools.combinations(truths, 2))
-        for t in group.trajectories:
-            assert [set(m) for m in t.messages] == [{"role", "content"}] * 2
-            assert seen.setdefault(str(t.messages), t.ground_truth or 0.0) == (t.ground_truth or 0.0)
-    assert different / len(made) > 0.66 * size * (size - 1) / 2
-    if size > 3:
-        assert 0.4 < longer_wins(made) < 0.6
-
-
-def test_position_says_nothing() -> None:
-    best = [0] * 4
-    for group in groups(300):
-        truths = [t.ground_truth or 0.0 for t in group.trajectories]
-        best[truths.index(max(truths))] += 1
-    assert max(best) < 110
-
-
-def test_difficulty_narrows_the_gap() -> None:
-    easy, middle, hard = (gap(groups(150, difficulty=d)) for d in (0.0, 0.5, 1.0))
-    assert easy > middle > hard
-    assert easy > 1.5 * hard
-
-
 def test_splits_share_no_material() -> None:
     for part in ("subjects", "openers", "tails", "must", "avoid", "leads", "questions"):
         assert not set(getattr(TRAINING, part)) & set(getattr(HELD_OUT, part)), part
@@ -223,9 +154,3 @@ def test_material_breaks_no_constraint_by_itself() -> None:
             assert not [p for p in parts if word in p.lower().split()]
         assert not [p for p in parts if re.search(r"[,.!?\d]", p)]
         assert all(len(some) == 9 for some in material.subjects.values())
-
-
-def test_no_secrets_in_messages() -> None:
-    secret = re.compile(r"ground.?truth|competence|missed|score|met\b|hair")
-    for group in groups(100):
-        assert not any(secret.search(str(t.messages)) for t in group.trajectories)

@@ -104,6 +104,8 @@ def groups(
 
 
 def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> TrajectoryGroup:
+    if size < 2:
+        raise ValueError(f"A group needs at least two trajectories, not {size}.")
     random_ = rng("arithmetic", seed, i, size, float(difficulty), held_out)
     stories, words = (HELD_OUT, HELD_OUT_WORDS) if held_out else (TRAINING, TRAINING_WORDS)
     story = random_.choice(stories)

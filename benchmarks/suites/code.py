@@ -75,7 +75,7 @@ def _edits(style: Style) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> TrajectoryGroup:
     if size < 2:
         raise ValueError(f"A group needs at least two trajectories, not {size}.")
-    draw = rng("code", seed, i, size, difficulty, held_out)
+    draw = rng("code", seed, i, size, float(difficulty), held_out)
     at = draw.randrange(len(HELD_OUT if held_out else TRAINING))
     function = (HELD_OUT if held_out else TRAINING)[at]
     words = code_words.HELD_OUT if held_out else code_words.TRAINING

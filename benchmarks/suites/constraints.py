@@ -45,6 +45,8 @@ def groups(
 
 
 def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> TrajectoryGroup:
+    if size < 2:
+        raise ValueError(f"A group needs at least two trajectories, not {size}.")
     random_ = rng("constraints", seed, i, size, float(difficulty), held_out)
     material = HELD_OUT if held_out else TRAINING
     task = draw_task(material, random_)

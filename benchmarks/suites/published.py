@@ -200,7 +200,7 @@ def _download(name: str, source: Source, url: str) -> bytes:
 
 def _remedy(name: str, source: Source) -> str:
     return (
-        f"Download {source.url} yourself and give its path to load({name!r}, path), or put it, or "
+        f"Download {source.url} yourself and name it as {name}:FILE, or put it, or "
         f"{source.file} in the group format, into a folder and set RANKER_DATA to that folder."
     )
 

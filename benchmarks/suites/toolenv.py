@@ -73,7 +73,7 @@ def task_of(i: int, seed: int = 0, *, size: int = 4, difficulty: float = 0.5, he
 
 
 def _task(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> tuple[Task, random.Random]:
-    draw = rng("toolenv", seed, i, size, difficulty, held_out)
+    draw = rng("toolenv", seed, i, size, float(difficulty), held_out)
     return draw_task(draw.choice(services(held_out)), draw), draw
 
 
