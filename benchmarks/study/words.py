@@ -49,7 +49,10 @@ def compared(differences: Sequence[Estimate], better: str, worse: str) -> str:
         return UNDECIDED
     if all(s >= 0 for s in signs) or all(s <= 0 for s in signs):
         decided, total = sum(map(abs, signs)), len(signs)
+        said = better if max(signs) > 0 else worse
+        if 2 * decided < total:
+            return f"{UNDECIDED} at {total - decided} of {total} settings; {said.rpartition(': ')[2]} at {decided}"
         where = "" if decided == total else f" at {decided} of {total} settings; {UNDECIDED} at the others"
-        return (better if max(signs) > 0 else worse) + where
+        return said + where
     up, down = signs.count(1), signs.count(-1)
     return f"it depends: {better} at {up}, {worse} at {down}, {UNDECIDED} at {signs.count(0)} settings"
