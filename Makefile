@@ -32,7 +32,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 unit: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 
 fix: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bench_runs import cell, here, read, values, write
 from conftest import make_groups
-from ranker.benchmarks.bench.attacks import ADDED
+from ranker.benchmarks.bench.attacks import ADDED, INSTEAD, KINDS
 from ranker.benchmarks.bench.contestant import contestant
 from ranker.benchmarks.bench.minds import Mind, gaps, mind, noise_for
 from scipy.stats import norm
@@ -110,13 +110,15 @@ def test_texts_that_read_the_same_in_two_groups_and_differ_in_truth_are_no_matte
     assert here("bench", "--judge", "random", "--suite", source, "--out", tmp_path / "two", "-q").code == 0
 
 
-def test_texts_that_read_the_same_only_once_attacked_are_told_unless_no_attack_is_asked():
-    """A text that replaces the whole answer is the same in every group whose task no message tells."""
+def test_an_answer_that_an_attack_replaces_is_worth_nothing_in_every_group():
+    """It reads the same in every group whose task no message tells, whatever stood there before."""
     groups = [group([f"{g} one", f"{g} two"], (0.5 - g / 40, 1.0), f"g{g}", f"Task {g}?") for g in range(16)]
-    with pytest.raises(ConfigurationError, match="reads the same"):
-        Mind().known(groups)
+    known = Mind().known(groups)
+    assert len(known) == 32
+    at = [i for i, kind in enumerate(KINDS) if kind in INSTEAD]
+    for i in (*at, *(k + len(KINDS) for k in at)):
+        assert known[2 * i + 1].trajectories[0].ground_truth == 0.0
     assert len(Mind().known(groups, attacks=False)) == 16
-    assert len(mind("length").known(groups)) == 32
 
 
 def test_labels_that_differ_for_the_same_text_within_a_group_are_worth_their_mean():

