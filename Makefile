@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-core bench-trainer bench-judges study quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix bench-core bench-trainer bench-judges bench-simulated study quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -60,10 +60,23 @@ quick-seeds: $(VENV)/dev.stamp
 study: $(VENV)/dev.stamp
 	$(BIN)/ranker study --out benchmarks/results/study
 
-# The local models over every suite, with the simulated judges beside them (hours on two cores; started again, it
-# goes on). DATA names a folder with the published group files; without it they are fetched.
+# The local models over every suite, some groups each, random and noisy:0.75 beside them (hours on two cores; started
+# again, it goes on). RANKER_DATA may name a folder with the published group files; without it they are fetched.
 bench-judges: $(VENV)/dev.stamp
-	sh benchmarks/judges.sh $(BIN)/ranker benchmarks/results/judges
+	$(BIN)/python -m ranker.benchmarks.local_judges --out benchmarks/results/judges/local
+
+# The simulated judges, whose flaws are known: whether the benchmark finds them (5 minutes).
+JUDGES := benchmarks/results/judges
+GENERATED := --suite toolenv --suite constraints --suite arithmetic --suite code
+bench-simulated: $(VENV)/dev.stamp
+	$(BIN)/ranker bench --judge oracle --judge noisy:0.75 --judge random --judge adversarial \
+	  --judge biased:position=0.5 --judge biased:length=0.5 --judge biased:attack=0.7 \
+	  $(GENERATED) --suite gsm8k-solutions --suite tau-airline --groups 200 --out $(JUDGES)/simulated
+	$(BIN)/ranker bench --judge oracle --judge noisy:0.75 --judge random $(GENERATED) --groups 1000 --accuracy-only \
+	  --out $(JUDGES)/simulated_1000
+	$(BIN)/ranker bench --judge biased:position=0.5 $(GENERATED) --groups 200 --accuracy-only --out $(JUDGES)/simulated_1_pass
+	$(BIN)/ranker bench --judge biased:position=0.5 $(GENERATED) --groups 200 --passes 4 --accuracy-only \
+	  --out $(JUDGES)/simulated_4_passes
 
 # The warm-started policy of the config `quick` (a few minutes).
 desk-policy: $(VENV)/local.stamp
