@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
 import re
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -222,3 +225,29 @@ def test_a_bad_setting_is_refused(suite: Made, setting: str) -> None:
         ConfigurationError, match=rf"{suite.name}.*setting '{re.escape(setting)}'.*size=2\.\.64"
     ):
         load(f"{suite.name}:split=test,{setting}", 1)
+
+
+_DIGEST = """
+import hashlib, sys
+from ranker.benchmarks.suites import load
+for name in sys.argv[1:]:
+    for spec in (name, name + ":split=train,difficulty=0.9,size=6"):
+        told = repr([[(t.messages, t.ground_truth) for t in g.trajectories] for g in load(spec, 60).groups])
+        print(spec, hashlib.sha256(told.encode()).hexdigest())
+"""
+
+
+def test_every_process_makes_the_same_groups() -> None:
+    """Python orders sets by a hash that it draws anew in every process."""
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", _DIGEST, *GENERATED],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert made[0] == made[1]
+    assert made[0].count("\n") == 2 * len(GENERATED)

@@ -52,7 +52,9 @@ def write(
 ) -> str:
     """A text on the task that misses these kinds: by a hair with a chance of `difficulty`, otherwise by far."""
     asked = {c.kind: c.value for c in task.constraints}
-    hair = {kind: random_.random() < difficulty for kind in missed}
+    hair = {
+        kind: random_.random() < difficulty for kind in sorted(missed)
+    }  # sorted: a set has no order of its own
     good = {kind for kind in asked if kind not in missed}
     shape = next((k for k in asked if k in SHAPES), "")
     pieces = _pieces(task, shape, asked, missed, hair, material, random_)
