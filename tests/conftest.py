@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANKER_JUDGE", "RANKER_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
+
+# Tests run in several processes: threads of torch on the same cores would wait for each other, at many times the cost.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # A shell that starts this run in the background has it ignore Ctrl-C; the tests of interruption need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
