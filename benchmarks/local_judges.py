@@ -20,12 +20,12 @@ from ranker.benchmarks.bench.observation import PLAIN
 from ranker.benchmarks.suites import load
 from rich.console import Console
 
-# Groups of each suite, by judge: what two cores do in an evening. The simulated ones and length see all of them.
+# Groups of each suite, by judge: what two cores do in about two hours. Simulated judges see `MOST`.
 SUITES = ("constraints", "arithmetic", "code", "toolenv", "gsm8k-solutions", "tau-airline")
 GROUPS = {
-    "local:smollm2-135m-instruct": (40, 40, 40, 16, 40, 8),
-    "local:qwen2.5-coder-0.5b-instruct": (24, 24, 24, 4, 24, 2),
-    "local:qwen2.5-coder-1.5b-instruct": (12, 12, 12, 2, 12, 1),
+    "local:smollm2-135m-instruct": (30, 40, 40, 6, 40, 3),
+    "local:qwen2.5-coder-0.5b-instruct": (12, 12, 12, 2, 24, 0),
+    "local:qwen2.5-coder-1.5b-instruct": (3, 3, 3, 0, 3, 0),
 }
 BESIDE = ("random", "noisy:0.75", "oracle", "length")
 MOST = 200

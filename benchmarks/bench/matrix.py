@@ -40,7 +40,8 @@ class Matrix:
     limits: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def cells(self) -> Iterator[tuple[Contestant, Suite]]:
-        return ((judge, suite) for judge in self.judges for suite in self.suites)
+        every = ((judge, suite) for judge in self.judges for suite in self.suites)
+        return ((judge, suite) for judge, suite in every if self.limits.get((judge.name, suite.name)) != 0)
 
     def plan(self, judge: Contestant, suite: Suite) -> list[Asking]:
         """Every asking of a cell, the plain ones first."""
