@@ -190,3 +190,12 @@ def test_an_estimate_told():
     assert f"{Estimate(0.75, 0.7, 0.8):.2f}" == "0.75 (0.70 to 0.80)"
     assert f"{Estimate(None, None, None)}" == "–"
     assert norm.ppf(0.975) == pytest.approx(1.96, abs=0.001)
+
+
+def test_groups_that_all_say_the_same_leave_room_for_others():
+    num, den = np.full(3, 3.0), np.full(3, 6.0)
+    found = ratio(num, den, share=True)
+    room = 1 - 0.025 ** (1 / 3)
+    assert found.value == 0.5
+    assert found.low == pytest.approx(0.5 * (1 - room))
+    assert found.high == pytest.approx(0.5 + 0.5 * room)

@@ -46,8 +46,9 @@ def ratio(num_N: np.ndarray, den_N: np.ndarray, *, share: bool = False, seed: in
 
     Args:
         num_N, den_N: shape (N,); groups with den 0 do not count.
-        share: the figure lies in [0, 1]. Where every group then has the same value, 0 or 1, resampling finds no
-            spread; the interval is the exact binomial one with N trials instead.
+        share: the figure lies in [0, 1]. Where every group then has the same value, resampling finds no spread; the
+            interval leaves room for as many groups of value 0, or 1, as N draws could miss: where the value is 1 or
+            0, that is the exact binomial interval.
     """
     counted = den_N > 0
     num_N, den_N = num_N[counted], den_N[counted]
@@ -57,9 +58,9 @@ def ratio(num_N: np.ndarray, den_N: np.ndarray, *, share: bool = False, seed: in
     value = float(num_N.sum() / den_N.sum())
     if n == 1:
         return Estimate(value, 0.0, 1.0) if share else Estimate(value, None, None)
-    if share and value in (0.0, 1.0):
-        return Estimate(value, 1 - unseen(n), 1.0) if value == 1.0 else Estimate(value, 0.0, unseen(n))
     drawn_B = resampled(num_N, den_N, seed)
+    if share and np.ptp(drawn_B) < 1e-9:
+        return Estimate(value, value * (1 - unseen(n)), value + (1 - value) * unseen(n))
     return _around(value, drawn_B, n)
 
 
