@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ranker.benchmarks import desk, desk_blocks
+from ranker.benchmarks.bench.minds import noise_for
 
 from ranker.testing import Behaviour, JudgeServer
 
@@ -98,8 +99,4 @@ def calibrate(gaps: np.ndarray, accuracy: float | None) -> float:
         return 0.0
     if accuracy <= 0.5:
         return math.inf
-    low, high = 1e-6, 1e6
-    for _ in range(200):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if expected_accuracy(gaps, middle) > accuracy else (low, middle)
-    return math.sqrt(low * high)
+    return float(noise_for(accuracy, gaps))

@@ -30,9 +30,10 @@ from ranker.benchmarks.suites.arithmetic_work import (
     tell,
     work,
 )
+from ranker.benchmarks.suites.attempts import replies
 from ranker.benchmarks.suites.draw import rng
 
-from ranker import Trajectory, TrajectoryGroup
+from ranker import TrajectoryGroup
 
 RUBRIC = (
     "The right final answer counts most; then every calculation counts that the problem needs and that is set up and "
@@ -119,15 +120,7 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
         truths = [score(problem, text) for text in texts]
         if len(set(truths)) > 1:
             break
-    opening = {"role": "user", "content": problem.text}
-    members = [
-        Trajectory(
-            [opening, {"role": "assistant", "content": text}],
-            id=chr(97 + k) if size <= 26 else f"t{k}",
-            ground_truth=truth,
-        )
-        for k, (text, truth) in enumerate(zip(texts, truths, strict=True))
-    ]
+    members = replies(problem.text, texts, truths)
     return TrajectoryGroup(
         members, id=f"arithmetic-{seed}-{i}", rubric=RUBRIC, metadata={"template": story.name}
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from ranker.benchmarks.suites.attempts import replies
 from ranker.benchmarks.suites.constraints_checks import Constraint, score
 from ranker.benchmarks.suites.constraints_text import LENGTHS, SHAPES, Task, write
 from ranker.benchmarks.suites.constraints_words import (
@@ -22,7 +23,7 @@ from ranker.benchmarks.suites.constraints_words import (
 )
 from ranker.benchmarks.suites.draw import rng
 
-from ranker import Trajectory, TrajectoryGroup
+from ranker import TrajectoryGroup
 
 RUBRIC = (
     "The text that meets more of the listed requirements, taken literally, is better; between texts that meet equally "
@@ -58,15 +59,7 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
         truths = [score(text, task.constraints) for text in texts]
         if len(set(truths)) > 1:
             break
-    opening = {"role": "user", "content": task.text}
-    members = [
-        Trajectory(
-            [opening, {"role": "assistant", "content": text}],
-            id=chr(97 + k) if size <= 26 else f"t{k}",
-            ground_truth=truth,
-        )
-        for k, (text, truth) in enumerate(zip(texts, truths, strict=True))
-    ]
+    members = replies(task.text, texts, truths)
     kinds = [c.kind for c in task.constraints]
     return TrajectoryGroup(
         members,
