@@ -67,7 +67,7 @@ bench-judges: $(VENV)/dev.stamp
 
 # The simulated judges, whose flaws are known: whether the benchmark finds them (5 minutes).
 JUDGES := benchmarks/results/judges
-GENERATED := --suite toolenv --suite constraints --suite arithmetic --suite code
+GENERATED := --suite toolenv --suite constraints --suite arithmetic --suite code --suite answers --suite lookup
 bench-simulated: $(VENV)/dev.stamp
 	$(BIN)/ranker bench --judge oracle --judge noisy:0.75 --judge random --judge adversarial \
 	  --judge biased:position=0.5 --judge biased:length=0.5 --judge biased:attack=0.7 \

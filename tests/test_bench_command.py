@@ -275,7 +275,7 @@ def test_what_cannot_work_says_so_and_what_to_do(serve, file, tmp_path):
         (("--judge", "", "--suite", source), "needs a name"),
         (
             ("--judge", "oracle", "--suite", "toolen"),
-            "Choose toolenv, constraints, arithmetic, code, tau-airline",
+            "Choose toolenv, constraints, arithmetic, code, answers, lookup, tau-airline",
         ),
         (("--judge", "oracle", "--suite", "code:sise=3"), "difficulty=0..1, size=2..64"),
         (("--judge", "oracle", "--suite", "toolenv:difficulty=2"), "difficulty=0..1"),

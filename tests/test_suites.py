@@ -44,6 +44,8 @@ LAWS = {
     "constraints": Laws(1, secret=SECRET),  # "slip" is a word of its clauses
     "arithmetic": Laws(1, narrowing=1.3),
     "code": Laws(2),
+    "answers": Laws(1),
+    "lookup": Laws(1),
 }
 
 

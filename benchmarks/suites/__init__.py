@@ -23,7 +23,8 @@ from ranker.errors import ConfigurationError, GroupError
 from ranker.files import read_groups
 from ranker.trajectory import TrajectoryGroup
 
-GENERATED = ("toolenv", "constraints", "arithmetic", "code")
+GENERATED = ("toolenv", "constraints", "arithmetic", "code", "answers", "lookup")
+PRACTICE = ("desk",)  # for tuning judges; their length says something of the truth, so they measure none
 PUBLISHED = ("tau-airline", "gsm8k-solutions")
 
 
@@ -56,7 +57,7 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
             measure a judge.
     """
     name, _, rest = spec.partition(":")
-    if name in GENERATED:
+    if name in GENERATED or name in PRACTICE:
         made = importlib.import_module(f"ranker.benchmarks.suites.{name}")
         return Suite(spec, tuple(made.groups(100 if n is None else n, seed, **_settings(spec, rest))))
     if name in PUBLISHED:

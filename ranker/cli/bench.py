@@ -31,7 +31,7 @@ def bench(
         list[str],
         typer.Option(
             "--suite",
-            help="Can be given often: toolenv, constraints, arithmetic, code (with settings, e.g. "
+            help="Can be given often: toolenv, constraints, arithmetic, code, answers, lookup (with settings, e.g. "
             "code:difficulty=0.8,size=8), tau-airline, gsm8k-solutions, or a group file with ground_truth.",
         ),
     ],
