@@ -16,8 +16,9 @@ from grpo.errors import ContextError, TrainingError
 from grpo.kv import RaggedCache
 from grpo.model import autocast
 from grpo.sampling import Sampling, draw
-from grpo.score import head_logits, inner, mask_for, run_tree, trunk
+from grpo.score import head_logits, run_tree
 from grpo.tree import pack
+from ranker.local.read import inner, mask_for, trunk
 
 Tensor = Any
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from grpo.config import GRPOConfig
-from grpo.score import inner
 from ranker import ConfigurationError
+from ranker.local.read import inner
 
 
 def load(model: Any, tokenizer: Any, config: GRPOConfig) -> tuple[Any, Any]:

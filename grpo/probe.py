@@ -16,8 +16,9 @@ from grpo.errors import TrainingError
 from grpo.model import autocast, context_length
 from grpo.rollout import Sequence
 from grpo.sampling import Sampling
-from grpo.score import CANNOT, Layout, check_layout, inner, plain_logps, score
+from grpo.score import CANNOT, Layout, check_layout, plain_logps, score
 from ranker import ConfigurationError
+from ranker.local.read import inner
 
 log = logging.getLogger("ranker")
 

@@ -13,6 +13,7 @@ import torch
 from grpo.head import Kept, head_logps
 from grpo.rollout import Sequence
 from grpo.tree import Tree, pack
+from ranker.local.read import inner, mask_for, trunk
 
 Tensor = Any
 log = logging.getLogger("ranker")
@@ -143,14 +144,6 @@ def tree_mask(model: Any, ends_L: Tensor) -> Any:
     return mask_for(model, allowed_LL[None, None])
 
 
-def mask_for(model: Any, allowed: Tensor) -> Tensor:
-    """A 4-D mask as the model's attention takes it: boolean for SDPA, added to the scores for eager."""
-    if model.config._attn_implementation == "sdpa":
-        return allowed
-    least = torch.finfo(model.dtype).min
-    return torch.zeros(allowed.shape, dtype=model.dtype, device=allowed.device).masked_fill_(~allowed, least)
-
-
 def _score_padded(
     model: Any, sequences: Seq[Sequence], temperature: float, gradient_N: Tensor | None
 ) -> Scores:
@@ -213,17 +206,6 @@ def _kept(sequences: Seq[Sequence]) -> Kept | None:
     for sequence in sequences:
         lists += sequence.kept or [nothing] * int(sequence.sampled_T.sum())
     return Kept(np.concatenate(lists), np.array([len(ids) for ids in lists]))
-
-
-def inner(model: Any) -> Any:
-    """The causal LM itself, adapters and all, without peft's wrapper."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def trunk(model: Any) -> Any:
-    """The part below the output embedding."""
-    causal = inner(model)
-    return causal.get_decoder() if hasattr(causal, "get_decoder") else causal.base_model
 
 
 def head_logits(model: Any, hidden_BH: Tensor) -> Tensor:

@@ -24,12 +24,14 @@ class Lineup:
         task: what was asked, where the messages do not say it.
         rubric: what to prefer; None for the template's own.
         seed: draws the opaque ids; the same lineup and seed give the same prompt.
+        reference: a right answer, for judges that weigh attempts by it; others never show it.
     """
 
     trajectories: tuple[Trajectory, ...]
     task: str | None = None
     rubric: str | None = None
     seed: int = 0
+    reference: str | None = None
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
@@ -16,8 +17,8 @@ def resolve(
 ) -> Judge:
     """Make the judge that `judge` names.
 
-    `judge` is a LiteLLM model name, ``local``, ``local:NAME``, ``local:PATH``, a Judge, or a function;
-    None is ``$RANKER_JUDGE`` or ``local``. The same name and options give the same object, so that
+    `judge` is a LiteLLM model name, ``local``, ``local:NAME``, ``local:NAME@WAY``, ``local:PATH``, a judge file
+    (``FILE.json``), a Judge, or a function; None is ``$RANKER_JUDGE`` or ``local``. The same name and options give the same object, so that
     connections, models and what was learned about a server are kept.
 
     Raises:
@@ -51,9 +52,15 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
         if local:
             if base_url is not None or api_key is not None:
                 raise ConfigurationError(f"{judge} runs in this process; leave base_url and api_key out.")
-            from ranker.local import LocalJudge
+            from ranker.local import open_local
 
-            return LocalJudge(judge.partition(":")[2] or None, **options)
+            return open_local(judge.partition(":")[2] or None, **options)
+        if judge.endswith(".json"):
+            from ranker.local import from_file
+
+            if base_url is not None or api_key is not None:
+                options.update(base_url=base_url, api_key=api_key)
+            return from_file(Path(judge).expanduser(), judge, **options)
         from ranker.llm import LLMJudge
 
         return LLMJudge(judge, base_url=base_url, api_key=api_key, **options)

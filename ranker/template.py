@@ -1,7 +1,8 @@
 """Prompt templates: which one, its hash, and its blocks rendered.
 
 A template is a jinja2 file `NAME.vN.j2` with the blocks `system`, `user`, `retry` (names the fault of
-a reply) and `rubric` (what counts when the user says nothing).
+a reply) and `rubric` (what counts when the user says nothing). That of the ways to ask a local model for a
+probability has blocks of its own, `ASK_BLOCKS`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 BLOCKS = ("system", "user", "retry", "rubric")
 RANK = "rank.v1"
 SCORE = "score.v1"
+ASK = "ask.v1"
+ASK_BLOCKS = ("rubric", "head", "label", "alone", "compared", "together", "digits", "letter", "reference")
 
 
 class Template:
@@ -52,7 +55,9 @@ class Template:
 
 
 @lru_cache(maxsize=32)
-def load_template(name: str = RANK, folder: str | None = None) -> Template:
+def load_template(
+    name: str = RANK, folder: str | None = None, needs: tuple[str, ...] = BLOCKS
+) -> Template:
     """Load `name` from the user's `folder` if it is there, else from the installed `ranker.prompts`.
 
     Raises:
@@ -79,11 +84,11 @@ def load_template(name: str = RANK, folder: str | None = None) -> Template:
         raise ConfigurationError(f"There is no prompt template {error.name!r}; there are {known}.") from None
     except (jinja2.TemplateError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The prompt template {name} cannot be read: {error}") from None
-    missing = [b for b in BLOCKS if b not in blocks]
+    missing = [b for b in needs if b not in blocks]
     if missing:
         raise ConfigurationError(
             f"The prompt template {name} has no block {', '.join(missing)}; "
-            f'start it with {{% extends "{RANK}.j2" %}} and override what you change.'
+            f'start it with {{% extends "{RANK if needs is BLOCKS else ASK}.j2" %}} and override what you change.'
         )
     return Template(name, template, blocks, digest.hexdigest()[:12])
 

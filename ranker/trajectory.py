@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ranker.errors import GroupError
@@ -101,6 +101,7 @@ class TrajectoryGroup:
         task: what was asked, where the messages do not say it.
         rubric: what to prefer, for this group.
         metadata: anything of yours; the judge never sees it.
+        reference: a right answer, used only by judges that weigh attempts by its likelihood.
 
     Raises:
         GroupError: no trajectories, or two with the same id.
@@ -111,6 +112,7 @@ class TrajectoryGroup:
     task: str | None = None
     rubric: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         name = "The group" if self.id is None else f"Group {self.id!r}"
@@ -126,7 +128,7 @@ class TrajectoryGroup:
         if len(ids) != len(set(ids)):
             twice = sorted({i for i in ids if ids.count(i) > 1})
             raise GroupError(f"{name} has trajectory ids that stand twice: {', '.join(twice)}.")
-        for what, text in (("task", self.task), ("rubric", self.rubric)):
+        for what, text in (("task", self.task), ("rubric", self.rubric), ("reference", self.reference)):
             if text is not None and not isinstance(text, str):
                 raise GroupError(f"{name}: {what} must be a string, not {type(text).__name__}.")
 
@@ -156,7 +158,7 @@ def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:
     if isinstance(group, TrajectoryGroup):
         if task is None or task == group.task:
             return group
-        return TrajectoryGroup(group.trajectories, group.id, task, group.rubric, group.metadata)
+        return replace(group, task=task)
     if isinstance(group, (str, bytes, Mapping)) or not isinstance(group, Sequence):
         raise GroupError(
             f"A group cannot be a {type(group).__name__}; give a TrajectoryGroup or a list of "

@@ -59,10 +59,11 @@ def test_scores_are_bounded(network):
 
 def test_a_reply_under_masks_goes_through_the_ordinary_parser(judge):
     """Also with ids of any shape, and with reasons in which the model may write what it likes."""
-    from ranker.decode import Writer
+    from ranker.local.writer import Writer
     from ranker.verdict import parse_verdict
 
-    model, tokenizer = judge._load()
+    loaded = judge._local.load()
+    model, tokenizer = loaded.model, loaded.tokenizer
     for ids in (["AB", "BA"], ["X1Y2Z3", "X1Y2Z4", "X1"], ["é", "ü", "日本"], [f"ID{i}" for i in range(12)]):
         import torch
 
@@ -77,9 +78,10 @@ def test_free_text_matches_plain_greedy_decoding(judge):
     """Reading forced text in chunks on a cache changes nothing but time."""
     import torch
 
-    from ranker.decode import Writer
+    from ranker.local.writer import Writer
 
-    model, tokenizer = judge._load()
+    loaded = judge._local.load()
+    model, tokenizer = loaded.model, loaded.tokenizer
     prompt_P = torch.tensor(tokenizer.encode("The capital of France is"))
     said = Writer(model, tokenizer, prompt_P).sentence(6)
     with torch.inference_mode():
@@ -113,7 +115,8 @@ async def test_a_long_group_is_shortened_to_the_models_window(judge):
 
 
 def test_a_folder_of_safetensors_is_a_judge(judge, tmp_path):
-    model, tokenizer = judge._load()
+    loaded = judge._local.load()
+    model, tokenizer = loaded.model, loaded.tokenizer
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     ranked = rank_group(ATTEMPTS[:2], f"local:{tmp_path}", task="Name it.", reason_tokens=2, cache="off")

@@ -1,23 +1,17 @@
-"""A judge that runs in this process."""
+"""A model in this process that writes its verdict."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 from ranker.budget import Budget
-from ranker.errors import ConfigurationError, JudgeError
-from ranker.models import DEFAULT, KNOWN, WEAK, find_model, require_local
+from ranker.errors import JudgeError
+from ranker.local.model import LocalModel
+from ranker.models import DEFAULT
 from ranker.prompt import Message
 from ranker.prompted import PromptedJudge, Reply
 from ranker.usage import Usage
-
-log = logging.getLogger("ranker")
 
 
 class LocalJudge(PromptedJudge):
@@ -26,7 +20,7 @@ class LocalJudge(PromptedJudge):
 
     Args:
         model: a known name (see `ranker models`), a folder of safetensors, a GGUF file or a hub name;
-            None for the embedded default, SmolLM2-135M-Instruct, which is a weak judge.
+            None for SmolLM2-135M-Instruct, which is at chance when asked to write a verdict.
         context_window: tokens; None for what the model's config says.
         reason_tokens: the longest reason for one trajectory.
         device: a torch device; None for the first GPU, else the CPU.
@@ -44,51 +38,36 @@ class LocalJudge(PromptedJudge):
         **prompting: Any,
     ):
         super().__init__(**{"max_reasks": 0, "max_group": 16, **prompting})
-        require_local()
         self._named = model or DEFAULT
-        self._path, self._label = find_model(model, report=log.warning)
+        self._local = LocalModel(model, device=device)
         self._context_window = context_window
         self._reason_tokens = reason_tokens
-        self._device = device
-        self._lock = threading.Lock()
-        self._loaded: tuple[Any, Any] | None = None
-        # One model, one thread: torch already spreads a forward pass over the cores.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ranker-local")
-        if self._named in (DEFAULT, "smollm2"):
-            _warn_once()
 
     @property
     def name(self) -> str:
         return f"local:{self._named}"
 
     def identity(self) -> dict[str, Any]:
-        return {"local": self._label, "reason_tokens": self._reason_tokens}
+        return {"local": self._local.label, "reason_tokens": self._reason_tokens}
 
     async def window(self) -> int:
-        model, _ = await self._in_thread(self._load)
-        if self._context_window is not None:
-            return self._context_window
-        config = getattr(model.config, "text_config", model.config)
-        return int(getattr(config, "max_position_embeddings", None) or 2048)
+        loaded = await self._local.run(self._local.load)
+        return int(self._context_window or loaded.window)
 
     def count(self, text: str) -> int:
-        _, tokenizer = self._load()
-        return len(tokenizer.encode(text, add_special_tokens=False))
+        return self._local.load().count(text)
 
     async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
         async with budget.reserve(0.0):
-            reply: Reply = await self._in_thread(self._generate, list(messages), list(ids))
+            reply: Reply = await self._local.run(self._generate, list(messages), list(ids))
             return reply
 
-    async def _in_thread(self, function: Any, *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
-
     def _generate(self, messages: list[Message], ids: list[str]) -> Reply:
-        from ranker.decode import Writer
+        from ranker.local.writer import Writer
 
-        model, tokenizer = self._load()
-        prompt_P = _tokenize(tokenizer, messages)
-        writer = Writer(model, tokenizer, prompt_P)
+        loaded = self._local.load()
+        prompt_P = _tokenize(loaded.tokenizer, messages)
+        writer = Writer(loaded.model, loaded.tokenizer, prompt_P)
         try:
             text = writer.reply(ids, self.form, self._reason_tokens)
         except RuntimeError as error:  # out of memory, mostly
@@ -99,31 +78,6 @@ class LocalJudge(PromptedJudge):
             ).spent(spent) from error
         read = len(prompt_P)
         return Reply(text, Usage(1, 0, 0, read, writer.written - read), "constrained")
-
-    def _load(self) -> tuple[Any, Any]:
-        with self._lock:
-            if self._loaded is None:
-                transformers = require_local()
-                import torch
-
-                device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
-                dtype = torch.float32 if device == "cpu" else torch.bfloat16
-                try:
-                    tokenizer = transformers.AutoTokenizer.from_pretrained(self._path)
-                    model = transformers.AutoModelForCausalLM.from_pretrained(self._path, dtype=dtype)
-                except (OSError, ValueError) as error:
-                    first = str(error).strip().splitlines()[0]
-                    raise ConfigurationError(
-                        f"The local judge {self._named!r} cannot be loaded: {first} Give a folder of "
-                        f"safetensors, a GGUF file, a hub name, or one of {', '.join(KNOWN)}."
-                    ) from error
-                self._loaded = model.to(device).eval(), tokenizer
-            return self._loaded
-
-
-@cache
-def _warn_once() -> None:
-    log.warning("The local judge %s is %s.", DEFAULT, WEAK)
 
 
 def _tokenize(tokenizer: Any, messages: list[Message]) -> Any:

@@ -1,0 +1,173 @@
+"""A judge that reads the probabilities of a few tokens instead of writing a verdict."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ranker.budget import Budget
+from ranker.cache import Cache, cache_key, open_cache
+from ranker.errors import ConfigurationError, JudgeError
+from ranker.judge import Lineup
+from ranker.local.model import Dtype, Loaded, LocalModel
+from ranker.local.setup import Setup
+from ranker.local.ways import PROBED, Shown, fit, question, shown
+from ranker.orders import balanced_orders
+from ranker.template import ASK, ASK_BLOCKS, load_template
+from ranker.transcript import transcript_of
+from ranker.usage import Usage
+from ranker.verdict import Verdict
+
+EMPTY = "N/A"  # what stands for every attempt where a model's leanings are measured (arXiv 2102.09690)
+
+
+class ProbeJudge:
+    """A transformers model in this process, asked in one of the ways of `ranker.local.ways.PROBED`.
+
+    Args:
+        setup: model, adapter, way, tolerance; see `Setup`.
+        name: stands in results; None for one made of the setup.
+        context_window: tokens; None for what the model's config says.
+        device, dtype: see `LocalModel`.
+        template, prompt_folder: another template than `ask.v1`.
+        cache: a path, a Cache, "off", or None for the default.
+
+    Its verdicts carry `scores` in [0, 1]: the probability of Yes, of being named the best, of a token of the
+    reference, or the expected digit over 9.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        name: str | None = None,
+        context_window: int | None = None,
+        device: str | None = None,
+        dtype: Dtype = "auto",
+        template: str | None = None,
+        prompt_folder: str | Path | None = None,
+        max_group: int | None = None,
+        cache: str | Path | Cache | bool | None = None,
+        form: str | None = None,  # taken for the sake of reward="score": scores always come
+    ):
+        if setup.way not in PROBED:
+            raise ConfigurationError(
+                f"{setup.way!r} is no way to ask for probabilities; there are {', '.join(PROBED)}."
+            )
+        folder = None if prompt_folder is None else str(prompt_folder)
+        self.setup = setup
+        self.name = name or f"local:{setup.base}@{setup.way}"
+        self.template = load_template(template or setup.template or ASK, folder, ASK_BLOCKS)
+        self.local = LocalModel(setup.base, adapter=setup.adapter, device=device, dtype=dtype)
+        self.max_group = max_group or (26 if setup.way in ("letter", "together") else 64)
+        self.cache = open_cache(cache)
+        self._window = context_window
+        self._dtype = dtype
+        self._leanings: dict[Any, list[float]] = {}
+
+    def identity(self) -> dict[str, Any]:
+        """Everything but the text that shapes a score: the cache's key."""
+        return {
+            "local": self.local.label,
+            "adapter": self.setup.adapter_digest,
+            "way": self.setup.way,
+            "orders": self.setup.orders,
+            "content_free": self.setup.content_free,
+            "dtype": self._dtype,
+            "template": self.template.prompt_id,
+        }
+
+    async def capacity(self, lineup: Lineup) -> int:
+        """How many of these attempts one verdict can weigh. Attempts that are read alone are cut each by
+        itself, so their number does not count."""
+        return max(2, min(len(lineup.trajectories), self.max_group))
+
+    async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
+        if self.setup.way == "reference" and not lineup.reference:
+            raise ConfigurationError(
+                f"The judge {self.name} weighs attempts by the likelihood of a right answer: give the group a "
+                "`reference`, or ask in another way."
+            )
+        async with budget.reserve(0.0):
+            scores, usage, cut = await self.local.run(self._scores, lineup)
+        from ranker.local.scores import probabilities, tiers_within
+
+        chances = probabilities(self.setup.way, scores)
+        media = sorted({kind for t in lineup.trajectories for kind in transcript_of(t).media})
+        return Verdict(
+            tiers_within(scores, self.setup.tolerance),
+            tuple(_told(self.setup.way, p) for p in chances),
+            scores=chances,
+            usage=usage,
+            prompt_id=self.template.prompt_id,
+            cut=cut if any(cut) else (),
+            warnings=tuple(f"The judge cannot see {kind} content." for kind in media),
+        )
+
+    def _scores(self, lineup: Lineup) -> tuple[list[float], Usage, tuple[int, ...]]:
+        loaded = self.local.load()
+        whole = shown(lineup)
+        room = min(loaded.window, self._window or loaded.window)
+        given = fit(whole, self.setup.way, room, loaded.count)
+        key = cache_key(**self.identity(), seed=lineup.seed, shown=repr(given)) if self.cache else ""
+        kept = self.cache.get(key) if self.cache else None
+        n = len(given.attempts)
+        if kept is not None and len(kept.get("scores", ())) == n:
+            return list(map(float, kept["scores"])), Usage(cached_calls=1), given.cut
+        try:
+            scores, tokens = self.read(loaded, given, lineup.seed)
+        except RuntimeError as error:  # out of memory, mostly
+            raise JudgeError(
+                f"{self.name} failed on {n} attempts: {error}. Use smaller groups or a smaller context_window."
+            ).spent(Usage(calls=1, failed_calls=1)) from error
+        if self.cache is not None:
+            self.cache.put(key, self.name, {"scores": scores})
+        return scores, Usage(1, 0, 0, tokens, 0), given.cut
+
+    def read(self, loaded: Loaded, given: Shown, seed: int = 0) -> tuple[list[float], int]:
+        """One score an attempt, in the order given and in the unit of the way, and the tokens read for them."""
+        n = len(given.attempts)
+        orders: Sequence[tuple[int, ...]] = [tuple(range(n))]
+        if self.setup.way in ("letter", "together") and self.setup.orders > 1:
+            rng = random.Random(f"{seed}:{n}")  # noqa: S311 - an order, not a secret
+            orders = balanced_orders(n, self.setup.orders, rng)
+        total, tokens = [0.0] * n, 0
+        for order in orders:
+            scores, read = self._ask(loaded, given, order)
+            tokens += read
+            if self.setup.content_free:
+                leaning = self._leaning(loaded, given, n)
+                scores = [score - leaning[order.index(i)] for i, score in enumerate(scores)]
+            total = [a + b / len(orders) for a, b in zip(total, scores, strict=True)]
+        return total, tokens
+
+    def _leaning(self, loaded: Loaded, given: Shown, n: int) -> list[float]:
+        """What each place scores where no attempt says anything; measured once for each opening."""
+        key = (given.opening, given.task, given.rubric, n)
+        if key not in self._leanings:
+            if len(self._leanings) > 256:
+                self._leanings.clear()
+            empty = replace(given, attempts=(EMPTY,) * n)
+            self._leanings[key] = self._ask(loaded, empty, tuple(range(n)))[0]
+        return self._leanings[key]
+
+    def _ask(self, loaded: Loaded, given: Shown, order: tuple[int, ...]) -> tuple[list[float], int]:
+        from ranker.local.reading import read_scores
+
+        segments = question(given, self.setup.way, self.template, loaded.frame, loaded.encode, order)
+        scores = read_scores(loaded, segments, self.setup.way, len(given.attempts))
+        if self.setup.way == "letter":
+            scores = [scores[order.index(i)] for i in range(len(order))]
+        return scores, sum(map(len, segments))
+
+
+def _told(way: str, chance: float) -> str:
+    what = {
+        "letter": "named the best with probability",
+        "digits": "expected grade, of 1:",
+        "reference": "mean probability of the right answer's tokens",
+    }
+    return f"{what.get(way, 'good with probability')} {chance:.3f}"

@@ -1,0 +1,1 @@
+"""Tuning a small local judge on groups whose order is known."""

@@ -1,0 +1,311 @@
+"""A LoRA on a local model, taught by groups whose order is known."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ranker.errors import ConfigurationError, ContextLengthError
+from ranker.fit import estimate_tokens
+from ranker.local.model import Loaded, computes_in_bf16, frame_of
+from ranker.local.read import hidden_tails, plain_tails
+from ranker.local.reading import scores_of, shares
+from ranker.local.ways import LETTERS, Shown, Way, fit, question
+from ranker.models import find_model, require_local
+from ranker.template import ASK, ASK_BLOCKS, load_template
+from ranker.tuning.examples import Example, apart
+from ranker.tuning.lora import TARGETS, Lora, with_lora
+from ranker.tuning.losses import LOSSES
+
+__all__ = ["TARGETS", "Learner", "Lora"]
+
+Tensor = Any
+EAGER = 1_500  # tokens up to which a CPU is faster with attention written out than with SDPA under a mask
+TRAIN_PACK = 320
+JOINT: tuple[Way, ...] = ("letter", "together")  # all attempts in one sequence, each named by a letter
+# Tokens of one sequence, and of the attempts of one group that are trained on in one step, on a CPU: what is kept for
+# the gradient grows with both. A GPU takes the model's window, and this many.
+SEQUENCE, JOINT_SEQUENCE, GROUP, GROUP_GPU = 2_048, 4_096, 6_144, 24_576
+
+
+class Learner:
+    """A model with an adapter that can be trained, scores groups, and steps.
+
+    Args:
+        base: what `local:` takes.
+        way: how every group is asked about.
+        adapter: a folder to go on from, instead of a fresh one.
+        workers: groups that are worked on at once on a CPU, each by one core; None for all cores.
+        most_tokens: of one sequence; what is longer is cut in the middle. None: `SEQUENCE` on a CPU (`JOINT_SEQUENCE`
+            in a way of `JOINT`), the model's window on a GPU.
+        template: another than `ask.v1`.
+
+    Attributes:
+        tokens: read so far.
+        updates: steps taken so far.
+        updating: whether a step is just changing the adapter, so that its state is neither old nor new.
+
+    Raises:
+        ConfigurationError: peft is not installed, no such way, or a model that cannot be loaded or tuned.
+    """
+
+    def __init__(
+        self,
+        base: str | None,
+        way: Way,
+        *,
+        lora: Lora = Lora(),  # noqa: B008 - frozen
+        adapter: Path | None = None,
+        loss: str = "pairwise",
+        rate: float = 5e-4,
+        seed: int = 0,
+        workers: int | None = None,
+        most_tokens: int | None = None,
+        template: str | None = None,
+    ):
+        if way == "generated":
+            raise ConfigurationError(
+                "A verdict that is written out cannot be tuned: choose the way alone, compared, together, letter or "
+                "digits."
+            )
+        transformers = require_local()
+        path, self.label = find_model(base)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = torch.bfloat16 if computes_in_bf16(device) else torch.float32
+        # Written out, attention is a quarter faster than SDPA for a few hundred tokens on a CPU.
+        how = "eager" if device == "cpu" else "sdpa"
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                path, dtype=dtype, attn_implementation=how
+            )
+        except (OSError, ValueError) as error:
+            told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConfigurationError(
+                f"The model {self.label} cannot be loaded: {told} Give a folder of safetensors, a GGUF file, a hub "
+                "name, or one that `ranker models` lists."
+            ) from None
+        self.model = with_lora(model.to(device), lora, adapter, seed).eval()
+        config = getattr(model.config, "text_config", model.config)
+        window = int(getattr(config, "max_position_embeddings", None) or 2048)
+        usual = window if device != "cpu" else JOINT_SEQUENCE if way in JOINT else SEQUENCE
+        self.loaded = Loaded(self.model, tokenizer, frame_of(tokenizer), min(window, most_tokens or usual))
+        with torch.inference_mode():
+            self._shared = shares(self.loaded)  # as the judge will read it
+        self.way = way
+        self.template = load_template(template or ASK, None, ASK_BLOCKS)
+        self.loss = LOSSES[loss]
+        self.rate = rate
+        self.params = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.params, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self.workers = 1 if device != "cpu" else workers or len(os.sched_getaffinity(0))
+        # Threads, one a core: a group's products are too small to be shared by cores, and torch works without
+        # holding Python's lock.
+        self._pool = ThreadPoolExecutor(
+            self.workers, "ranker-tune", initializer=_one_thread if self.workers > 1 else None
+        )
+        self._threads = torch.get_num_threads()
+        self._room = GROUP if device == "cpu" else GROUP_GPU
+        self.tokens = 0
+        self.updates = 0
+        self.updating = False
+
+    def fits(self, one: Example) -> bool:
+        """Whether a group can be asked about within the window, its texts cut where they must be."""
+        if self.way in JOINT and len(one.truths_G) > len(LETTERS):
+            return False
+        try:
+            fit(one.shown, self.way, self.loaded.window, self.loaded.count)
+        except ContextLengthError:
+            return False
+        return True
+
+    def prepare(self, examples: Sequence[Example]) -> None:
+        """Choose how attention is computed for groups of this length: written out, it takes memory with the square
+        of a text's length."""
+        if self.model.device.type != "cpu":
+            return
+        longest = max(
+            max(map(estimate_tokens, [e.shown.opening, *e.shown.attempts]), default=0) for e in examples
+        )
+        if self.way in JOINT:
+            longest = max(sum(map(estimate_tokens, e.shown.attempts)) for e in examples)
+        how = "eager" if min(longest, self.loaded.window) <= EAGER else "sdpa"
+        self.model.get_base_model().set_attn_implementation(how)
+
+    def scores(self, given: Shown, rng: random.Random | None = None) -> Tensor:
+        """One score an attempt, shape (G,), in the order given; shown in a drawn order."""
+        n = len(given.attempts)
+        order = rng.sample(range(n), n) if rng else list(range(n))
+        fitted = fit(_only(given, order), self.way, self.loaded.window, self.loaded.count)
+        segments = question(fitted, self.way, self.template, self.loaded.frame, self.loaded.encode)
+        self.tokens += sum(map(len, segments))
+        try:
+            tails = (
+                hidden_tails(self.model, segments, TRAIN_PACK)
+                if self._shared
+                else plain_tails(self.model, segments)
+            )
+        except ValueError:
+            raise ConfigurationError(
+                f"{self.label} takes no attention mask, and attempts cannot be weighed together without one: tune it "
+                "in the way alone."
+            ) from None
+        made_G = scores_of(self.loaded, tails, segments, self.way, n)
+        back = torch.empty(n, dtype=torch.long, device=made_G.device)
+        back[torch.tensor(order, device=made_G.device)] = torch.arange(n, device=made_G.device)
+        return made_G[back]
+
+    def step(self, batch: Sequence[Example], rate: float, seed: str) -> tuple[float, list[list[float]]]:
+        """One step of AdamW on the mean loss of a few groups.
+
+        Of a group with more text than fits into memory some attempts are taken, drawn by `seed`.
+
+        Returns:
+            The mean loss, and the scores of each group before the step; NaN for attempts that were left out.
+
+        Raises:
+            ConfigurationError: the loss or its gradient is not finite (the adapter is left as it was), or the memory
+                does not hold a group.
+        """
+
+        def one(item: tuple[int, Example]) -> tuple[float, list[float], Sequence[Tensor]]:
+            k, example = item
+            rng = random.Random(f"{seed}/{k}")  # noqa: S311 - not secret
+            kept = self._kept(example, rng)
+            scores_K = self.scores(_only(example.shown, kept), rng)
+            truths_K = torch.tensor([example.truths_G[i] for i in kept], device=scores_K.device)
+            loss = self.loss(scores_K, truths_K)
+            told = [math.nan] * len(example.truths_G)
+            for i, score in zip(kept, scores_K.tolist(), strict=True):
+                told[i] = score
+            return loss.item(), told, torch.autograd.grad(loss, self.params)
+
+        made = self._each(one, list(enumerate(batch)))
+        loss = sum(loss for loss, _, _ in made) / len(made)
+        for i, param in enumerate(self.params):
+            param.grad = torch.stack([grads[i] for _, _, grads in made]).mean(0)
+        norm = torch.nn.utils.clip_grad_norm_(self.params, 1.0)
+        if not (math.isfinite(loss) and bool(torch.isfinite(norm))):
+            raise ConfigurationError(
+                f"After {self.updates} steps the loss or its gradient is no number any more. Choose a lower --rate, "
+                "and another folder."
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.updating = True
+        self.optimizer.step()
+        self.updates += 1
+        self.updating = False
+        self.optimizer.zero_grad()
+        return loss, [scores for _, scores, _ in made]
+
+    def measure(
+        self, examples: Sequence[Example], told: Callable[[int], None] = lambda _: None
+    ) -> list[list[float]]:
+        """Scores of each group, without a gradient, its attempts shown in a drawn order; `told` hears how many groups
+        are done."""
+
+        def one(example: Example) -> list[float]:
+            with torch.inference_mode():
+                order = random.Random(f"measure/{example.id}")  # noqa: S311 - not secret
+                return self.scores(example.shown, order).tolist()  # type: ignore[no-any-return]
+
+        return self._each(one, examples, told)
+
+    def _each(
+        self, one: Callable[[Any], Any], items: Sequence[Any], told: Callable[[int], None] = lambda _: None
+    ) -> list[Any]:
+        """What `one` makes of each item, in order, in the threads of the pool."""
+        made = []
+        try:
+            for i, result in enumerate(self._pool.map(one, items)):
+                made.append(result)
+                told(i + 1)
+        except (MemoryError, RuntimeError) as error:
+            raise ConfigurationError(
+                f"{self.label} failed on a group: {str(error).strip()[:300]} If that is a lack of memory, give a "
+                f"lower --most-tokens (now {self.loaded.window}) or a smaller model."
+            ) from error
+        return made
+
+    def _kept(self, one: Example, rng: random.Random) -> list[int]:
+        """The attempts of a group that a step is made with: all of them, where the memory holds them."""
+        n = len(one.truths_G)
+        sizes = [
+            min(estimate_tokens(text), self.loaded.window) * (2 if self.way == "compared" else 1)
+            for text in one.shown.attempts
+        ]
+        if self.way in JOINT or sum(sizes) <= self._room:
+            return list(range(n))
+        order = apart(one.truths_G, rng)
+        kept, total = order[:2], sum(sizes[i] for i in order[:2])
+        for i in order[2:]:
+            if total + sizes[i] <= self._room:
+                kept.append(i)
+                total += sizes[i]
+        return sorted(kept)
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter in PEFT's format, in bfloat16.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        weights = {
+            name: value.detach().to(torch.bfloat16)
+            for name, value in self.model.state_dict().items()
+            if "lora_" in name
+        }
+        # What lies where on this machine is nobody's business.
+        self.model.peft_config["default"].base_model_name_or_path = self.label.partition("@")[0]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore")
+                self.model.save_pretrained(folder, state_dict=weights)
+            (folder / "README.md").unlink(missing_ok=True)  # an empty form
+        except Exception as error:  # safetensors has errors of its own
+            raise ConfigurationError(
+                f"The adapter cannot be written into {folder}: {error}. Make room and run it again."
+            ) from None
+
+    def state(self) -> dict[str, Any]:
+        """Everything a resumed run needs of the learner."""
+        return {
+            "params": [p.detach().clone() for p in self.params],
+            "optimizer": deepcopy(self.optimizer.state_dict()),
+            "updates": self.updates,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        with torch.no_grad():
+            for param, kept in zip(self.params, state["params"], strict=True):
+                param.copy_(kept)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.updates = state["updates"]
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads)  # the workers' setting is that of every later thread
+
+
+def _only(given: Shown, kept: Sequence[int]) -> Shown:
+    """Some of the attempts."""
+    return replace(
+        given, attempts=tuple(given.attempts[i] for i in kept), cut=tuple(given.cut[i] for i in kept)
+    )
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
