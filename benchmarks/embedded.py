@@ -1,7 +1,7 @@
 """The embedded default judge: tuned on training templates of generated suites, measured on templates held out.
 
-    python -m ranker.benchmarks.embedded tune --out DIR
-    python -m ranker.benchmarks.embedded measure DIR --groups 400 --out FILE
+python -m ranker.benchmarks.embedded tune --out DIR
+python -m ranker.benchmarks.embedded measure DIR --groups 400 --out FILE
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import Any
 
 from ranker.benchmarks import provenance
 from ranker.benchmarks.bench.intervals import ratio
-from ranker.benchmarks.suites import load
+from ranker.benchmarks.suites import GENERATED, load
 from rich.progress import Progress as Bar
 from rich.progress import track
 
+from ranker.calibrating.threshold import fit_threshold
+from ranker.cascade import confidence
 from ranker.files import Appender, read_records
 from ranker.local.probe import ProbeJudge
-from ranker.local.setup import read_judge, setup_from
+from ranker.local.scores import probabilities
+from ranker.local.setup import FILE, read_judge, setup_from, write_judge
 from ranker.local.ways import fit
 from ranker.tuning.examples import Example, agreeing, from_groups
 from ranker.tuning.run import Progress, Run, Tuning
@@ -30,6 +33,7 @@ SEED = 11
 # Groups of each family's training templates, of four attempts, a third at each difficulty.
 GROUPS = {"constraints": 440, "answers": 440, "lookup": 300, "arithmetic": 300, "code": 150, "desk": 300}
 DIFFICULTIES = (0.2, 0.4, 0.6)
+AGREEMENT = 0.95  # of the cascade that `summary` looks at
 HELD = 8  # groups of each family that choose the best state
 TEST = 8  # and that are looked at after it; `measure` is what counts
 TUNING = Tuning(base="smollm2-135m-instruct", way="blend", template="brief.v1", epochs=1, batch=8, rate=1.5e-3,
@@ -92,16 +96,115 @@ def measure(judge: Path, families: Mapping[str, int], out: Path, seed: int) -> N
 
 
 def summary(records: Path) -> dict[str, Any]:
-    """Accuracy of each family with its interval, and their mean."""
+    """Accuracy of each family with its interval, and their mean; and what a cascade would save there with the truth as
+    the strong judge."""
     import numpy as np
 
     found: dict[str, Any] = {}
     every = sorted(read_records(records), key=lambda r: str(r["family"]))
     for family, own in itertools.groupby(every, key=lambda r: str(r["family"])):
-        pairs = [agreeing(r["truths"], r["scores"]) for r in own]
-        made = ratio(np.array([a for a, _ in pairs]), np.array([float(n) for _, n in pairs]), share=True)
+        groups = list(own)
+        pairs = [agreeing(r["truths"], r["scores"]) for r in groups]
+        right, all_ = [a for a, _ in pairs], [float(n) for _, n in pairs]
+        made = ratio(np.array(right), np.array(all_), share=True)
         found[family] = {**made.to_dict(), "groups": len(pairs)}
-    return {"families": found, "mean": sum(f["value"] for f in found.values()) / len(found)}
+        sure = [confidence(probabilities("blend", r["scores"])) for r in groups]
+        if len(groups) >= 30:
+            found[family]["cascade"] = fit_threshold(sure, right, all_, AGREEMENT).to_dict()
+    generated = [f["value"] for family, f in found.items() if family in GENERATED]
+    return {"families": found, "mean": sum(generated) / max(1, len(generated))}
+
+
+CARD = """\
+# The embedded judge
+
+SmolLM2-135M-Instruct with a LoRA of ours ({megabytes:.1f} MB, bfloat16, PEFT's format). It reads each attempt by itself and
+gives it a score: the log-odds of Yes to "Good?", and four times the mean log-probability of the numbers in the attempt.
+`--judge local` uses it; nothing leaves the process.
+
+## What it can do
+
+Pairs of attempts that it orders as the truth does, templates and wordings held out from training, groups of four, with 95 %
+intervals. One half is chance.
+
+{table}
+
+Mean over the generated families: {mean:.3f}.
+
+## What it cannot do
+
+{limits}
+* It reads attempts, not arguments: text written to please it can. An attempt is scored higher where its numbers are easy to
+  foresee, which a policy can learn to use. Watch the samples of a run, and the truth where there is one.
+* It knows no facts beyond those of a model of 135M parameters, no language but English, no images.
+* It was tuned on generated text only. On groups of yours, measure it: `ranker calibrate --judge local groups.jsonl`.
+
+## How it was made
+
+    {command}
+
+Commit {commit}. {groups} groups ({families}) of the training templates of generated suites, ground truth as target;
+loss {loss}, rank {rank}, {steps} steps of {batch} groups, {minutes:.0f} minutes on two CPU cores beside other work, seed {seed}.
+Measured by
+
+    {measured}
+
+The scores of every group: `{records}`. SmolLM2-135M-Instruct is Apache-2.0, and so is the adapter.
+"""
+
+
+def install(run: Path, records: Path) -> None:
+    """Put an adapter and its card into the package."""
+    import shutil
+
+    import ranker.embedded
+
+    home = Path(ranker.embedded.__file__).parent
+    shutil.rmtree(home / "adapter", ignore_errors=True)
+    (home / "adapter").mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(run / "adapter" / name, home / "adapter" / name)
+    told, _ = read_judge(run)
+    found = summary(records)
+    made = told["measured"]
+    tuning, trained = made["tuning"], made["trained_on"]
+    shipped = {
+        **told,
+        "base": "smollm2-135m-instruct",
+        "adapter": "adapter",
+        "measured": {**found, "trained_on": trained, "tuning": tuning, "records": records.name},
+    }
+    write_judge(home / FILE, shipped)
+    rows = ["| family | pairs right | interval | groups | trained on |", "| --- | --- | --- | --- | --- |"]
+    for family, f in found["families"].items():
+        seen = trained["families"].get(family)
+        rows.append(f"| `{family}` | {f['value']:.3f} | {f['low']:.3f} to {f['high']:.3f} | {f['groups']} | "
+                    f"{f'{seen} groups' if seen else 'no: left out'} |")  # fmt: skip
+    poor = [family for family, f in found["families"].items() if f["low"] <= 0.5]
+    weak = [family for family, f in found["families"].items() if f["low"] > 0.5 and f["value"] < 0.65]
+    limits = [f"* Not shown to beat a coin: {', '.join(poor)}."] if poor else []
+    limits += [f"* Little better than a coin: {', '.join(weak)}."] if weak else []
+    size = (home / "adapter" / "adapter_model.safetensors").stat().st_size / 1e6
+    (home / "CARD.md").write_text(
+        CARD.format(
+            megabytes=size,
+            table="\n".join(rows),
+            mean=found["mean"],
+            limits="\n".join(limits) or "* Every family measured here is above a coin.",
+            command=trained["command"],
+            commit=(provenance.commit() or "unknown")[:12],
+            groups=trained["groups"],
+            families=", ".join(f"{n} {f}" for f, n in trained["families"].items()),
+            loss=tuning["loss"],
+            rank=tuning["lora"]["rank"],
+            steps=tuning["steps"],
+            batch=tuning["batch"],
+            minutes=tuning["seconds"] / 60,
+            seed=tuning["seed"],
+            measured=f"python -m ranker.benchmarks.embedded measure {run.name} --out {records.name}",
+            records=f"benchmarks/results/embedded/{records.name}",
+        )
+    )
 
 
 def main() -> None:
@@ -118,8 +221,13 @@ def main() -> None:
     measuring.add_argument("--families", default=",".join([*GROUPS, "toolenv"]))
     measuring.add_argument("--seed", type=int, default=7)
     measuring.add_argument("--out", type=Path, required=True)
+    installing = commands.add_parser("install")
+    installing.add_argument("run", type=Path)
+    installing.add_argument("records", type=Path)
     given = parser.parse_args()
-    if given.command == "tune":
+    if given.command == "install":
+        install(given.run, given.records)
+    elif given.command == "tune":
         tune(given.out, {f: n for f, n in GROUPS.items() if f != given.without}, given.minutes)
     else:
         measure(given.judge, dict.fromkeys(given.families.split(","), given.groups), given.out, given.seed)

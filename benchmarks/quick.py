@@ -1,7 +1,8 @@
-"""What the training config `quick` names: the returns desk's rows, its policy, its judge.
+"""What the training configs `quick` and `demo` name: the returns desk's rows, its policy, its judges.
 
-The judge is a real server on this machine, but a simulated mind: it reads each transcript, sees what it is worth
-through stated noise, and answers over HTTP as any judge would.
+The judge of `quick` is a real server on this machine, but a simulated mind: it reads each transcript, sees what it is
+worth through stated noise, and answers over HTTP as any judge would. That of `demo` is a language model in this
+process, the embedded default.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 from ranker.benchmarks import desk, desk_blocks
+from ranker.benchmarks.suites.desk import RUBRIC as DESK
 
 from ranker import RankedGroup, Trajectory, rank_group
 from ranker.testing import Behaviour, JudgeServer
@@ -84,3 +86,8 @@ class DeskJudge:
 
 NOISE = 0.25  # deviation of what the judge sees around what a transcript is worth, 0 to 1
 judge = DeskJudge(Behaviour(noise=NOISE))
+
+
+def embedded(group: Any) -> RankedGroup:
+    """The embedded default judge, a small language model in this process."""
+    return rank_group(group, "local", DESK, cache="off")

@@ -11,16 +11,20 @@ attempt by itself, `letter` and `together` after the whole list, in a drawn orde
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ranker.benchmarks import provenance
 from ranker.benchmarks.suites import load
 from rich.progress import track
 
+from ranker.calibrating.choosing import choose
 from ranker.files import Appender, read_records
 from ranker.local.model import Loaded, LocalModel
 from ranker.local.probe import EMPTY
@@ -67,9 +71,70 @@ def read(
     return {"truths": example.truths_G, "scores": scores, "tokens": tokens, "seconds": seconds}
 
 
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    for record in read_records(path):
-        yield dict(record)
+def ways_of(record: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Scores in every way that follows from what was read: with two orders averaged, with leanings taken off."""
+    told = record["scores"]
+    made = {way: list(told[way]) for way in (*ALONE, *LISTED) if way in told}
+    for way in LISTED:
+        once, again = told.get(way), told.get(f"{way}:reversed")
+        if once and again:
+            made[f"{way}, 2 orders"] = _mean(once, again)
+        if once and f"{way}:empty" in told:
+            plain = [a - b for a, b in zip(once, told[f"{way}:empty"], strict=True)]
+            made[f"{way}, content-free"] = plain
+    return made
+
+
+def _mean(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    return [(x + y) / 2 for x, y in zip(a, b, strict=True)]
+
+
+def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """For each model and suite: every way's accuracy, what cross-fitted calibration would choose, and seconds."""
+    every = [dict(record) for path in paths for record in read_records(path)]
+    every.sort(key=lambda r: (str(r["model"]), str(r["suite"]), str(r["id"])))
+    rows = []
+    for (model, suite), own in itertools.groupby(every, key=lambda r: (str(r["model"]), str(r["suite"]))):
+        found = list(own)
+        scores = [ways_of(record) for record in found]
+        names = [name for name in scores[0] if all(name in s for s in scores)]
+        choice = choose({name: [s[name] for s in scores] for name in names}, [r["truths"] for r in found])
+        mean = {k: sum(r["seconds"][k] for r in found) / len(found) for k in found[0]["seconds"]}
+        tokens = {k: sum(r["tokens"][k] for r in found) / len(found) for k in found[0]["tokens"]}
+        rows.append(
+            {
+                "model": model,
+                "suite": suite,
+                "groups": choice.groups,
+                "pairs": choice.pairs,
+                "ways": {name: estimate.to_dict() for name, estimate in choice.ways.items()},
+                "chosen_by_others": dict(choice.chosen),
+                "cross_fitted": choice.accuracy.to_dict(),
+                "over_letter": choice.over_baseline.to_dict() if choice.over_baseline else None,
+                "seconds": {k: round(v, 2) for k, v in mean.items()},
+                "tokens": {k: round(v) for k, v in tokens.items()},
+            }
+        )
+    return rows
+
+
+def show(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The summary as a table in Markdown."""
+    names = list(dict.fromkeys(name for row in rows for name in row["ways"]))
+    head = ["model", "suite", "groups", *names, "best way, cross-fitted", "minus letter"]
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
+    for row in rows:
+        cells = [row["model"].removesuffix("-instruct"), row["suite"], str(row["groups"])]
+        cells += [_told(row["ways"].get(name)) for name in names]
+        cells += [_told(row["cross_fitted"]), _told(row["over_letter"])]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _told(estimate: Mapping[str, float] | None) -> str:
+    if estimate is None or estimate["value"] is None:
+        return ""
+    return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f})"
 
 
 def main() -> None:
@@ -84,7 +149,17 @@ def main() -> None:
     reading.add_argument("--empty", action="store_true")
     reading.add_argument("--window", type=int, default=8_192, help="the most tokens of a sequence")
     reading.add_argument("--out", type=Path, required=True)
+    telling = commands.add_parser("table")
+    telling.add_argument("files", type=Path, nargs="+")
+    telling.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if given.command == "table":
+        rows = summary(given.files)
+        print(show(rows))
+        if given.json:
+            told = {"machine": provenance.machine(), "commit": provenance.commit(), "rows": rows}
+            given.json.write_text(json.dumps(told, indent=1) + "\n")
+        return
     suite = load(given.suite, given.groups)
     loaded = LocalModel(given.model).load()
     sink = Appender(given.out, holds=("scores",), what="record of scores")

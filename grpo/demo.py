@@ -23,8 +23,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def demo(out: Path, changes: Sequence[str], console: Console) -> None:
-    """Train the config `quick` and show what it did; leaves a run folder."""
-    settings = read_settings("quick", changes)
+    """Train the config `demo` and show what it did; leaves a run folder."""
+    settings = read_settings("demo", changes)
     quiet()
     held_out = settings.rows("eval_dataset") or []
     trainer = make_trainer(settings, out)
@@ -32,10 +32,10 @@ def demo(out: Path, changes: Sequence[str], console: Console) -> None:
     console.print(
         "[bold]An agent learns from a judge's rankings.[/bold] It is a clerk at a returns desk with two tools, warm-started "
         "on attempts of clerks who\nmake mistakes. Each letter is answered "
-        f"{config.num_generations} times; the judge reads the {config.num_generations} transcripts in one call and ranks "
-        "them; ranks become\nrewards, and GRPO does the rest. A checker knows the truth. Neither judge nor policy ever "
-        "sees it: it only draws the curve.\nThe judge is simulated: a server on this machine that sees each transcript's "
-        "worth through noise.\n",
+        f"{config.num_generations} times; a judge orders the {config.num_generations} transcripts; ranks become rewards, and "
+        "GRPO does the rest.\nThe judge is a language model in this process: SmolLM2-135M-Instruct with an adapter that comes "
+        "with the package (no key, no server).\nA checker knows the truth. Neither judge nor policy ever sees it: it only draws "
+        "the curve and says how often the judge is right.\n",
         highlight=False,
     )
     before = trainer.evaluate(held_out)
@@ -143,10 +143,16 @@ def _curve(
     after: Sequence[RolloutGroup],
 ) -> None:
     truths = [m["ground_truth_mean"] for m in history if m["ground_truth_mean"] is not None]
+    agreed = [m["judge_accuracy"] for m in history if m["judge_accuracy"] is not None]
     console.print(
         f"\nTrue reward while training: {sparkline(truths)}  {truths[0]:.2f} → {truths[-1]:.2f}",
         highlight=False,
     )
+    if agreed:
+        console.print(
+            f"[bold]The judge ordered {np.mean(agreed):.0%} of the pairs as the truth does (50 % is chance).[/bold]",
+            highlight=False,
+        )
     console.print(
         f"[bold]True reward on held-out letters: {_told(before)} before, {_told(after)} after.[/bold]",
         highlight=False,
@@ -161,19 +167,17 @@ def sparkline(values: Sequence[float], width: int = 50, top: float = 1.0) -> str
 
 def _cost(console: Console, history: Sequence[Mapping[str, Any]], out: Path) -> None:
     calls = sum(m["judge_calls"] for m in history)
-    agreed = [m["judge_accuracy"] for m in history if m["judge_accuracy"] is not None]
     seconds = sum(m["step_seconds"] for m in history)
     waited = sum(m["judge_wait_seconds"] for m in history)
     console.print(
-        f"The judge ordered {np.mean(agreed):.0%} of the pairs as the truth does (50 % is chance), in {calls:,} calls that cost "
-        f"${sum(m['judge_cost_usd'] or 0.0 for m in history):.2f}.\n"
-        f"Training took {seconds:.0f} s, {waited:.1f} s of them waiting for the judge.",
+        f"{calls:,} judge calls cost ${sum(m['judge_cost_usd'] or 0.0 for m in history):.2f}. Training took {seconds:.0f} s, "
+        f"{waited:.0f} s of them waiting for the judge.",
         highlight=False,
     )
-    if plot(history, out / "curves.png", "ranker train quick"):
+    if plot(history, out / "curves.png", "ranker demo"):
         console.print(f"Curves: {out / 'curves.png'}", highlight=False)
     console.print(
-        f"Everything else: {out}\n\nYour own agent and a real judge:\n"
+        f"Everything else: {out}\n\nYour own agent and your own judge:\n"
         "  ranker train my_run.toml --out run     (docs/training.md has a config to start from)",
         highlight=False,
     )

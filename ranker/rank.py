@@ -51,7 +51,7 @@ async def rank_group_async(
     **options: Any,
 ) -> RankedGroup:
     """Rank one group. See `rank_group`."""
-    chosen = _judge(judge, reward, base_url, api_key, options)
+    chosen = judge_for(judge, reward, base_url, api_key, options)
     _check(passes, reward)
     budget = budget or Budget(max_calls, max_cost_usd)
     run = _Run(
@@ -123,7 +123,7 @@ async def rank_groups_async(
         raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
     if concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
-    chosen = _judge(judge, reward, base_url, api_key, options)
+    chosen = judge_for(judge, reward, base_url, api_key, options)
     budget = Budget(max_calls, max_cost_usd)
     run = _Run(
         chosen,
@@ -205,9 +205,10 @@ def rank_groups(
     return iterate_sync(rank_groups_async(groups, judge, rubric, passes, **options))
 
 
-def _judge(
+def judge_for(
     judge: Any, reward: str, base_url: str | None, api_key: str | None, options: dict[str, Any]
 ) -> Judge:
+    """The judge that is named, set up to give what a reward rule needs."""
     if reward == "score" and (judge is None or isinstance(judge, str)):
         options = {"form": "scores", **options}
     return resolve(judge, base_url=base_url, api_key=api_key, **options)

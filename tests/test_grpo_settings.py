@@ -64,14 +64,14 @@ def test_changes_go_over_the_file(tmp_path):
 
 
 def test_packaged_configs_are_whole():
-    assert packaged() == ["quick", "smollm2"]
+    assert packaged() == ["demo", "quick", "smollm2"]
     for name in packaged():
         settings = read_settings(name)
         assert len(settings.rows()) > 100
         assert settings.function("checker") is not None
         (reward,) = settings.rewards()
         assert reward.name == "judge"
-    with pytest.raises(ConfigurationError, match=r"quick, smollm2.*'quick'"):
+    with pytest.raises(ConfigurationError, match=r"demo, quick, smollm2.*'quick'"):
         read_settings("quik")
 
 

@@ -56,4 +56,6 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
         )
         for k, (attempt, truth) in enumerate(made)
     ]
-    return TrajectoryGroup(members, id=f"desk-{seed}-{i}", rubric=RUBRIC, metadata={"template": row["action"]})
+    return TrajectoryGroup(
+        members, id=f"desk-{seed}-{i}", rubric=RUBRIC, metadata={"template": row["action"]}
+    )

@@ -17,11 +17,9 @@ from ranker.files import read_lines
 from ranker.judge import Lineup
 from ranker.local.probe import EMPTY, ProbeJudge
 from ranker.local.setup import Setup
-from ranker.local.ways import PROBED, WAYS, Shown, Way, fit
+from ranker.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit
 from ranker.orders import balanced_orders
 from ranker.tuning.examples import Example
-
-_JOINT = ("letter", "together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Readings:
 
 def label(setup: Setup) -> str:
     """How a way is called in tables: ``letter x2, content-free`` is `letter` in two orders, less its leanings."""
-    if setup.way not in _JOINT:
+    if setup.way not in JOINT:
         return str(setup.way)
     times = f" x{setup.orders}" if setup.orders > 1 else ""
     return f"{setup.way}{times}{', content-free' if setup.content_free else ''}"
@@ -84,7 +82,7 @@ def setups(base: Setup, ways: Iterable[Way]) -> dict[str, Setup]:
     for way in ways:
         plain = replace(base, way=way, tolerance=0.0, orders=1, content_free=False, measured={})
         free = replace(plain, content_free=True)
-        made += [plain, replace(plain, orders=2), free, replace(free, orders=2)] if way in _JOINT else [plain]
+        made += [plain, replace(plain, orders=2), free, replace(free, orders=2)] if way in JOINT else [plain]
     return {label(setup): setup for setup in made}
 
 
@@ -139,7 +137,7 @@ class Reader:
             return self._generated(example)
         n = len(unique)
         rows: Sequence[Sequence[int]] = [range(n)]
-        if setup.way in _JOINT:
+        if setup.way in JOINT:
             if n > self._judge(setup.way).max_group:
                 raise ContextLengthError(f"Group {example.id!r} has {n} attempts, more than letters.")
             rng = random.Random(f"{self._seed}:{example.id}")  # noqa: S311 - an order, not a secret

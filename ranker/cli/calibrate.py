@@ -40,8 +40,8 @@ def calibrate(
     ways: Annotated[
         str | None,
         typer.Option(
-            help="Ways to try, with commas: letter, alone, together, compared, digits, reference, generated (slow: "
-            "only tried when named)."
+            help="Ways to try, with commas: letter, alone, together, compared, digits, reference, numbers, blend, "
+            "generated (slow: only tried when named)."
         ),
     ] = None,
     most: Annotated[

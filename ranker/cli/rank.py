@@ -13,6 +13,7 @@ import typer
 
 from ranker.cli.ranking import Job, run
 from ranker.errors import ConfigurationError
+from ranker.rank import judge_for
 
 OnError = Enum("OnError", {"raise": "raise", "skip": "skip"}, type=str)
 Reward = Enum(
@@ -31,8 +32,8 @@ def rank(
     judge: Annotated[
         str | None,
         typer.Option(
-            help="A LiteLLM model name such as openai/gpt-5-mini, or local, local:NAME, local:PATH. "
-            "Default: $RANKER_JUDGE, else local.",
+            help="A LiteLLM model name such as openai/gpt-5-mini; local, local:NAME, local:NAME@WAY, local:PATH; or a "
+            "judge file, FILE.json. Default: $RANKER_JUDGE, else local.",
             rich_help_panel=JUDGE,
         ),
     ] = None,
@@ -123,7 +124,6 @@ def rank(
     """
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     options: dict[str, Any] = {
-        "base_url": base_url,
         "timeout": timeout,
         "rpm": rpm,
         "tpm": tpm,
@@ -142,9 +142,10 @@ def rank(
         stop_at_failure=on_error == OnError["raise"],
         retry_failed=retry_failed,
         quiet=quiet,
+        judge=lambda: judge_for(
+            judge, reward.value, base_url, None, {k: v for k, v in options.items() if v is not None}
+        ),
         options={
-            **{k: v for k, v in options.items() if v is not None},
-            "judge": judge,
             "rubric": None if rubric is None else rubric_of(rubric),
             "passes": passes,
             "reward": reward.value,

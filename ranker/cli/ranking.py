@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ranker.agreement import agreeing_pairs
 from ranker.errors import BudgetExceeded, ConfigurationError, GroupError, JudgeCallError, RankerError
 from ranker.files import Appender, Line, dump_line, ranked_record, read_lines
+from ranker.judge import Judge
 from ranker.progress import Progress
 from ranker.rank import rank_groups_async
 from ranker.ranked import RankedGroup
@@ -29,6 +30,7 @@ class Job:
     stop_at_failure: bool
     retry_failed: bool
     quiet: bool
+    judge: Callable[[], Judge]
     options: Mapping[str, Any]
 
 
@@ -93,13 +95,14 @@ async def run(job: Job) -> int:
         if isinstance(sink, Appender) and job.retry_failed:
             sink.drop_failed()
         before = len(sink.done)
-        stopped = await _rank(job, sink, tally)
+        judge = job.judge()
+        stopped = await _rank(job, judge, sink, tally)
         tally.skipped = min(before, tally.lines)
         earlier = sum(sink.done.values()) - tally.failed if job.out is not None else 0
     finally:
         sink.close()
     if not job.quiet:
-        _table(tally, time.monotonic() - started, job)
+        _table(tally, time.monotonic() - started, job, judge)
     if stopped is not None:
         return _explain(stopped)
     failed = tally.failed + max(0, earlier)
@@ -135,7 +138,7 @@ def _repeated(line: Line, seen: dict[str, int]) -> GroupError | None:
     return GroupError(f"Line {line.number}: the id {line.id!r} stands on line {first} already.")
 
 
-async def _rank(job: Job, sink: _Sink, tally: Tally) -> RankerError | None:
+async def _rank(job: Job, judge: Judge, sink: _Sink, tally: Tally) -> RankerError | None:
     """Rank what is left; the error that ended it early, if one did."""
     waiting: dict[str, Line] = {}
     stopped: list[RankerError] = []
@@ -163,7 +166,9 @@ async def _rank(job: Job, sink: _Sink, tally: Tally) -> RankerError | None:
             yield line.group
 
     left = max(0, tally.lines - len(sink.done))
-    results = rank_groups_async(pending(), on_error="skip", progress=False, ordered=False, **job.options)
+    results = rank_groups_async(
+        pending(), judge, on_error="skip", progress=False, ordered=False, **job.options
+    )
     async with aclosing(results):
         with Progress(left, shown=not job.quiet) as bar:
             async for ranked in results:
@@ -201,7 +206,7 @@ def _explain(error: RankerError) -> int:
     return 1
 
 
-def _table(tally: Tally, seconds: float, job: Job) -> None:
+def _table(tally: Tally, seconds: float, job: Job, judge: Judge) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -209,6 +214,7 @@ def _table(tally: Tally, seconds: float, job: Job) -> None:
     rate = f"{tally.ranked / seconds:.1f} a second" if seconds > 0 else ""
     rows = [
         ("ranked", f"{tally.ranked} groups, {rate}"),
+        ("cascade", _cascade(judge)),
         ("already there", str(tally.skipped) if tally.skipped else ""),
         ("failed", ", ".join(f"{n} {kind}" for kind, n in tally.failures.items())),
         ("all tied", f"{tally.tied} groups (no training signal)" if tally.tied else ""),
@@ -231,3 +237,12 @@ def _table(tally: Tally, seconds: float, job: Job) -> None:
         if value:
             table.add_row(f"[dim]{name}[/dim]", value)
     Console(stderr=True).print(table)
+
+
+def _cascade(judge: Judge) -> str:
+    """What a cascade's two judges decided; empty for other judges."""
+    from ranker.cascade import CascadeJudge
+
+    if not isinstance(judge, CascadeJudge):
+        return ""
+    return f"{judge.decided} verdicts by the small judge, {judge.deferred} left to {judge.strong.name}"

@@ -170,10 +170,9 @@ class Bar:
 
             self._bar = rich.Progress(
                 rich.TextColumn("{task.description}"),
-                rich.BarColumn(),
+                rich.BarColumn(10),
                 rich.MofNCompleteColumn(),
                 rich.TextColumn("{task.fields[told]}"),
-                rich.TimeElapsedColumn(),
                 rich.TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
@@ -185,13 +184,13 @@ class Bar:
             self._bar.stop()
 
     def report(self, now: Progress) -> None:
-        what = {"before": "measuring the base", "after": "measuring the judge", "checking": "held-out groups"}
+        what = {"before": "the base", "after": "the judge", "checking": "held out"}
         if self._bar is None:
             if self._shown and now.phase == "training" and now.held_loss != self._held:
                 self._held = now.held_loss
                 print(f"ranker: step {now.step} of {now.steps}: {told(now)}", file=sys.stderr)
             elif self._shown and now.phase in ("before", "after") and now.done == 1:
-                print(f"ranker: {what[now.phase]} on {now.of} groups …", file=sys.stderr)
+                print(f"ranker: measuring {what[now.phase]} on {now.of} groups …", file=sys.stderr)
             return
         name = what.get(now.phase, "training")
         at, of = (now.step, now.steps) if now.phase == "training" else (now.done, now.of)
@@ -207,7 +206,7 @@ class Bar:
 
 def told(now: Progress) -> str:
     held = "–" if now.held_loss is None else f"{now.held_loss:.3f}"
-    return f"loss {now.loss:.3f}  accuracy {now.accuracy:.3f}  held-out loss {held}"
+    return f"loss {now.loss:.3f}, accuracy {now.accuracy:.3f}, held-out {held}"
 
 
 def show(source: Source, tuning: Tuning, tuned: Tuned) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.judge import Judge
 from ranker.local.judge import LocalJudge
-from ranker.local.setup import FILE, Setup, read_judge, setup_from
+from ranker.local.setup import FILE, Setup, check, read_judge, setup_from
 from ranker.local.ways import WAYS
 
 __all__ = ["LocalJudge", "open_local"]
@@ -29,10 +30,8 @@ def open_local(name: str | None, **options: Any) -> Judge:
         return embedded_judge(**options)
     base, at, way = name.rpartition("@")
     if at and way in WAYS:
-        if way == "generated":
-            return LocalJudge(base, **options)
-        return probing(Setup(base, way), name=f"local:{name}", **options)  # type: ignore[arg-type]
-    if at and base and "/" not in way and not Path(name).exists():
+        return made(Setup(base or None, way), f"local:{name}", **options)
+    if at and "/" not in way and not Path(name).expanduser().exists():
         raise ConfigurationError(f"There is no way to ask called {way!r}; there are {', '.join(WAYS)}.")
     path = Path(name).expanduser()
     if path.suffix == ".json" or (path / FILE).is_file():
@@ -46,14 +45,31 @@ def from_file(path: Path, name: str, **options: Any) -> Judge:
     if told["judge"] == "cascade":
         from ranker.cascade import cascade_from
 
-        return cascade_from(told, name, **options)
-    setup = setup_from(told, home)
-    if setup.way == "generated":
-        return LocalJudge(setup.base, **options)
-    return probing(setup, name=name, **options)
+        return cascade_from(told, name, home=home, **options)
+    return made(setup_from(told, home), name, **options)
+
+
+def made(setup: Setup, name: str, **options: Any) -> Judge:
+    """The judge of a setup, whether it writes its verdict or is asked for probabilities."""
+    if setup.way != "generated":
+        return probing(setup, name=name, **options)
+    check(setup)
+    return LocalJudge(setup.base, **{"template": setup.template, **options})
 
 
 def probing(setup: Setup, *, name: str, **options: Any) -> Judge:
+    """A judge that is asked for probabilities.
+
+    Raises:
+        ConfigurationError: options it does not take, or settings that cannot be.
+    """
     from ranker.local.probe import ProbeJudge
 
+    takes = [*inspect.signature(ProbeJudge).parameters][2:]
+    wrong = [option for option in options if option not in takes]
+    if wrong:
+        raise ConfigurationError(
+            f"The judge {name} is asked for probabilities and does not take {', '.join(wrong)}; it takes "
+            f"{', '.join(takes)}."
+        )
     return ProbeJudge(setup, name=name, **options)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranker.budget import Budget
 from ranker.errors import JudgeError
-from ranker.local.model import LocalModel
+from ranker.local.model import Dtype, LocalModel, chat_pieces, encode
 from ranker.models import DEFAULT
 from ranker.prompt import Message
 from ranker.prompted import PromptedJudge, Reply
@@ -23,7 +23,7 @@ class LocalJudge(PromptedJudge):
             None for SmolLM2-135M-Instruct, which is at chance when asked to write a verdict.
         context_window: tokens; None for what the model's config says.
         reason_tokens: the longest reason for one trajectory.
-        device: a torch device; None for the first GPU, else the CPU.
+        device, dtype: see `LocalModel`.
 
     The other arguments are PromptedJudge's.
     """
@@ -35,11 +35,12 @@ class LocalJudge(PromptedJudge):
         context_window: int | None = None,
         reason_tokens: int = 24,
         device: str | None = None,
+        dtype: Dtype = "auto",
         **prompting: Any,
     ):
         super().__init__(**{"max_reasks": 0, "max_group": 16, **prompting})
         self._named = model or DEFAULT
-        self._local = LocalModel(model, device=device)
+        self._local = LocalModel(model, device=device, dtype=dtype)
         self._context_window = context_window
         self._reason_tokens = reason_tokens
 
@@ -48,11 +49,11 @@ class LocalJudge(PromptedJudge):
         return f"local:{self._named}"
 
     def identity(self) -> dict[str, Any]:
-        return {"local": self._local.label, "reason_tokens": self._reason_tokens}
+        return {"local": self._local.label, "dtype": self._local.dtype, "reason_tokens": self._reason_tokens}
 
     async def window(self) -> int:
         loaded = await self._local.run(self._local.load)
-        return int(self._context_window or loaded.window)
+        return int(min(loaded.window, self._context_window or loaded.window))
 
     def count(self, text: str) -> int:
         return self._local.load().count(text)
@@ -70,7 +71,7 @@ class LocalJudge(PromptedJudge):
         writer = Writer(loaded.model, loaded.tokenizer, prompt_P)
         try:
             text = writer.reply(ids, self.form, self._reason_tokens)
-        except RuntimeError as error:  # out of memory, mostly
+        except (RuntimeError, MemoryError) as error:  # out of memory, mostly
             spent = Usage(calls=1, failed_calls=1)
             raise JudgeError(
                 f"{self.name} failed on a prompt of {len(prompt_P)} tokens: {error}. Use smaller groups or a "
@@ -80,18 +81,9 @@ class LocalJudge(PromptedJudge):
         return Reply(text, Usage(1, 0, 0, read, writer.written - read), "constrained")
 
 
-def _tokenize(tokenizer: Any, messages: list[Message]) -> Any:
-    """Token ids of a chat, shape (P,). Templates without a system role get it in the user's turn;
-    models without a template get plain text."""
+def _tokenize(tokenizer: Any, messages: Sequence[Message]) -> Any:
+    """Token ids of a chat, shape (P,); nothing in a message becomes a special token."""
     import torch
 
-    if tokenizer.chat_template is None:
-        text = "\n\n".join(m["content"] for m in messages) + "\n\n"
-        return torch.tensor(tokenizer.encode(text))
-    try:
-        made = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
-    except Exception:  # jinja2 raises what the template's author chose
-        system, user, *rest = messages
-        joined = [{"role": "user", "content": f"{system['content']}\n\n{user['content']}"}, *rest]
-        made = tokenizer.apply_chat_template(joined, add_generation_prompt=True, return_dict=True)
-    return torch.tensor(made["input_ids"])
+    pieces = chat_pieces(tokenizer, messages)
+    return torch.tensor([i for text, foreign in pieces for i in encode(tokenizer, text, foreign)])

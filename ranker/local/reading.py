@@ -6,7 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 
 from ranker.local.model import Loaded
@@ -27,7 +29,7 @@ from ranker.local.ways import Way
 
 log = logging.getLogger("ranker")
 # How models say that they take no mask or cache of ours.
-_CANNOT = (TypeError, ValueError, AttributeError, IndexError, KeyError, NotImplementedError)
+_CANNOT = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, NotImplementedError)
 _CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}  # log-odds
 _SAMPLE = 96  # tokens of a text by which sharing is checked
 
@@ -45,7 +47,9 @@ def read_ways(
 ) -> dict[Way, list[float]]:
     """Scores for several ways whose segments were made together by `questions`."""
     with torch.inference_mode():
-        tails = dict(zip((i for i, s in enumerate(segments) if s.tail), _tails(loaded, segments), strict=True))
+        tails = dict(
+            zip((i for i, s in enumerate(segments) if s.tail), _tails(loaded, segments), strict=True)
+        )
         return {
             way: scores_of(loaded, [tails[i] for i in own], [segments[i] for i in own], way, n).tolist()
             for way, own in wanted.items()
@@ -95,34 +99,34 @@ def _tails(loaded: Loaded, segments: Sequence[Segment]) -> list[Any]:
         ) from None
 
 
-_shares: dict[int, bool] = {}
+_shares: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 def shares(loaded: Loaded) -> bool:
     """Whether this model reads shared openings as if each sequence stood alone; found out once, on a short
     text. Models with windows or states of their own may not."""
-    key = id(loaded.model)
-    if key not in _shares:
-        _shares[key] = _check(loaded)
-        if not _shares[key]:
-            log.info("%s reads every sequence by itself", type(loaded.model).__name__)
-    return _shares[key]
+    model = loaded.model
+    known = _shares.get(model)
+    if known is None:
+        with torch.inference_mode():
+            known = _shares[model] = _check(loaded)
+        if not known:
+            log.info("%s reads every sequence by itself", type(model).__name__)
+    return known
 
 
 def _check(loaded: Loaded) -> bool:
-    import numpy as np
-
     config = getattr(loaded.model.config, "text_config", loaded.model.config)
     window = getattr(config, "sliding_window", None)
     if window and getattr(config, "use_sliding_window", True):
         return False
-    ids = np.array((loaded.encode("Is it right? One is less than two. " * 12))[:_SAMPLE])
+    ids = np.array(loaded.encode("Is it right? One is less than two. " * 12)[:_SAMPLE])
     third = len(ids) // 3
-    parts = [Segment(ids[:third]), *(Segment(ids[third:], third, (0,), 1), Segment(ids[::-1][:third].copy(), third, (0,), 1))]
-    yes, no = (_variants(loaded.tokenizer, word) for word in ("Yes", "No"))
+    parts = [Segment(ids[:third]), Segment(ids[third:], third, (0,), 1), Segment(ids[:third], third, (0,), 1)]
+    words = [_variants(loaded.tokenizer, word) for word in ("Yes", "No")]
     try:
         found, expected = (
-            log_odds(word_logits(loaded.model, torch.cat(read(loaded.model, parts)), [yes, no]))
+            log_odds(word_logits(loaded.model, torch.cat(read(loaded.model, parts)), words))
             for read in (hidden_tails, plain_tails)
         )
     except _CANNOT as error:

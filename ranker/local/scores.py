@@ -14,13 +14,16 @@ from ranker.local.ways import LETTERS, Way
 
 Tensor = Any
 PRIOR = 4.0
+_CHUNK = 256  # rows of logits over the whole vocabulary held at once
 NUMBERS = 4.0  # weight of a nat a number token beside a unit of log-odds, in `blend`
 
 
 def variants(tokenizer: Any, word: str) -> list[int]:
     """The single tokens that spell a word, with a space before it or without, in either case."""
     made = {word, word.lower(), word.upper()} if len(word) > 1 else {word}
-    found = [tokenizer.encode(f"{space}{w}", add_special_tokens=False) for w in sorted(made) for space in ("", " ")]
+    found = [
+        tokenizer.encode(f"{space}{w}", add_special_tokens=False) for w in sorted(made) for space in ("", " ")
+    ]
     ids = list(dict.fromkeys(ids[0] for ids in found if len(ids) == 1))
     return ids or [tokenizer.encode(word, add_special_tokens=False)[0]]
 
@@ -43,8 +46,27 @@ def word_logits(model: Any, hidden_NH: Tensor, groups: Sequence[Sequence[int]]) 
     logits_NI = hidden_NH.float() @ head.weight[flat].float().T
     if getattr(head, "bias", None) is not None:
         logits_NI = logits_NI + head.bias[flat].float()
-    split = logits_NI.split([len(ids) for ids in groups], dim=1)
+    split = _finished(model, logits_NI).split([len(ids) for ids in groups], dim=1)
     return torch.stack([part.logsumexp(1) for part in split], dim=1)
+
+
+def _finished(model: Any, logits: Tensor) -> Tensor:
+    """Logits as the model's own forward would give them: some scale them (Cohere, Granite) or bound them (Gemma)."""
+    config = getattr(inner(model).config, "text_config", inner(model).config)
+    scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
+    logits = logits * scale if scale != 1.0 else logits
+    cap = getattr(config, "final_logit_softcapping", None)
+    return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def token_logps(model: Any, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
+    """Log-probability of a token after each hidden state, shape (N,), float32; a few rows of logits at a time."""
+    head = inner(model).get_output_embeddings()
+    made = []
+    for part_CH, targets_C in zip(hidden_NH.split(_CHUNK), targets_N.split(_CHUNK), strict=True):
+        logits_CV = _finished(model, head(part_CH.to(head.weight.dtype)).float())
+        made.append(logits_CV.gather(1, targets_C[:, None])[:, 0] - logits_CV.logsumexp(1))
+    return torch.cat(made)
 
 
 def log_odds(logits_N2: Tensor) -> Tensor:
@@ -59,9 +81,7 @@ def expected_digit(logits_N10: Tensor) -> Tensor:
 
 def likelihood(model: Any, hidden_TH: Tensor, tokens_T: Tensor) -> Tensor:
     """Mean log-probability of a reference's tokens, a scalar: state t foretells token t + 1."""
-    head = inner(model).get_output_embeddings()
-    log_probs_TV = head(hidden_TH[:-1].to(head.weight.dtype)).float().log_softmax(-1)
-    return log_probs_TV.gather(1, tokens_T[1:, None]).mean()
+    return token_logps(model, hidden_TH[:-1], tokens_T[1:]).mean()
 
 
 @lru_cache(maxsize=8)
@@ -81,7 +101,6 @@ def number_scores(model: Any, tails: Sequence[Tensor], tokens: Sequence[Tensor],
         tokens: the tokens, shape (T,) each.
         number_V: see `number_ids`.
     """
-    head = inner(model).get_output_embeddings()
     states, targets, owners = [], [], []
     for i, (hidden_TH, tokens_T) in enumerate(zip(tails, tokens, strict=True)):
         at = number_V[tokens_T[1:]].nonzero()[:, 0]
@@ -92,8 +111,7 @@ def number_scores(model: Any, tails: Sequence[Tensor], tokens: Sequence[Tensor],
     n = len(tails)
     if len(owner_N) == 0:
         return torch.zeros(n, device=tails[0].device)
-    logits_NV = head(torch.cat(states).to(head.weight.dtype)).float()
-    logps_N = logits_NV.gather(1, target_N[:, None])[:, 0] - logits_NV.logsumexp(1)
+    logps_N = token_logps(model, torch.cat(states), target_N)
     sums_G = torch.zeros(n, device=logps_N.device).index_add(0, owner_N, logps_N)
     counts_G = torch.bincount(owner_N, minlength=n)
     return (sums_G + PRIOR * logps_N.mean()) / (counts_G + PRIOR)

@@ -62,7 +62,7 @@ def visible(segments: Sequence[Segment], kept: Sequence[int], run: Sequence[int]
     table = np.zeros((len(segments), len(segments)), dtype=bool)
     for i in run:
         table[i, list(segments[i].sees)] = True
-    allowed_QK = table[query_Q][:, key_K]
+    allowed_QK: np.ndarray = table[query_Q][:, key_K]
     before = len(key_K) - len(query_Q)
     own_QQ = query_Q[:, None] == query_Q[None, :]
     allowed_QK[:, before:] |= own_QQ & np.tri(len(query_Q), dtype=bool)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
-from ranker.local.ways import WAYS, Way
+from ranker.local.ways import JOINT, WAYS, Way
 
 FILE = "judge.json"
 SCHEMA = 1
@@ -81,15 +81,27 @@ def setup_from(told: Mapping[str, Any], beside: Path) -> Setup:
     known = {"base", "adapter", "way", "tolerance", "orders", "content_free", "template", "measured"}
     wrong = [k for k in told if k not in known | {"schema_version", "judge"}]
     if wrong:
-        raise ConfigurationError(f"A judge file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}.")
+        raise ConfigurationError(
+            f"A judge file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}."
+        )
     base, adapter = told.get("base"), told.get("adapter")
     way, tolerance, orders = told.get("way", "alone"), told.get("tolerance", 0.0), told.get("orders", 1)
+    free, template, measured = told.get("content_free", False), told.get("template"), told.get("measured")
     faults = [
         (way not in WAYS, f"way is {way!r}, not one of {', '.join(WAYS)}"),
         (not (base is None or isinstance(base, str)), f"base is {base!r}, not a name"),
         (not (adapter is None or isinstance(adapter, str)), f"adapter is {adapter!r}, not a folder"),
-        (type(tolerance) not in (int, float) or not 0 <= tolerance < 1e6, f"tolerance is {tolerance!r}"),
-        (type(orders) is not int or not 1 <= orders <= 64, f"orders is {orders!r}"),
+        (
+            type(tolerance) not in (int, float) or not 0 <= tolerance < 1e6,
+            f"tolerance is {tolerance!r}, not a number from 0",
+        ),
+        (
+            type(orders) is not int or not 1 <= orders <= 64,
+            f"orders is {orders!r}, not a number from 1 to 64",
+        ),
+        (type(free) is not bool, f"content_free is {free!r}, not true or false"),
+        (not (template is None or isinstance(template, str)), f"template is {template!r}, not a name"),
+        (not (measured is None or isinstance(measured, dict)), f"measured is {measured!r}, not an object"),
     ]
     for bad, what in faults:
         if bad:
@@ -97,16 +109,27 @@ def setup_from(told: Mapping[str, Any], beside: Path) -> Setup:
     folder = None if adapter is None else beside / adapter
     if folder is not None and not (folder / "adapter_config.json").is_file():
         raise ConfigurationError(f"The judge file names an adapter, and there is none in {folder}.")
-    return Setup(
-        base,
-        way,
-        float(tolerance),
-        orders,
-        bool(told.get("content_free")),
-        folder,
-        told.get("template"),
-        told.get("measured") or {},
-    )
+    setup = Setup(base, way, float(tolerance), orders, free, folder, template, measured or {})
+    check(setup)
+    return setup
+
+
+def check(setup: Setup) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        ConfigurationError: they would not do anything.
+    """
+    if setup.way not in JOINT and (setup.orders != 1 or setup.content_free):
+        what = "content_free" if setup.content_free else "orders"
+        raise ConfigurationError(
+            f"{what} is for the ways {' and '.join(sorted(JOINT))}, which show all attempts at once; leave it out for "
+            f"{setup.way}."
+        )
+    if setup.way == "generated" and setup.adapter is not None:
+        raise ConfigurationError(
+            "A judge with an adapter is not asked to write its verdict; choose another way."
+        )
 
 
 def write_judge(path: Path, told: Mapping[str, Any]) -> None:
@@ -132,15 +155,19 @@ def read_judge(path: Path) -> tuple[dict[str, Any], Path]:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"The judge file {file} cannot be read: {error.strerror or error}.") from None
-    except ValueError as error:
-        raise ConfigurationError(f"The judge file {file} is no JSON: {error}") from None
-    version = told.get("schema_version") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or version != SCHEMA or told.get("judge") not in KINDS:
         raise ConfigurationError(
-            f"{file} is no judge file of ours (schema_version {version!r}, expected {SCHEMA}). "
-            "`ranker calibrate` and `ranker tune-judge` write them."
-        )
-    return told, file.parent
-
-
+            f"The judge file {file} cannot be read: {error.strerror or error}."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"The judge file {file} is no JSON: {error}") from None
+    if not isinstance(told, dict):
+        fault = "it holds no JSON object"
+    elif told.get("schema_version") != SCHEMA:
+        fault = f"its schema_version is {told.get('schema_version')!r}, expected {SCHEMA}"
+    elif told.get("judge") not in KINDS:
+        fault = f"its judge is {told.get('judge')!r}, expected {' or '.join(KINDS)}"
+    else:
+        return told, file.parent
+    raise ConfigurationError(
+        f"{file} is no judge file of ours: {fault}. `ranker calibrate` and `ranker tune-judge` write them."
+    )

@@ -26,8 +26,8 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from ranker.errors import ContextLengthError
-from ranker.fit import shorten
+from ranker.errors import ContextLengthError, JudgeError
+from ranker.fit import FLOOR, cut_middle, shorten
 from ranker.judge import Lineup
 from ranker.local.segments import Segment
 from ranker.neutral import neutral
@@ -35,16 +35,18 @@ from ranker.share import Shared
 from ranker.template import Template
 from ranker.transcript import transcript_of
 
-Way = Literal["generated", "letter", "alone", "together", "compared", "digits", "reference", "numbers", "blend"]
+Way = Literal[
+    "generated", "letter", "alone", "together", "compared", "digits", "reference", "numbers", "blend"
+]
 WAYS: tuple[Way, ...] = get_args(Way)
 PROBED: tuple[Way, ...] = tuple(way for way in WAYS if way != "generated")
 LETTERS = string.ascii_uppercase
-_JOINT = frozenset({"letter", "together"})
+JOINT = frozenset({"letter", "together"})  # read all attempts in one sequence, each named by a letter
+_ONE = frozenset({"alone", "digits", "reference"})  # read each attempt, then a short ending
 
 
 class Encode(Protocol):
     def __call__(self, text: str, foreign: bool = False) -> list[int]: ...
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,53 +90,85 @@ def shown(lineup: Lineup) -> Shown:
     common = 0
     while all(len(p) > common + 1 and p[common] == pieces[0][common] for p in pieces):
         common += 1
+    reference = (lineup.reference or "").strip() or None
     return Shown(
         "".join(pieces[0][:common]).strip(),
         tuple("".join(p[common:]).strip() for p in pieces),
         (0,) * len(pieces),
         neutral(lineup.task) if lineup.task else "",
         neutral(lineup.rubric) if lineup.rubric else "",
-        lineup.reference,
+        reference,
     )
 
 
-def fit(given: Shown, way: Way, room: int, count: Callable[[str], int]) -> Shown:
-    """The same, with the middle of long texts left out so that every sequence takes at most `room` tokens.
+def fit(given: Shown, way: Way, room: int, count: Callable[[str], int], frame: int | None = None) -> Shown:
+    """The same, with the middle of long texts left out so that no token stands beyond position `room`.
+
+    The opening, one text for all attempts, and the longest attempt are cut to the same length where both are long;
+    what then is left of the window each attempt may fill.
+
+    Args:
+        frame: tokens of everything else, as `framing` counts them; None for an estimate.
 
     Raises:
-        ContextLengthError: a text would have to be cut too short.
+        ContextLengthError: a text would have to be cut below `FLOOR` tokens.
     """
     n = len(given.attempts)
-    frame = 160 + count(given.task) + count(given.rubric) + count(given.reference or "")
-    if way == "compared":
-        # What stands before an attempt are the others, side by side: the longest of them counts.
-        texts = Shared((given.opening,), given.attempts)
-        sizes = [count(t) for t in given.attempts]
-        if frame + count(given.opening) + 2 * max(sizes) <= room:
-            return given
-        alone = [shorten(Shared((given.opening,), (t, t)), room - frame, count) for t in texts.streams]
-        fitted = [None if a is None else (a[0].parts[0], a[0].streams[0]) for a in alone]
-    elif way in _JOINT:
-        made = shorten(Shared((given.opening,), given.attempts), room - frame - 16 * n, count)
-        fitted = [None] * n if made is None else [(made[0].parts[0], text) for text in made[0].streams]
-    else:
-        one = [shorten(Shared((given.opening,), (t,)), room - frame, count) for t in given.attempts]
-        fitted = [None if a is None else (a[0].parts[0], a[0].streams[0]) for a in one]
-    if any(f is None for f in fitted):
-        raise ContextLengthError(
-            f"These attempts do not fit the model's window of {room} tokens, even cut to a few hundred tokens "
-            "each. Use a model with a longer window, or smaller groups.",
-            window=room,
+    if frame is None:
+        reference = given.reference or "" if way == "reference" else ""
+        frame = (
+            160 + count(given.task) + count(given.rubric) + count(reference) + (16 * n if way in JOINT else 0)
         )
-    parts = [f for f in fitted if f is not None]
-    opening = min((p for p, _ in parts), key=len)
-    lost = [
-        len(given.opening) - len(opening) + len(whole) - len(text)
-        for whole, (_, text) in zip(given.attempts, parts, strict=True)
-    ]
-    return Shown(
-        opening, tuple(t for _, t in parts), tuple(lost), given.task, given.rubric, given.reference
+    space = room - frame
+    opening, attempts = given.opening, given.attempts
+    if way in JOINT:
+        made = shorten(Shared((opening,), attempts), space, count)
+        if made is None:
+            raise _too_long(room)
+        (opening,), attempts = made[0].parts, made[0].streams
+    else:
+        # In `compared` the others stand side by side before an attempt, so that the longest of them counts.
+        times = 2 if way == "compared" else 1
+        first, longest = count(opening), times * max(map(count, attempts))
+        if first + longest > space:
+            if min(first, FLOOR) + min(longest, times * FLOOR) > space:
+                raise _too_long(room)
+            opening = _cut(opening, max(space // (1 + times), space - longest), count)
+            left = (space - count(opening)) // times
+            attempts = tuple(_cut(text, left, count) for text in attempts)
+    gone = max(0, len(given.opening) - len(opening))
+    before = given.cut or (0,) * n
+    lost = (
+        known + gone + max(0, len(a) - len(b))
+        for known, a, b in zip(before, given.attempts, attempts, strict=True)
     )
+    return replace(given, opening=opening, attempts=attempts, cut=tuple(lost))
+
+
+def _cut(text: str, most: int, count: Callable[[str], int]) -> str:
+    """A text without its middle, at most `most` tokens long; as it is where it fits."""
+    keep, size = len(text), count(text)
+    made = text
+    while size > most and keep > 0:
+        keep = min(keep - 1, int(keep * most / size))
+        made = cut_middle(text, keep, ())
+        size = count(made)
+    return made if size <= most else ""
+
+
+def _too_long(room: int) -> ContextLengthError:
+    return ContextLengthError(
+        f"These attempts do not fit the model's window of {room} tokens, even cut to {FLOOR} tokens each. Use a "
+        "model with a longer window, or smaller groups.",
+        window=room,
+    )
+
+
+def framing(given: Shown, way: Way, template: Template, frame: Frame, encode: Encode) -> int:
+    """Tokens of a sequence that belong neither to the opening nor to an attempt, and a few for where they join."""
+    bare = replace(given, opening="", attempts=("",) * len(given.attempts))
+    segments = question(bare, way, template, frame, encode)
+    return max(s.start + len(s) for s in segments) + 8
 
 
 def question(
@@ -147,10 +181,19 @@ def question(
         encode: our own text to token ids, or with ``foreign=True`` text from outside, in which nothing may
             become a special token.
         order: for `letter` and `together`, in which the attempts stand.
+
+    Raises:
+        JudgeError: more attempts than letters, or no reference where the way needs one.
     """
     n = len(given.attempts)
+    if way in JOINT and n > len(LETTERS):
+        raise JudgeError(
+            f"The way {way!r} names attempts by {len(LETTERS)} letters and was given {n} attempts."
+        )
+    if way == "reference" and not given.reference:
+        raise JudgeError("The way 'reference' needs a right answer, and none is given.")
     rubric = given.rubric or template.block("rubric").strip()
-    head = template.block("head", rubric=rubric, task=given.task, many=way in _JOINT)
+    head = template.block("head", rubric=rubric, task=given.task, many=way in JOINT)
     opening = [*encode(frame.before), *encode(f"{head}\n{given.opening}\n", foreign=True)]
 
     def text(label: str, i: int) -> list[int]:
@@ -161,7 +204,7 @@ def question(
         block = "alone" if way == "blend" else way
         return encode(template.block(block, label=label).rstrip() + frame.after)
 
-    if way in _JOINT:
+    if way in JOINT:
         order = tuple(order) or tuple(range(n))
         listed = [token for place, i in enumerate(order) for token in text(LETTERS[place], i)]
         listing = _segment(opening + listed)
@@ -199,44 +242,48 @@ def questions(
 
     Returns:
         The segments, and for each way the segments to be read for it. Every sequence of tokens is that of
-        `question`; `compared` shares nothing and is not taken.
+        `question`. `compared`, `numbers` and `blend` share nothing with other ways.
     """
     made: list[Segment] = []
     wanted: dict[Way, tuple[int, ...]] = {}
-    for kind in (tuple(w for w in ways if w in _JOINT), tuple(w for w in ways if w not in _JOINT)):
-        if not kind:
-            continue
-        each = {way: question(given, way, template, frame, encode, order) for way in kind}
-        one = next(iter(each.values()))
+    kinds = [[w for w in ways if w in JOINT], [w for w in ways if w in _ONE]]
+    kinds += [[w] for w in ways if w not in JOINT | _ONE]
+    for kind in filter(None, kinds):
         base = len(made)
-        if kind[0] in _JOINT:
-            made.append(one[0])
-            for way, segments in each.items():
-                wanted[way] = tuple(range(len(made), len(made) + len(segments) - 1))
-                made += [replace(s, sees=(base,)) for s in segments[1:]]
-            continue
-        made.append(replace(one[0], sees=()))
-        n = len(given.attempts)
-        shared = [_common([segments[1 + i].tokens_T for segments in each.values()]) for i in range(n)]
-        for i, length in enumerate(shared):
-            made.append(Segment(one[1 + i].tokens_T[:length], len(one[0]), (base,)))
+        each = {way: question(given, way, template, frame, encode, order) for way in kind}
+        common, *_ = each.values()
+        if kind[0] in JOINT:
+            shared = common[:1]
+        elif kind[0] in _ONE:
+            shared = common[:1] + tuple(_shared([segments[i] for segments in each.values()])
+                                        for i in range(1, len(common)))  # fmt: skip
+        else:
+            shared = tuple(s for s in common if not s.tail)
+        made += [_moved(s, base) for s in shared]
         for way, segments in each.items():
-            wanted[way] = tuple(range(len(made), len(made) + n))
-            for i, length in enumerate(shared):
-                ending = segments[1 + i]
-                made.append(
-                    Segment(
-                        ending.tokens_T[length:], ending.start + length, (base, base + 1 + i), ending.tail
-                    )
-                )
+            endings = [s for s in segments if s.tail]
+            wanted[way] = tuple(range(len(made), len(made) + len(endings)))
+            if kind[0] in _ONE:
+                endings = [_after(s, 1 + i, len(shared[1 + i])) for i, s in enumerate(endings)]
+            made += [_moved(s, base) for s in endings]
     return tuple(made), wanted
 
 
-def _common(sequences: Sequence[np.ndarray]) -> int:
-    """Tokens that all begin with, at least one short of the shortest."""
-    most = min(map(len, sequences)) - 1
-    first = sequences[0][:most]
-    return min((_differ(first, s[:most]) for s in sequences[1:]), default=most)
+def _moved(segment: Segment, base: int) -> Segment:
+    return replace(segment, sees=tuple(base + j for j in segment.sees))
+
+
+def _shared(segments: Sequence[Segment]) -> Segment:
+    """What all of these segments begin with, up to the first token that one of them has read."""
+    most = min(len(s) - s.tail for s in segments)
+    first = segments[0].tokens_T[:most]
+    length = min(_differ(first, s.tokens_T[:most]) for s in segments)
+    return replace(segments[0], tokens_T=first[:length], tail=0)
+
+
+def _after(segment: Segment, shared: int, length: int) -> Segment:
+    """The rest of a segment whose first tokens stand in another."""
+    return Segment(segment.tokens_T[length:], segment.start + length, (*segment.sees, shared), segment.tail)
 
 
 def _differ(a: np.ndarray, b: np.ndarray) -> int:

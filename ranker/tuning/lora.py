@@ -45,13 +45,15 @@ def with_lora(model: Any, lora: Lora, adapter: Path | None, seed: int) -> Any:
         config = getattr(model.config, "text_config", model.config)
         layers = int(getattr(config, "num_hidden_layers", 0) or 0)
         names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+        known = bool(names & set(lora.targets))
+        upper = list(range(round(layers * (1 - lora.upper)), layers))
         wanted = LoraConfig(
             r=lora.rank,
             lora_alpha=2 * lora.rank,
             lora_dropout=0.0,
-            # A model whose layers have other names gets adapters on all that are linear.
-            target_modules=list(lora.targets) if names & set(lora.targets) else "all-linear",
-            layers_to_transform=list(range(round(layers * (1 - lora.upper)), layers)) if layers else None,
+            # A model whose layers have other names gets adapters on all that are linear, of all layers.
+            target_modules=list(lora.targets) if known else "all-linear",
+            layers_to_transform=upper if known and layers else None,
             task_type="CAUSAL_LM",
         )
         try:
