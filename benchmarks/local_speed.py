@@ -69,7 +69,7 @@ def embedded(rounds: int) -> dict[str, Any]:
     setup = setup_from(told, home)
     found: dict[str, Any] = {}
     models = {
-        dtype: LocalModel(setup.base, adapter=setup.adapter, dtype=dtype).load()  # type: ignore[arg-type]
+        dtype: LocalModel(setup.base, adapter=setup.adapter, dtype=dtype).load()
         for dtype in ("bfloat16", "float32")
     }
     group = eight(models["float32"])

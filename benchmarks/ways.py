@@ -74,7 +74,7 @@ def read(
 def ways_of(record: Mapping[str, Any]) -> dict[str, list[float]]:
     """Scores in every way that follows from what was read: with two orders averaged, with leanings taken off."""
     told = record["scores"]
-    made = {way: list(told[way]) for way in (*ALONE, *LISTED) if way in told}
+    made: dict[str, list[float]] = {way: list(told[way]) for way in (*ALONE, *LISTED) if way in told}
     for way in LISTED:
         once, again = told.get(way), told.get(f"{way}:reversed")
         if once and again:

@@ -103,7 +103,11 @@ def group_from_dict(fields: Mapping[str, Any]) -> TrajectoryGroup:
         except GroupError as error:
             raise GroupError(f"trajectory {i}: {error}") from None
     return TrajectoryGroup(
-        trajectories, fields.get("id"), fields.get("task"), fields.get("rubric"), fields.get("metadata") or {},
+        trajectories,
+        fields.get("id"),
+        fields.get("task"),
+        fields.get("rubric"),
+        fields.get("metadata") or {},
         fields.get("reference"),
     )
 

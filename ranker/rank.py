@@ -262,9 +262,7 @@ class _Run:
         n, unique = len(group), len(distinct)
         if unique == 1:  # nothing to compare, so nothing to pay for
             return RankedGroup(group, [0.5] * n, [list(range(n))], [""] * n, judge=self.judge.name)
-        lineup = Lineup(
-            tuple(distinct), group.task, self.rubric or group.rubric, reference=group.reference
-        )
+        lineup = Lineup(tuple(distinct), group.task, self.rubric or group.rubric, reference=group.reference)
         rng = random.Random(f"{self.seed}:{digest}")  # noqa: S311 - an order, not a secret
         hearing = Hearing(self.judge, self.sized, lineup, self.budget, self.slots)
         verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)

@@ -58,8 +58,8 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
         if judge.endswith(".json"):
             from ranker.local import from_file
 
-            if base_url is not None or api_key is not None:
-                options.update(base_url=base_url, api_key=api_key)
+            reached = {"base_url": base_url, "api_key": api_key}
+            options.update({k: v for k, v in reached.items() if v is not None})
             return from_file(Path(judge).expanduser(), judge, **options)
         from ranker.llm import LLMJudge
 

@@ -55,9 +55,7 @@ class Template:
 
 
 @lru_cache(maxsize=32)
-def load_template(
-    name: str = RANK, folder: str | None = None, needs: tuple[str, ...] = BLOCKS
-) -> Template:
+def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str, ...] = BLOCKS) -> Template:
     """Load `name` from the user's `folder` if it is there, else from the installed `ranker.prompts`.
 
     Raises:

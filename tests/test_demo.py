@@ -50,7 +50,7 @@ def test_demo_of_ranking_shows_rewards_truth_and_what_it_means():
         "simulated",
     ):
         assert told in done.stdout
-    assert "weak" in done.stderr
+    assert "The local judge is small" in done.stderr
 
 
 def test_the_sample_is_what_its_generator_makes():

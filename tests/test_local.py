@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 
@@ -74,13 +73,14 @@ def test_a_reply_under_masks_goes_through_the_ordinary_parser(judge):
         assert [r["id"] for r in json.loads(text)["reasons"]] == ids
 
 
-def test_free_text_matches_plain_greedy_decoding(judge):
-    """Reading forced text in chunks on a cache changes nothing but time."""
+def test_free_text_matches_plain_greedy_decoding(network):
+    """Reading forced text in chunks on a cache changes nothing but time. In float32: in bfloat16, which is the
+    default where the processor has it, sums over chunks round differently and near ties may fall otherwise."""
     import torch
 
     from ranker.local.writer import Writer
 
-    loaded = judge._local.load()
+    loaded = LocalJudge(cache="off", dtype="float32")._local.load()
     model, tokenizer = loaded.model, loaded.tokenizer
     prompt_P = torch.tensor(tokenizer.encode("The capital of France is"))
     said = Writer(model, tokenizer, prompt_P).sentence(6)
@@ -90,16 +90,6 @@ def test_free_text_matches_plain_greedy_decoding(judge):
             tokens.append(int(model(torch.tensor([tokens])).logits[0, -1].argmax()))
     plain = tokenizer.decode(tokens[len(prompt_P) :]).partition('"')[0].partition("\n")[0].strip()
     assert said.startswith(plain[:12])
-
-
-def test_it_says_once_that_it_is_weak(judge, caplog):
-    from ranker.local import _warn_once
-
-    _warn_once.cache_clear()
-    with caplog.at_level(logging.WARNING):
-        LocalJudge()
-        LocalJudge()
-    assert caplog.text.count("chance") == 1
 
 
 async def test_a_long_group_is_shortened_to_the_models_window(judge):

@@ -20,7 +20,7 @@ from ranker.local.reading import _shares, read_scores, read_ways, scores_of, sha
 from ranker.local.segments import Segment, packs, paths, positions, seen, visible
 from ranker.local.ways import JOINT, PROBED, question, questions
 
-PACKS = (1, 40, 100, 640, 100_000)
+PACKS = (1, 100, 100_000)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,12 @@ def by_hand(model, segments):
         at = [p for part in parts for p in range(part.start, part.start + len(part))]
         n = len(owner)
         sees = {k: {names.index(j) for j in part.sees} for k, part in enumerate(parts)}
-        allowed = torch.zeros(1, 1, n, n, dtype=torch.bool)
-        for q in range(n):
-            for k in range(n):
-                allowed[0, 0, q, k] = k <= q if owner[q] == owner[k] else owner[k] in sees[owner[q]]
+        table = torch.zeros(len(parts), len(parts), dtype=torch.bool)
+        for k, others in sees.items():
+            table[k, sorted(others)] = True
+        of = torch.tensor(owner)
+        allowed = table[of][:, of] | (torch.ones(n, n, dtype=torch.bool).tril() & (of[:, None] == of[None]))
+        allowed = allowed[None, None]
         least = torch.finfo(torch.float32).min
         mask = torch.zeros(allowed.shape).masked_fill(~allowed, least)
         if model.config._attn_implementation == "sdpa":
@@ -66,9 +68,8 @@ def by_hand(model, segments):
 
 @pytest.mark.parametrize("most", PACKS)
 @pytest.mark.parametrize("way", PROBED)
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_packs_and_caches_change_nothing(loaded, eager, way, most, attention):
-    model = loaded.model if attention == "sdpa" else eager.model
+def test_packs_and_caches_change_nothing(loaded, eager, way, most):
+    model = eager.model if most == 100 else loaded.model
     segments = asked(loaded, way)
     with torch.inference_mode():
         found = hidden_tails(model, segments, most)
@@ -87,7 +88,7 @@ def test_scores_of_shared_reading_are_those_of_plain_sequences(loaded, way):
     assert read_scores(loaded, segments, way, n) == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-@pytest.mark.parametrize("most", [30, 640])
+@pytest.mark.parametrize("most", [100])
 @pytest.mark.parametrize("way", PROBED)
 def test_gradients_pass_through_caches(loaded, way, most):
     model = loaded.model
@@ -113,7 +114,8 @@ def sequences(segments):
 
 
 @pytest.mark.parametrize(
-    "ways", [PROBED, ("alone", "digits"), ("reference",), ("letter", "alone"), ("together", "letter"), ("numbers",)]
+    "ways",
+    [PROBED, ("alone", "digits"), ("reference",), ("letter", "alone"), ("together", "letter"), ("numbers",)],
 )
 def test_ways_asked_together_read_what_each_reads_by_itself(loaded, ways):
     order = (2, 0, 3, 1)
@@ -135,7 +137,7 @@ def test_shared_tokens_are_made_once(loaded):
     assert sum(map(len, together)) < 0.75 * sum(apart)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @drawn(st.data())
 def test_packs_keep_the_order_and_part_what_is_kept_from_what_is_dropped(data):
     n = data.draw(st.integers(1, 9))
@@ -170,7 +172,8 @@ def test_only_plain_sequences_have_paths(loaded):
     assert paths(asked(loaded, "compared")) is None
     for way in set(PROBED) - {"compared"}:
         made = paths(asked(loaded, way))
-        assert made is not None and len(made) == (1 if way == "letter" else 4)
+        assert made is not None
+        assert len(made) == (1 if way == "letter" else 4)
 
 
 def test_a_model_with_a_window_reads_plain_sequences(tmp_path):

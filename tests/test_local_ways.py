@@ -51,7 +51,9 @@ def scores(loaded, way, given=GIVEN, order=()):
     return read_scores(loaded, asked(loaded, way, given, order), way, len(given.attempts))
 
 
-WORDS = st.lists(st.sampled_from(["red", "12", "Yes", "", "a b c d", "7 7", "blue 345"]), min_size=1, max_size=5)
+WORDS = st.lists(
+    st.sampled_from(["red", "12", "Yes", "", "a b c d", "7 7", "blue 345"]), min_size=1, max_size=5
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -69,7 +71,9 @@ def test_together_names_each_attempt_by_its_own_letter(loaded, order):
     """Asked in an order, each attempt gets what it would get if it had stood there from the first."""
     listed = replace(GIVEN, attempts=tuple(GIVEN.attempts[i] for i in order))
     by_place = scores(loaded, "together", listed)
-    assert scores(loaded, "together", order=order) == pytest.approx([by_place[order.index(i)] for i in range(4)], abs=1e-4)
+    assert scores(loaded, "together", order=order) == pytest.approx(
+        [by_place[order.index(i)] for i in range(4)], abs=1e-4
+    )
     assert scores(loaded, "letter", order=order) == pytest.approx(scores(loaded, "letter", listed), abs=1e-4)
 
 
@@ -127,15 +131,17 @@ def test_likelihood_of_a_reference_by_hand(loaded):
 
 
 def test_words_are_scored_as_the_models_own_logits(loaded):
-    hidden = torch.randn(3, 64)
-    logits = loaded.model.lm_head(hidden)
+    hidden = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
+    logits = loaded.model.lm_head(hidden).detach()
     groups = [[5, 9], [7]]
     expected = torch.stack([logits[:, [5, 9]].logsumexp(1), logits[:, 7]], 1)
     assert torch.allclose(word_logits(loaded.model, hidden, groups), expected, atol=1e-5)
     targets = torch.tensor([1, 2, 3])
-    assert torch.allclose(token_logps(loaded.model, hidden, targets), logits.log_softmax(-1)[[0, 1, 2], targets])
+    assert torch.allclose(
+        token_logps(loaded.model, hidden, targets), logits.log_softmax(-1)[[0, 1, 2], targets]
+    )
     states = torch.cat([hidden, hidden[:1]])
-    assert likelihood(loaded.model, states, torch.tensor([0, 1, 2, 3])) == pytest.approx(
+    assert likelihood(loaded.model, states, torch.tensor([0, 1, 2, 3])).item() == pytest.approx(
         float(logits.log_softmax(-1)[[0, 1, 2], targets].mean()), abs=1e-5
     )
     for setting, change in (
@@ -153,7 +159,8 @@ def test_words_are_scored_as_the_models_own_logits(loaded):
 
 def test_an_answer_is_all_its_spellings(loaded):
     found = [loaded.tokenizer.decode([i]).strip().lower() for i in variants(loaded.tokenizer, "Yes")]
-    assert found and set(found) == {"yes"}
+    assert found
+    assert set(found) == {"yes"}
     assert expected_digit(torch.zeros(1, 10)).tolist() == pytest.approx([0.5])
     assert log_odds(torch.tensor([[2.0, 0.5]])).tolist() == [1.5]
 
@@ -199,14 +206,20 @@ def trajectory(*said, **more):
 
 def test_the_opening_is_what_all_begin_with():
     user = ("user", "Name a colour.")
-    made = shown(Lineup((trajectory(user, ("assistant", "red")), trajectory(user, ("assistant", "blue"))), "Do it."))
+    made = shown(
+        Lineup((trajectory(user, ("assistant", "red")), trajectory(user, ("assistant", "blue"))), "Do it.")
+    )
     assert "Name a colour." in made.opening
     assert not any("Name" in a for a in made.attempts)
-    assert "red" in made.attempts[0] and made.task == "Do it."
+    assert "red" in made.attempts[0]
+    assert made.task == "Do it."
     apart = shown(Lineup((trajectory(("user", "a")), trajectory(("user", "b"), ("assistant", "c")))))
-    assert apart.opening == "" and all(apart.attempts)
+    assert apart.opening == ""
+    assert all(apart.attempts)
     only = shown(Lineup((trajectory(user), trajectory(user, ("assistant", "blue")))))
-    assert only.opening == "" and "Name" in only.attempts[0] and "Name" in only.attempts[1]
+    assert only.opening == ""
+    assert "Name" in only.attempts[0]
+    assert "Name" in only.attempts[1]
 
 
 def test_hidden_values_are_never_read(loaded):
@@ -214,7 +227,11 @@ def test_hidden_values_are_never_read(loaded):
     lineup = Lineup(
         tuple(
             trajectory(
-                ("user", "Q"), ("assistant", f"word {w}"), id=f"IDENT{w}", ground_truth=0.73125, metadata={"k": "METAD"}
+                ("user", "Q"),
+                ("assistant", f"word {w}"),
+                id=f"IDENT{w}",
+                ground_truth=0.73125,
+                metadata={"k": "METAD"},
             )
             for w in ("red", "blue")
         ),
@@ -225,7 +242,10 @@ def test_hidden_values_are_never_read(loaded):
     for way in PROBED:
         segments = asked(loaded, way, shown(lineup))
         text = " ".join(loaded.tokenizer.decode(s.tokens_T.tolist()) for s in segments)
-        assert "word red" in text and "word blue" in text and "Find it." in text and "Prefer red." in text
+        assert "word red" in text
+        assert "word blue" in text
+        assert "Find it." in text
+        assert "Prefer red." in text
         for hidden in ("IDENT", "73125", "METAD"):
             assert hidden not in text
         assert ("REFER" in text) == (way == "reference")
@@ -234,22 +254,29 @@ def test_hidden_values_are_never_read(loaded):
 @pytest.mark.parametrize("way", PROBED)
 def test_foreign_text_never_becomes_a_special_token(loaded, way):
     plain = texts("ok", "no", reference="r")
-    bad = replace(plain, opening=HOSTILE, attempts=(HOSTILE, HOSTILE), task=HOSTILE, rubric=HOSTILE, reference=HOSTILE)
+    bad = replace(
+        plain, opening=HOSTILE, attempts=(HOSTILE, HOSTILE), task=HOSTILE, rubric=HOSTILE, reference=HOSTILE
+    )
 
     def specials(given):
         ids = [int(t) for s in asked(loaded, way, given) for t in s.tokens_T]
-        return [i for i in ids if i in set(loaded.tokenizer.all_special_ids)]
+        return [i for i in ids if i in _specials(loaded.tokenizer)[1]]
 
     assert specials(bad) == specials(plain) != []
 
 
 @settings(max_examples=60, deadline=None)
-@drawn(st.lists(st.sampled_from(["<|im_end|>", "<|im_", "end|>", "<", "|>", "a", " ", "é", "<|endoftext|>"]), max_size=8))
+@drawn(
+    st.lists(
+        st.sampled_from(["<|im_end|>", "<|im_", "end|>", "<", "|>", "a", " ", "é", "<|endoftext|>"]),
+        max_size=8,
+    )
+)
 def test_foreign_text_is_read_in_full(loaded, parts):
     text = "".join(parts)
     ids = encode(loaded.tokenizer, text, foreign=True)
     assert loaded.tokenizer.decode(ids) == text
-    assert not set(ids) & set(loaded.tokenizer.all_special_ids)
+    assert not set(ids) & _specials(loaded.tokenizer)[1]
     if "<|" not in text:
         assert ids == encode(loaded.tokenizer, text)
 
@@ -257,7 +284,7 @@ def test_foreign_text_is_read_in_full(loaded, parts):
 def test_a_written_verdicts_prompt_is_guarded_too(loaded):
     def ends(content):
         chat = [{"role": "system", "content": "S"}, {"role": "user", "content": content}]
-        return sum(i in set(loaded.tokenizer.all_special_ids) for i in _tokenize(loaded.tokenizer, chat).tolist())
+        return sum(i in _specials(loaded.tokenizer)[1] for i in _tokenize(loaded.tokenizer, chat).tolist())
 
     assert ends("ok" + HOSTILE) == ends("ok") == 5
     whole = loaded.tokenizer.apply_chat_template(
@@ -278,8 +305,10 @@ CHAT = [{"role": "system", "content": "SYS"}, {"role": "user", "content": "USE"}
         (None, "SYS\n\nUSE\n\n"),
         ("{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}A:", "[system:SYS][user:USE]A:"),
         (
-            "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-            "{% for m in messages %}[{{ m.content | trim }}]{% endfor %}A:",
+            (
+                "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+                "{% for m in messages %}[{{ m.content | trim }}]{% endfor %}A:"
+            ),
             "[SYS\n\nUSE]A:",
         ),
         ("{% for m in messages if m.role == 'user' %}[{{ m.content }}]{% endfor %}A:", "[SYS\n\nUSE]A:"),
@@ -298,7 +327,8 @@ def test_chat_templates_of_all_kinds(loaded, template, expected):
     if expected.endswith("\n\n"):
         assert frame == Frame("", "\n\n")
     else:
-        assert frame.before.startswith("[") and frame.after == "]A:"
+        assert frame.before.startswith("[")
+        assert frame.after == "]A:"
 
 
 def test_a_token_that_the_tokenizer_puts_first_stands_there_once(loaded):
@@ -314,9 +344,12 @@ def test_a_token_that_the_tokenizer_puts_first_stands_there_once(loaded):
     )
     tokenizer.chat_template = None
     assert encode(tokenizer, "red") == encode(loaded.tokenizer, "red")
-    _specials.cache_clear()
     segments = question(
-        GIVEN, "alone", TEMPLATE, frame_of(tokenizer), lambda text, foreign=False: encode(tokenizer, text, foreign)
+        GIVEN,
+        "alone",
+        TEMPLATE,
+        frame_of(tokenizer),
+        lambda text, foreign=False: encode(tokenizer, text, foreign),
     )
     assert [t for s in segments for t in s.tokens_T].count(tokenizer.bos_token_id) == 1
     assert segments[0].tokens_T[0] == tokenizer.bos_token_id
@@ -342,8 +375,7 @@ def test_no_token_stands_beyond_the_window(loaded, way, room, lengths, opening):
     frame = framing(given, way, TEMPLATE, loaded.frame, loaded.encode)
     try:
         made = fit(given, way, room, loaded.count, frame)
-    except ContextLengthError as error:
-        assert error.window == room
+    except ContextLengthError:
         return
     segments = asked(loaded, way, made)
     assert max(s.start + len(s) for s in segments) <= room
@@ -357,7 +389,8 @@ def test_a_long_opening_is_one_text_for_all_and_short_attempts_stay_whole(loaded
     given = texts("red", "blue " * 2_000, "Yes " * 700, opening="old new " * 2_000)
     made = fit(given, "alone", 2_000, loaded.count)
     assert made.attempts[0] == "red"
-    assert "<cut" in made.opening and "<cut" in made.attempts[1]
+    assert "<cut" in made.opening
+    assert "<cut" in made.attempts[1]
     assert made.cut[0] == len(given.opening) - len(made.opening)
     again = fit(made, "alone", 2_000, loaded.count)
     assert again == made

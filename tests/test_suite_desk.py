@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ranker.benchmarks import desk
 from ranker.benchmarks.suites import load
+
 from ranker.transcript import transcript_of
 
 

@@ -17,7 +17,7 @@ from ranker.files import read_lines
 from ranker.judge import Lineup
 from ranker.local.probe import EMPTY, ProbeJudge
 from ranker.local.setup import Setup
-from ranker.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit
+from ranker.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit, framing
 from ranker.orders import balanced_orders
 from ranker.tuning.examples import Example
 
@@ -178,7 +178,8 @@ class Reader:
         loaded = judge.local.load()
         shares(loaded)  # found out once, and not on the clock
         room = min(loaded.window, self._options.get("context_window") or loaded.window)
-        given = fit(shown, way, room, loaded.count)
+        spent = framing(shown, way, judge.template, loaded.frame, loaded.encode)
+        given = fit(shown, way, room, loaded.count, spent)
         if empty:
             given = replace(given, attempts=(EMPTY,) * len(given.attempts), cut=())
         key = cache_key(**judge.identity(), seed=0, shown=repr(given))
