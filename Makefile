@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-core bench-trainer bench-judges bench-simulated study quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix bench-core bench-trainer bench-judges bench-simulated bench-ways bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -77,6 +77,29 @@ bench-simulated: $(VENV)/dev.stamp
 	$(BIN)/ranker bench --judge biased:position=0.5 $(GENERATED) --groups 200 --accuracy-only --out $(JUDGES)/simulated_1_pass
 	$(BIN)/ranker bench --judge biased:position=0.5 $(GENERATED) --groups 200 --passes 4 --accuracy-only \
 	  --out $(JUDGES)/simulated_4_passes
+
+# The embedded judge: tuned on training templates, measured on held-out ones, put into the package (hours on two cores).
+EMBEDDED := benchmarks/results/embedded
+embedded-judge: $(VENV)/dev.stamp
+	$(BIN)/python -m ranker.benchmarks.embedded tune --out build/embedded
+	$(BIN)/python -m ranker.benchmarks.embedded measure build/embedded --groups 400 --out $(EMBEDDED)/scores.jsonl
+	$(BIN)/python -m ranker.benchmarks.embedded install build/embedded $(EMBEDDED)/scores.jsonl
+
+# Ways to ask local models (hours on two cores; started again, it goes on), and what each costs (keep the machine idle).
+WAYS := benchmarks/results/ways
+bench-ways: $(VENV)/dev.stamp
+	for suite in gsm8k-solutions constraints arithmetic code answers lookup; do \
+	  $(BIN)/python -m ranker.benchmarks.ways read --model smollm2-135m-instruct --suite $$suite --groups 100 --reversed --empty \
+	    --out $(WAYS)/smollm2-135m.jsonl && \
+	  $(BIN)/python -m ranker.benchmarks.ways read --model qwen2.5-coder-0.5b-instruct --suite $$suite --groups 60 --reversed --empty \
+	    --out $(WAYS)/qwen2.5-coder-0.5b.jsonl || exit 1; done
+	$(BIN)/python -m ranker.benchmarks.ways read --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions \
+	  --out $(WAYS)/qwen2.5-coder-1.5b.jsonl
+	$(BIN)/python -m ranker.benchmarks.ways table $(WAYS)/*.jsonl --json $(WAYS)/summary.json
+
+bench-local: $(VENV)/dev.stamp
+	$(BIN)/python -m ranker.benchmarks.local_speed --json benchmarks/results/local_speed.json
+	$(BIN)/python -m ranker.benchmarks.local_speed --cost qwen2.5-coder-1.5b-instruct --json benchmarks/results/ways/cost.json
 
 # The warm-started policy of the config `quick` (a few minutes).
 desk-policy: $(VENV)/local.stamp

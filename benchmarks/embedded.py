@@ -163,7 +163,7 @@ def install(run: Path, records: Path) -> None:
     shutil.rmtree(home / "adapter", ignore_errors=True)
     (home / "adapter").mkdir()
     for name in ("adapter_config.json", "adapter_model.safetensors"):
-        shutil.copy(run / "adapter" / name, home / "adapter" / name)
+        shutil.copyfile(run / "adapter" / name, home / "adapter" / name)
     told, _ = read_judge(run)
     found = summary(records)
     made = told["measured"]
