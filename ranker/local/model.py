@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import warnings
@@ -116,7 +117,7 @@ class LocalModel:
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         # One model, one thread: torch already spreads a forward pass over the cores.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ranker-local")
+        self._thread = ThreadPoolExecutor(1, "ranker-local", initializer=_all_cores)
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call `function` in the model's thread."""
@@ -248,3 +249,12 @@ def _laid(tokenizer: Any, roles: Sequence[str]) -> list[str] | None:
     if found[::2] != [str(i) for i in range(len(roles))]:
         return None
     return [before, *found[1::2]]
+
+
+def _all_cores() -> None:
+    """Let this thread compute on every core it may use, however many the rest of the process takes; the variable
+    OMP_NUM_THREADS has the last word."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
