@@ -96,7 +96,7 @@ def embedded(rounds: int) -> dict[str, Any]:
         "bfloat16": shared(one),
         "float32": shared(models["float32"]),
         "each sequence by itself": plain,
-        **{f"runs of {most} tokens": shared(one, most) for most in (1, 128, 320, 1_280)},
+        **{f"runs of {most} tokens": shared(one, most) for most in (1, 128, 640, 1_280)},
     }
     found["seconds"] = timed(jobs, rounds)
     found["scores_bf16_float32"] = [

@@ -13,7 +13,7 @@ from ranker.local.segments import Segment, packs, paths, positions, seen, visibl
 Tensor = Any
 # Tokens of one forward. A mask hides tokens from each other without sparing the work, so branches that are long
 # enough to fill the cores by themselves are read one after the other.
-PACK = 640
+PACK = 320
 
 
 def inner(model: Any) -> Any:
