@@ -70,7 +70,12 @@ def tune(out: Path, groups: Mapping[str, int], minutes: float | None) -> None:
             held=examples(dict.fromkeys(groups, HELD), SEED + 100),
             test=examples(dict.fromkeys(groups, TEST), SEED + 200),
             report=report,
-            source={"families": dict(groups), "split": "train", "command": provenance.command("embedded")},
+            source={
+                "families": dict(groups),
+                "split": "train",
+                "command": provenance.command("embedded"),
+                "commit": provenance.commit(),
+            },  # fmt: skip
         )
         print(run.go())
 
@@ -143,8 +148,8 @@ Mean over the generated families: {mean:.3f}.
 
     {command}
 
-Commit {commit}. {groups} groups ({families}) of the training templates of generated suites, ground truth as target;
-loss {loss}, rank {rank}, {steps} steps of {batch} groups, {minutes:.0f} minutes on two CPU cores beside other work, seed {seed}.
+Commit: {commit}. {groups} groups ({families}) of the training templates of generated suites, ground truth as target;
+loss {loss}, rank {rank}, {steps} steps of {batch} groups each, drawn from these, {minutes:.0f} minutes on two CPU cores beside other work, seed {seed}.
 Measured by
 
     {measured}
@@ -192,7 +197,7 @@ def install(run: Path, records: Path) -> None:
             mean=found["mean"],
             limits="\n".join(limits) or "* Every family measured here is above a coin.",
             command=trained["command"],
-            commit=(provenance.commit() or "unknown")[:12],
+            commit=(trained.get("commit") or "not recorded")[:12],
             groups=trained["groups"],
             families=", ".join(f"{n} {f}" for f, n in trained["families"].items()),
             loss=tuning["loss"],
