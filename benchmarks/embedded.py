@@ -75,7 +75,7 @@ def tune(out: Path, groups: Mapping[str, int], minutes: float | None) -> None:
                 "split": "train",
                 "command": provenance.command("embedded"),
                 "commit": provenance.commit(),
-            },  # fmt: skip
+            },
         )
         print(run.go())
 
