@@ -158,6 +158,14 @@ The scores of every group: `{records}`. SmolLM2-135M-Instruct is Apache-2.0, and
 """
 
 
+def _commands(run: str, records: str, families: Mapping[str, Any]) -> list[str]:
+    """What measures these families on so many groups each."""
+    counts = sorted({f["groups"] for f in families.values()}, reverse=True)
+    alike = {n: ",".join(name for name, f in families.items() if f["groups"] == n) for n in counts}
+    start = f"python -m ranker.benchmarks.embedded measure {run}"
+    return [f"{start} --families {names} --groups {n} --out {records}" for n, names in alike.items()]
+
+
 def install(run: Path, records: Path) -> None:
     """Put an adapter and its card into the package."""
     import shutil
@@ -206,7 +214,7 @@ def install(run: Path, records: Path) -> None:
             batch=tuning["batch"],
             minutes=tuning["seconds"] / 60,
             seed=tuning["seed"],
-            measured=f"python -m ranker.benchmarks.embedded measure {run.name} --out {records.name}",
+            measured="\n    ".join(_commands(run.name, records.name, found["families"])),
             records=f"benchmarks/results/embedded/{records.name}",
         )
     )

@@ -16,9 +16,9 @@ from grpo.errors import TrainingError
 from grpo.model import autocast, context_length
 from grpo.rollout import Sequence
 from grpo.sampling import Sampling
-from grpo.score import CANNOT, Layout, check_layout, plain_logps, score
+from grpo.score import Layout, check_layout, plain_logps, score
 from ranker import ConfigurationError
-from ranker.local.read import inner
+from ranker.local.read import CANNOT, inner
 
 log = logging.getLogger("ranker")
 

@@ -13,12 +13,10 @@ import torch
 from grpo.head import Kept, head_logps
 from grpo.rollout import Sequence
 from grpo.tree import Tree, pack
-from ranker.local.read import inner, mask_for, trunk
+from ranker.local.read import CANNOT, inner, mask_for, trunk
 
 Tensor = Any
 log = logging.getLogger("ranker")
-# How models say that they cannot be run in some way.
-CANNOT = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, NotImplementedError)
 # Settings by which models change logits after the output embedding (Gemma, Granite, Cohere).
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 

@@ -72,8 +72,8 @@ def serve() -> Iterator[Callable[..., JudgeServer]]:
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The trainer's tests have matrices so small that threads only wait for each other."""
-    if not request.module.__name__.startswith("test_grpo"):
+    """The tests of training have matrices so small that threads only wait for each other."""
+    if not request.module.__name__.startswith(("test_grpo", "test_tuning")):
         yield
         return
     import torch

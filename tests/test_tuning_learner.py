@@ -22,14 +22,6 @@ from ranker.tuning.learner import Learner, Lora
 WAYS = ("alone", "compared", "together", "letter", "digits")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> str:
     return tiny(tmp_path_factory.mktemp("tiny"))

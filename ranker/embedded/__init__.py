@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,22 +24,19 @@ def embedded_judge(**options: Any) -> Judge:
     from ranker.local import probing
     from ranker.local.setup import read_judge, setup_from
 
-    told, home = read_judge(FOLDER)
-    setup = setup_from(told, home)
+    setup = setup_from(*read_judge(FOLDER))
     judge = probing(setup, name="local", **options)
-    warn_once()
+    warn_once(told(setup.measured))
     return judge
 
 
 @cache
-def warn_once() -> None:
+def warn_once(text: str) -> None:
     """Say at the first use what the judge is known to be good for, and for what not."""
-    from ranker.local.setup import read_judge
-
-    log.warning("%s", told(read_judge(FOLDER)[0].get("measured") or {}))
+    log.warning("%s", text)
 
 
-def told(measured: dict[str, Any]) -> str:
+def told(measured: Mapping[str, Any]) -> str:
     """One sentence from what was measured."""
     families = measured.get("families") or {}
     if not families:

@@ -251,10 +251,17 @@ def _laid(tokenizer: Any, roles: Sequence[str]) -> list[str] | None:
     return [before, *found[1::2]]
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # where the system says so
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _all_cores() -> None:
     """Let this thread compute on every core it may use, however many the rest of the process takes; the variable
     OMP_NUM_THREADS has the last word."""
     if "OMP_NUM_THREADS" not in os.environ:
         import torch
 
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+        torch.set_num_threads(cores())

@@ -11,6 +11,8 @@ import torch
 from ranker.local.segments import Segment, packs, paths, positions, seen, visible
 
 Tensor = Any
+# How models say that they cannot be run in some way.
+CANNOT = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, NotImplementedError)
 # Tokens of one forward. A mask hides tokens from each other without sparing the work, so branches that are long
 # enough to fill the cores by themselves are read one after the other.
 PACK = 320

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ranker.local.model import Loaded
-from ranker.local.read import hidden_tails, plain_tails
+from ranker.local.read import CANNOT, hidden_tails, plain_tails
 from ranker.local.scores import (
     NUMBERS,
     expected_digit,
@@ -28,8 +28,6 @@ from ranker.local.segments import Segment
 from ranker.local.ways import Way
 
 log = logging.getLogger("ranker")
-# How models say that they take no mask or cache of ours.
-_CANNOT = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, NotImplementedError)
 _CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}  # log-odds
 _SAMPLE = 96  # tokens of a text by which sharing is checked
 
@@ -129,7 +127,7 @@ def _check(loaded: Loaded) -> bool:
             log_odds(word_logits(loaded.model, torch.cat(read(loaded.model, parts)), words))
             for read in (hidden_tails, plain_tails)
         )
-    except _CANNOT as error:
+    except CANNOT as error:
         log.info("no shared reading: %s", error)
         return False
     return bool((found - expected).abs().max() <= _CLOSE.get(loaded.model.dtype, 0.5))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ import torch
 
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.fit import estimate_tokens
-from ranker.local.model import Loaded, computes_in_bf16, frame_of
+from ranker.local.model import Loaded, computes_in_bf16, cores, frame_of
 from ranker.local.read import hidden_tails, plain_tails
 from ranker.local.reading import scores_of, shares
 from ranker.local.ways import LETTERS, Shown, Way, fit, question
@@ -108,7 +107,7 @@ class Learner:
         self.rate = rate
         self.params = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.params, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-        self.workers = 1 if device != "cpu" else workers or len(os.sched_getaffinity(0))
+        self.workers = 1 if device != "cpu" else workers or cores()
         # Threads, one a core: a group's products are too small to be shared by cores, and torch works without
         # holding Python's lock.
         self._pool = ThreadPoolExecutor(
