@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from ranker.benchmarks.suites.answers_text import (
     SHAPES,
@@ -45,23 +46,40 @@ _BREAKS_OFF = 0.05
 def score(task: Task, text: str) -> float:
     """How well a reply answers a request, as the module says."""
     asked = [point.about for point in task.points]
-    answered: set[str] = set()
-    off = 0
-    last = task.name
-    for sentence in sentences(text):
-        found = meaning(sentence)
-        if found is None:
-            continue
-        topic, name, about = found
-        last = last if name == "it" else name
-        if topic != task.topic.key or last != task.name:
-            off += 1
-        else:
-            answered.add(about)
+    found = _found(task, text)
+    answered = {about for _, about in found}
+    off = sum(about == "" for _, about in found)
     weights = [10 + len(asked) - k for k in range(len(asked))]
     share = sum(w for w, about in zip(weights, asked, strict=True) if about in answered) / sum(weights)
     broken = body(text)[-1:] not in {".", "!", "?"}
     return round(max(0.0, share - _PER_OFF_SUBJECT * min(off, _MOST_OFF_SUBJECT) - _BREAKS_OFF * broken), 4)
+
+
+def _found(task: Task, text: str) -> list[tuple[str, str | None]]:
+    """Each sentence with the point that it answers about the subject asked about; "" for one that answers something
+    about another, None for one that answers nothing."""
+    made: list[tuple[str, str | None]] = []
+    last = task.name
+    for sentence in sentences(text):
+        found = meaning(sentence)
+        if found is None:
+            made.append((sentence, None))
+            continue
+        topic, name, about = found
+        last = last if name == "it" else name
+        made.append((sentence, about if topic == task.topic.key and last == task.name else ""))
+    return made
+
+
+def marks(task: Task, text: str) -> dict[str, Any]:
+    """Which of the points asked a reply answers, and which of its sentences answer one."""
+    asked = [point.about for point in task.points]
+    found = _found(task, text)
+    answered = {about for _, about in found}
+    return {
+        "points": [float(about in answered) for about in asked],
+        "passages": [[sentence, float(about in asked)] for sentence, about in found],
+    }
 
 
 def groups(
@@ -83,7 +101,7 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
         if len(set(truths)) > 1 and len(set(texts)) == size:
             break
     return TrajectoryGroup(
-        replies(task.text, texts, truths),
+        replies(task.text, texts, truths, [marks(task, text) for text in texts]),
         id=f"answers-{seed}-{i}",
         rubric=RUBRIC,
         metadata={"template": task.topic.key},

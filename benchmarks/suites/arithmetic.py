@@ -17,6 +17,7 @@ import itertools
 import random
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ranker.benchmarks.suites.arithmetic_stories import HELD_OUT, TRAINING, Operand
 from ranker.benchmarks.suites.arithmetic_words import HELD_OUT_WORDS, TRAINING_WORDS
@@ -49,43 +50,87 @@ _PER_CORRECTION = 0.05
 
 def score(problem: Problem, text: str) -> float:
     """How good a worked solution is, as the module says."""
-    told: list[tuple[float, str, float, float]] = []
-    corrected = 0
-    for a, op, b, c in _EQUATION.findall(text):
+    told, corrected = _told(text)
+    credits = _credits(problem, [made for _, made in told])
+    gained = sum(credit for _, credit in credits.values())
+    worth = 0.4 * _final(problem, text) + 0.6 * gained / len(problem.steps) - _PER_CORRECTION * len(corrected)
+    return round(max(0.0, worth), 4)
+
+
+def marks(problem: Problem, text: str) -> dict[str, Any]:
+    """The credit of each step that the problem needs, and that of each calculation of the text."""
+    told, corrected = _told(text)
+    credits = _credits(problem, [made for _, made in told])
+    by_place = {place: credit for place, credit in credits.values()}
+    known = [(match, by_place.get(i, 0.0)) for i, (match, _) in enumerate(told)]
+    known += [(match, 0.0) for match in corrected]
+    known.sort(key=lambda one: one[0].start())
+    end = max((match.end() for match, _ in known), default=0)
+    passages = [[match[0], credit] for match, credit in known]
+    return {
+        "points": [credits.get(k, (0, 0.0))[1] for k in range(len(problem.steps))],
+        "passages": [*passages, [text[end:].strip(), float(_final(problem, text))]],
+    }
+
+
+_Calculation = tuple[float, str, float, float]
+
+
+def _told(text: str) -> tuple[list[tuple[re.Match[str], _Calculation]], list[re.Match[str]]]:
+    """The calculations of a text, and those that were taken back."""
+    told: list[tuple[re.Match[str], _Calculation]] = []
+    corrected: list[re.Match[str]] = []
+    for match in _EQUATION.finditer(text):
+        a, op, b, c = match.groups()
         made = (_value(a), _OPS.get(op, op), _value(b), _value(c))
-        if told and told[-1][:3] == made[:3]:
-            told.pop()
-            corrected += 1
-        told.append(made)
+        if told and told[-1][1][:3] == made[:3]:
+            corrected.append(told.pop()[0])
+        told.append((match, made))
+    return told, corrected
+
+
+def _final(problem: Problem, text: str) -> bool:
     numbers = re.findall(_NUMBER, text)
-    final = bool(numbers) and _value(numbers[-1]) == problem.results[-1]
+    return bool(numbers) and _value(numbers[-1]) == problem.results[-1]
+
+
+def _credits(problem: Problem, told: Sequence[_Calculation]) -> dict[int, tuple[int, float]]:
+    """For each step that is laid beside a calculation that calculation's place, and the credit; as favourably as
+    possible."""
     n, m = len(told), len(problem.steps)
     if n <= m:
-        ways = [zip(places, told, strict=True) for places in itertools.combinations(range(m), n)]
+        ways = [dict(zip(places, range(n), strict=True)) for places in itertools.combinations(range(m), n)]
     else:
-        ways = [zip(range(m), kept, strict=True) for kept in itertools.combinations(told[: m + 3], m)]
-    best = max(_credit(problem, dict(way)) for way in ways)
-    return round(max(0.0, 0.4 * final + 0.6 * best / m - _PER_CORRECTION * corrected), 4)
+        few = range(min(n, m + 3))
+        ways = [dict(zip(range(m), kept, strict=True)) for kept in itertools.combinations(few, m)]
+    best: dict[int, tuple[int, float]] = {}
+    most = -1.0
+    for way in ways:
+        credit = _credit(problem, {k: told[i] for k, i in way.items()})
+        if sum(credit.values()) > most:
+            most = sum(credit.values())
+            best = {k: (i, credit.get(k, 0.0)) for k, i in way.items()}
+    return best
 
 
 def _value(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def _credit(problem: Problem, told: Mapping[int, tuple[float, str, float, float]]) -> float:
-    credit = 0.0
+def _credit(problem: Problem, told: Mapping[int, _Calculation]) -> dict[int, float]:
+    credit: dict[int, float] = {}
     for k, step in enumerate(problem.steps):
         if k not in told:
             continue
         a, op, b, c = told[k]
         left, right = _may_be(problem, step.left, told), _may_be(problem, step.right, told)
         if op == step.op and ((a in left and b in right) or (op in "+*" and a in right and b in left)):
-            credit += 1.0 if abs(apply(op, a, b) - c) < 0.006 else 0.5
+            credit[k] = 1.0 if abs(apply(op, a, b) - c) < 0.006 else 0.5
     return credit
 
 
 def _may_be(
-    problem: Problem, operand: Operand, told: Mapping[int, tuple[float, str, float, float]]
+    problem: Problem, operand: Operand, told: Mapping[int, _Calculation]
 ) -> tuple[float, ...]:
     """The numbers that may stand for an operand: the true one, and the one found in the text."""
     if isinstance(operand, int):
@@ -120,7 +165,7 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
         truths = [score(problem, text) for text in texts]
         if len(set(truths)) > 1:
             break
-    members = replies(problem.text, texts, truths)
+    members = replies(problem.text, texts, truths, [marks(problem, text) for text in texts])
     return TrajectoryGroup(
         members, id=f"arithmetic-{seed}-{i}", rubric=RUBRIC, metadata={"template": story.name}
     )

@@ -11,16 +11,9 @@ import random
 from typing import Any
 
 from ranker.benchmarks.suites.attempts import replies
-from ranker.benchmarks.suites.constraints_checks import Constraint, score
+from ranker.benchmarks.suites.constraints_checks import Constraint, met, score
 from ranker.benchmarks.suites.constraints_text import LENGTHS, SHAPES, Task, write
-from ranker.benchmarks.suites.constraints_words import (
-    ACROSTICS,
-    END_TAILS,
-    HELD_OUT,
-    TRAINING,
-    YEARS,
-    Words,
-)
+from ranker.benchmarks.suites.constraints_words import HELD_OUT, TRAINING, YEARS, Words
 from ranker.benchmarks.suites.draw import rng
 
 from ranker import TrajectoryGroup
@@ -34,7 +27,8 @@ _CLASHES = (  # of each line at most one is asked for
     ("acrostic", "lower"), ("acrostic", "quoted"), ("verbs", "start"), ("alphabetical", "start"), ("title", "start"),
     ("title", "numbered"), ("title", "sentences"), ("title", *LENGTHS), ("title", "each"), ("question", "verbs"),
     ("question", "alphabetical"), ("question", "each"), ("question", "exclaim", "end"), ("word", "twice"), ("quoted", "bullets"),
-    ("each", "least"), ("each", "between"), ("verbs", "each"),
+    ("each", "least"), ("each", "between"), ("verbs", "each"), ("title", "acrostic"), ("title", "lower"), ("title", "quoted"),
+    ("acrostic", "each"), ("quoted", "numbered"), ("twice", "number"),
 )  # fmt: skip
 
 
@@ -59,7 +53,8 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
         truths = [score(text, task.constraints) for text in texts]
         if len(set(truths)) > 1:
             break
-    members = replies(task.text, texts, truths)
+    marks = [{"points": [float(met(text, c)) for c in task.constraints]} for text in texts]
+    members = replies(task.text, texts, truths, marks)
     kinds = [c.kind for c in task.constraints]
     return TrajectoryGroup(
         members,
@@ -85,7 +80,7 @@ def draw_task(material: Words, random_: random.Random) -> Task:
         if len(kinds) < count and not clash:
             kinds.append(kind)
     random_.shuffle(kinds)
-    word = random_.choice(ACROSTICS)
+    word = random_.choice(material.acrostics)
     units = len(word) if "acrostic" in kinds else random_.choice((3, 3, 4, 4, 5))
     around = units * random_.choice((9, 10) if "least" in kinds else (9, 10, 11))
     if shape in kinds and shape in {"acrostic", "verbs"}:  # their openings take words of their own
@@ -95,18 +90,23 @@ def draw_task(material: Words, random_: random.Random) -> Task:
     values: dict[str, Any] = {
         "acrostic": word, "most": around, "least": around, "between": (around - 3, around + 3), "each": random_.choice((11, 12, 13)),
         "word": random_.choice(list(material.must)), "twice": random_.choice(list(material.must)),
-        "avoid": random_.choice(list(material.avoid)), "start": random_.choice(("Today", "Sometimes") if material is TRAINING else ("Often", "Tonight")),
-        "end": random_.choice(list(END_TAILS)), "number": random_.choice(YEARS),
+        "avoid": random_.choice(list(material.avoid)), "start": random_.choice(material.starts),
+        "end": random_.choice(list(material.ends)), "number": random_.choice(YEARS),
     }  # fmt: skip
     constraints = []
     for kind in kinds:
         value = values.get(kind, units if kind in SHAPES else None)
         constraints.append(Constraint(kind, value, random_.choice(material.told[kind]).format(v=value)))
-    listed = "\n".join(f"{k}. {c.told}" for k, c in enumerate(constraints, start=1))
     lead = random_.choice(material.leads).format(s=subject)
-    return Task(
-        f"{lead} The requirements, the most important first:\n{listed}", subject, tuple(constraints), units
-    )
+    marker = _one_of(material.markers, random_)
+    listed = "\n".join(f"{marker.format(k=k)} {c.told}" for k, c in enumerate(constraints, start=1))
+    text = _one_of(material.listings, random_).format(lead=lead, listed=listed)
+    return Task(text, subject, tuple(constraints), units)
+
+
+def _one_of(options: tuple[str, ...], random_: random.Random) -> str:
+    """One of some options; a single one takes no draw."""
+    return random_.choice(options) if len(options) > 1 else options[0]
 
 
 def _plans(task: Task, size: int, difficulty: float, random_: random.Random) -> list[frozenset[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranker.benchmarks.suites.constraints_checks import Constraint, words
-from ranker.benchmarks.suites.constraints_words import BY_LETTER, END_TAILS, OTHER_ENDS, VERBS, Words
+from ranker.benchmarks.suites.constraints_words import BY_LETTER, VERBS, Words
 
 SHAPES = ("sentences", "bullets", "numbered", "alphabetical", "verbs", "acrostic")
 LENGTHS = ("most", "least", "between")
@@ -58,7 +58,7 @@ def write(
     good = {kind for kind in asked if kind not in missed}
     shape = next((k for k in asked if k in SHAPES), "")
     pieces = _pieces(task, shape, asked, missed, hair, material, random_)
-    _edges(pieces, asked, good, hair, random_)
+    _edges(pieces, asked, good, hair, material, random_)
     _tails(pieces, asked, good, hair, material, random_)
     _commas(pieces, asked, random_)
     asking: list[str] = []
@@ -118,8 +118,9 @@ def _pieces(
 
 
 def _edges(
-    pieces: list[_Piece], asked: dict[str, Any], good: set[str], hair: dict[str, bool], random_: random.Random
-) -> None:
+    pieces: list[_Piece], asked: dict[str, Any], good: set[str], hair: dict[str, bool],
+    material: Words, random_: random.Random,
+) -> None:  # fmt: skip
     """The first and the last words."""
     if "start" in asked:
         if "start" in good or hair["start"]:
@@ -127,12 +128,13 @@ def _edges(
             at.opener, at.started = asked["start"], True
         pieces[0].started = True
     if "end" in asked:
+        right, other = material.ends[asked["end"]]
         if "end" in good:
-            pieces[-1].tail = END_TAILS[asked["end"]]
+            pieces[-1].tail = right
         else:
-            pieces[-1].tail = OTHER_ENDS[asked["end"]] if hair["end"] else ""
+            pieces[-1].tail = other if hair["end"] else ""
             if hair["end"] and random_.random() < 0.5:
-                pieces[0].tail, pieces[0].pinned = END_TAILS[asked["end"]], True
+                pieces[0].tail, pieces[0].pinned = right, True
         pieces[-1].pinned = True
 
 

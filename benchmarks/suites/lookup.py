@@ -24,7 +24,7 @@ from dataclasses import replace
 
 from ranker.benchmarks.suites.attempts import replies
 from ranker.benchmarks.suites.draw import rng
-from ranker.benchmarks.suites.lookup_score import PER_INVENTED, credit, invented, score
+from ranker.benchmarks.suites.lookup_score import PER_INVENTED, credit, invented, marks, score
 from ranker.benchmarks.suites.lookup_text import Answer, Item, Row, Rows, Task, listed, material, padded, tell
 from ranker.benchmarks.suites.lookup_words import HELD_OUT, TRAINING, Domain, Field, Words
 
@@ -71,7 +71,7 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
         truths = [score(task, text) for text in texts]
         if len(set(truths)) > 1 and len(set(texts)) == size:
             break
-    members = replies(task.text, texts, truths)
+    members = replies(task.text, texts, truths, [marks(task, text) for text in texts])
     return TrajectoryGroup(
         members,
         id=f"lookup-{seed}-{i}",

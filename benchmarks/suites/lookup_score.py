@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from ranker.benchmarks.suites.lookup_text import Answer, Item, Row, Rows, Task
 from ranker.benchmarks.suites.lookup_words import Domain
@@ -56,17 +57,37 @@ def _rows_credit(truth: Rows, answer: Rows) -> float:
     return right / (cells + extra) * (1.0 if answer.form == truth.form else 0.5)
 
 
+def marks(task: Task, text: str) -> dict[str, Any]:
+    """What the answer to each item is worth, and that of each line that answers one."""
+    answers = read(task, text)
+    passages: list[list[Any]] = []
+    labels = _labels(task)
+    block = next((item for item in task.items if isinstance(item.truth, Rows)), None)
+    for line in text.splitlines():
+        row = None if block is None else _row(line, _head(task), task.domain)
+        of, _ = _labelled(line, labels)
+        if row and block is not None and isinstance(block.truth, Rows) and not of:
+            wanted = next((r for r in block.truth.rows if r[0] == row[1][0]), ())
+            same = sum(a == b for a, b in zip(wanted, row[1], strict=False)) / len(row[1])
+            passages.append([line.strip(), same * (1.0 if row[0] == block.truth.form else 0.5)])
+            continue
+        for part in _parts(line):
+            of, given = _labelled(part, labels)
+            if len(of) == 1 and (answer := _given(task, task.items[of[0]], given)) is not None:
+                passages.append([part.strip(), credit(task.items[of[0]], answer)])
+    return {
+        "points": [credit(item, answer) for item, answer in zip(task.items, answers, strict=True)],
+        "passages": passages,
+    }
+
+
 # Reading a reply
 
 
 def read(task: Task, text: str) -> list[Answer]:
     """What the text answers to each item; None where it gives nothing."""
     found: list[Answer] = [None] * len(task.items)
-    labels = sorted(
-        ((core.removeprefix("the ").lower(), i) for i, item in enumerate(task.items) for core in item.cores),
-        key=lambda label: (-len(label[0]), label),
-    )
-    head = [task.domain.key, *(f.name for f in task.domain.fields)]
+    labels, head = _labels(task), _head(task)
     block = next((i for i, item in enumerate(task.items) if isinstance(item.truth, Rows)), None)
     rows: dict[str, list[Row]] = {}
     for line in text.splitlines():
@@ -76,7 +97,7 @@ def read(task: Task, text: str) -> list[Answer]:
                 rows[row[0]].append(row[1])
             continue
         marked = _MARKED.match(line)
-        for part in re.split(r"(?<=[.!?])\s+|;\s", line[marked.end() :] if marked else line):
+        for part in _parts(line[marked.end() :] if marked else line):
             of, given = _labelled(part, labels)
             if not of and marked and 0 < int(marked[1]) <= len(found):
                 of = [int(marked[1]) - 1]
@@ -87,6 +108,22 @@ def read(task: Task, text: str) -> list[Answer]:
         form = max(rows, key=lambda name: len(rows[name]))
         found[block] = Rows(form, tuple(rows[form]))
     return found
+
+
+def _labels(task: Task) -> list[tuple[str, int]]:
+    """The phrases that name items, the longest first."""
+    return sorted(
+        ((core.removeprefix("the ").lower(), i) for i, item in enumerate(task.items) for core in item.cores),
+        key=lambda label: (-len(label[0]), label),
+    )
+
+
+def _head(task: Task) -> list[str]:
+    return [task.domain.key, *(f.name for f in task.domain.fields)]
+
+
+def _parts(line: str) -> list[str]:
+    return re.split(r"(?<=[.!?])\s+|;\s", line)
 
 
 def _labelled(part: str, labels: Sequence[tuple[str, int]]) -> tuple[list[int], str]:

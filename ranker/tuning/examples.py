@@ -17,6 +17,7 @@ from ranker.files import read_lines
 from ranker.judge import Lineup
 from ranker.local.ways import Shown, shown
 from ranker.trajectory import TrajectoryGroup
+from ranker.tuning.marks import Marks, marks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class Example:
     shown: the texts of its attempts.
     truths_G: what is known of each, higher is better; at least two differ.
     opening: what its attempts were asked; groups with equal ones stay on one side of a split. Empty: nothing known.
+    marks_G: what is known of parts of each attempt.
     """
 
     id: str
     shown: Shown
     truths_G: tuple[float, ...]
     opening: str = ""
+    marks_G: tuple[Marks, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def example(group: TrajectoryGroup, truths: Sequence[float], name: str) -> Examp
         return None
     bare = tuple(t.bare() for t in group.trajectories)
     lineup = Lineup(bare, group.task, group.rubric, reference=group.reference)
-    return Example(name, shown(lineup), tuple(truths), opening_of(group))
+    marks = tuple(marks_of(t.metadata) for t in group.trajectories)
+    return Example(name, shown(lineup), tuple(truths), opening_of(group), marks)
 
 
 def opening_of(group: TrajectoryGroup) -> str:
@@ -173,7 +177,12 @@ def at_most(one: Example, most: int, seed: int) -> Example:
         attempts=tuple(one.shown.attempts[i] for i in kept),
         cut=tuple(one.shown.cut[i] for i in kept),
     )
-    return replace(one, shown=fewer, truths_G=tuple(one.truths_G[i] for i in kept))
+    return replace(
+        one,
+        shown=fewer,
+        truths_G=tuple(one.truths_G[i] for i in kept),
+        marks_G=tuple(one.marks_G[i] for i in kept) if one.marks_G else (),
+    )
 
 
 def apart(truths_G: Sequence[float], rng: random.Random) -> list[int]:

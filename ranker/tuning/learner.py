@@ -19,18 +19,21 @@ from ranker.fit import estimate_tokens
 from ranker.local.model import Loaded, computes_in_bf16, cores, frame_of
 from ranker.local.read import hidden_tails, plain_tails
 from ranker.local.reading import scores_of, shares
+from ranker.local.scores import variants, words_of
 from ranker.local.ways import LETTERS, Shown, Way, fit, question
 from ranker.models import find_model, require_local
 from ranker.template import ASK, ASK_BLOCKS, load_template
 from ranker.tuning.examples import Example, apart
 from ranker.tuning.lora import TARGETS, Lora, with_lora
 from ranker.tuning.losses import LOSSES
+from ranker.tuning.marks import Marks, mark_loss
 
 __all__ = ["TARGETS", "Learner", "Lora"]
 
 Tensor = Any
 EAGER = 1_500  # tokens up to which a CPU is faster with attention written out than with SDPA under a mask
 TRAIN_PACK = 320
+MARKS = 0.5  # weight of the loss on parts of attempts
 JOINT: tuple[Way, ...] = ("letter", "together")  # all attempts in one sequence, each named by a letter
 # Tokens of one sequence, and of the attempts of one group that are trained on in one step, on a CPU: what is kept for
 # the gradient grows with both. A GPU takes the model's window, and this many.
@@ -144,10 +147,20 @@ class Learner:
 
     def scores(self, given: Shown, rng: random.Random | None = None) -> Tensor:
         """One score an attempt, shape (G,), in the order given; shown in a drawn order."""
+        return self._read(given, rng)[0]
+
+    def _read(
+        self, given: Shown, rng: random.Random | None, marks: Sequence[Marks] = ()
+    ) -> tuple[Tensor, Tensor | None]:
+        """Scores as above, and the loss on what is known of parts of the attempts, where anything is."""
         n = len(given.attempts)
         order = rng.sample(range(n), n) if rng else list(range(n))
         fitted = fit(_only(given, order), self.way, self.loaded.window, self.loaded.count)
         segments = question(fitted, self.way, self.template, self.loaded.frame, self.loaded.encode)
+        marked = self.way not in JOINT and any(m.points or m.passages for m in marks)
+        asked = segments
+        if marked:  # every token of the attempts is wanted
+            segments = tuple(replace(s, tail=len(s)) if s.tail else s for s in segments)
         self.tokens += sum(map(len, segments))
         try:
             tails = (
@@ -160,10 +173,18 @@ class Learner:
                 f"{self.label} takes no attention mask, and attempts cannot be weighed together without one: tune it "
                 "in the way alone."
             ) from None
-        made_G = scores_of(self.loaded, tails, segments, self.way, n)
+        ends = [s.tail for s in asked if s.tail]
+        read = [tail[-end:] for tail, end in zip(tails, ends, strict=True)]
+        made_G = scores_of(self.loaded, read, asked, self.way, n)
         back = torch.empty(n, dtype=torch.long, device=made_G.device)
         back[torch.tensor(order, device=made_G.device)] = torch.arange(n, device=made_G.device)
-        return made_G[back]
+        parts = None
+        if marked:
+            wanted = [s for s in segments if s.tail]
+            known = [marks[i] for i in order]
+            words = [variants(self.loaded.tokenizer, word) for word in words_of("alone", n)]
+            parts = mark_loss(self.loaded, tails, wanted, fitted.attempts, known, words)
+        return made_G[back], parts
 
     def step(self, batch: Sequence[Example], rate: float, seed: str) -> tuple[float, list[list[float]]]:
         """One step of AdamW on the mean loss of a few groups.
@@ -182,9 +203,12 @@ class Learner:
             k, example = item
             rng = random.Random(f"{seed}/{k}")  # noqa: S311 - not secret
             kept = self._kept(example, rng)
-            scores_K = self.scores(_only(example.shown, kept), rng)
+            marks = [example.marks_G[i] for i in kept] if example.marks_G else []
+            scores_K, parts = self._read(_only(example.shown, kept), rng, marks)
             truths_K = torch.tensor([example.truths_G[i] for i in kept], device=scores_K.device)
             loss = self.loss(scores_K, truths_K)
+            if parts is not None:
+                loss = loss + MARKS * parts
             told = [math.nan] * len(example.truths_G)
             for i, score in zip(kept, scores_K.tolist(), strict=True):
                 told[i] = score
