@@ -61,7 +61,7 @@ def marks(problem: Problem, text: str) -> dict[str, Any]:
     """The credit of each step that the problem needs, and that of each calculation of the text."""
     told, corrected = _told(text)
     credits = _credits(problem, [made for _, made in told])
-    by_place = {place: credit for place, credit in credits.values()}
+    by_place = dict(credits.values())
     known = [(match, by_place.get(i, 0.0)) for i, (match, _) in enumerate(told)]
     known += [(match, 0.0) for match in corrected]
     known.sort(key=lambda one: one[0].start())

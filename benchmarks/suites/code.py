@@ -7,11 +7,12 @@ and up to a length that is drawn so too.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ranker.trajectory import Trajectory, TrajectoryGroup
@@ -38,6 +39,7 @@ class Variant:
     source: str
     slips: tuple[str, ...]
     share: float
+    right: str = field(default="", compare=False)  # the source without the slips
 
 
 def groups(
@@ -57,10 +59,13 @@ def checker(trajectory: Trajectory, function: Function) -> float:
 def variants(held_out: bool) -> tuple[tuple[Variant, ...], ...]:
     """For each function of a split all its variants: the right ones, and those with one slip or two."""
     functions = HELD_OUT if held_out else TRAINING
-    made = [[edit for style in f.styles for edit in _edits(style)] for f in functions]
-    jobs = [(source, f.tests) for f, edits in zip(functions, made, strict=True) for source, _ in edits]
+    made = [[(style, *edit) for style in f.styles for edit in _edits(style)] for f in functions]
+    jobs = [(source, f.tests) for f, edits in zip(functions, made, strict=True) for _, source, _ in edits]
     shares = iter(shares_passed(jobs, seconds=20.0))
-    return tuple(tuple(Variant(source, slips, next(shares)) for source, slips in edits) for edits in made)
+    return tuple(
+        tuple(Variant(source, slips, next(shares), style.source) for style, source, slips in edits)
+        for edits in made
+    )
 
 
 def _edits(style: Style) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -84,13 +89,15 @@ def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> T
     floor = max(len(variant.source) for variant in chosen) + SHORTEST
     members = []
     for name, variant in zip(_names(size), chosen, strict=True):
-        reply = _reply(variant.source, words, floor + draw.randrange(LONGEST - SHORTEST), draw)
+        length = floor + draw.randrange(LONGEST - SHORTEST)
+        lines = _renamed(variant.source, draw).rstrip("\n").split("\n")
+        reply = _reply(lines, words, length, draw)
         members.append(
             Trajectory(
                 [*opening, {"role": "assistant", "content": reply}],
                 id=name,
                 ground_truth=variant.share,
-                metadata={"slips": list(variant.slips)},
+                metadata={"slips": list(variant.slips), "marks": {"passages": _passages(variant, lines)}},
             )
         )
     return TrajectoryGroup(
@@ -130,9 +137,23 @@ def _opening(function: Function, words: code_words.Words, draw: random.Random) -
     return [{"role": "system", "content": draw.choice(words.systems)}, {"role": "user", "content": task}]
 
 
-def _reply(source: str, words: code_words.Words, length: int, draw: random.Random) -> str:
-    """The source among comments and sentences, as near to the length as whole ones allow."""
-    lines = _renamed(source, draw).rstrip("\n").split("\n")
+def _passages(variant: Variant, lines: Sequence[str]) -> list[list[str | float]]:
+    """The lines of a variant's code as they stand in the reply, 0 for those that a slip put there or changed.
+
+    Blank lines and `def` lines are left out. A line that a slip took away has no mark.
+    """
+    old, new = (source.rstrip("\n").split("\n") for source in (variant.right, variant.source))
+    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    right = {at for _, start, n in blocks for at in range(start, start + n)}
+    return [
+        [line, float(at in right)]
+        for at, line in enumerate(lines)
+        if line.strip() and not line.lstrip().startswith("def ")
+    ]
+
+
+def _reply(lines: list[str], words: code_words.Words, length: int, draw: random.Random) -> str:
+    """The lines of code among comments and sentences, as near to the length as whole ones allow."""
     before, after, notes = [draw.choice(words.openers)], list[str](), dict[int, str]()
     left = length - sum(len(line) + 1 for line in lines) - len(before[0]) - len("```python```\n\n")
     extras = _extras(lines, words, draw)

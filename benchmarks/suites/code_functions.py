@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .code_training import FURTHER
 from .sandbox import Case, Tests
 
 
@@ -827,6 +828,7 @@ def count_inversions(items):
             (([4, 4, 1, 1],), 4),
         ],
     ),
+    *(_function(*row) for row in FURTHER),
 )
 
 HELD_OUT = (

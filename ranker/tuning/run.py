@@ -85,7 +85,15 @@ class Run:
         made = hashlib.sha256(json.dumps([base, asdict(self.tuning)], sort_keys=True).encode())
         for part in (self.train, self.held, self.test):
             for e in part:
-                told = (e.id, e.truths_G, e.marks_G, e.shown.opening, e.shown.attempts, e.shown.task, e.shown.rubric)
+                told = (
+                    e.id,
+                    e.truths_G,
+                    e.marks_G,
+                    e.shown.opening,
+                    e.shown.attempts,
+                    e.shown.task,
+                    e.shown.rubric,
+                )
                 made.update(repr(told).encode())
             made.update(b"\0")
         return made.hexdigest()[:16]
