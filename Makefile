@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-core bench-trainer bench-judges bench-simulated bench-ways bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -16,7 +16,7 @@ $(VENV)/local.stamp: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/local.stamp
-	$(PIP) --editable '.[train,otel,dev]'
+	$(PIP) --editable '.[train,otel,serve,dev]'
 	touch $@
 
 demo: $(VENV)/local.stamp
@@ -77,6 +77,37 @@ bench-simulated: $(VENV)/dev.stamp
 	$(BIN)/ranker bench --judge biased:position=0.5 $(GENERATED) --groups 200 --accuracy-only --out $(JUDGES)/simulated_1_pass
 	$(BIN)/ranker bench --judge biased:position=0.5 $(GENERATED) --groups 200 --passes 4 --accuracy-only \
 	  --out $(JUDGES)/simulated_4_passes
+
+# The adapters to other trainers, each beside the framework in an environment of its own; one: make test-integration-art.
+INTEGRATIONS := verl verifiers rubric art tinker
+NEEDS_verl := verl==0.9.1
+NEEDS_verifiers := verifiers==0.4.0
+NEEDS_rubric := verifiers==0.2.1
+NEEDS_art := openpipe-art==0.5.18
+NEEDS_tinker := tinker==0.38.0 transformers chz blobfile cloudpickle termcolor datasets pyrage tiktoken tqdm
+ALONE_tinker := tinker-cookbook==0.6.1# without its requirements: only its audio recipes need the missing one
+TORCH_verl := torch==2.13.0
+TORCH_tinker := torch==2.13.0
+TESTS_rubric := verifiers
+BESIDE := build/integrations
+
+.PHONY: test-integrations $(INTEGRATIONS:%=test-integration-%)
+
+test-integrations: $(INTEGRATIONS:%=test-integration-%)
+
+$(INTEGRATIONS:%=test-integration-%): test-integration-%: $(BESIDE)/%/done.stamp
+	$(BESIDE)/$*/bin/python -m pytest -q --timeout 600 tests/test_integration_$(or $(TESTS_$*),$*).py
+
+$(BESIDE)/%/done.stamp: pyproject.toml
+	test -x $(BESIDE)/$*/bin/python || $(PYTHON) -m venv $(BESIDE)/$*
+	$(if $(TORCH_$*),$(BESIDE)/$*/bin/python -m pip install --quiet $(TORCH_$*))
+	$(BESIDE)/$*/bin/python -m pip install --quiet --editable . $(NEEDS_$*) \
+	  pytest pytest-asyncio pytest-socket pytest-timeout hypothesis
+	$(if $(ALONE_$*),$(BESIDE)/$*/bin/python -m pip install --quiet --no-deps $(ALONE_$*))
+	touch $@
+
+bench-serve: $(VENV)/dev.stamp
+	$(BIN)/python -m ranker.benchmarks.serve_load --clients 64 --json benchmarks/results/serve_load.json
 
 # The embedded judge: tuned on training templates, measured on held-out ones, put into the package (hours on two cores).
 EMBEDDED := benchmarks/results/embedded

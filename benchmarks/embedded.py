@@ -148,8 +148,8 @@ Mean over the generated families: {mean:.3f}.
 
     {command}
 
-Commit: {commit}. {groups} groups ({families}) of the training templates of generated suites, ground truth as target;
-loss {loss}, rank {rank}, {steps} steps of {batch} groups each, drawn from these, {minutes:.0f} minutes on two CPU cores beside other work, seed {seed}.
+Commit: {commit}. {groups} groups ({families}) of the training templates of generated suites, ground truth as target, and
+where the suite knows it, which points and passages are right; one group of four without its family's rubric; loss {loss}, rank {rank}, {steps} steps of {batch} groups each, drawn from these, {minutes:.0f} minutes on two CPU cores beside other work, seed {seed}.
 Measured by
 
     {measured}

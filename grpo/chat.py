@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from grpo.engine import Completion, Engine
+from grpo.engine import Completion, Sampler
 from grpo.errors import ContextError
 from grpo.rollout import Sequence
 from ranker import ConfigurationError
@@ -42,7 +42,7 @@ class Policy:
         truncated: whether a reply was cut off by `max_completion_length` or the context.
     """
 
-    def __init__(self, engine: Engine, tokenizer: Any, random: np.random.Generator):
+    def __init__(self, engine: Sampler, tokenizer: Any, random: np.random.Generator):
         self._engine = engine
         self._tokenizer = tokenizer
         self._random = random

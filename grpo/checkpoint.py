@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from grpo.errors import RunFolderError
+from grpo.sharding import held, part_of
 
 log = logging.getLogger("ranker")
 
@@ -33,9 +35,19 @@ class Saved:
     state: Mapping[str, Any]
 
 
-def save(
-    folder: Path, model: Any, tokenizer: Any, optimizer: Any, scheduler: Any, state: Mapping[str, Any]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What goes with the weights, whole: a run can go on from it with another number of processes.
+
+    Attributes:
+        optimizer, scheduler: their states.
+    """
+
+    optimizer: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+
+
+def save(folder: Path, model: Any, tokenizer: Any, learned: Snapshot, state: Mapping[str, Any]) -> None:
     """Write a checkpoint: weights (safetensors), optimizer, schedule and state, with a manifest of hashes.
 
     It is written beside and renamed when it is complete, so a kill or a full disk leaves none or a whole
@@ -51,8 +63,8 @@ def save(
         save_model(scratch, model, tokenizer)
         torch.save(
             {
-                "optimizer": optimizer.state_dict(),
-                "scheduler": scheduler.state_dict(),
+                "optimizer": learned.optimizer,
+                "scheduler": learned.scheduler,
                 "random": torch.get_rng_state(),
             },
             scratch / "optimizer.pt",
@@ -78,7 +90,10 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Weights or adapter, config and tokenizer, as `from_pretrained` reads them."""
     from transformers.utils import logging as told
 
-    extra = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
+    extra: dict[str, Any] = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
+    state = held(model)
+    if state is not None:
+        extra["state_dict"] = state
     shown = told.is_progress_bar_enabled()
     told.disable_progress_bar()
     try:
@@ -121,12 +136,14 @@ def newest(folder: Path) -> Saved | None:
 
 
 def restore(saved: Saved, model: Any, optimizer: Any, scheduler: Any) -> None:
-    """Bring weights, optimizer, schedule and random state back, to the bit."""
+    """Bring weights, optimizer, schedule and random state back, to the bit; each process its part of them."""
     from safetensors.torch import load_file
 
     weights: dict[str, Any] = {}
     for file in sorted(saved.path.glob("*.safetensors")):
         weights |= load_file(file)
+    here = _named(model)
+    weights = {name: part_of(value, here[name]) if name in here else value for name, value in weights.items()}
     if hasattr(model, "peft_config"):
         from peft import set_peft_model_state_dict
 
@@ -145,6 +162,10 @@ def restore(saved: Saved, model: Any, optimizer: Any, scheduler: Any) -> None:
             f"{[*missing, *unknown][0]}."
         )
     kept = torch.load(saved.path / "optimizer.pt", weights_only=True, map_location="cpu")
+    learned = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, fields in kept["optimizer"]["state"].items():
+        for name, value in fields.items():
+            fields[name] = part_of(value, learned[index])
     optimizer.load_state_dict(kept["optimizer"])
     scheduler.load_state_dict(kept["scheduler"])
     torch.set_rng_state(kept["random"])
@@ -169,11 +190,23 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name[5:]))
 
 
+def _named(model: Any) -> dict[str, Any]:
+    """Weights by their names in a checkpoint."""
+    state: dict[str, Any] = model.state_dict()
+    if not hasattr(model, "peft_config"):
+        return state
+    from peft import get_peft_model_state_dict
+
+    named: dict[str, Any] = get_peft_model_state_dict(model, state, save_embedding_layers=False)
+    return named
+
+
 def _tied(model: Any) -> set[str]:
     """Names of weights that are another's under a second name; they are saved once."""
     by_storage: dict[int, list[str]] = {}
     for name, weight in model.state_dict(keep_vars=True).items():
-        by_storage.setdefault(weight.data_ptr(), []).append(name)
+        same = id(weight) if isinstance(weight, DTensor) else weight.data_ptr()
+        by_storage.setdefault(same, []).append(name)
     return {name for names in by_storage.values() if len(names) > 1 for name in names}
 
 

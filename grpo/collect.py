@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from grpo.chat import Policy
-from grpo.engine import Engine
+from grpo.engine import Sampler
 from grpo.errors import TrainingError
 from grpo.rewards import GroupReward, Job, Rewarder, number
 from grpo.rollout import Rollout, RolloutGroup
@@ -122,7 +122,7 @@ class Collector:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Sampler,
         tokenizer: Any,
         rows: Rows,
         rewarder: Rewarder | None,

@@ -48,8 +48,15 @@ class GRPOConfig:
         dtype: of the weights when the model is loaded by name: "float32", "bfloat16" or "auto".
         bf16: compute in bfloat16, keeping the weights as they are.
         gradient_checkpointing: compute activations twice, keep few.
+        fsdp: shard weights, gradients and optimizer state over all processes (FSDP2).
         max_tokens_per_forward: tokens of one packed forward and backward; less needs less memory.
-        max_num_seqs: replies that decode together.
+        max_num_seqs: replies that decode together; with a server, requests that each process has open.
+        vllm_server_base_url: sample from this vLLM server, or from several (docs/integrations/servers.md);
+            None samples in this process.
+        vllm_server_timeout: seconds for which a server may be away, or take for one reply, before the run
+            stops.
+        vllm_adapter_folder: where the servers read the policy's adapters, under the same path; a folder of
+            this run's own. None: `adapters` in the run folder.
         shuffle_dataset: draw rows in random order, each once an epoch.
         seed: of sampling, of row order, of new weights.
         save_steps: steps between checkpoints; 0 keeps none but the end.
@@ -94,8 +101,12 @@ class GRPOConfig:
     dtype: Literal["float32", "bfloat16", "auto"] = "float32"
     bf16: bool = False
     gradient_checkpointing: bool = False
+    fsdp: bool = False
     max_tokens_per_forward: int = 4096
     max_num_seqs: int = 64
+    vllm_server_base_url: str | tuple[str, ...] | None = None
+    vllm_server_timeout: float = 600.0
+    vllm_adapter_folder: str | None = None
     shuffle_dataset: bool = True
     seed: int = 0
     save_steps: int = 50
@@ -115,7 +126,7 @@ class GRPOConfig:
             value = getattr(self, name)
             if value is not None and not value >= least:  # NaN is not
                 raise ConfigurationError(f"{name} is {value}; the least is {least}.")
-            if value == float("inf") and name != "reward_timeout":
+            if value == float("inf") and name not in ("reward_timeout", "vllm_server_timeout"):
                 raise ConfigurationError(f"{name} is infinite; give a finite number.")
         self._agree()
 
@@ -161,6 +172,15 @@ class GRPOConfig:
                 f"delta is {self.delta}, but clipping already ends at 1 + epsilon_high = {1 + self.high}; "
                 "set delta above it, or leave it out."
             )
+        if self.vllm_server_timeout == 0:
+            raise ConfigurationError("vllm_server_timeout is 0 seconds: every request would fail; give some.")
+        if self.vllm_server_base_url is not None and not all(self.servers or ("",)):
+            raise ConfigurationError("vllm_server_base_url is empty; give an address, or leave it out.")
+        if self.servers and self.sampling.truncates and not self.top_k:
+            raise ConfigurationError(
+                "The loss needs the tokens that top_p and min_p leave, and a vLLM server lists them only up to a "
+                "number: set top_k too (e.g. 20), or sample with the temperature alone."
+            )
         unknown = set(self.report_to) - {"tensorboard", "wandb", "trackio"}
         if unknown:
             raise ConfigurationError(
@@ -176,6 +196,12 @@ class GRPOConfig:
     def ahead(self) -> int:
         """How many groups are sampled ahead of the step that trains on them."""
         return self.groups_per_step if self.max_pending_groups is None else self.max_pending_groups
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Addresses of rollout servers; none where sampling is in this process."""
+        named = self.vllm_server_base_url
+        return () if named is None else (named,) if isinstance(named, str) else named
 
     @property
     def loss(self) -> Loss:
@@ -195,6 +221,7 @@ _LEAST: dict[str, float] = {
     "epsilon_high": 0, "beta": 0, "dynamic_sampling_rounds": 0, "max_pending_groups": 0, "reward_timeout": 0,
     "lora_r": 0, "lora_alpha": 1, "max_tokens_per_forward": 1, "max_num_seqs": 1, "save_steps": 0,
     "save_total_limit": 1, "seed": 0, "adam_epsilon": 0, "adam_beta1": 0, "adam_beta2": 0,
+    "vllm_server_timeout": 0,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -38,6 +38,28 @@ class Completion:
     logps: list[float]
     kept: list[np.ndarray]
     ended: bool
+
+
+class Sampler(Protocol):
+    """Where replies of the policy come from: this process (`Engine`) or a server (`RemoteEngine`).
+
+    Attributes:
+        sampling: how tokens are drawn.
+        ends: tokens that end a reply.
+        context: tokens the model can hold; None where that is not known.
+        sampled_tokens: tokens drawn so far.
+    """
+
+    sampling: Sampling
+    ends: frozenset[int]
+    context: int | None
+    sampled_tokens: int
+
+    async def generate(
+        self, prompt: np.ndarray, random: np.random.Generator, most: int | None = None
+    ) -> Completion:
+        """One reply to a prompt of token ids, of at most `most` tokens."""
+        ...
 
 
 @dataclass(eq=False, slots=True)

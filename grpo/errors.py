@@ -17,5 +17,9 @@ class ContextError(RankerError):
     """A prompt does not fit the model's context, or is empty."""
 
 
+class ReplyError(RankerError):
+    """A rollout server failed at a reply, or gave one that cannot be trained on; its attempt breaks off."""
+
+
 class RunFolderError(RankerError):
     """A run folder or checkpoint cannot be used as it is."""

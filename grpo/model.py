@@ -113,19 +113,22 @@ class Reference:
 
     Args:
         needed: whether it will be asked; no copy is made otherwise.
+
+    Attributes:
+        copy: of the model; None where it is the model itself.
     """
 
     def __init__(self, model: Any, needed: bool):
         self._model = model
-        self._copy: Any = None
+        self.copy: Any = None
         if needed and not hasattr(model, "peft_config"):
-            self._copy = copy.deepcopy(model).eval().requires_grad_(False)
+            self.copy = copy.deepcopy(model).eval().requires_grad_(False)
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[Any]:
         """The reference model, for the time of a forward."""
-        if self._copy is not None:
-            yield self._copy
+        if self.copy is not None:
+            yield self.copy
             return
         with self._model.disable_adapter():
             yield self._model

@@ -206,8 +206,12 @@ def _digest(group: RolloutGroup) -> str:
     return hashed.hexdigest()
 
 
-# What may differ when a run goes on: how often it is saved and where it is shown.
-_FREE = ("save_steps", "save_total_limit", "report_to")
+# What may differ when a run goes on: how often it is saved, where it is shown, which servers it samples
+# from, how it is divided over processes.
+_FREE = (
+    "save_steps", "save_total_limit", "report_to", "vllm_server_base_url", "vllm_server_timeout",
+    "vllm_adapter_folder", "fsdp",
+)  # fmt: skip
 
 
 def _compare(held: Path, resolved: Mapping[str, Any]) -> None:

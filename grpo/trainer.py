@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from grpo import checkpoint, metrics
+from grpo.adapters import Adapters
 from grpo.collect import Checker, Collector, RolloutFunction, Row, Rows, check_rows, run_loop
 from grpo.config import GRPOConfig
-from grpo.engine import Engine
+from grpo.engine import Engine, Sampler
 from grpo.errors import RunFolderError
 from grpo.loggers import Logger, loggers
 from grpo.metrics import Judged
@@ -85,15 +86,21 @@ class GRPOTrainer:
         self.model.to(processes.device)
         processes.share(self.model)
         layout = probe(self.model, self.tokenizer, config)
-        self.engine = Engine(
-            self.model,
-            end_tokens(self.model, self.tokenizer),
-            config.sampling,
-            config.max_num_seqs,
-            context_length(self.model),
-            layout.tree and layout.head,
-            config.bf16,
-        )
+        self._adapters: Adapters | None = None
+        self.engine: Sampler
+        if config.servers:
+            self._adapters = Adapters(self.model, self.tokenizer, config, layout, processes, out)
+            self.engine = self._adapters.engine
+        else:
+            self.engine = Engine(
+                self.model,
+                end_tokens(self.model, self.tokenizer),
+                config.sampling,
+                config.max_num_seqs,
+                context_length(self.model),
+                layout.tree and layout.head,
+                config.bf16,
+            )
         self._rollout, self._checker = rollout, checker
         self._updater = Updater(
             self.model, config, layout, Reference(self.model, config.beta != 0), processes
@@ -113,12 +120,13 @@ class GRPOTrainer:
             self._earnings,
         )
         self._windows = Windows(self._collector, processes, config)
-        if resume:
-            try:
+        try:
+            if resume:
                 self._resume()
-            except BaseException:
-                self.close()
-                raise
+            self._hand_over()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def step(self) -> int:
@@ -177,6 +185,7 @@ class GRPOTrainer:
         one rolls out all of the rows.
         """
         check_rows(dataset, self._rollout, self.tokenizer)
+        self._hand_over()
         collector = Collector(
             self.engine, self.tokenizer, Rows(dataset, False, 0), None, self._rollout, self._checker, 1, seed
         )  # fmt: skip
@@ -196,6 +205,8 @@ class GRPOTrainer:
         began = time.perf_counter()
         sampled_before = self.engine.sampled_tokens
         clock = metrics.Clock()
+        with clock.time("generate"):
+            self._hand_over()
         judged = self._windows.next(clock)
         learning_rate = self._updater.scheduler.get_last_lr()[0]
         with clock.time("update"):
@@ -204,12 +215,19 @@ class GRPOTrainer:
         everyone = sorted(self._processes.gather(judged), key=lambda j: j.group.index)
         tokens = sum(self._processes.gather([self.engine.sampled_tokens - sampled_before]))
         line = metrics.line(self._windows.place.step, everyone, done, learning_rate)
+        if self._adapters is not None:
+            line["server_mismatch"] = self._adapters.gap
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
             self._folder.add("samples.jsonl", *(sample_record(self._windows.place.step, j) for j in everyone))
             self._folder.add("metrics.jsonl", line)
         self._windows.watch(everyone)
         return line
+
+    def _hand_over(self) -> None:
+        """Where servers sample: see that they do so from the present weights."""
+        if self._adapters is not None:
+            self._adapters.hand_over(self.model, self.step)
 
     def _examples(self, judged: Sequence[Judged]) -> list[Example]:
         masked = self.config.mask_truncated_completions
@@ -239,6 +257,7 @@ class GRPOTrainer:
             self._windows.place,
             self._processes.gather([group_to_dict(g) for g, _ in self._collector.pending.values()]),
         )
+        learned = self._updater.snapshot()
         if self._out is None or not self.is_main:
             return
         kept = {
@@ -253,8 +272,7 @@ class GRPOTrainer:
             folder / f"step-{state.step}",
             self.model,
             self.tokenizer,
-            self._updater.optimizer,
-            self._updater.scheduler,
+            learned,
             kept,
         )
         checkpoint.prune(folder, self.config.save_total_limit)
@@ -267,7 +285,7 @@ class GRPOTrainer:
                 f"No checkpoint in {self._out} is whole. Begin anew in another folder; metrics and rewards are kept."
             )
         if saved is not None:
-            checkpoint.restore(saved, self.model, self._updater.optimizer, self._updater.scheduler)
+            self._updater.restore(saved)
             kept = saved.state
             self._windows.place = Place(kept["step"], kept["taken"], kept["sampled"], tuple(kept["recent"]))
             for fields in kept["pending"]:

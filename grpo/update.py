@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from grpo.checkpoint import Saved, Snapshot, restore
 from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
 from grpo.losses import Loss, token_losses, token_weights
 from grpo.model import Reference, autocast
 from grpo.processes import Processes
 from grpo.rollout import Rollout
-from grpo.score import Layout, score
+from grpo.rollout import Sequence as Tokens
+from grpo.score import Layout, Scores, score
+from grpo.sharding import Weights, collected, place, whole
 from grpo.tree import batches
 from ranker import ConfigurationError
 
@@ -61,9 +64,10 @@ class Step:
 
 
 class Updater:
-    """Holds the optimizer.
+    """Holds the optimizer, and the weights: whole, or sharded with `fsdp`.
 
     Args:
+        model: sharded in place.
         processes: over which sums are taken.
     """
 
@@ -74,7 +78,11 @@ class Updater:
 
         self.model, self.layout = model, layout
         self._config, self._reference, self._processes = config, reference, processes
-        self._weights = [p for p in model.parameters() if p.requires_grad]
+        self._shards = place(model, processes, config.fsdp)
+        self._reference_shards: Weights = self._shards
+        if reference.copy is not None:
+            self._reference_shards = place(reference.copy, processes, config.fsdp, samples=False)
+        self._weights = self._shards.trained
         self.optimizer = torch.optim.AdamW(
             self._weights,
             lr=config.learning_rate,
@@ -112,18 +120,25 @@ class Updater:
             return Step(None, 0, None, None, None, None, None)
         most = self._config.max_tokens_per_forward
         width = None if self.layout.flex else int(getattr(self.model.config, "hidden_size", 0) or 1024)
-        cuts = batches([_flat(e) for e in mine], most, width)
-        micro = [self._prepare([mine[i] for i in cut], loss, tokens, trajectories) for cut in cuts]
+        cuts = [[mine[i] for i in cut] for cut in batches([_flat(e) for e in mine], most, width)]
+        counts = [1 if self.layout.head else sum(len(e.rollout.sequences) for e in cut) for cut in cuts]
+        wanted = self._shards.forwards(counts)
+        idle = [n - (counts[k] if k < len(counts) else 0) for k, n in enumerate(wanted)]
+        cuts += [[] for _ in range(len(wanted) - len(cuts))]
         sums = np.zeros(6)
         norm = 0.0
-        self.model.train(self._config.gradient_checkpointing)  # transformers checkpoints in train mode only
-        for iteration in range(self._config.num_iterations):
-            for batch in micro:
-                found = self._backward(batch, loss, fresh=iteration == 0)
-                if iteration == 0:
-                    sums += found
-            norm = self._apply()
-        self.model.eval()
+        with self._processes.together(), self._shards.updating():
+            micro = [self._prepare(c, n, loss, tokens, trajectories) for c, n in zip(cuts, idle, strict=True)]
+            self.model.train(
+                self._config.gradient_checkpointing
+            )  # transformers checkpoints in train mode only
+            for iteration in range(self._config.num_iterations):
+                for batch in micro:
+                    found = self._backward(batch, loss, fresh=iteration == 0)
+                    if iteration == 0:
+                        sums += found
+                norm = self._apply()
+            self.model.eval()
         total = self._processes.sum(sums.tolist())
         same = total[5]
         return Step(
@@ -136,20 +151,38 @@ class Updater:
             mismatch=total[4] / same if same else None,
         )
 
-    def _prepare(self, examples: list[Example], loss: Loss, tokens: float, trajectories: float) -> _Micro:
+    def snapshot(self) -> Snapshot:
+        """The optimizer's state and the schedule's, whole, in the first process; all ask for it together."""
+        state, main = self.optimizer.state_dict(), self._processes.is_main
+        every: dict[int, dict[str, Any]] = {}
+        with self._processes.together():
+            for index, fields in state["state"].items():
+                every[index] = {name: collected(value, main) for name, value in fields.items()}
+        return Snapshot({**state, "state": every}, self.scheduler.state_dict())
+
+    def restore(self, saved: Saved) -> None:
+        """Go on from a checkpoint, whatever the number of processes that wrote it."""
+        restore(saved, self.model, self.optimizer, self.scheduler)
+        self._shards.spread()
+
+    def _prepare(
+        self, examples: list[Example], idle: int, loss: Loss, tokens: float, trajectories: float
+    ) -> _Micro:
         device = self.model.device
         sequences = [s for e in examples for s in e.rollout.sequences]
-        lengths_S = torch.tensor([e.rollout.sampled_tokens for e in examples])
+        lengths_S = torch.tensor([e.rollout.sampled_tokens for e in examples], dtype=torch.int64)
         trajectory_N = torch.arange(len(examples)).repeat_interleave(lengths_S)
         weights_S = token_weights(lengths_S, loss, int(tokens), int(trajectories))
-        old_N = torch.from_numpy(np.concatenate([s.logps_T[s.sampled_T] for s in sequences]))
-        on_policy_S = torch.tensor([e.on_policy for e in examples])
+        old = [np.zeros(0, np.float32), *(s.logps_T[s.sampled_T] for s in sequences)]
+        old_N = torch.from_numpy(np.concatenate(old))
+        on_policy_S = torch.tensor([e.on_policy for e in examples], dtype=torch.bool)
         ref_N = None
         if loss.beta:
-            with torch.no_grad(), self._reference() as reference, autocast(self.model, self._config.bf16):
-                ref_N = score(reference, sequences, self._config.temperature, self.layout).logps_N
+            with torch.no_grad(), self._reference() as reference:
+                ref_N = self._score(reference, self._reference_shards, sequences, idle)[0].logps_N
         return _Micro(
             sequences,
+            idle,
             trajectory_N.to(device),
             weights_S[trajectory_N].to(device),
             torch.tensor([e.advantage for e in examples], dtype=torch.float32)[trajectory_N].to(device),
@@ -158,20 +191,44 @@ class Updater:
             ref_N,
         )
 
+    def _score(
+        self,
+        model: Any,
+        shards: Weights,
+        sequences: list[Tokens],
+        idle: int,
+        gradient_N: Tensor | None = None,
+    ) -> tuple[Scores, Tensor]:
+        """Log-probs of the sequences; and a zero whose backward keeps step with other processes."""
+
+        def work() -> tuple[Tensor, Tensor]:
+            more = [*sequences, *([_IDLE] * idle)]
+            made = score(model, more, self._config.temperature, self.layout, None if idle else gradient_N)
+            return made.logps_N, made.entropy_N
+
+        with autocast(self.model, self._config.bf16):
+            logps_N, entropy_N = shards.forward(work)
+        if not idle:
+            return Scores(logps_N, entropy_N), 0.0
+        count = len(logps_N) - idle
+        return Scores(logps_N[:count], entropy_N[:count]), logps_N[count:].sum() * 0.0
+
     def _backward(self, batch: _Micro, loss: Loss, fresh: bool) -> np.ndarray:
         """Add the gradient of a micro-batch's share of the window's loss; returns sums for the metrics."""
 
         def objective(logps_N: Tensor, old_N: Tensor | None) -> Any:
             return token_losses(logps_N, old_N, batch.ref_N, batch.advantages_N, batch.trajectory_N, loss)
 
-        on_policy = fresh and bool(batch.on_policy_N.all())
+        on_policy = bool(batch.sequences) and fresh and bool(batch.on_policy_N.all())
         expected_N = None
         if on_policy and not loss.beta:  # the ratio is 1: the gradient does not depend on the log-probs
             zeros_N = torch.zeros_like(batch.old_N, requires_grad=True)
             value = (objective(zeros_N, None).loss_N * batch.weights_N).sum()
             (expected_N,) = torch.autograd.grad(value, zeros_N)
-        with autocast(self.model, self._config.bf16):
-            scores = score(self.model, batch.sequences, self._config.temperature, self.layout, expected_N)
+        scores, zero = self._score(self.model, self._shards, batch.sequences, batch.idle, expected_N)
+        if not batch.sequences:
+            zero.backward()
+            return np.zeros(6)
         logps_N = scores.logps_N
         old_N = None
         if not on_policy:
@@ -180,7 +237,7 @@ class Updater:
                 old_N = torch.where(batch.on_policy_N, logps_N.detach(), old_N)
         terms = objective(logps_N, old_N)
         value = (terms.loss_N * batch.weights_N).sum()
-        value.backward()
+        (value + zero).backward()
         if fresh:  # further iterations see the ratio to these, not to the sampler's rounding of them
             batch.old_N = torch.where(batch.on_policy_N, logps_N.detach(), batch.old_N)
         gap_N = (logps_N.detach() - batch.sampled_N).abs() * batch.on_policy_N
@@ -197,9 +254,9 @@ class Updater:
 
     def _apply(self) -> float:
         """Sum gradients over processes, clip, step."""
-        self._processes.sum_gradients(self._weights)
+        self._shards.sum_gradients()
         limit = self._config.max_grad_norm or float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(self._weights, limit))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._weights, limit)))
         if not np.isfinite(norm):
             raise TrainingError(
                 f"The gradient's norm is {norm}; the weights are left as they were. Resume from the last checkpoint "
@@ -213,9 +270,14 @@ class Updater:
 
 @dataclass(slots=True)
 class _Micro:
-    """A micro-batch of N loss tokens."""
+    """A micro-batch of N loss tokens.
+
+    Attributes:
+        idle: forwards without work, made because another process has some.
+    """
 
     sequences: list[Any]
+    idle: int
     trajectory_N: Tensor
     weights_N: Tensor
     advantages_N: Tensor
@@ -227,6 +289,10 @@ class _Micro:
 
     def __post_init__(self) -> None:
         self.old_N = self.sampled_N
+
+
+# What a forward without work reads: one loss token.
+_IDLE = Tokens(np.zeros(2, np.int64), np.array([False, True]), np.zeros(2, np.float32))
 
 
 def _flat(example: Example) -> np.ndarray:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError, GroupError
+from ranker.known import Known
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
@@ -31,19 +34,38 @@ class Line:
     fields: Mapping[str, Any]
 
 
-def read_lines(path: str | Path) -> Iterator[Line]:
-    """Read a group file line by line; a bad line does not end the reading.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Every `of`-th group of a file, from group `index` on, counted from 0."""
+
+    index: int
+    of: int
+
+
+def read_lines(path: str | Path, part: Part | None = None, *, others: bool = False) -> Iterator[Line]:
+    """Read a group file line by line; a bad line does not end the reading. ``.gz`` files are unpacked.
+
+    Args:
+        part: read only these groups.
+        others: with `part`, yield the other groups' lines too, with their id alone: neither group nor error.
 
     Raises:
         ConfigurationError: the file cannot be read.
     """
+    count = -1
     try:
-        with open(path, "rb") as file:
+        with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
             for number, raw in enumerate(file, start=1):
-                if raw.strip():
+                if not raw.strip():
+                    continue
+                count += 1
+                if part is None or count % part.of == part.index:
                     yield _line(raw, number)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
+                elif others:
+                    yield Line(number, _read_fields(raw, number)[0], None, None, {})
+    except (OSError, EOFError, zlib.error) as error:
+        told = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"{path} cannot be read: {told}.") from None
 
 
 def read_groups(path: str | Path) -> list[TrajectoryGroup]:
@@ -62,20 +84,26 @@ def read_groups(path: str | Path) -> list[TrajectoryGroup]:
     return groups
 
 
-def _line(raw: bytes, number: int) -> Line:
+def _read_fields(raw: bytes, number: int) -> tuple[str, dict[str, Any], str | None]:
+    """The id and the object of a line, and what keeps it from being one."""
     name = f"line:{number}"
     try:
         fields = json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return Line(number, name, None, GroupError(f"Line {number} is not UTF-8: {error.reason}."), {})
+        return name, {}, f"is not UTF-8: {error.reason}."
     except (ValueError, RecursionError) as error:
-        return Line(number, name, None, GroupError(f"Line {number} is not JSON: {error}."), {})
+        return name, {}, f"is not JSON: {error}."
     if not isinstance(fields, dict):
-        kind = type(fields).__name__
-        return Line(number, name, None, GroupError(f"Line {number} is a {kind}, not an object."), {})
+        return name, {}, f"is a {type(fields).__name__}, not an object."
     given = fields.get("id")
-    if isinstance(given, str) and given:
-        name = given
+    return given if isinstance(given, str) and given else name, fields, None
+
+
+def _line(raw: bytes, number: int) -> Line:
+    name, fields, fault = _read_fields(raw, number)
+    if fault is not None:
+        return Line(number, name, None, GroupError(f"Line {number} {fault}"), fields)
+    given = fields.get("id")
     try:
         if given is not None and (not isinstance(given, str) or not given.isprintable() or not given):
             raise GroupError(f"a group's id must be printable text, not {given!r}.")
@@ -134,6 +162,10 @@ def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(raw)
 
 
+class BeingWritten(ConfigurationError):
+    """Another process is writing the file."""
+
+
 class Appender:
     """Appends whole lines to a file of records that one process writes, and knows which ids it holds.
 
@@ -144,29 +176,28 @@ class Appender:
         holds: keys of which every record has one.
         what: what a record is called in messages.
 
+    Attributes:
+        done: the ids the file holds, each with 1 if it failed and 0 if it did not; exact, and a few megabytes
+            for any number of ids.
+
     Raises:
-        ConfigurationError: the file cannot be written, or another process is writing it.
+        BeingWritten: another process is writing the file.
+        ConfigurationError: the file cannot be written, or holds something else.
     """
 
     def __init__(
         self, path: str | Path, *, holds: Sequence[str] = ("rewards", "error"), what: str = "ranked group"
     ):
-        import fcntl
-
         self.path = Path(path)
         self._holds, self._what = holds, what
-        self.done: dict[str, bool] = {}  # id -> whether it failed
+        self._file = _open_locked(self.path)
+        self.done = Known()
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise ConfigurationError(f"Another process is writing {path}; wait for it.") from None
-        if self.path.is_file():
-            self._recover()
+            if self.path.is_file():
+                self._recover()
+        except BaseException:
+            self.close()
+            raise
 
     def _recover(self) -> None:
         good = 0
@@ -180,11 +211,10 @@ class Appender:
                 except (ValueError, KeyError, TypeError):
                     if not raw.endswith(b"\n"):
                         break  # the last line of a run that was killed
-                    os.close(self._file)
                     raise ConfigurationError(
                         f"{self.path}, line {number}, is no {self._what}; move the file away, or name another."
                     ) from None
-                self.done[name] = "error" in record
+                self.done.put(str(name), "error" in record)
                 good += len(raw)
                 if not raw.endswith(b"\n"):
                     os.write(self._file, b"\n")
@@ -192,16 +222,32 @@ class Appender:
         os.ftruncate(self._file, good)
 
     def drop_failed(self) -> int:
-        """Take the failed groups out of the file, so that they are tried again; returns how many."""
-        failed = sum(self.done.values())
+        """Take the failed groups out of the file, so that they are tried again; returns how many.
+
+        Raises:
+            ConfigurationError: no room for the file without them; the file is as it was.
+        """
+        failed = self.done.total()
         if failed:
-            with open(self.path, "rb") as file:
-                kept = [raw for raw in file if "error" not in json.loads(raw)]
             beside = self.path.with_name(self.path.name + ".partial")
-            beside.write_bytes(b"".join(kept))
-            os.replace(beside, self.path)
-            os.close(self._file)
-            self.__init__(self.path, holds=self._holds, what=self._what)  # type: ignore[misc]
+            try:
+                kept = _open_locked(
+                    beside
+                )  # locked before it takes the file's place: no moment without a lock
+                try:
+                    os.ftruncate(kept, 0)
+                    with open(self.path, "rb") as file, open(beside, "ab") as copy:
+                        copy.writelines(raw for raw in file if "error" not in json.loads(raw))
+                    os.replace(beside, self.path)
+                except BaseException:
+                    os.close(kept)
+                    beside.unlink(missing_ok=True)
+                    raise
+            except OSError as error:
+                raise ConfigurationError(f"{beside} cannot be written: {error.strerror}.") from None
+            self.close()
+            self._file, self.done = kept, Known()
+            self._recover()
         return failed
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -223,7 +269,34 @@ class Appender:
                 f"{self.path} cannot be written ({error.strerror}). What it holds is complete; make room and "
                 "run the same command again to go on."
             ) from None
-        self.done[str(record["id"])] = "error" in record
+        self.done.put(str(record["id"]), "error" in record)
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        os.fsync(self._file)
 
     def close(self) -> None:
         os.close(self._file)
+        self.done.close()
+
+
+def _open_locked(path: Path) -> int:
+    """A file opened for appending that no other process can open so until it is closed or this one ends."""
+    import fcntl
+
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            raise BeingWritten(f"Another process is writing {path}; wait for it.") from None
+        try:
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except OSError:
+            pass
+        os.close(file)  # replaced or removed between opening and locking

@@ -113,6 +113,7 @@ async def rank_groups_async(
     api_key: str | None = None,
     max_calls: int | None = None,
     max_cost_usd: float | None = None,
+    budget: Budget | None = None,
     progress: bool = True,
     ordered: bool = True,
     **options: Any,
@@ -124,7 +125,7 @@ async def rank_groups_async(
     if concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
     chosen = judge_for(judge, reward, base_url, api_key, options)
-    budget = Budget(max_calls, max_cost_usd)
+    budget = budget or Budget(max_calls, max_cost_usd)
     run = _Run(
         chosen,
         _sized(chosen),

@@ -229,7 +229,7 @@ def call_error(error: Exception, where: str, key: str | None) -> RankerError:
     if isinstance(error, openai.APIStatusError):
         headers = getattr(getattr(error, "response", None), "headers", None) or {}
         return status_error(
-            int(error.status_code), f"{said} {getattr(error, 'body', None) or ''}", where, headers
+            int(error.status_code), scrub(f"{said} {getattr(error, 'body', None) or ''}", key), where, headers
         )
     if isinstance(error, openai.APIConnectionError):
         return _unreachable(where, scrub(_short(str(error.__cause__ or error)), key))

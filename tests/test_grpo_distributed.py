@@ -49,28 +49,41 @@ def learn(folder: Path) -> None:
             (folder / f"{name}.json").write_text(json.dumps(history))
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """What one process and what two processes left."""
-    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+def torchrun(script: str, *arguments: str, processes: int = 2) -> subprocess.Popen[str]:
+    """Begin a script in several processes, as torchrun does."""
     launch = [
         "-m",
         "torch.distributed.run",
-        "--nproc-per-node=2",
+        f"--nproc-per-node={processes}",
         "--rdzv-backend=c10d",
         "--rdzv-endpoint=127.0.0.1:0",
     ]
     alone = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(
-        [sys.executable, *launch, __file__, str(two)],
+    return subprocess.Popen(
+        [sys.executable, *launch, script, *arguments],
         env={**os.environ, **alone},
         cwd=Path(__file__).parent.parent,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=150,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    )
+
+
+def finish(started: subprocess.Popen[str], status: int = 0) -> str:
+    """Wait for the end of a script; returns what it said."""
+    try:
+        told, _ = started.communicate(timeout=380)
+    finally:
+        started.terminate()  # which torchrun passes on
+    assert started.returncode == status, told[-3000:]
+    return told
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What one process and what two processes left."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    finish(torchrun(__file__, str(two)))
     learn(one)
     return one, two
 

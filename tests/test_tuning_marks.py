@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ranker.benchmarks.suites import load
 from tuning_models import group, tiny
 
 from ranker import Trajectory, TrajectoryGroup
-from ranker.benchmarks.suites import load
+from ranker.local.scores import variants
 from ranker.local.segments import Segment
 from ranker.tuning.examples import at_most, from_groups
 from ranker.tuning.learner import Learner
@@ -53,15 +54,18 @@ def test_the_loss_is_the_mean_cross_entropy_of_yes(learner):
     text = "red blue old"
     tokens = np.array([*loaded.encode(text), *loaded.encode(" 1")])
     hidden_TH = torch.randn(len(tokens), 64, generator=torch.Generator().manual_seed(1))
-    yes, no = (loaded.encode(word)[0] for word in ("Yes", "No"))
+    yes, no = (variants(loaded.tokenizer, word) for word in ("Yes", "No"))
     known = Marks((0.25,), (("red blue", 1.0),))
     (first, _), (second, _) = places(loaded, tokens.tolist(), text, known)
-    made = mark_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [known], [[yes], [no]])
+    made = mark_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [known])
     weight_VH = learner.model.get_output_embeddings().weight.float()
-    odds = [(hidden_TH[at] @ (weight_VH[yes] - weight_VH[no])).item() for at in (first, second)]
+    logits_TV = hidden_TH @ weight_VH.T
+    odds = [
+        (logits_TV[at, yes].logsumexp(0) - logits_TV[at, no].logsumexp(0)).item() for at in (first, second)
+    ]
     expected = [-np.log(1 / (1 + np.exp(-odds[0]))), 0.25 * np.log1p(np.exp(-odds[1])) + 0.75 * np.log1p(np.exp(odds[1]))]  # fmt: skip
     assert made.item() == pytest.approx(np.mean(expected), rel=1e-4)
-    assert mark_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [Marks()], [[yes], [no]]) is None
+    assert mark_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [Marks()]) is None
 
 
 def marked(g: int) -> TrajectoryGroup:

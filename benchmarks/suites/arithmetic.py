@@ -129,9 +129,7 @@ def _credit(problem: Problem, told: Mapping[int, _Calculation]) -> dict[int, flo
     return credit
 
 
-def _may_be(
-    problem: Problem, operand: Operand, told: Mapping[int, _Calculation]
-) -> tuple[float, ...]:
+def _may_be(problem: Problem, operand: Operand, told: Mapping[int, _Calculation]) -> tuple[float, ...]:
     """The numbers that may stand for an operand: the true one, and the one found in the text."""
     if isinstance(operand, int):
         return (operand,)

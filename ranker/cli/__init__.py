@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ranker import __version__
-from ranker.cli import bench, cache, calibrate, compare, demo, models, rank, report, study, train, tune
+from ranker.cli import bench, cache, calibrate, compare, demo, models, rank, report, serve, study, train, tune
 from ranker.errors import ConfigurationError, RankerError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
 app.command("train")(train.train)
 app.command("tune-judge")(tune.tune_judge)
+app.command("serve")(serve.serve)
 app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("demo")(demo.demo)

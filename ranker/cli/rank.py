@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from enum import Enum
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ranker.budget import Budget
 from ranker.cli.ranking import Job, run
 from ranker.errors import ConfigurationError
+from ranker.judge import Judge
 from ranker.rank import judge_for
+from ranker.shards import Plan, part_of, plan_of
 
 OnError = Enum("OnError", {"raise": "raise", "skip": "skip"}, type=str)
 Reward = Enum(
@@ -27,7 +31,11 @@ PROMPT = "The prompt"
 
 def rank(
     groups: Annotated[
-        Path, typer.Argument(help="JSONL file, one group a line (see the docs' page on files).")
+        list[str],
+        typer.Argument(
+            help="JSONL file, one group a line (see the docs' page on files); or several, a folder of them, or a "
+            "pattern such as 'in/*.jsonl.gz'.",
+        ),
     ],
     judge: Annotated[
         str | None,
@@ -49,7 +57,14 @@ def rank(
         Path | None,
         typer.Option(
             help="Where ranked groups are appended. Started again, groups already in it are skipped. "
-            "Default: standard output, without resuming."
+            "For several input files a folder. Default: standard output, without resuming."
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="I/N, I from 0: only every N-th input file, or of a single file every N-th group. "
+            "Not needed on one machine: processes started on the same command share the files out."
         ),
     ] = None,
     rubric: Annotated[
@@ -66,8 +81,22 @@ def rank(
         Reward, typer.Option(help="Linear in rank; the judge's scores; Plackett-Luce strength; or NDCG-like.")
     ] = Reward.rank,
     concurrency: Annotated[
-        int, typer.Option(min=1, help="Judge calls in flight.", rich_help_panel=LIMITS)
-    ] = 16,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Judge calls in flight: 16, or 2000 with --batch, where it is the size of a batch.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch",
+            help="Send the calls to the provider's batch API: half the price, an answer within a day. Kill it "
+            "and run it again as you like: it finds its batches.",
+            rich_help_panel=JUDGE,
+        ),
+    ] = False,
     max_cost: Annotated[
         float | None,
         typer.Option(help="Dollars; stops before the call that would exceed it.", rich_help_panel=LIMITS),
@@ -75,6 +104,13 @@ def rank(
     max_calls: Annotated[
         int | None,
         typer.Option(help="Judge calls; stops before the call that would exceed it.", rich_help_panel=LIMITS),
+    ] = None,
+    budget: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file in which all processes that name it count together towards --max-cost and --max-calls.",
+            rich_help_panel=LIMITS,
+        ),
     ] = None,
     on_error: Annotated[
         OnError,
@@ -121,6 +157,9 @@ def rank(
     moment and run the same command again.
 
     [bold]ranker rank groups.jsonl --judge openai/gpt-5-mini --out ranked.jsonl --max-cost 5[/bold]
+
+    Of several files each goes to a file of its name in the folder --out, and any number of processes may run
+    the same command at once.
     """
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     options: dict[str, Any] = {
@@ -136,22 +175,27 @@ def rank(
         "record": record,
         "cache": cache,
     }
+    given = {k: v for k, v in options.items() if v is not None}
+    plan = plan_of(groups, out, None if shard is None else part_of(shard))
+    if concurrency is None:
+        concurrency = 2_000 if batch else 16
     job = Job(
-        groups=groups,
+        plan=plan,
         out=out,
         stop_at_failure=on_error == OnError["raise"],
         retry_failed=retry_failed,
         quiet=quiet,
-        judge=lambda: judge_for(
-            judge, reward.value, base_url, None, {k: v for k, v in options.items() if v is not None}
+        judge=lambda: (
+            batch_judge(judge, reward.value, base_url, store_of(plan, out), given)
+            if batch
+            else judge_for(judge, reward.value, base_url, None, given)
         ),
+        budget=lambda: budget_of(budget, max_calls, max_cost),
         options={
             "rubric": None if rubric is None else rubric_of(rubric),
             "passes": passes,
             "reward": reward.value,
             "concurrency": concurrency,
-            "max_cost_usd": max_cost,
-            "max_calls": max_calls,
             "seed": seed,
         },
     )
@@ -165,6 +209,42 @@ def rank(
 def rubric_of(given: str) -> str | Path:
     """The text itself, or the path of @FILE."""
     return Path(given[1:]) if given.startswith("@") else given
+
+
+def store_of(plan: Plan, out: Path | None) -> Path:
+    """Where it is noted which batches were sent: beside the output, or in its folder."""
+    if out is None:
+        raise ConfigurationError("--batch needs --out: what was sent is noted beside it, to be found again.")
+    if not plan.folder:
+        return out.with_name(out.name + ".batches")
+    home = out / ".ranker"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{home} cannot be made: {error.strerror}.") from None
+    return home / "batches"
+
+
+def batch_judge(
+    judge: str | None, reward: str, base_url: str | None, store: Path, options: dict[str, Any]
+) -> Judge:
+    """The judge that is named, behind its provider's batch API."""
+    name = judge or os.environ.get("RANKER_JUDGE") or "local"
+    if name == "local" or name.startswith("local:") or name.endswith(".json"):
+        raise ConfigurationError(f"--batch needs a model behind an API, not {name}: name one with --judge.")
+    from ranker.batches import BatchJudge
+
+    form = {"form": "scores"} if reward == "score" else {}
+    return BatchJudge(name, base_url=base_url, store=store, **form, **options)
+
+
+def budget_of(file: Path | None, max_calls: int | None, max_cost: float | None) -> Budget:
+    """The limits of this process, or those it shares through a file."""
+    if file is None:
+        return Budget(max_calls, max_cost)
+    from ranker.shared_budget import SharedBudget
+
+    return SharedBudget(file, max_calls, max_cost)
 
 
 def price_of(given: str) -> tuple[float, float]:

@@ -19,7 +19,6 @@ from ranker.fit import estimate_tokens
 from ranker.local.model import Loaded, computes_in_bf16, cores, frame_of
 from ranker.local.read import hidden_tails, plain_tails
 from ranker.local.reading import scores_of, shares
-from ranker.local.scores import variants, words_of
 from ranker.local.ways import LETTERS, Shown, Way, fit, question
 from ranker.models import find_model, require_local
 from ranker.template import ASK, ASK_BLOCKS, load_template
@@ -182,8 +181,7 @@ class Learner:
         if marked:
             wanted = [s for s in segments if s.tail]
             known = [marks[i] for i in order]
-            words = [variants(self.loaded.tokenizer, word) for word in words_of("alone", n)]
-            parts = mark_loss(self.loaded, tails, wanted, fitted.attempts, known, words)
+            parts = mark_loss(self.loaded, tails, wanted, fitted.attempts, known)
         return made_G[back], parts
 
     def step(self, batch: Sequence[Example], rate: float, seed: str) -> tuple[float, list[list[float]]]:

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 
 from ranker.local.model import Loaded
-from ranker.local.scores import log_odds, word_logits
+from ranker.local.scores import log_odds, variants, word_logits
 from ranker.local.segments import Segment
 
 Tensor = Any
@@ -49,7 +49,6 @@ def mark_loss(
     segments: Sequence[Segment],
     texts: Sequence[str],
     marks: Sequence[Marks],
-    words: Sequence[Sequence[int]],
 ) -> Tensor | None:
     """Mean cross-entropy of Yes at every marked place of a group; None where nothing is marked.
 
@@ -57,7 +56,6 @@ def mark_loss(
         tails: hidden states of each attempt's tokens, all of them, shape (T, H) each.
         segments: the tokens, in the same order.
         texts: the attempts, as they stand in the segments.
-        words: token ids of Yes, and of No.
     """
     states, wanted = [], []
     for hidden_TH, segment, text, known in zip(tails, segments, texts, marks, strict=True):
@@ -67,6 +65,7 @@ def mark_loss(
             wanted.append(good)
     if not states:
         return None
+    words = [variants(loaded.tokenizer, word) for word in ("Yes", "No")]
     odds_N = log_odds(word_logits(loaded.model, torch.stack(states), words))
     return functional.binary_cross_entropy_with_logits(odds_N, odds_N.new_tensor(wanted))
 

@@ -1,0 +1,1 @@
+"""Rankings as rewards inside other trainers, one module for each."""
