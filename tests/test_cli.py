@@ -33,7 +33,7 @@ def write(path: Path, groups) -> Path:
 def ranker(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ranker", *map(str, args)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, **env}, check=False
+        command, capture_output=True, text=True, timeout=300, env={**os.environ, **env}, check=False
     )
 
 

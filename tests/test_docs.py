@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+ELSEWHERE = ("trl.md",)  # pages whose programs are run beside the framework: tests/test_integration_trl.py
 TOLD = ("training.md", "bench.md")  # pages whose commands go on where the one before stopped
 
 
@@ -53,7 +54,14 @@ def place(serve, tmp_path, monkeypatch):
     return server
 
 
-@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in blocks("python")])
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, id=name)
+        for name, code in blocks("python")
+        if name.partition("-")[0] not in ELSEWHERE
+    ],
+)
 def test_programs_run(place, code):
     if "GRPOTrainer(" in code:
         code = small(code)
