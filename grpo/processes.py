@@ -80,10 +80,10 @@ class Processes:
         """Give every process the sum of all gradients; a process without one brings zeros."""
         if self.world == 1:
             return
-        for weight in weights:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-            with self.together():
+        with self.together():
+            for weight in weights:
+                if weight.grad is None:
+                    weight.grad = torch.zeros_like(weight)
                 weight.grad = self._accelerator.reduce(weight.grad, "sum")
 
     def gather(self, mine: Sequence[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ranker.errors import ConfigurationError
+from ranker.transaction import transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches
@@ -127,14 +128,8 @@ class BatchStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._told():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._told(), transaction(self._db):
+            yield
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ranker.budget import Budget, Reservation
 from ranker.errors import BudgetExceeded, ConfigurationError
+from ranker.transaction import transaction
 
 BEAT = 5.0  # seconds between signs of life of a process that holds reservations
 GONE = 30.0  # seconds without one after which nobody waits for its reservations
@@ -79,7 +80,7 @@ class SharedBudget(Budget):
             # No WAL: it does not work across machines. No waiting for the disk: a kill loses nothing by it.
             self._db.execute("PRAGMA journal_mode = TRUNCATE")
             self._db.execute("PRAGMA synchronous = OFF")
-            with self._transaction():
+            with transaction(self._db):
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
 
@@ -123,7 +124,7 @@ class SharedBudget(Budget):
             self.cost_usd += reservation.cost_usd
             if self._mine == 0:
                 self._beating.cancel()
-            with self._told(), self._transaction():
+            with self._told(), transaction(self._db):
                 self._db.execute("DELETE FROM held WHERE id = ?", (ticket,))
                 self._db.execute("UPDATE spent SET cost = cost + ?", (reservation.cost_usd,))
                 if self._mine == 0:
@@ -131,7 +132,7 @@ class SharedBudget(Budget):
 
     def _take(self, estimate: float) -> int | None:
         """Hold `estimate` dollars in the file, or None where calls in flight may yet free what lacks."""
-        with self._told(), self._transaction():
+        with self._told(), transaction(self._db):
             now = self.spending()
             if self.max_calls is not None and now.calls >= self.max_calls:
                 raise BudgetExceeded(
@@ -159,18 +160,8 @@ class SharedBudget(Budget):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT)
-            with self._told(), self._transaction():
+            with self._told(), transaction(self._db):
                 self._db.execute("INSERT OR REPLACE INTO holders VALUES (?, ?)", (self._holder, time.time()))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

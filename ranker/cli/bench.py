@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ranker.cli.rank import price_of, rubric_of
+from ranker.cli.judging import judge_options, rubric_of
 
 JUDGES = "The judges"
 LIMITS = "Limits"
@@ -115,15 +115,14 @@ def bench(
     from ranker.rubric import read_rubric
 
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    options = {
-        "template": template,
-        "prompt_folder": prompt_folder,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "timeout": timeout,
-        "price": None if price is None else price_of(price),
-    }
-    options = {key: value for key, value in options.items() if value is not None}
+    options = judge_options(
+        price,
+        template=template,
+        prompt_folder=prompt_folder,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        timeout=timeout,
+    )
     names = dict.fromkeys([*judges, "length"])
     try:
         matrix = Matrix(

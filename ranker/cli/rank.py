@@ -13,6 +13,24 @@ from typing import Annotated, Any
 import typer
 
 from ranker.budget import Budget
+from ranker.cli.judging import (
+    JUDGE,
+    LIMITS,
+    PROMPT,
+    CachePath,
+    ContextWindow,
+    JudgeName,
+    MaxTokens,
+    Price,
+    PromptFolder,
+    Record,
+    Reward,
+    RewardRule,
+    Temperature,
+    TemplateName,
+    judge_options,
+    rubric_of,
+)
 from ranker.cli.ranking import Job, run
 from ranker.errors import ConfigurationError
 from ranker.judge import Judge
@@ -20,13 +38,6 @@ from ranker.rank import judge_for
 from ranker.shards import Plan, part_of, plan_of
 
 OnError = Enum("OnError", {"raise": "raise", "skip": "skip"}, type=str)
-Reward = Enum(
-    "Reward", {"rank": "rank", "score": "score", "strength": "strength", "top_heavy": "top_heavy"}, type=str
-)
-
-JUDGE = "The judge"
-LIMITS = "Limits"
-PROMPT = "The prompt"
 
 
 def rank(
@@ -37,14 +48,7 @@ def rank(
             "pattern such as 'in/*.jsonl.gz'.",
         ),
     ],
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            help="A LiteLLM model name such as openai/gpt-5-mini; local, local:NAME, local:NAME@WAY, local:PATH; or a "
-            "judge file, FILE.json. Default: $RANKER_JUDGE, else local.",
-            rich_help_panel=JUDGE,
-        ),
-    ] = None,
+    judge: JudgeName = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -77,9 +81,7 @@ def rank(
         int,
         typer.Option(min=1, help="Ask so often, in orders balanced over positions. Weak judges gain most."),
     ] = 1,
-    reward: Annotated[
-        Reward, typer.Option(help="Linear in rank; the judge's scores; Plackett-Luce strength; or NDCG-like.")
-    ] = Reward.rank,
+    reward: RewardRule = Reward.rank,
     concurrency: Annotated[
         int | None,
         typer.Option(
@@ -125,30 +127,14 @@ def rank(
     ] = None,
     rpm: Annotated[float | None, typer.Option(help="Requests a minute.", rich_help_panel=LIMITS)] = None,
     tpm: Annotated[float | None, typer.Option(help="Tokens a minute.", rich_help_panel=LIMITS)] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Sent only if given.", rich_help_panel=JUDGE)
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest reply.", rich_help_panel=JUDGE)] = None,
-    context_window: Annotated[
-        int | None,
-        typer.Option(help="The judge's window in tokens, if it cannot be asked.", rich_help_panel=JUDGE),
-    ] = None,
-    price: Annotated[
-        str | None,
-        typer.Option(
-            help="Dollars per million tokens read,written (e.g. 0.25,2), if unknown.", rich_help_panel=JUDGE
-        ),
-    ] = None,
-    template: Annotated[
-        str | None, typer.Option(help="Name of the prompt template, e.g. rank.v1.", rich_help_panel=PROMPT)
-    ] = None,
-    prompt_folder: Annotated[
-        str | None, typer.Option("--prompts", help="A folder of your own templates.", rich_help_panel=PROMPT)
-    ] = None,
-    record: Annotated[Path | None, typer.Option(help="Append every judge call to this JSONL file.")] = None,
-    cache: Annotated[
-        str | None, typer.Option(help="Where replies are kept, or off. Default: $RANKER_CACHE.")
-    ] = None,
+    temperature: Temperature = None,
+    max_tokens: MaxTokens = None,
+    context_window: ContextWindow = None,
+    price: Price = None,
+    template: TemplateName = None,
+    prompt_folder: PromptFolder = None,
+    record: Record = None,
+    cache: CachePath = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")] = False,
 ) -> None:
     """Rank every group of a file and turn the ranks into rewards.
@@ -162,20 +148,19 @@ def rank(
     the same command at once.
     """
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    options: dict[str, Any] = {
-        "timeout": timeout,
-        "rpm": rpm,
-        "tpm": tpm,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "context_window": context_window,
-        "price": None if price is None else price_of(price),
-        "template": template,
-        "prompt_folder": prompt_folder,
-        "record": record,
-        "cache": cache,
-    }
-    given = {k: v for k, v in options.items() if v is not None}
+    options = judge_options(
+        price,
+        timeout=timeout,
+        rpm=rpm,
+        tpm=tpm,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        context_window=context_window,
+        template=template,
+        prompt_folder=prompt_folder,
+        record=record,
+        cache=cache,
+    )
     plan = plan_of(groups, out, None if shard is None else part_of(shard))
     if concurrency is None:
         concurrency = 2_000 if batch else 16
@@ -186,9 +171,9 @@ def rank(
         retry_failed=retry_failed,
         quiet=quiet,
         judge=lambda: (
-            batch_judge(judge, reward.value, base_url, store_of(plan, out), given)
+            batch_judge(judge, reward.value, base_url, store_of(plan, out), options)
             if batch
-            else judge_for(judge, reward.value, base_url, None, given)
+            else judge_for(judge, reward.value, base_url, None, options)
         ),
         budget=lambda: budget_of(budget, max_calls, max_cost),
         options={
@@ -204,11 +189,6 @@ def rank(
     except KeyboardInterrupt:
         print("ranker: interrupted; what was finished is saved.", file=sys.stderr)
         raise typer.Exit(130) from None
-
-
-def rubric_of(given: str) -> str | Path:
-    """The text itself, or the path of @FILE."""
-    return Path(given[1:]) if given.startswith("@") else given
 
 
 def store_of(plan: Plan, out: Path | None) -> Path:
@@ -245,11 +225,3 @@ def budget_of(file: Path | None, max_calls: int | None, max_cost: float | None) 
     from ranker.shared_budget import SharedBudget
 
     return SharedBudget(file, max_calls, max_cost)
-
-
-def price_of(given: str) -> tuple[float, float]:
-    try:
-        read, written = (float(part) for part in given.split(","))
-    except ValueError:
-        raise ConfigurationError(f"--price {given!r}: give two numbers, e.g. 0.25,2.") from None
-    return read, written

@@ -7,12 +7,29 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ranker.budget import Budget
-from ranker.cli.rank import JUDGE, LIMITS, PROMPT, Reward, price_of, rubric_of
+from ranker.cli.judging import (
+    JUDGE,
+    LIMITS,
+    PROMPT,
+    CachePath,
+    ContextWindow,
+    JudgeName,
+    MaxTokens,
+    Price,
+    PromptFolder,
+    Record,
+    Reward,
+    RewardRule,
+    Temperature,
+    TemplateName,
+    judge_options,
+    rubric_of,
+)
 from ranker.errors import ConfigurationError
 from ranker.rank import judge_for
 from ranker.rubric import read_rubric
@@ -24,14 +41,7 @@ SERVER = "The server"
 
 
 def serve(
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            help="A LiteLLM model name such as openai/gpt-5-mini; local, local:NAME, local:NAME@WAY, local:PATH; or a "
-            "judge file, FILE.json. Default: $RANKER_JUDGE, else local.",
-            rich_help_panel=JUDGE,
-        ),
-    ] = None,
+    judge: JudgeName = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -48,9 +58,7 @@ def serve(
     passes: Annotated[
         int, typer.Option(min=1, max=64, help="Ask so often where the request does not say it.")
     ] = 1,
-    reward: Annotated[
-        Reward, typer.Option(help="Linear in rank; the judge's scores; Plackett-Luce strength; or NDCG-like.")
-    ] = Reward.rank,
+    reward: RewardRule = Reward.rank,
     seed: Annotated[
         int, typer.Option(help="Same seed and inputs: same prompts, where the request does not say it.")
     ] = 0,
@@ -110,30 +118,14 @@ def serve(
         float | None, typer.Option(help="Judge requests a minute.", rich_help_panel=LIMITS)
     ] = None,
     tpm: Annotated[float | None, typer.Option(help="Judge tokens a minute.", rich_help_panel=LIMITS)] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Sent only if given.", rich_help_panel=JUDGE)
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest reply.", rich_help_panel=JUDGE)] = None,
-    context_window: Annotated[
-        int | None,
-        typer.Option(help="The judge's window in tokens, if it cannot be asked.", rich_help_panel=JUDGE),
-    ] = None,
-    price: Annotated[
-        str | None,
-        typer.Option(
-            help="Dollars per million tokens read,written (e.g. 0.25,2), if unknown.", rich_help_panel=JUDGE
-        ),
-    ] = None,
-    template: Annotated[
-        str | None, typer.Option(help="Name of the prompt template, e.g. rank.v1.", rich_help_panel=PROMPT)
-    ] = None,
-    prompt_folder: Annotated[
-        str | None, typer.Option("--prompts", help="A folder of your own templates.", rich_help_panel=PROMPT)
-    ] = None,
-    record: Annotated[Path | None, typer.Option(help="Append every judge call to this JSONL file.")] = None,
-    cache: Annotated[
-        str | None, typer.Option(help="Where replies are kept, or off. Default: $RANKER_CACHE.")
-    ] = None,
+    temperature: Temperature = None,
+    max_tokens: MaxTokens = None,
+    context_window: ContextWindow = None,
+    price: Price = None,
+    template: TemplateName = None,
+    prompt_folder: PromptFolder = None,
+    record: Record = None,
+    cache: CachePath = None,
 ) -> None:
     """Rank groups over HTTP: POST /rank, and OpenRLHF's remote reward protocol.
 
@@ -143,19 +135,19 @@ def serve(
     [bold]ranker serve --judge openai/gpt-5-mini --max-cost 5[/bold]
     """
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    options: dict[str, Any] = {
-        "timeout": timeout,
-        "rpm": rpm,
-        "tpm": tpm,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "context_window": context_window,
-        "price": None if price is None else price_of(price),
-        "template": template,
-        "prompt_folder": prompt_folder,
-        "record": record,
-        "cache": cache,
-    }
+    options = judge_options(
+        price,
+        timeout=timeout,
+        rpm=rpm,
+        tpm=tpm,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        context_window=context_window,
+        template=template,
+        prompt_folder=prompt_folder,
+        record=record,
+        cache=cache,
+    )
     try:
         from ranker.serving.metrics import Metrics
     except ImportError:
@@ -172,9 +164,7 @@ def serve(
             f"--host {host} can be reached by others, who could spend your budget: put a token into "
             "$RANKER_SERVE_TOKEN or --token-file."
         )
-    chosen = judge_for(
-        judge, reward.value, base_url, None, {k: v for k, v in options.items() if v is not None}
-    )
+    chosen = judge_for(judge, reward.value, base_url, None, options)
     _check_price(chosen, max_cost)
     service = Service(
         chosen,

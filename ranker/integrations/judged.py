@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ from ranker.ranked import RankedGroup
 from ranker.rewards import RULES
 from ranker.rubric import read_rubric
 from ranker.trajectory import TrajectoryGroup
-
-_NOT_THE_JUDGES = ("reward", "seed", "task", "budget", "progress", "base_url", "api_key")
 
 
 class Asker:
@@ -38,7 +37,8 @@ class Asker:
         limits = [how.pop(limit, None) for limit in ("max_calls", "max_cost_usd")]
         self._how = {**how, "budget": how.get("budget") or Budget(*limits)}
         self._judge, self._rubric, self._passes = judge, read_rubric(rubric), passes
-        asked = {k: v for k, v in how.items() if k not in _NOT_THE_JUDGES}
+        own = inspect.signature(rank_group_async).parameters
+        asked = {name: value for name, value in how.items() if name not in own}
         judge_for(judge, rule, how.get("base_url"), how.get("api_key"), asked)
 
     async def rank(self, group: TrajectoryGroup) -> RankedGroup:

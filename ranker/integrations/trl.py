@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ranker.budget import Budget
-from ranker.errors import ConfigurationError, GroupError, JudgeCallError, RankerError
+from ranker.errors import ConfigurationError, GroupError, RankerError
 from ranker.integrations.completions import identity, trajectory_of
+from ranker.integrations.judged import Asker, is_hopeless
 from ranker.integrations.placing import Placed, groups_of
 from ranker.integrations.ranks import Ranks, failure_of, ranks
-from ranker.rank import OnError, judge_for, rank_group_async
+from ranker.rank import OnError
 from ranker.ranked import RankedGroup
-from ranker.rewards import RULES
-from ranker.rubric import read_rubric
 from ranker.trajectory import TrajectoryGroup
 
 log = logging.getLogger("ranker")
@@ -75,25 +72,14 @@ class RankReward:
         name: str,
         how: Mapping[str, Any],
     ):
-        how = dict(how)
         if on_error not in ("raise", "skip"):
             raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
-        if not isinstance(passes, int) or passes < 1:
-            raise ConfigurationError(f"passes={passes!r}; the judge must be asked at least once.")
         if concurrency < 1:
             raise ConfigurationError(f"concurrency={concurrency}; at least 1 group must be judged at a time.")
-        rule = how.get("reward", "rank")
-        if rule not in RULES:
-            raise ConfigurationError(f"reward={rule!r}; choose one of {', '.join(RULES)}.")
-        limits = [how.pop(limit, None) for limit in ("max_calls", "max_cost_usd")]
-        self._how = {**how, "budget": how.get("budget") or Budget(*limits)}
-        self._judge, self._rubric, self._passes = judge, read_rubric(rubric), passes
+        self._asker = Asker(judge, rubric, passes, how)
         self._on_error, self._concurrency = on_error, concurrency
         self._ranks: Ranks | None = None
         self.__name__ = name
-        own = inspect.signature(rank_group_async).parameters
-        asked = {name: value for name, value in how.items() if name not in own}
-        judge_for(judge, rule, how.get("base_url"), how.get("api_key"), asked)  # a wrong option is told now
 
     async def __call__(
         self,
@@ -162,9 +148,9 @@ class RankReward:
                     )
                 async with slots:
                     group = _group([held[i] for i in members], tools)
-                    return await rank_group_async(group, self._judge, self._rubric, self._passes, **self._how)
+                    return await self._asker.rank(group)
             except RankerError as error:
-                if self._on_error == "raise" or _hopeless(error):
+                if self._on_error == "raise" or is_hopeless(error):
                     raise
                 return error
 
@@ -279,12 +265,6 @@ def _group(attempts: Sequence[_Attempt], tools: list[Any] | None) -> TrajectoryG
     first = attempts[0]
     members = [trajectory_of(attempt.prompt, attempt.completion, tools) for attempt in attempts]
     return TrajectoryGroup(members, rubric=first.rubric, reference=first.reference)
-
-
-def _hopeless(error: RankerError) -> bool:
-    """Whether no group would succeed: a wrong setting, a refused key, no such model."""
-    refused = isinstance(error, JudgeCallError) and error.status_code in (401, 403, 404)
-    return refused or isinstance(error, ConfigurationError)
 
 
 def _results(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -72,18 +71,13 @@ def scores_of(loaded: Loaded, tails: Sequence[Any], segments: Sequence[Segment],
         if way == "numbers":
             return numbers
         tails = [tail[-1:] for tail in tails]
-    words = [_variants(loaded.tokenizer, word) for word in words_of(way, n)]
+    words = [variants(loaded.tokenizer, word) for word in words_of(way, n)]
     logits = word_logits(loaded.model, torch.cat(list(tails)), words)
     if way == "letter":
         return logits[0].log_softmax(0)
     if way == "digits":
         return expected_digit(logits)
     return log_odds(logits) if numbers is None else log_odds(logits) + NUMBERS * numbers
-
-
-@lru_cache(maxsize=256)
-def _variants(tokenizer: Any, word: str) -> list[int]:
-    return variants(tokenizer, word)
 
 
 def _tails(loaded: Loaded, segments: Sequence[Segment]) -> list[Any]:
@@ -121,7 +115,7 @@ def _check(loaded: Loaded) -> bool:
     ids = np.array(loaded.encode("Is it right? One is less than two. " * 12)[:_SAMPLE])
     third = len(ids) // 3
     parts = [Segment(ids[:third]), Segment(ids[third:], third, (0,), 1), Segment(ids[:third], third, (0,), 1)]
-    words = [_variants(loaded.tokenizer, word) for word in ("Yes", "No")]
+    words = [variants(loaded.tokenizer, word) for word in ("Yes", "No")]
     try:
         found, expected = (
             log_odds(word_logits(loaded.model, torch.cat(read(loaded.model, parts)), words))

@@ -18,6 +18,7 @@ _CHUNK = 256  # rows of logits over the whole vocabulary held at once
 NUMBERS = 4.0  # weight of a nat a number token beside a unit of log-odds, in `blend`
 
 
+@lru_cache(maxsize=256)
 def variants(tokenizer: Any, word: str) -> list[int]:
     """The single tokens that spell a word, with a space before it or without, in either case."""
     made = {word, word.lower(), word.upper()} if len(word) > 1 else {word}

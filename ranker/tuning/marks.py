@@ -98,4 +98,4 @@ def places(loaded: Loaded, tokens: Sequence[int], text: str, known: Marks) -> li
 
 def _find(tokens: Sequence[int], own: Sequence[int]) -> int | None:
     n = len(own)
-    return next((i for i in range(len(tokens) - n + 1) if list(tokens[i : i + n]) == list(own)), None)
+    return next((i for i in range(len(tokens) - n + 1) if tokens[i : i + n] == own), None)
