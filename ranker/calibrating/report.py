@@ -131,7 +131,6 @@ class Console:
         from rich.table import Table
 
         table = Table("way", "accuracy (95 %)", "seconds", "tokens", "folds", box=None, padding=(0, 2, 0, 0))
-        folds = sum(choice.chosen.values())
         for name, value in choice.ways.items():
             seconds, tokens = found.costs[name]
             row = (
@@ -139,14 +138,14 @@ class Console:
                 f"{value}",
                 "–" if seconds is None else f"{seconds:.2f}",
                 "–" if tokens is None else f"{tokens:,.0f}",
-                f"{choice.chosen.get(name, 0)}/{folds}",
+                f"{choice.chosen.get(name, 0.0):.0%}",
             )
             table.add_row(*row, style="bold" if name == choice.way else "")
         self._rich.print(table)
         truth = "their ground truth" if source.truth == "ground_truth" else f"the ranking of {source.judge}"
         self.say(
             f"Accuracy: share of pairs ordered as {truth} says, {choice.groups} groups, {choice.pairs} pairs; 0.5 is a "
-            "coin. Seconds and tokens: for a group. Folds: how many parts of the groups would, left out, leave this way the best."
+            "coin. Seconds and tokens: for a group. Folds: the share of draws in which the other groups choose this way."
         )
         left_out = source.left_out + found.left_out
         if left_out:

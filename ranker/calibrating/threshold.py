@@ -93,7 +93,7 @@ def fit_threshold(
         raise ConfigurationError(
             f"An agreement of {wanted!r} cannot be asked for; give a share from 0.5 to below 1."
         )
-    fold_N = folds_of(bundle_N, folds, seed)
+    fold_N = folds_of(bundle_N, folds, str(seed))
     decided_N, held_N = np.zeros(n), pairs_N.copy()
     for fold in range(int(fold_N.max()) + 1):
         others, own = np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)
