@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ranker.benchmarks.judge_process import judge_process
-from ranker.benchmarks.provenance import commit, machine
+from ranker.benchmarks.provenance import command, commit, machine
 
 from ranker.files import dump_line
 
@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows: list[Row] = []
+    source = {"command": command("rank_memory"), "commit": commit(), "machine": machine()}
     with judge_process("ranking") as judge:
         for groups in map(int, given.groups.split(",")):
             for row in measure(groups, given.shards, given.concurrency, judge.base_url):
@@ -133,12 +134,7 @@ def main() -> None:
     }
     print(json.dumps({"growth_mb": growth}))
     if given.json is not None:
-        told = {
-            "machine": machine(),
-            "commit": commit(),
-            "growth_mb": growth,
-            "rows": [asdict(r) for r in rows],
-        }
+        told = {**source, "growth_mb": growth, "rows": [asdict(r) for r in rows]}
         given.json.write_text(json.dumps(told, indent=1) + "\n")
 
 
