@@ -79,16 +79,16 @@ bench-simulated: $(VENV)/dev.stamp
 	  --out $(JUDGES)/simulated_4_passes
 
 # The adapters to other trainers, each beside the framework in an environment of its own; one: make test-integration-art.
-INTEGRATIONS := verl verifiers rubric art tinker
+INTEGRATIONS := verl verifiers rubric art tinker ray
 NEEDS_verl := verl==0.9.1
 NEEDS_verifiers := verifiers==0.4.0
 NEEDS_rubric := verifiers==0.2.1
 NEEDS_art := openpipe-art==0.5.18
-NEEDS_tinker := tinker==0.38.0 transformers chz blobfile cloudpickle termcolor datasets pyrage tiktoken tqdm
+NEEDS_tinker := tinker==0.38.0 transformers chz blobfile cloudpickle termcolor datasets pillow pyrage tiktoken tqdm
 ALONE_tinker := tinker-cookbook==0.6.1# without its requirements: only its audio recipes need the missing one
+NEEDS_ray := 'ray[data]==2.60.0'
 TORCH_verl := torch==2.13.0
 TORCH_tinker := torch==2.13.0
-TESTS_rubric := verifiers
 BESIDE := build/integrations
 
 .PHONY: test-integrations $(INTEGRATIONS:%=test-integration-%)
@@ -96,9 +96,9 @@ BESIDE := build/integrations
 test-integrations: $(INTEGRATIONS:%=test-integration-%)
 
 $(INTEGRATIONS:%=test-integration-%): test-integration-%: $(BESIDE)/%/done.stamp
-	$(BESIDE)/$*/bin/python -m pytest -q --timeout 600 tests/test_integration_$(or $(TESTS_$*),$*).py
+	$(BESIDE)/$*/bin/python -m pytest -q --timeout 600 tests/test_integration_$*.py
 
-$(BESIDE)/%/done.stamp: pyproject.toml
+$(BESIDE)/%/done.stamp: pyproject.toml Makefile
 	test -x $(BESIDE)/$*/bin/python || $(PYTHON) -m venv $(BESIDE)/$*
 	$(if $(TORCH_$*),$(BESIDE)/$*/bin/python -m pip install --quiet $(TORCH_$*))
 	$(BESIDE)/$*/bin/python -m pip install --quiet --editable . $(NEEDS_$*) \

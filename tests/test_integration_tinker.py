@@ -215,17 +215,6 @@ def test_what_has_no_text_is_an_error_with_a_remedy():
         messages_of(Trajectory([transition("a", "b")], tinker.ModelInput.empty()), Bare())
 
 
-async def test_messages_of_your_own(serve):
-    server = serve(worth)
-
-    def read(trajectory, env):
-        text = env.renderer.tokenizer.decode(trajectory.transitions[0].ac.tokens)
-        return [{"role": "user", "content": env.question}, {"role": "assistant", "content": text}]
-
-    group = await do_group_rollout(builder(server, 2, messages=read), said("worth 1", "worth 2"))
-    assert sorted(group.final_rewards_G) == [0.0, 1.0]
-
-
 class Sent(ProblemGroupBuilder):
     """At the module's top, as a builder that is sent to other processes must be."""
 
@@ -250,16 +239,38 @@ async def test_limits_and_settings(serve):
         await do_group_rollout(builder(server, 1), said("worth 1"))
 
 
-async def test_the_program_of_the_page(serve, monkeypatch):
-    server = serve(worth, keep_prompts=True)
+def program(server, monkeypatch, which: int) -> dict:
+    """The names that a program of the page makes, its judge being the server."""
     page = (Path(__file__).parents[1] / "docs" / "integrations" / "tinker.md").read_text()
-    program = re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0]
     monkeypatch.setenv("OPENAI_API_BASE", server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-the-documents-0000")
-    names: dict = {}
-    exec(program, names)
+    names: dict = {"group_rewards": group_rewards}
+    exec(re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[which], names)
+    return names
+
+
+async def test_the_program_of_the_page(serve, monkeypatch):
+    server = serve(worth, keep_prompts=True)
+    ranked = program(server, monkeypatch, 0)["RankedProblems"]
     group = await do_group_rollout(
-        names["RankedProblems"](lambda: Word("Say a word."), 3), said("worth 1", "worth 3", "worth 2")
+        ranked(lambda: Word("Say a word."), 3), said("worth 1", "worth 3", "worth 2")
     )
     assert sorted(group.final_rewards_G) == [0.0, 0.5, 1.0]
     assert "Prefer the shorter right answer." in str(server.prompts[0])
+
+
+async def test_messages_of_your_own_as_the_page_gives_them(serve, monkeypatch):
+    server = serve(worth, keep_prompts=True)
+
+    class Talk(Word):
+        async def step(self, action, *, extra=None):
+            answer = {"role": "assistant", "content": f"Kept: {self.renderer.tokenizer.decode(action)}"}
+            self.conversation = [{"role": "user", "content": self.question}, answer]
+            return await super().step(action, extra=extra)
+
+    class Talks(ProblemGroupBuilder):
+        compute_group_rewards = program(server, monkeypatch, 1)["compute_group_rewards"]
+
+    group = await do_group_rollout(Talks(lambda: Talk("Say a word."), 2), said("worth 1", "worth 2"))
+    assert sorted(group.final_rewards_G) == [0.0, 1.0]
+    assert "Kept: " in server.prompts[0][-1]["content"]
