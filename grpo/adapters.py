@@ -46,7 +46,8 @@ class Adapters:
 
     Attributes:
         engine: samples from the servers.
-        gap: mean difference between a server's log-probs and the trainer's at the latest hand-over.
+        gap: mean difference between a server's log-probs and the trainer's at the latest hand-over, of the server
+            where it is largest.
 
     Raises:
         ConfigurationError: a model without adapters, no folder for them, no vLLM server at an address, or
@@ -153,22 +154,35 @@ class Adapters:
             shutil.rmtree(adapter.path, ignore_errors=True)
 
     def _check(self, model: Any) -> float | None:
-        """How far what the servers say of a few tokens is from what the trainer says of them; None where a
-        reply has no room."""
-        asked = run_loop(self._ask())
-        if not asked:
+        """How far what a server says of a few tokens is from what the trainer says of them, at the server where it
+        is most; None where a reply has no room."""
+        every = run_loop(self._ask())
+        if not every:
             return None
-        found_N = np.concatenate([s.logps_T[s.sampled_T] for s in asked])
 
-        def gap(sequences: Seq[Sequence], temperature: float) -> float:
+        def gaps(sequences: Seq[Sequence], temperature: float) -> np.ndarray:
+            found_N = np.concatenate([s.logps_T[s.sampled_T] for s in sequences])
             with torch.no_grad(), autocast(model, self._config.bf16):
                 logps_N = score(model, sequences, temperature, self._layout).logps_N
-            return float(np.abs(logps_N.float().cpu().numpy() - found_N).mean())
+            made: np.ndarray = np.abs(logps_N.float().cpu().numpy() - found_N)
+            return made
 
-        found = gap(asked, self._config.temperature)
+        def gap(sequences: Seq[Sequence], temperature: float) -> float:
+            return float(gaps(sequences, temperature).mean())
+
+        # Each by itself: many that are right must not hide one that is not.
+        whose_N = np.concatenate([np.full(int(s.sampled_T.sum()), i) for i, s in every])
+        gap_N = gaps([s for _, s in every], self._config.temperature)
+        answered = sorted({i for i, _ in every})
+        means = [float(gap_N[whose_N == i].mean()) for i in answered]
+        most = int(np.argmax(means))  # of one that is no number too
+        found, worst = means[most], answered[most]
         if found <= TOLERANCE:
             return found
-        told = f"The rollout server's log-probs differ from the trainer's by {found:.3g} on average"
+        told = (
+            f"The log-probs of {self._servers[worst].url} differ from the trainer's by {found:.3g} on average"
+        )
+        asked = [s for i, s in every if i == worst]
         plain = [Sequence(s.tokens_T, s.sampled_T, s.logps_T) for s in asked]
         if gap(plain, 1.0) <= TOLERANCE:
             raise ConfigurationError(
@@ -187,12 +201,14 @@ class Adapters:
             "the same precision."
         )
 
-    async def _ask(self) -> list[Sequence]:
+    async def _ask(self) -> list[tuple[int, Sequence]]:
+        """Replies to check, each with the index of its server."""
         jobs = []
         for i, server in enumerate(self._servers):
             for k, text in enumerate(_TEXTS):
                 jobs.append(self._reply(server, self._prompt(text, k), 2 * i + k))
-        return [s for s in await asyncio.gather(*jobs) if s is not None]
+        made = await asyncio.gather(*jobs)
+        return [(i // len(_TEXTS), s) for i, s in enumerate(made) if s is not None]
 
     def _prompt(self, text: str, seed: int) -> np.ndarray:
         """Ids of a text; of ordinary tokens where the tokenizer does not know its words."""

@@ -45,6 +45,8 @@ class RunFolder:
                     f"{path} holds a run already: go on with --resume, or name another folder."
                 )
             else:
+                for earned in self.path.glob("rewards*.jsonl"):  # of a start that ended before its first step
+                    earned.unlink()
                 write_json(held, resolved)
         except BaseException:
             self.close()

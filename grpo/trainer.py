@@ -42,7 +42,8 @@ class GRPOTrainer:
     ```
 
     Under `torchrun` each process rolls out and learns from whole groups of its own; gradients and token
-    counts are summed over all of them.
+    counts are summed over all of them. With `fsdp=True` in the config, weights, gradients and optimizer
+    state are sharded over them.
 
     Args:
         model: a transformers causal LM or a peft model, with its `tokenizer`; or a name.

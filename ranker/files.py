@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import zlib
@@ -15,6 +16,8 @@ from ranker.errors import ConfigurationError, GroupError
 from ranker.known import Known
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
+
+_HIDDEN = ("ground_truth", "metadata")  # of an attempt: no judge sees them
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,24 @@ def ranked_record(line: Line, ranked: RankedGroup) -> dict[str, Any]:
     return {**kept, "id": line.id, **ranked.to_dict()}
 
 
+FAILED = 1
+
+
+def print_of(fields: Mapping[str, Any]) -> int:
+    """A digest of all that a judge may be shown of a group, even and not 0; 0 where there are no attempts. It tells
+    whether a verdict is on the very attempts of a line."""
+    members = fields.get("trajectories")
+    if not isinstance(members, list):
+        return 0
+    shown = [{k: v for k, v in m.items() if k not in _HIDDEN} if isinstance(m, dict) else m for m in members]
+    told = json.dumps([shown, [fields.get(k) for k in ("task", "rubric", "reference")]], default=str)
+    return (int.from_bytes(hashlib.sha256(told.encode()).digest()[:7], "big") | FAILED) + 1
+
+
+def _mark_of(record: Mapping[str, Any]) -> int:
+    return FAILED if "error" in record else print_of(record)
+
+
 def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSONL file that an Appender has opened; nothing of what is no regular file."""
     if Path(path).is_file():
@@ -177,8 +198,8 @@ class Appender:
         what: what a record is called in messages.
 
     Attributes:
-        done: the ids the file holds, each with 1 if it failed and 0 if it did not; exact, and a few megabytes
-            for any number of ids.
+        done: the ids the file holds, each with FAILED if it failed, else with its `print_of`; exact, and a few
+            megabytes for any number of ids.
 
     Raises:
         BeingWritten: another process is writing the file.
@@ -214,7 +235,7 @@ class Appender:
                     raise ConfigurationError(
                         f"{self.path}, line {number}, is no {self._what}; move the file away, or name another."
                     ) from None
-                self.done.put(str(name), "error" in record)
+                self.done.put(str(name), _mark_of(record))
                 good += len(raw)
                 if not raw.endswith(b"\n"):
                     os.write(self._file, b"\n")
@@ -227,7 +248,7 @@ class Appender:
         Raises:
             ConfigurationError: no room for the file without them; the file is as it was.
         """
-        failed = self.done.total()
+        failed = self.done.count(FAILED)
         if failed:
             beside = self.path.with_name(self.path.name + ".partial")
             try:
@@ -269,7 +290,7 @@ class Appender:
                 f"{self.path} cannot be written ({error.strerror}). What it holds is complete; make room and "
                 "run the same command again to go on."
             ) from None
-        self.done.put(str(record["id"]), "error" in record)
+        self.done.put(str(record["id"]), _mark_of(record))
 
     def sync(self) -> None:
         """Wait until what was written is on the disk."""

@@ -43,9 +43,13 @@ class Known:
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM known").fetchone()[0])
 
-    def total(self) -> int:
-        """The sum of all values."""
-        return int(self._db.execute("SELECT coalesce(sum(value), 0) FROM known").fetchone()[0])
+    def get(self, name: str) -> int | None:
+        """The value of `name`; None where it is not known."""
+        return self._run("SELECT value FROM known WHERE name = ?", name)
+
+    def count(self, value: int) -> int:
+        """How many names have this value."""
+        return int(self._db.execute("SELECT count(*) FROM known WHERE value = ?", (value,)).fetchone()[0])
 
     def close(self) -> None:
         """Forget everything and free its place."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sqlite3
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ranker.budget import Budget, Reservation
-from ranker.errors import BudgetExceeded, ConfigurationError
+from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.transaction import transaction
+
+log = logging.getLogger("ranker")
 
 BEAT = 5.0  # seconds between signs of life of a process that holds reservations
 GONE = 30.0  # seconds without one after which nobody waits for its reservations
@@ -104,8 +107,9 @@ class SharedBudget(Budget):
         """Hold the place of one call, as `Budget.reserve` does, but in the file.
 
         Raises:
-            BudgetExceeded: the call would exceed a limit.
-            ConfigurationError: a dollar limit and a judge without a known price, or a file that cannot be used.
+            BudgetExceeded: the call would exceed a limit, or the file cannot be used any more. Calls in flight end as
+                they would: they are paid for.
+            ConfigurationError: a dollar limit and a judge without a known price.
         """
         if self.max_cost_usd is not None and estimate is None:
             raise ConfigurationError(
@@ -124,15 +128,23 @@ class SharedBudget(Budget):
             self.cost_usd += reservation.cost_usd
             if self._mine == 0:
                 self._beating.cancel()
-            with self._told(), transaction(self._db):
+            self._settle(ticket, reservation.cost_usd)
+
+    def _settle(self, ticket: int, cost_usd: float) -> None:
+        """Count what a call cost in the place of what was held for it. Where that cannot be written it stays held,
+        which is no less; the call's reply is paid for and must not be lost."""
+        try:
+            with transaction(self._db):
                 self._db.execute("DELETE FROM held WHERE id = ?", (ticket,))
-                self._db.execute("UPDATE spent SET cost = cost + ?", (reservation.cost_usd,))
+                self._db.execute("UPDATE spent SET cost = cost + ?", (cost_usd,))
                 if self._mine == 0:
                     self._db.execute("DELETE FROM holders WHERE holder = ?", (self._holder,))
+        except sqlite3.Error as error:
+            log.warning("%s: %s; what was held for a call stays held.", self.path, error)
 
     def _take(self, estimate: float) -> int | None:
         """Hold `estimate` dollars in the file, or None where calls in flight may yet free what lacks."""
-        with self._told(), transaction(self._db):
+        with self._told(BudgetExceeded), transaction(self._db):
             now = self.spending()
             if self.max_calls is not None and now.calls >= self.max_calls:
                 raise BudgetExceeded(
@@ -160,14 +172,15 @@ class SharedBudget(Budget):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT)
-            with self._told(), transaction(self._db):
+            # Without it others count what is held here as spent, which is on the safe side.
+            with suppress(sqlite3.Error), transaction(self._db):
                 self._db.execute("INSERT OR REPLACE INTO holders VALUES (?, ?)", (self._holder, time.time()))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, kind: type[RankerError] = ConfigurationError) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise ConfigurationError(
+            raise kind(
                 f"The budget file {self.path} cannot be used ({error}). Nothing more is sent; mend or remove the file."
             ) from None

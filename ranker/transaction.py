@@ -13,7 +13,8 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # some failures end it
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")

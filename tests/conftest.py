@@ -63,6 +63,12 @@ def truthful(group: TrajectoryGroup, rewards: list[float | None]) -> bool:
     )
 
 
+def ranking(groups: object, server: JudgeServer, out: object, *more: object) -> list[str]:
+    """The words after ``ranker`` that rank a file or a folder with a judge server."""
+    reach = ["--judge", "sim", "--base-url", server.base_url]
+    return ["rank", str(groups), *reach, "--out", str(out), *map(str, more)]
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., JudgeServer]]:
     """Start judge servers that stop with the test."""

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from conftest import make_groups
+from conftest import make_groups, ranking
 from test_cli import ranker, records, write
 
 from ranker import GroupError, LLMJudge, rank_group
@@ -121,18 +121,7 @@ main()
     import subprocess
     import sys
 
-    args = [
-        "rank",
-        str(source),
-        "--judge",
-        "sim",
-        "--base-url",
-        server.base_url,
-        "--out",
-        str(out),
-        "--concurrency",
-        "1",
-    ]
+    args = ranking(source, server, out, "--concurrency", "1")
     done = subprocess.run([sys.executable, "-c", limit, *args], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from conftest import make_groups, truthful
+from conftest import make_groups, ranking, truthful
 from test_cli import ranker, records, write
 
 from ranker import (
@@ -196,18 +196,7 @@ def test_killed_while_it_waits_the_command_goes_on_and_pays_once(serve_batches, 
     groups = make_groups(9)
     server = serve_batches(groups, latency=5.0)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    args = [
-        "rank",
-        str(source),
-        "--judge",
-        "sim",
-        "--base-url",
-        server.base_url,
-        "--out",
-        str(out),
-        "--batch",
-        "-q",
-    ]
+    args = ranking(source, server, out, "--batch", "-q")
     process = subprocess.Popen([sys.executable, "-m", "ranker", *args])
     while not server.batches:
         assert process.poll() is None

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import make_groups, truthful
+from conftest import make_groups, ranking, truthful
 
 from ranker.files import dump_line, read_groups
 
@@ -81,7 +81,7 @@ def test_started_again_it_skips_what_is_there(serve, tmp_path):
     groups = make_groups(6)
     server = serve(groups)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    args = ("rank", source, "--judge", "sim", "--base-url", server.base_url, "--out", out)
+    args = ranking(source, server, out)
     assert ranker(*args).returncode == 0
     again = ranker(*args)
     assert again.returncode == 0
@@ -94,8 +94,7 @@ def test_killed_three_times_each_group_is_there_once_and_little_is_paid_twice(se
     groups = make_groups(400)
     server = serve(groups, latency=0.03)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    command = [sys.executable, "-m", "ranker", "rank", str(source), "--judge", "sim", "--base-url", server.base_url,
-               "--out", str(out), "--concurrency", "8", "-q"]  # fmt: skip
+    command = [sys.executable, "-m", "ranker", *ranking(source, server, out, "--concurrency", 8, "-q")]
     for kill in range(1, 4):
         process = subprocess.Popen(command)
         while not out.exists() or out.read_bytes().count(b"\n") < 80 * kill:
@@ -118,7 +117,7 @@ def test_a_line_cut_off_by_a_kill_is_ranked_again(serve, tmp_path):
     groups = make_groups(3)
     server = serve(groups)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    args = ("rank", source, "--judge", "sim", "--base-url", server.base_url, "--out", out)
+    args = ranking(source, server, out)
     ranker(*args)
     whole = out.read_bytes()
     out.write_bytes(whole[:-40])
@@ -131,8 +130,7 @@ def test_interrupted_it_saves_what_was_finished(serve, tmp_path):
     groups = make_groups(100)
     server = serve(groups, latency=0.05)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    command = [sys.executable, "-m", "ranker", "rank", str(source), "--judge", "sim", "--base-url", server.base_url,
-               "--out", str(out), "--concurrency", "2"]  # fmt: skip
+    command = [sys.executable, "-m", "ranker", *ranking(source, server, out, "--concurrency", 2)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not out.exists() or out.read_bytes().count(b"\n") < 5:
         time.sleep(0.01)
@@ -167,7 +165,7 @@ def test_raise_stops_names_the_group_and_keeps_the_rest(serve, tmp_path):
     groups = make_groups(30)
     server = serve([g for g in groups if g.id != "g20"])
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    args = ("rank", source, "--judge", "sim", "--base-url", server.base_url, "--out", out, "--concurrency", 4)
+    args = ranking(source, server, out, "--concurrency", 4)
     done = ranker(*args)
     assert done.returncode == 1
     assert "'g20' (line 21)" in done.stderr
@@ -179,18 +177,7 @@ def test_a_budget_stops_and_the_next_run_goes_on(serve, tmp_path):
     groups = make_groups(10)
     server = serve(groups)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    args = [
-        "rank",
-        source,
-        "--judge",
-        "sim",
-        "--base-url",
-        server.base_url,
-        "--out",
-        out,
-        "--on-error",
-        "skip",
-    ]
+    args = ranking(source, server, out, "--on-error", "skip")
     done = ranker(*args, "--max-calls", 4)
     assert done.returncode == 1
     assert "max_calls=4" in done.stderr
@@ -232,18 +219,7 @@ def test_two_runs_on_one_output_do_not_mix(serve, tmp_path):
     groups = make_groups(50)
     server = serve(groups, latency=0.1)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    args = [
-        "rank",
-        str(source),
-        "--judge",
-        "sim",
-        "--base-url",
-        server.base_url,
-        "--out",
-        str(out),
-        "--concurrency",
-        "2",
-    ]
+    args = ranking(source, server, out, "--concurrency", "2")
     first = subprocess.Popen([sys.executable, "-m", "ranker", *args, "-q"])
     while not out.exists() or not out.read_bytes():
         time.sleep(0.01)

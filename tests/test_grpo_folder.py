@@ -10,7 +10,7 @@ import pytest
 from grpo_runs import LONG, begin, halt, likes_fives, policy, spread, train
 
 from grpo import RunFolderError, TrainingError
-from ranker import RankerError
+from ranker import JudgeCallError, RankerError
 
 
 @pytest.fixture
@@ -56,6 +56,27 @@ def test_a_run_stopped_by_its_judge_goes_on_when_that_is_mended(tmp_path):
         train(down, out=tmp_path / "run", max_steps=5, save_steps=2)
     _, history = train(likes_fives, out=tmp_path / "run", resume=True, max_steps=5, save_steps=2)
     assert [line["failed_groups"] for line in history] == [0] * 5
+
+
+def test_a_run_begun_anew_takes_no_rewards_of_the_start_before(tmp_path):
+    """Both judges fail before the first step: the folder is free to begin anew, and holds the first one's rewards."""
+    asked: list[int] = []
+
+    def first_only(group):
+        asked.append(len(group))
+        if len(asked) > 1:
+            raise JudgeCallError("no such key", status_code=401)
+        return [9.0] * (len(group) - 1) + [0.0]
+
+    def refused(group):
+        raise JudgeCallError("no such key", status_code=401)
+
+    for judge, beta in ((first_only, 0.0), (refused, 0.1)):
+        with pytest.raises(JudgeCallError):
+            train(judge, out=tmp_path / "run", beta=beta)
+    train(spread, out=tmp_path / "run", beta=0.1, resume=True)
+    samples = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
+    assert not [s for s in samples if any(r["reward"] == 9.0 for r in s["rollouts"])]
 
 
 @pytest.mark.parametrize("ended", ["refused", "failed", "done"])

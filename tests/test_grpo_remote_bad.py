@@ -245,6 +245,15 @@ def test_a_server_that_does_not_use_its_adapter_is_refused(serving, tmp_path):
         train(spread, out=tmp_path / "run", vllm_server_base_url=serving(deaf=True).url, max_steps=9, **LORA)
 
 
+def test_one_server_among_others_that_does_not_use_its_adapter_is_found(serving, tmp_path):
+    """Those that are right must not bring the difference down."""
+    right, deaf = [serving() for _ in range(3)], serving(deaf=True)
+    urls = [s.url for s in (*right, deaf)]
+    with pytest.raises(ConfigurationError, match="does not use what it loaded") as caught:
+        train(spread, out=tmp_path / "run", vllm_server_base_url=urls, max_steps=2, **LORA)
+    assert deaf.url in str(caught.value)
+
+
 def test_keys_reach_the_server_and_nothing_else(serving, tmp_path, monkeypatch):
     right, wrong = "right-key-0123456789", "wrong-key-0123456789"
     server = serving(key=right)

@@ -171,6 +171,37 @@ async def test_a_client_that_leaves_before_is_no_member(server):
     assert in_order(sent, [r.told["rewards"][0] for r in replies])
 
 
+async def test_attempts_that_wait_are_bounded_in_memory_too(judge):
+    args = ("--judge", "sim", "--base-url", judge.base_url, "--max-body", 1, "--concurrency", 1, "--queue", 2)
+    with served(*args) as server:
+        bodies = [{"query": [f"{i}" * 800_000], "prompts": ["p"], "labels": [""]} for i in range(4)]
+        waiting = [asyncio.create_task(post(server, body, group=9)) for body in bodies[:3]]
+        await server.until("ranker_attempts_waiting", 3)
+        full = await post(server, bodies[3], group=9)
+        assert (full.status, full.error) == (429, "QueueFull")
+        assert full.headers["Retry-After"]
+        for task in waiting:
+            task.cancel()
+        await server.until("ranker_attempts_waiting", 0)
+        sent = rollout(1, 3, seed=6)
+        replies = await asyncio.gather(*(post(server, one, group=3) for one in alone(sent)))
+        assert in_order(sent, [r.told["rewards"][0] for r in replies])  # there is room again
+
+
+async def test_what_is_kept_for_clients_that_ask_again_is_bounded():
+    gathering = Gathering(most=1000)
+    kept = []
+    for i in range(5):
+        attempts = [Attempt(f"p{i}", f"p{i}" + name * 200) for name in "ab"]
+        found = await asyncio.gather(*(gathering.join(a, 2, 5) for a in attempts))
+        kept.append((attempts[0], found[0]))
+        gathering.keep(attempts[0], 2, found[0])
+    assert await gathering.join(kept[4][0], 2, 0.01) == kept[4][1]
+    assert await gathering.join(kept[3][0], 2, 0.01) == kept[3][1]
+    with pytest.raises(Failure, match="Fewer than 2"):
+        await gathering.join(kept[0][0], 2, 0.01)
+
+
 async def test_the_published_client_reads_the_rewards(server):
     agent = pytest.importorskip("openrlhf.utils.agent")
     client = agent.SingleTurnAgentExecutor([server.url + "/openrlhf?group=4"])

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import make_groups, truthful
+from conftest import make_groups, ranking, truthful
 from test_cli import ranker, records, write
 
 from ranker import ConfigurationError
@@ -140,7 +140,7 @@ def test_a_folder_of_shards_and_again_without_reading_them(serve, folder, tmp_pa
     source, out = tmp_path / "in", tmp_path / "deep" / "out"
     (source / "part-1.jsonl.gz").write_bytes(gzip.compress((source / "part-1.jsonl").read_bytes()))
     (source / "part-1.jsonl").unlink()
-    args = ("rank", source, "--judge", "sim", "--base-url", server.base_url, "--out", out)
+    args = ranking(source, server, out)
     done = ranker(*args)
     assert done.returncode == 0, done.stderr
     assert "20 groups" in done.stderr
@@ -165,8 +165,9 @@ def test_three_processes_share_the_shards_and_one_is_killed(serve, tmp_path):
         write(tmp_path / "in" / f"part-{s:02d}.jsonl", groups[10 * s : 10 * s + 10])
     server = serve(groups, latency=0.3)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "ranker", "rank", str(tmp_path / "in"), "--judge", "sim", "--base-url",
-               server.base_url, "--out", str(out), "--concurrency", "2", "-q"]  # fmt: skip
+    command = [
+        sys.executable, "-m", "ranker", *ranking(tmp_path / "in", server, out, "--concurrency", 2, "-q")
+    ]  # fmt: skip
     running = [subprocess.Popen(command) for _ in range(3)]
 
     def owner() -> dict[int, str]:
@@ -240,7 +241,7 @@ def test_a_shard_that_is_gone_or_broken(serve, folder, tmp_path):
     packed = gzip.compress((source / "part-2.jsonl").read_bytes())
     (source / "part-2.jsonl").unlink()
     (source / "part-2.jsonl.gz").write_bytes(packed[: len(packed) // 2])
-    args = ("rank", source, "--judge", "sim", "--base-url", server.base_url, "--out", out)
+    args = ranking(source, server, out)
     stopped = ranker(*args)
     assert stopped.returncode == 2
     assert "part-1.jsonl cannot be read: No such file" in stopped.stderr
@@ -289,6 +290,43 @@ def test_the_same_ids_in_two_shards_are_two_groups(serve, tmp_path):
         assert all(truthful(g, list(by[g.id]["rewards"].values())) for g in groups)
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["ids", "line numbers"])
+def test_a_group_that_changed_is_not_taken_for_the_one_that_was_ranked(serve, tmp_path, named):
+    """Nor, where groups have no ids, one whose line moved."""
+    groups = make_groups(5)
+    server = serve(groups)
+    source, out = write(tmp_path / "in.jsonl", groups), tmp_path / "out.jsonl"
+    lines = [json.loads(line) for line in source.read_text().splitlines()]
+    for line in lines:
+        line |= {"metadata": {"note": 1}}
+        _ = named or line.pop("id")
+    args = ranking(source, server, out)
+
+    def again(*lines: dict) -> subprocess.CompletedProcess[str]:
+        source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return ranker(*args)
+
+    assert again(*lines[1:4]).returncode == 0
+    whole = out.read_bytes()
+    if named:
+        told = again(lines[1], {**lines[2], "trajectories": lines[0]["trajectories"]}, *lines[3:])
+    else:
+        told = again(*lines)
+    assert told.returncode == 2
+    assert "with other attempts" in told.stderr
+    assert ("their line's number" in told.stderr) != named
+    assert out.read_bytes() == whole
+    assert server.requests == 3
+    for line in lines:  # what no judge is shown may change
+        line["metadata"] = {"note": 2}
+        line["error"] = "mine"
+        for attempt in line["trajectories"]:
+            attempt["ground_truth"] = 0.5
+    assert again(*lines[1:]).returncode == 0
+    assert server.requests == 4
+    assert len(records(out)) == 4
+
+
 def test_a_disk_that_fills_in_the_middle_of_the_shards(serve, folder, tmp_path):
     server = serve(folder)
     out = tmp_path / "out"
@@ -299,7 +337,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
 from ranker.cli import main
 main()
 """
-    args = ["rank", str(tmp_path / "in"), "--judge", "sim", "--base-url", server.base_url, "--out", str(out)]
+    args = ranking(tmp_path / "in", server, out)
     done = subprocess.run([sys.executable, "-c", limit, *args], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr

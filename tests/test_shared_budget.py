@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 
 import pytest
-from conftest import make_groups
+from conftest import make_groups, ranking
 from test_cli import records, write
 
 from ranker import BudgetExceeded, ConfigurationError
 from ranker import shared_budget as module
 from ranker.shared_budget import SharedBudget
+from ranker.transaction import transaction
 
 WORKER = """
 import asyncio, random, sys
@@ -90,6 +92,40 @@ async def test_what_a_killed_process_held_counts_as_spent_and_nobody_waits_for_i
         pass
 
 
+async def test_a_reply_that_is_paid_for_is_kept_where_its_cost_cannot_be_written(tmp_path):
+    path = tmp_path / "budget"
+    budget = SharedBudget(path, max_cost_usd=1.0)
+
+    async def call() -> str:
+        async with budget.reserve(0.1) as held:
+            path.rename(tmp_path / "elsewhere")
+            held.cost_usd = 0.05
+            return "a reply"
+
+    assert await call() == "a reply"
+    with pytest.raises(BudgetExceeded, match="Nothing more is sent"):
+        await _one(budget, 0.1)
+    (tmp_path / "elsewhere").rename(path)
+    assert SharedBudget(path, max_cost_usd=1.0).spending().held_usd == 0.1  # what is not known counts in full
+
+
+def test_a_transaction_that_cannot_be_committed_keeps_nobody_out(tmp_path):
+    first, second = (
+        sqlite3.connect(tmp_path / "f", timeout=0.1, isolation_level=None, check_same_thread=False)
+        for _ in range(2)
+    )
+    first.execute("CREATE TABLE t (x)")
+    first.executemany("INSERT INTO t VALUES (?)", [(i,) for i in range(3)])
+    reading = second.execute("SELECT x FROM t")
+    reading.fetchone()  # a reader in the middle keeps a writer from committing
+    with pytest.raises(sqlite3.OperationalError, match="locked"), transaction(first):
+        first.execute("INSERT INTO t VALUES (9)")
+    reading.close()
+    with transaction(second):
+        second.execute("INSERT INTO t VALUES (3)")
+    assert [x for (x,) in first.execute("SELECT x FROM t ORDER BY x")] == [0, 1, 2, 3]
+
+
 async def _one(budget: SharedBudget, estimate: float) -> None:
     async with budget.reserve(estimate):
         pass
@@ -133,9 +169,8 @@ def test_two_runs_of_the_command_stop_together(serve, tmp_path):
     for s in range(6):
         write(tmp_path / "in" / f"{s}.jsonl", groups[10 * s : 10 * s + 10])
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "ranker", "rank", str(tmp_path / "in"), "--judge", "sim", "--base-url",
-               server.base_url, "--out", str(out), "--concurrency", "2", "-q", "--on-error", "skip",
-               "--budget", str(tmp_path / "budget"), "--max-calls"]  # fmt: skip
+    limited = ["--concurrency", 2, "-q", "--on-error", "skip", "--budget", tmp_path / "budget", "--max-calls"]
+    command = [sys.executable, "-m", "ranker", *ranking(tmp_path / "in", server, out, *limited)]
     running = [subprocess.Popen([*command, "33"], stderr=subprocess.PIPE, text=True) for _ in range(2)]
     told = [p.communicate(timeout=120)[1] for p in running]
     assert [p.returncode for p in running] == [1, 1]

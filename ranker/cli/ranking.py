@@ -14,7 +14,16 @@ from typing import Any, Protocol
 from ranker.budget import Budget
 from ranker.cli.tally import Tally, show
 from ranker.errors import BudgetExceeded, ConfigurationError, GroupError, JudgeCallError, RankerError
-from ranker.files import Appender, BeingWritten, Line, dump_line, ranked_record, read_lines
+from ranker.files import (
+    FAILED,
+    Appender,
+    BeingWritten,
+    Line,
+    dump_line,
+    print_of,
+    ranked_record,
+    read_lines,
+)
 from ranker.judge import Judge
 from ranker.known import Known
 from ranker.progress import Progress
@@ -160,7 +169,7 @@ class _Run:
         stopped = await self._fill(shard, checked, sink)
         if stopped is None:
             sink.sync()
-            set_mark(shard, read, checked.groups, sink.done.total())
+            set_mark(shard, read, checked.groups, sink.done.count(FAILED))
         return stopped
 
     def _check(self, shard: Shard) -> Checked | None:
@@ -205,7 +214,7 @@ class _Run:
         tally.lines += checked.groups
         tally.skipped += min(before, checked.groups)
         if shard.out is not None:
-            tally.failed_before += max(0, sink.done.total() - (tally.failed - failed))
+            tally.failed_before += max(0, sink.done.count(FAILED) - (tally.failed - failed))
         return stopped
 
     async def _rank(self, shard: Shard, checked: Checked, sink: _Sink, left: int) -> RankerError | None:
@@ -223,7 +232,11 @@ class _Run:
                     name = f"line:{line.number}"
                     error = error or _repeated(line, checked.firsts[at])
                     at += 1
-                if name in sink.done:
+                kept = sink.done.get(name)
+                if kept is not None:
+                    if kept not in (0, FAILED) and error is None and kept != print_of(line.fields):
+                        stopped.append(_changed(line, shard))
+                        return
                     continue
                 if error is not None:
                     told = {"type": "GroupError", "message": str(error)}
@@ -273,6 +286,18 @@ def _open(shard: Shard) -> Appender:
     return Appender(shard.out)
 
 
+def _changed(line: Line, shard: Shard) -> ConfigurationError:
+    hint = (
+        ""
+        if line.fields.get("id")
+        else " Groups without an id of their own are known by their line's number."
+    )
+    return ConfigurationError(
+        f"{shard.groups}, line {line.number}: {shard.out} holds a ranking of a group {line.id!r} with other attempts, "
+        f"or another task or rubric.{hint} Give the changed group another id, or name another --out."
+    )
+
+
 def _repeated(line: Line, first: int) -> GroupError:
     return GroupError(f"Line {line.number}: the id {line.id!r} stands on line {first} already.")
 
@@ -292,6 +317,8 @@ def _named(error: RankerError, line: Line, shard: Shard | None) -> RankerError:
 def _explain(error: RankerError) -> int:
     print(f"ranker: {error}", file=sys.stderr)
     if isinstance(error, JudgeCallError) and error.status_code in _FATAL_STATUS:
+        return 2
+    if isinstance(error, ConfigurationError):
         return 2
     if not isinstance(error, BudgetExceeded):
         print("ranker: stopped at the first failed group; --on-error skip goes on.", file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from ranker.trajectory import Trajectory
@@ -66,6 +68,8 @@ def _named(value: Any) -> Any:
         return value.model_dump(exclude_none=True)
     if hasattr(value, "tobytes"):
         return f"{type(value).__name__} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+    if isinstance(value, (date, time, timedelta, Decimal)):  # datetime is a date
+        return f"{type(value).__name__} {value}"
     if isinstance(value, (bytes, bytearray)):
         return f"bytes {hashlib.sha256(value).hexdigest()[:16]}"
     return type(value).__name__

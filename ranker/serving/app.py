@@ -36,7 +36,7 @@ def application(service: Service, token: str | None = None) -> web.Application:
 
     It must run with ``handler_cancellation=True`` (see `run`): a client that goes away leaves the queue.
     """
-    gathering = openrlhf.Gathering()
+    gathering = openrlhf.Gathering(service.limits.held)
     service.metrics.watch(lambda: service.queued, lambda: service.in_flight, lambda: gathering.waiting)
     routes = _Routes(service, gathering)
     app = web.Application(middlewares=[_guard(service, token)], client_max_size=service.limits.body)
@@ -130,7 +130,9 @@ class _Routes:
             return _json(ranked_reply(await self._service.rank(job)))
 
     async def attempts(self, request: web.Request) -> web.Response:
-        with self._service.request():
+        declared = request.content_length
+        most = self._service.limits.body
+        with self._service.request(), self._service.room(most if declared is None else min(declared, most)):
             size = _size(request.query.get("group"))
             attempts = openrlhf.read_attempts(await self._read(request))
             if size is None:

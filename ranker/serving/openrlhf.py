@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -124,9 +125,11 @@ class Gathering:
     group.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: float = math.inf) -> None:
+        self._most = most  # characters kept
         self._seats: dict[tuple[str, int], list[_Seat]] = {}
         self._kept: OrderedDict[tuple[Attempt, int, int], tuple[float, Job, int]] = OrderedDict()
+        self._kept_size = 0
         self._closed = False
         self.waiting = 0
 
@@ -177,10 +180,11 @@ class Gathering:
     def keep(self, attempt: Attempt, size: int, found: tuple[Job, int]) -> None:
         """Remember what could not be told, for the attempt to be asked about again."""
         job, place = found
-        self._kept.pop((attempt, size, place), None)
+        self._unkeep((attempt, size, place))
         self._kept[attempt, size, place] = (time.monotonic() + KEPT_SECONDS, job, place)
-        while len(self._kept) > MAX_WAITING:
-            self._kept.popitem(last=False)
+        self._kept_size += _length(job)
+        while self._kept and (len(self._kept) > MAX_WAITING or self._kept_size > self._most):
+            self._unkeep(next(iter(self._kept)))
 
     def close(self) -> None:
         """Send away all who wait: their groups cannot be completed any more."""
@@ -193,12 +197,18 @@ class Gathering:
     def _kept_for(self, attempt: Attempt, size: int) -> tuple[Job, int] | None:
         now = time.monotonic()
         while self._kept and next(iter(self._kept.values()))[0] < now:
-            self._kept.popitem(last=False)
+            self._unkeep(next(iter(self._kept)))
         for place in range(size):
-            kept = self._kept.pop((attempt, size, place), None)
+            kept = self._unkeep((attempt, size, place))
             if kept is not None:
                 return kept[1], kept[2]
         return None
+
+    def _unkeep(self, name: tuple[Attempt, int, int]) -> tuple[float, Job, int] | None:
+        kept = self._kept.pop(name, None)
+        if kept is not None:
+            self._kept_size -= _length(kept[1])
+        return kept
 
     def _complete(self, prompt: str, size: int) -> None:
         seats = self._seats.pop((prompt, size))
@@ -219,6 +229,12 @@ class Gathering:
             self.waiting -= 1
             if not seats:
                 del self._seats[prompt, size]
+
+
+def _length(job: Job) -> int:
+    """Characters of a group's prompt and responses."""
+    said = sum(len(str(m["content"])) for t in job.group.trajectories for m in t.messages)
+    return len(job.group.task or "") + said
 
 
 def _stopping() -> Failure:

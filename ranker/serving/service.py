@@ -38,6 +38,11 @@ class Limits:
     seconds: float = 600.0
     body: int = 20_000_000
 
+    @property
+    def held(self) -> int:
+        """Bytes of all requests together."""
+        return (self.concurrency + self.queue) * self.body
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -84,6 +89,7 @@ class Service:
         self._running: dict[str, _Running] = {}
         self._before_judge = 0
         self._places = 0
+        self._bytes = 0
         self._requests = 0
         self._typical = 1.0  # seconds before the judge, a moving average
         self._idle = asyncio.Event()
@@ -141,6 +147,29 @@ class Service:
             yield
         finally:
             self._places -= 1
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Memory for a body of `size` bytes, held until the reply: attempts wait for their like by the thousand,
+        and have no place.
+
+        Raises:
+            Failure: 429 where there is none left.
+        """
+        if self._bytes + size > self.limits.held:
+            raise Failure(
+                429,
+                "QueueFull",
+                f"The attempts that wait take {self._bytes:,} bytes; no more are taken. Ask again later, or raise "
+                "--queue.",
+                retryable=True,
+                retry_after=min(60.0, self._typical),
+            )
+        self._bytes += size
+        try:
+            yield
+        finally:
+            self._bytes -= size
 
     async def rank(self, job: Job, seconds: float | None = None) -> RankedGroup:
         """Rank a group, or join the request that is ranking it.
