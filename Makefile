@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -118,15 +118,21 @@ embedded-judge: $(VENV)/dev.stamp
 
 # Ways to ask local models (hours on two cores; started again, it goes on), and what each costs (keep the machine idle).
 WAYS := benchmarks/results/ways
+READ := $(BIN)/python -m ranker.benchmarks.ways read
 bench-ways: $(VENV)/dev.stamp
-	for suite in gsm8k-solutions constraints arithmetic code answers lookup; do \
-	  $(BIN)/python -m ranker.benchmarks.ways read --model smollm2-135m-instruct --suite $$suite --groups 100 --reversed --empty \
-	    --out $(WAYS)/smollm2-135m.jsonl && \
-	  $(BIN)/python -m ranker.benchmarks.ways read --model qwen2.5-coder-0.5b-instruct --suite $$suite --groups 60 --reversed --empty \
-	    --out $(WAYS)/qwen2.5-coder-0.5b.jsonl || exit 1; done
-	$(BIN)/python -m ranker.benchmarks.ways read --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions \
-	  --out $(WAYS)/qwen2.5-coder-1.5b.jsonl
+	for more in "" --numbers; do for suite in gsm8k-solutions constraints arithmetic code answers lookup; do \
+	  $(READ) --model smollm2-135m-instruct --suite $$suite --groups 60 --reversed --empty $$more --out $(WAYS)/smollm2-135m.jsonl && \
+	  $(READ) --model qwen2.5-coder-0.5b-instruct --suite $$suite --groups 30 $$more --out $(WAYS)/qwen2.5-coder-0.5b.jsonl \
+	  || exit 1; done; \
+	  for suite in constraints arithmetic answers lookup; do \
+	  $(READ) --model qwen2.5-coder-1.5b-instruct --suite $$suite --groups 20 $$more --out $(WAYS)/qwen2.5-coder-1.5b.jsonl \
+	  || exit 1; done; done
+	$(READ) --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions --out $(WAYS)/qwen2.5-coder-1.5b.jsonl
 	$(BIN)/python -m ranker.benchmarks.ways table $(WAYS)/*.jsonl --json $(WAYS)/summary.json
+
+# What tune-judge makes of 1,300 groups (a quarter of an hour; keep the machine idle).
+bench-tuned: $(VENV)/dev.stamp
+	$(BIN)/python -m ranker.benchmarks.tuned_judge --suite constraints --groups 1300 --json benchmarks/results/tuned_judge.json
 
 bench-local: $(VENV)/dev.stamp
 	$(BIN)/python -m ranker.benchmarks.local_speed --json benchmarks/results/local_speed.json

@@ -1,11 +1,13 @@
 """Local models x ways to ask x suites: the score of every attempt, group by group.
 
     python -m ranker.benchmarks.ways read --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions --out FILE
+    python -m ranker.benchmarks.ways read --numbers …   # one more way for the same groups
     python -m ranker.benchmarks.ways table FILE …
 
 `read` asks a model about every group in all ways that read the same tokens at once: `alone` and `digits` after each
 attempt by itself, `letter` and `together` after the whole list, in a drawn order and, with --reversed, in the reverse; with
---empty what each place scores for attempts that say nothing stands beside it. Started again, it goes on where it stopped.
+--empty what each place scores for attempts that say nothing stands beside it. `numbers` shares no reading with others and is
+asked by itself. Started again, it goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,10 +37,18 @@ from ranker.tuning.examples import Example, from_groups
 
 ALONE: tuple[Way, ...] = ("alone", "digits")
 LISTED: tuple[Way, ...] = ("letter", "together")
+NUMBERS: tuple[Way, ...] = ("numbers",)
+MORE = "+numbers"  # ends the id of a record that holds this way only
 
 
 def read(
-    loaded: Loaded, example: Example, room: int, *, reverse: bool = False, empty: bool = False
+    loaded: Loaded,
+    example: Example,
+    room: int,
+    *,
+    reverse: bool = False,
+    empty: bool = False,
+    numbers: bool = False,
 ) -> dict[str, Any]:
     """Scores of one group in every way, in the order of the group, with tokens and seconds."""
     template = load_template(ASK, None, ASK_BLOCKS)
@@ -58,7 +68,11 @@ def read(
         tokens[f"{'+'.join(ways)}{mark}"] = sum(map(len, segments))
         seconds[f"{'+'.join(ways)}{mark}"] = round(time.perf_counter() - started, 3)
 
-    ask(fit(example.shown, "alone", room, loaded.count), ALONE, range(n))
+    given = fit(example.shown, "alone", room, loaded.count)
+    if numbers:
+        ask(given, NUMBERS, range(n))
+        return {"truths": example.truths_G, "scores": scores, "tokens": tokens, "seconds": seconds}
+    ask(given, ALONE, range(n))
     listed = fit(example.shown, "together", room, loaded.count)
     ask(listed, LISTED, order)
     nothing = replace(listed, attempts=(EMPTY,) * n)
@@ -74,7 +88,9 @@ def read(
 def ways_of(record: Mapping[str, Any]) -> dict[str, list[float]]:
     """Scores in every way that follows from what was read: with two orders averaged, with leanings taken off."""
     told = record["scores"]
-    made: dict[str, list[float]] = {way: list(told[way]) for way in (*ALONE, *LISTED) if way in told}
+    made: dict[str, list[float]] = {
+        way: list(told[way]) for way in (*ALONE, *NUMBERS, *LISTED) if way in told
+    }
     for way in LISTED:
         once, again = told.get(way), told.get(f"{way}:reversed")
         if once and again:
@@ -89,9 +105,20 @@ def _mean(a: Sequence[float], b: Sequence[float]) -> list[float]:
     return [(x + y) / 2 for x, y in zip(a, b, strict=True)]
 
 
+def merged(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One record a group: what was read of it at different times, put together."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        name = str(record["id"]).removesuffix(MORE)
+        known = found.setdefault(name, {**record, "id": name, "scores": {}, "tokens": {}, "seconds": {}})
+        for part in ("scores", "tokens", "seconds"):
+            known[part] = {**known[part], **record[part]}
+    return list(found.values())
+
+
 def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """For each model and suite: every way's accuracy, what cross-fitted calibration would choose, and seconds."""
-    every = [dict(record) for path in paths for record in read_records(path)]
+    every = merged(record for path in paths for record in read_records(path))
     every.sort(key=lambda r: (str(r["model"]), str(r["suite"]), str(r["id"])))
     rows = []
     for (model, suite), own in itertools.groupby(every, key=lambda r: (str(r["model"]), str(r["suite"]))):
@@ -99,8 +126,7 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
         scores = [ways_of(record) for record in found]
         names = [name for name in scores[0] if all(name in s for s in scores)]
         choice = choose({name: [s[name] for s in scores] for name in names}, [r["truths"] for r in found])
-        mean = {k: sum(r["seconds"][k] for r in found) / len(found) for k in found[0]["seconds"]}
-        tokens = {k: sum(r["tokens"][k] for r in found) / len(found) for k in found[0]["tokens"]}
+        mean, tokens = _means(found, "seconds"), _means(found, "tokens")
         rows.append(
             {
                 "model": model,
@@ -118,15 +144,22 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return rows
 
 
+def _means(found: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
+    """Of what was read of every group."""
+    read_of_all = [k for k in found[0][part] if all(k in r[part] for r in found)]
+    return {k: sum(r[part][k] for r in found) / len(found) for k in read_of_all}
+
+
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a table in Markdown."""
     names = list(dict.fromkeys(name for row in rows for name in row["ways"]))
-    head = ["model", "suite", "groups", *names, "best way, cross-fitted", "minus letter"]
+    head = ["model", "suite", "groups", *names, "best way, cross-fitted", "minus letter", "seconds a group"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for row in rows:
         cells = [row["model"].removesuffix("-instruct"), row["suite"], str(row["groups"])]
         cells += [_told(row["ways"].get(name)) for name in names]
         cells += [_told(row["cross_fitted"]), _told(row["over_letter"])]
+        cells.append(", ".join(f"{way} {s:.1f}" for way, s in row["seconds"].items() if ":" not in way))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -147,6 +180,7 @@ def main() -> None:
     reading.add_argument("--groups", type=int, default=None)
     reading.add_argument("--reversed", action="store_true")
     reading.add_argument("--empty", action="store_true")
+    reading.add_argument("--numbers", action="store_true", help="only this way, beside what was read before")
     reading.add_argument("--window", type=int, default=8_192, help="the most tokens of a sequence")
     reading.add_argument("--out", type=Path, required=True)
     telling = commands.add_parser("table")
@@ -165,11 +199,12 @@ def main() -> None:
     sink = Appender(given.out, holds=("scores",), what="record of scores")
     try:
         for example in track(from_groups(suite.groups), f"{given.model} on {given.suite}"):
-            name = f"{given.model}/{given.suite}/{example.id}"
+            name = f"{given.model}/{given.suite}/{example.id}{MORE if given.numbers else ''}"
             if name in sink.done:
                 continue
+            room = min(given.window, loaded.window)
             made = read(
-                loaded, example, min(given.window, loaded.window), reverse=given.reversed, empty=given.empty
+                loaded, example, room, reverse=given.reversed, empty=given.empty, numbers=given.numbers
             )
             sink.write({"id": name, "model": given.model, "suite": given.suite, **made})
     finally:
