@@ -132,7 +132,8 @@ bench-ways: $(VENV)/dev.stamp
 
 # What tune-judge makes of 1,300 groups (a quarter of an hour; keep the machine idle).
 bench-tuned: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.tuned_judge --suite constraints --groups 1300 --json benchmarks/results/tuned_judge.json
+	$(BIN)/python -m ranker.benchmarks.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
+	  --json benchmarks/results/tuned_judge.json
 
 bench-local: $(VENV)/dev.stamp
 	$(BIN)/python -m ranker.benchmarks.local_speed --json benchmarks/results/local_speed.json
