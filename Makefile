@@ -124,7 +124,7 @@ bench-ways: $(VENV)/dev.stamp
 	  $(READ) --model smollm2-135m-instruct --suite $$suite --groups 60 --reversed --empty $$more --out $(WAYS)/smollm2-135m.jsonl && \
 	  $(READ) --model qwen2.5-coder-0.5b-instruct --suite $$suite --groups 30 $$more --out $(WAYS)/qwen2.5-coder-0.5b.jsonl \
 	  || exit 1; done; \
-	  for suite in constraints arithmetic answers lookup; do \
+	  for suite in arithmetic answers constraints; do \
 	  $(READ) --model qwen2.5-coder-1.5b-instruct --suite $$suite --groups 20 $$more --out $(WAYS)/qwen2.5-coder-1.5b.jsonl \
 	  || exit 1; done; done
 	$(READ) --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions --out $(WAYS)/qwen2.5-coder-1.5b.jsonl
