@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ranker.benchmarks import provenance
@@ -126,7 +127,7 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
         scores = [ways_of(record) for record in found]
         names = [name for name in scores[0] if all(name in s for s in scores)]
         choice = choose({name: [s[name] for s in scores] for name in names}, [r["truths"] for r in found])
-        mean, tokens = _means(found, "seconds"), _means(found, "tokens")
+        seconds, tokens = _middle(found, "seconds"), _middle(found, "tokens")
         rows.append(
             {
                 "model": model,
@@ -137,17 +138,17 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
                 "chosen_by_others": dict(choice.chosen),
                 "cross_fitted": choice.accuracy.to_dict(),
                 "over_letter": choice.over_baseline.to_dict() if choice.over_baseline else None,
-                "seconds": {k: round(v, 2) for k, v in mean.items()},
+                "seconds": {k: round(v, 2) for k, v in seconds.items()},
                 "tokens": {k: round(v) for k, v in tokens.items()},
             }
         )
     return rows
 
 
-def _means(found: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
-    """Of what was read of every group."""
+def _middle(found: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
+    """Medians of what was read of every group."""
     read_of_all = [k for k in found[0][part] if all(k in r[part] for r in found)]
-    return {k: sum(r[part][k] for r in found) / len(found) for k in read_of_all}
+    return {k: median(r[part][k] for r in found) for k in read_of_all}
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
