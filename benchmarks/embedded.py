@@ -33,6 +33,7 @@ from ranker.tuning.run import Progress, Run, Tuning
 SEED = 11
 # Groups of each family's training templates, of four attempts, a third at each difficulty.
 GROUPS = {"constraints": 1000, "answers": 1100, "lookup": 750, "arithmetic": 550, "code": 550, "desk": 250}
+FURTHER = 2  # times as many, where a run goes on from another
 DIFFICULTIES = (0.1, 0.3, 0.5)
 BARE = 4  # one group of so many is shown without the rubric of its family, for users who give none
 AGREEMENT = 0.95  # of the cascade that `summary` looks at
@@ -53,8 +54,9 @@ def examples(groups: Mapping[str, int], seed: int) -> list[Example]:
     return [replace(e, shown=replace(e.shown, rubric="")) if i % BARE == 0 else e for i, e in enumerate(made)]
 
 
-def tune(out: Path, groups: Mapping[str, int], minutes: float | None) -> None:
-    """Train the adapter into `out`."""
+def tune(out: Path, groups: Mapping[str, int], minutes: float | None, start: Path | None, seed: int) -> None:
+    """Train the adapter into `out`, going on from that of the run `start` where one is given."""
+    before = read_judge(start)[0]["measured"] if start else None
     with Bar() as bar:
         task = bar.add_task("tuning", total=None)
 
@@ -64,17 +66,23 @@ def tune(out: Path, groups: Mapping[str, int], minutes: float | None) -> None:
                   f"held out {at.held_loss}", flush=True)  # fmt: skip
 
         run = Run(
-            replace(TUNING, minutes=minutes),
-            examples(groups, SEED),
+            replace(TUNING, minutes=minutes, seed=seed),
+            examples(groups, seed),
             out,
             held=examples(dict.fromkeys(groups, HELD), SEED + 100),
             test=examples(dict.fromkeys(groups, TEST), SEED + 200),
+            start=start and start / "adapter",
             report=report,
             source={
                 "families": dict(groups),
                 "split": "train",
                 "command": provenance.command("embedded"),
                 "commit": provenance.commit(),
+                **(
+                    {"start": {"trained_on": before["trained_on"], "tuning": before["tuning"]}}
+                    if before
+                    else {}
+                ),
             },
         )
         print(run.go())
@@ -227,6 +235,8 @@ def main() -> None:
     tuning = commands.add_parser("tune")
     tuning.add_argument("--out", type=Path, required=True)
     tuning.add_argument("--minutes", type=float)
+    tuning.add_argument("--start", type=Path, help="the folder of a run to go on from, with another --seed")
+    tuning.add_argument("--seed", type=int, default=SEED, help="draws the groups and their order")
     tuning.add_argument("--without", default="", help="a family to leave out of the training")
     measuring = commands.add_parser("measure")
     measuring.add_argument("judge", type=Path)
@@ -241,7 +251,13 @@ def main() -> None:
     if given.command == "install":
         install(given.run, given.records)
     elif given.command == "tune":
-        tune(given.out, {f: n for f, n in GROUPS.items() if f != given.without}, given.minutes)
+        tune(
+            given.out,
+            {f: n for f, n in GROUPS.items() if f != given.without},
+            given.minutes,
+            given.start,
+            given.seed,
+        )
     else:
         measure(given.judge, dict.fromkeys(given.families.split(","), given.groups), given.out, given.seed)
 

@@ -55,6 +55,11 @@ def test_pay_a_strong_judge_once_then_judge_for_free(serve, base, tmp_path, monk
     }  # fmt: skip
     write_groups(Path("new.jsonl"), 30, seed=7)
     command("rank", "new.jsonl", "--judge", "local:my-judge", "--out", "free.jsonl", "--quiet")
+    further = command("tune-judge", "new.jsonl", "--start", "my-judge", "--out", "further", "--epochs", 1)
+    assert "accuracy before" in further.stdout
+    told = json.loads(Path("further/judge.json").read_text())["measured"]
+    assert told["before"]["value"] > 0.7  # it begins with what it learned before
+    assert told["trained_on"]["start"] == "my-judge"
     assert server.requests == asked  # nobody was paid
     assert accuracy(Path("free.jsonl")) > 0.8
 
@@ -79,6 +84,8 @@ def test_it_says_plainly_that_nothing_was_learned_and_what_to_do(base, tmp_path)
         (["--base", "local:./none"], "no model at"),
         (["--base", "local:smollm2@alone"], "--way"),
         (["--base", "local:."], "judge already"),
+        (["--start", "."], "no judge file of ours"),
+        (["--start", "nowhere"], "cannot be read"),
         (["--way", "generated"], "generated"),
         (["--rate", "0"], "--rate"),
         (["--rate", "nan"], "--rate"),

@@ -72,6 +72,20 @@ def test_it_learns_a_rule_and_says_so(learned):
     assert tuned.groups == {"train": 123, "held": 13, "test": 24, "left_out": 0}
 
 
+def test_a_judge_can_be_tuned_further(base, learned, tmp_path):
+    """Before the first step it is the judge that it goes on from; other groups, so another folder's digest too."""
+    _, out, _ = learned
+    examples = from_groups(group(g) for g in range(300, 340))
+    test = from_groups(group(g) for g in range(400, 420))
+    fresh = Run(quick(base, epochs=1), examples, tmp_path / "fresh", test=test).go()
+    further = Run(quick(base, epochs=1), examples, tmp_path / "on", test=test, start=out / "adapter").go()
+    assert fresh.before.value < 0.7
+    assert further.before.value > 0.85
+    assert further.after.value > 0.85
+    with pytest.raises(ConfigurationError, match="other"):
+        Run(quick(base, epochs=1), examples, tmp_path / "on", test=test).go()
+
+
 def test_every_phase_is_reported(learned):
     tuned, _, heard = learned
     phases = Counter(p.phase for p in heard)

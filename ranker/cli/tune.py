@@ -46,6 +46,14 @@ def tune_judge(
     base: Annotated[
         str, typer.Option(help="The model to tune: local (SmolLM2-135M-Instruct), local:NAME, local:PATH.")
     ] = "local",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="A judge made by this command, to go on from with these groups: its model, way and adapter. Default: "
+            "from the model alone.",
+            show_default=False,
+        ),
+    ] = None,
     way: Annotated[
         Way,
         typer.Option(
@@ -109,6 +117,11 @@ def tune_judge(
     from ranker.tuning.examples import read_examples
 
     named = base_of(base)
+    asked: Any = way.value
+    template: str | None = None
+    adapter: Path | None = None
+    if start is not None:
+        named, asked, template, adapter = begun(start, base, way.value)
     found = read_examples(groups, truth.value)
     try:
         from ranker.tuning.run import Run
@@ -118,17 +131,42 @@ def tune_judge(
             f"Tuning needs torch and more ({error}): pip install 'ranker-rl[train]'."
         ) from None
     tuning = Tuning(
-        named, way.value, loss.value, epochs, rate=rate, minutes=minutes, seed=seed, most_tokens=most_tokens
-    )
+        named, asked, loss.value, epochs, rate=rate, minutes=minutes, seed=seed, most_tokens=most_tokens,
+        template=template,
+    )  # fmt: skip
     source = {"file": groups.name, "truth": found.truth, "judge": found.judge}
+    source |= {"start": start.name} if start is not None else {}
     try:
         with Bar(not quiet) as bar:
-            tuned = Run(tuning, found.examples, out, report=bar.report, source=source).go()
+            tuned = Run(tuning, found.examples, out, start=adapter, report=bar.report, source=source).go()
     except KeyboardInterrupt:
         print("ranker: interrupted; what was done is saved. The same command goes on.", file=sys.stderr)
         raise typer.Exit(130) from None
     if not quiet:
         show(found, tuning, tuned)
+
+
+def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]:
+    """Base, way, template and adapter of the judge to go on from.
+
+    Raises:
+        ConfigurationError: it is no tuned judge, or another base or way is asked for.
+    """
+    from ranker.local.setup import read_judge, setup_from
+    from ranker.models import DEFAULT
+
+    told, home = read_judge(start)
+    if told.get("judge") != "local" or not told.get("adapter"):
+        raise ConfigurationError(
+            f"--start {start}: give the folder of a judge that `ranker tune-judge` made."
+        )
+    setup = setup_from(told, home)
+    named = setup.base or DEFAULT
+    if base != "local" and base_of(base) != named:
+        raise ConfigurationError(f"--start {start} was tuned on {named}: leave --base out.")
+    if way not in ("alone", setup.way):
+        raise ConfigurationError(f"--start {start} is asked in the way {setup.way}: leave --way out.")
+    return named, setup.way, setup.template, home / str(told["adapter"])
 
 
 def base_of(given: str) -> str:

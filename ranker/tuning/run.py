@@ -36,6 +36,7 @@ class Run:
 
     Args:
         held, test: groups that choose the best state, and that only measure, in the place of shares of `examples`.
+        start: folder of the adapter to go on from, tuned on the same base; None: a fresh one. "Before" is then its judge.
         report: hears where it is.
         source: what the judge file says of the groups.
 
@@ -51,12 +52,13 @@ class Run:
         *,
         held: Sequence[Example] | None = None,
         test: Sequence[Example] | None = None,
+        start: Path | None = None,
         report: Callable[[Progress], None] = lambda _: None,
         source: Mapping[str, Any] | None = None,
     ):
         shares = (1.0, tuning.held if held is None else 0.0, tuning.test if test is None else 0.0)
         parts = split(examples, (1 - shares[1] - shares[2], shares[1], shares[2]), tuning.seed)
-        self.tuning, self.out, self.report = tuning, out, report
+        self.tuning, self.out, self.start, self.report = tuning, out, start, report
         most = len(LETTERS) if tuning.way in JOINT else 1_000_000
         self.train, self.held, self.test = (
             tuple(at_most(e, most, tuning.seed) for e in part)
@@ -108,14 +110,16 @@ class Run:
         """
         t = self.tuning
         learner = Learner(
-            t.base, t.way, lora=t.lora, loss=t.loss, rate=t.rate, seed=t.seed, most_tokens=t.most_tokens, template=t.template
+            t.base, t.way, lora=t.lora, adapter=self.start, loss=t.loss, rate=t.rate, seed=t.seed,
+            most_tokens=t.most_tokens, template=t.template,
         )  # fmt: skip
         try:
             self._fit(learner)
-            folder = Folder(self.out, self.digest(learner.label))
+            begun = Setup(t.base, adapter=self.start).adapter_digest
+            folder = Folder(self.out, self.digest(f"{learner.label} {begun}" if begun else learner.label))
             with folder.held():
                 measure = partial(learner.measure, self.test)
-                # A fresh adapter changes nothing: this is the base.
+                # A fresh adapter changes nothing: this is the base, or the judge to go on from.
                 before = folder.kept(BEFORE, lambda: measure(self._measuring("before", len(self.test))))
                 self._train(learner, folder)
                 self._take_best(learner, folder)
