@@ -46,7 +46,8 @@ class RunFolder:
                 )
             else:
                 for earned in self.path.glob("rewards*.jsonl"):  # of a start that ended before its first step
-                    earned.unlink()
+                    if earned.is_file():
+                        earned.unlink()
                 write_json(held, resolved)
         except BaseException:
             self.close()
