@@ -9,24 +9,24 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ranker.benchmarks import provenance
-from ranker.benchmarks.bench.intervals import ratio
+from ranker.benchmarks.bench.intervals import Estimate, ratio
 from ranker.benchmarks.suites import GENERATED, load
 from rich.progress import Progress as Bar
 from rich.progress import track
 
-from ranker.calibrating.threshold import fit_threshold
+from ranker.calibrating.threshold import Fitted, fit_threshold
 from ranker.cascade import confidence
 from ranker.files import Appender, read_records
 from ranker.local.probe import ProbeJudge
 from ranker.local.scores import probabilities
 from ranker.local.setup import FILE, read_judge, setup_from, write_judge
-from ranker.local.ways import fit
+from ranker.local.ways import Way, fit
 from ranker.tuning.examples import Example, agreeing, from_groups
 from ranker.tuning.run import Progress, Run, Tuning
 
@@ -108,22 +108,29 @@ def measure(judge: Path, families: Mapping[str, int], out: Path, seed: int) -> N
     print(json.dumps(summary(out), indent=1))
 
 
+def figures(
+    way: Way, truths: Sequence[Sequence[float]], scores: Sequence[Sequence[float]]
+) -> tuple[Estimate, Callable[[], Fitted]]:
+    """Pairwise accuracy of scores, and what fits a cascade to them with the truth as the strong judge."""
+    import numpy as np
+
+    right, pairs = zip(*(agreeing(t, s) for t, s in zip(truths, scores, strict=True)), strict=True)
+    sure = [confidence(probabilities(way, s)) for s in scores]
+    made = ratio(np.array(right, dtype=float), np.array(pairs, dtype=float), share=True)
+    return made, lambda: fit_threshold(sure, right, pairs, AGREEMENT)
+
+
 def summary(records: Path) -> dict[str, Any]:
     """Accuracy of each family with its interval, and their mean; and what a cascade would save there with the truth as
     the strong judge."""
-    import numpy as np
-
     found: dict[str, Any] = {}
     every = sorted(read_records(records), key=lambda r: str(r["family"]))
     for family, own in itertools.groupby(every, key=lambda r: str(r["family"])):
         groups = list(own)
-        pairs = [agreeing(r["truths"], r["scores"]) for r in groups]
-        right, all_ = [a for a, _ in pairs], [float(n) for _, n in pairs]
-        made = ratio(np.array(right), np.array(all_), share=True)
-        found[family] = {**made.to_dict(), "groups": len(pairs)}
-        sure = [confidence(probabilities("blend", r["scores"])) for r in groups]
+        made, cascade = figures("blend", [r["truths"] for r in groups], [r["scores"] for r in groups])
+        found[family] = {**made.to_dict(), "groups": len(groups)}
         if len(groups) >= 30:
-            found[family]["cascade"] = fit_threshold(sure, right, all_, AGREEMENT).to_dict()
+            found[family]["cascade"] = cascade().to_dict()
     generated = [f["value"] for family, f in found.items() if family in GENERATED]
     return {"families": found, "mean": sum(generated) / max(1, len(generated))}
 
@@ -251,13 +258,9 @@ def main() -> None:
     if given.command == "install":
         install(given.run, given.records)
     elif given.command == "tune":
-        tune(
-            given.out,
-            {f: n for f, n in GROUPS.items() if f != given.without},
-            given.minutes,
-            given.start,
-            given.seed,
-        )
+        times = FURTHER if given.start else 1
+        groups = {f: n * times for f, n in GROUPS.items() if f != given.without}
+        tune(given.out, groups, given.minutes, given.start, given.seed)
     else:
         measure(given.judge, dict.fromkeys(given.families.split(","), given.groups), given.out, given.seed)
 

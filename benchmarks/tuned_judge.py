@@ -19,23 +19,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ranker.benchmarks import provenance
-from ranker.benchmarks.bench.intervals import ratio
+from ranker.benchmarks.embedded import figures
 from ranker.benchmarks.suites import load
 from rich.progress import track
 
-from ranker.calibrating.threshold import fit_threshold
-from ranker.cascade import confidence
 from ranker.files import dump_line
 from ranker.local.probe import ProbeJudge
-from ranker.local.scores import probabilities
 from ranker.local.setup import Setup, read_judge, setup_from
 from ranker.local.ways import fit
 from ranker.trajectory import TrajectoryGroup
-from ranker.tuning.examples import Example, agreeing, from_groups, opening_of
-
-AGREEMENT = 0.95
+from ranker.tuning.examples import Example, from_groups, opening_of
 
 
 def line(group: TrajectoryGroup) -> bytes:
@@ -73,12 +67,11 @@ def worth(setup: Setup, examples: Sequence[Example]) -> dict[str, Any]:
         for e in track(examples, "measuring")
     ]
     seconds = (time.monotonic() - started) / len(examples)
-    right, pairs = zip(*(agreeing(e.truths_G, s) for e, s in zip(examples, scores, strict=True)), strict=True)
-    sure = [confidence(probabilities(setup.way, s)) for s in scores]
+    made, cascade = figures(setup.way, [e.truths_G for e in examples], scores)
     return {
         "groups": len(examples),
-        "pairwise_accuracy": ratio(np.array(right), np.array(pairs, dtype=float), share=True).to_dict(),
-        "cascade": fit_threshold(sure, right, pairs, AGREEMENT).to_dict(),
+        "pairwise_accuracy": made.to_dict(),
+        "cascade": cascade().to_dict(),
         "seconds_per_group": round(seconds, 3),
     }
 
