@@ -33,7 +33,8 @@ from ranker.tuning.run import Progress, Run, Tuning
 SEED = 11
 # Groups of each family's training templates, of four attempts, a third at each difficulty.
 GROUPS = {"constraints": 1000, "answers": 1100, "lookup": 750, "arithmetic": 550, "code": 550, "desk": 250}
-FURTHER = 2  # times as many, where a run goes on from another
+# Of a run that goes on from another: more of the families that still had to be learned.
+FURTHER = {"constraints": 2100, "answers": 1500, "lookup": 1200, "arithmetic": 500, "code": 200, "desk": 150}
 DIFFICULTIES = (0.1, 0.3, 0.5)
 BARE = 4  # one group of so many is shown without the rubric of its family, for users who give none
 AGREEMENT = 0.95  # of the cascade that `summary` looks at
@@ -258,8 +259,8 @@ def main() -> None:
     if given.command == "install":
         install(given.run, given.records)
     elif given.command == "tune":
-        times = FURTHER if given.start else 1
-        groups = {f: n * times for f, n in GROUPS.items() if f != given.without}
+        counts = FURTHER if given.start else GROUPS
+        groups = {f: n for f, n in counts.items() if f != given.without}
         tune(given.out, groups, given.minutes, given.start, given.seed)
     else:
         measure(given.judge, dict.fromkeys(given.families.split(","), given.groups), given.out, given.seed)
