@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, default=300, help="other groups, to measure on")
     parser.add_argument("--minutes", help="of training, as for tune-judge")
     parser.add_argument("--epochs", default="1")
+    parser.add_argument("--start", help="folder of a judge to go on from, as for tune-judge")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--out", type=Path, help="keeps the judge; default: a temporary folder")
     parser.add_argument("--json", type=Path, help="where the figures go")
@@ -100,7 +101,9 @@ def main() -> None:
     fresh = [
         g for g in load(given.suite, given.fresh, seed=given.seed + 1).groups if opening_of(g) not in asked
     ]
-    options = ["--epochs", given.epochs, *(["--minutes", given.minutes] if given.minutes else [])]
+    options = ["--epochs", given.epochs]
+    for name in ("minutes", "start"):
+        options += [f"--{name}", told] if (told := getattr(given, name)) else []
     with tempfile.TemporaryDirectory() as folder:
         out = given.out or Path(folder, "judge")
         seconds = tune(groups, out, options)

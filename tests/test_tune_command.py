@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tuning_models import command, group, tiny, write_groups
 
+from ranker import ConfigurationError
+from ranker.cli.tune import begun
 from ranker.files import read_lines
 from ranker.tuning.examples import agreeing
 
@@ -75,6 +77,16 @@ def test_it_says_plainly_that_nothing_was_learned_and_what_to_do(base, tmp_path)
     assert "--way compared" in said
     assert "do not train on its word" in said
     assert "step 1 of 4" in done.stderr
+
+
+def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    *asked, adapter = begun(Path("local"), "local", "alone")
+    assert asked == ["smollm2-135m-instruct", "blend", "brief.v2"]
+    assert (adapter / "adapter_model.safetensors").is_file()
+    Path("local").mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be read"):  # what is there is what is meant
+        begun(Path("local"), "local", "alone")
 
 
 @pytest.mark.parametrize(

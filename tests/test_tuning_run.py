@@ -22,7 +22,7 @@ from tuning_models import group, tiny, write_groups
 from ranker import ConfigurationError
 from ranker.tuning.examples import from_groups, read_examples
 from ranker.tuning.folder import BEST, STATE, Folder
-from ranker.tuning.run import Progress, Run, Tuned, Tuning
+from ranker.tuning.run import MOST_HELD, MOST_TEST, Progress, Run, Tuned, Tuning
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +272,11 @@ def test_groups_given_for_testing_are_those_that_measure(base, tmp_path):
     examples = from_groups(group(g) for g in range(40))
     run = Run(quick(base), examples[:20], tmp_path, held=examples[20:30], test=examples[30:])
     assert (len(run.train), run.held, run.test) == (20, tuple(examples[20:30]), tuple(examples[30:]))
+
+
+def test_of_many_groups_most_are_learned_from(base, tmp_path):
+    run = Run(quick(base, held=0.1, test=0.2), from_groups(group(g) for g in range(2_000)), tmp_path)
+    assert [len(part) for part in (run.train, run.held, run.test)] == [1_786, MOST_HELD, MOST_TEST]
 
 
 def test_groups_of_more_attempts_than_letters_are_cut_to_26(base, tmp_path):

@@ -49,8 +49,8 @@ def tune_judge(
     start: Annotated[
         Path | None,
         typer.Option(
-            help="A judge made by this command, to go on from with these groups: its model, way and adapter. Default: "
-            "from the model alone.",
+            help="A judge made by this command, or local for the embedded one, to go on from with these groups: its "
+            "model, way and adapter. Default: from the model alone.",
             show_default=False,
         ),
     ] = None,
@@ -152,10 +152,11 @@ def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]
     Raises:
         ConfigurationError: it is no tuned judge, or another base or way is asked for.
     """
+    from ranker.embedded import FOLDER
     from ranker.local.setup import read_judge, setup_from
     from ranker.models import DEFAULT
 
-    told, home = read_judge(start)
+    told, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
     if told.get("judge") != "local" or not told.get("adapter"):
         raise ConfigurationError(
             f"--start {start}: give the folder of a judge that `ranker tune-judge` made."

@@ -29,6 +29,10 @@ __all__ = ["Progress", "Run", "Tuned", "Tuning"]
 
 ADAPTER = "adapter"
 LEAST = (8, 1, 2)  # groups to train on, to choose the best state by, and to measure on
+MOST_HELD, MOST_TEST = (
+    64,
+    150,
+)  # more of them cost minutes of reading, and narrow an interval of 0.04 by little
 
 
 class Run:
@@ -56,8 +60,10 @@ class Run:
         report: Callable[[Progress], None] = lambda _: None,
         source: Mapping[str, Any] | None = None,
     ):
-        shares = (1.0, tuning.held if held is None else 0.0, tuning.test if test is None else 0.0)
-        parts = split(examples, (1 - shares[1] - shares[2], shares[1], shares[2]), tuning.seed)
+        n = max(1, len(examples))
+        choosing = min(tuning.held, MOST_HELD / n) if held is None else 0.0
+        measuring = min(tuning.test, MOST_TEST / n) if test is None else 0.0
+        parts = split(examples, (1 - choosing - measuring, choosing, measuring), tuning.seed)
         self.tuning, self.out, self.start, self.report = tuning, out, start, report
         most = len(LETTERS) if tuning.way in JOINT else 1_000_000
         self.train, self.held, self.test = (

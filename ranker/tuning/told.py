@@ -28,7 +28,8 @@ class Tuning:
         rate: peak learning rate; it rises over the first ten steps and falls as a cosine.
         minutes: of training, checks included; the rate then falls with the clock, so that two runs differ. None: no
             limit.
-        held, test: shares of the groups that choose the best state, and that only measure.
+        held, test: shares of the groups that choose the best state, and that only measure; about 64 and 150 groups at
+            most.
         checks: how often in an epoch the held groups are looked at.
         patience: checks without a lower loss that end the training.
         seed: draws the split, the order of the groups and of attempts in them, and the adapter.
