@@ -112,9 +112,10 @@ bench-serve: $(VENV)/dev.stamp
 # The embedded judge: tuned on training templates, measured on held-out ones, put into the package (hours on two cores).
 EMBEDDED := benchmarks/results/embedded
 embedded-judge: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.embedded tune --out build/embedded
-	$(BIN)/python -m ranker.benchmarks.embedded measure build/embedded --groups 400 --out $(EMBEDDED)/scores.jsonl
-	$(BIN)/python -m ranker.benchmarks.embedded install build/embedded $(EMBEDDED)/scores.jsonl
+	$(BIN)/python -m ranker.benchmarks.embedded tune --minutes 70 --out build/embedded
+	$(BIN)/python -m ranker.benchmarks.embedded tune --start build/embedded --seed 12 --minutes 95 --out build/embedded-further
+	$(BIN)/python -m ranker.benchmarks.embedded measure build/embedded-further --groups 400 --out $(EMBEDDED)/scores.jsonl
+	$(BIN)/python -m ranker.benchmarks.embedded install build/embedded-further $(EMBEDDED)/scores.jsonl
 
 # Ways to ask local models (hours on two cores; started again, it goes on), and what each costs (keep the machine idle).
 WAYS := benchmarks/results/ways

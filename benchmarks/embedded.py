@@ -162,10 +162,13 @@ Mean over the generated families: {mean:.3f}.
 
 ## How it was made
 
-    {command}
+    {commands}
 
-Commit: {commit}. {groups} groups ({families}) of the training templates of generated suites, ground truth as target, and
-where the suite knows it, which points and passages are right; one group of four without its family's rubric; loss {loss}, rank {rank}, {steps} steps of {batch} groups each, drawn from these, {minutes:.0f} minutes on two CPU cores beside other work, seed {seed}.
+The training templates of generated suites, ground truth as target, and where the suite knows it, which points and passages are
+right; one group of four without its family's rubric. Groups are drawn from those offered:
+
+{stages}
+
 Measured by
 
     {measured}
@@ -182,6 +185,22 @@ def _commands(run: str, records: str, families: Mapping[str, Any]) -> list[str]:
     return [f"{start} --families {names} --groups {n} --out {records}" for n, names in alike.items()]
 
 
+def _stages(measured: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is told of the trainings that one went on from, the first one first, and of the last."""
+    before = measured["trained_on"].get("start")
+    return [*(_stages(before) if before else []), measured]
+
+
+def _stage(measured: Mapping[str, Any]) -> str:
+    trained, tuning = measured["trained_on"], measured["tuning"]
+    offered = ", ".join(f"{n} {family}" for family, n in trained["families"].items())
+    return (
+        f"* seed {tuning['seed']}: {trained['groups']} groups ({offered}), {tuning['steps']} steps of {tuning['batch']} of them, loss "
+        f"{tuning['loss']}, rank {tuning['lora']['rank']}, {tuning['seconds'] / 60:.0f} minutes on two CPU cores, commit "
+        f"{(trained.get('commit') or 'not recorded')[:12]}."
+    )
+
+
 def install(run: Path, records: Path) -> None:
     """Put an adapter and its card into the package."""
     import shutil
@@ -196,17 +215,25 @@ def install(run: Path, records: Path) -> None:
     told, _ = read_judge(run)
     found = summary(records)
     made = told["measured"]
-    tuning, trained = made["tuning"], made["trained_on"]
+    stages = _stages(made)
     shipped = {
         **told,
         "base": "smollm2-135m-instruct",
         "adapter": "adapter",
-        "measured": {**found, "trained_on": trained, "tuning": tuning, "records": records.name},
+        "measured": {
+            **found,
+            "trained_on": made["trained_on"],
+            "tuning": made["tuning"],
+            "records": records.name,
+        },
     }
     write_judge(home / FILE, shipped)
-    rows = ["| family | pairs right | interval | groups | trained on |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| family | pairs right | interval | groups | offered in training |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for family, f in found["families"].items():
-        seen = trained["families"].get(family)
+        seen = sum(stage["trained_on"]["families"].get(family, 0) for stage in stages)
         rows.append(f"| `{family}` | {f['value']:.3f} | {f['low']:.3f} to {f['high']:.3f} | {f['groups']} | "
                     f"{f'{seen} groups' if seen else 'no: left out'} |")  # fmt: skip
     poor = [family for family, f in found["families"].items() if f["low"] <= 0.5]
@@ -220,16 +247,8 @@ def install(run: Path, records: Path) -> None:
             table="\n".join(rows),
             mean=found["mean"],
             limits="\n".join(limits) or "* Every family measured here is above a coin.",
-            command=trained["command"],
-            commit=(trained.get("commit") or "not recorded")[:12],
-            groups=trained["groups"],
-            families=", ".join(f"{n} {f}" for f, n in trained["families"].items()),
-            loss=tuning["loss"],
-            rank=tuning["lora"]["rank"],
-            steps=tuning["steps"],
-            batch=tuning["batch"],
-            minutes=tuning["seconds"] / 60,
-            seed=tuning["seed"],
+            commands="\n    ".join(stage["trained_on"]["command"] for stage in stages),
+            stages="\n".join(map(_stage, stages)),
             measured="\n    ".join(_commands(run.name, records.name, found["families"])),
             records=f"benchmarks/results/embedded/{records.name}",
         )
