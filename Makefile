@@ -113,7 +113,7 @@ bench-serve: $(VENV)/dev.stamp
 EMBEDDED := benchmarks/results/embedded
 embedded-judge: $(VENV)/dev.stamp
 	$(BIN)/python -m ranker.benchmarks.embedded tune --minutes 70 --out build/embedded
-	$(BIN)/python -m ranker.benchmarks.embedded tune --start build/embedded --seed 12 --minutes 95 --out build/embedded-further
+	$(BIN)/python -m ranker.benchmarks.embedded tune --start build/embedded --seed 12 --minutes 78 --out build/embedded-further
 	$(BIN)/python -m ranker.benchmarks.embedded measure build/embedded-further --groups 400 --out $(EMBEDDED)/scores.jsonl
 	$(BIN)/python -m ranker.benchmarks.embedded install build/embedded-further $(EMBEDDED)/scores.jsonl
 
