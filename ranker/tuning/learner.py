@@ -197,8 +197,7 @@ class Learner:
                 does not hold a group.
         """
 
-        def one(item: tuple[int, Example]) -> tuple[float, list[float], Sequence[Tensor]]:
-            k, example = item
+        def one(k: int, example: Example) -> tuple[float, list[float], Sequence[Tensor]]:
             rng = random.Random(f"{seed}/{k}")  # noqa: S311 - not secret
             kept = self._kept(example, rng)
             marks = [example.marks_G[i] for i in kept] if example.marks_G else []
@@ -212,7 +211,7 @@ class Learner:
                 told[i] = score
             return loss.item(), told, torch.autograd.grad(loss, self.params)
 
-        made = self._each(one, list(enumerate(batch)))
+        made = self._each(one, batch)
         loss = sum(loss for loss, _, _ in made) / len(made)
         for i, param in enumerate(self.params):
             param.grad = torch.stack([grads[i] for _, _, grads in made]).mean(0)
@@ -237,7 +236,7 @@ class Learner:
         """Scores of each group, without a gradient, its attempts shown in a drawn order; `told` hears how many groups
         are done."""
 
-        def one(example: Example) -> list[float]:
+        def one(_: int, example: Example) -> list[float]:
             with torch.inference_mode():
                 order = random.Random(f"measure/{example.id}")  # noqa: S311 - not secret
                 return self.scores(example.shown, order).tolist()  # type: ignore[no-any-return]
@@ -245,14 +244,20 @@ class Learner:
         return self._each(one, examples, told)
 
     def _each(
-        self, one: Callable[[Any], Any], items: Sequence[Any], told: Callable[[int], None] = lambda _: None
+        self,
+        one: Callable[[int, Example], Any],
+        examples: Sequence[Example],
+        told: Callable[[int], None] = lambda _: None,
     ) -> list[Any]:
-        """What `one` makes of each item, in order, in the threads of the pool."""
-        made = []
+        """What `one` makes of each example and its place, in order, in the threads of the pool. The long ones are begun
+        first, so that no thread waits for another that began one at the end."""
+        order = sorted(range(len(examples)), key=lambda i: -_length(examples[i].shown))
+        made: list[Any] = [None] * len(examples)
         try:
-            for i, result in enumerate(self._pool.map(one, items)):
-                made.append(result)
-                told(i + 1)
+            results = self._pool.map(one, order, [examples[i] for i in order])
+            for done, (i, result) in enumerate(zip(order, results, strict=True), start=1):
+                made[i] = result
+                told(done)
         except (MemoryError, RuntimeError) as error:
             raise ConfigurationError(
                 f"{self.label} failed on a group: {str(error).strip()[:300]} If that is a lack of memory, give a "
@@ -326,6 +331,11 @@ def _only(given: Shown, kept: Sequence[int]) -> Shown:
     return replace(
         given, attempts=tuple(given.attempts[i] for i in kept), cut=tuple(given.cut[i] for i in kept)
     )
+
+
+def _length(given: Shown) -> int:
+    """Characters to be read."""
+    return len(given.opening) + len(given.task) + len(given.rubric) + sum(map(len, given.attempts))
 
 
 def _one_thread() -> None:
