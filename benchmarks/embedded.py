@@ -34,7 +34,7 @@ SEED = 11
 # Groups of each family's training templates, of four attempts, a third at each difficulty.
 GROUPS = {"constraints": 1000, "answers": 1100, "lookup": 750, "arithmetic": 550, "code": 550, "desk": 250}
 # Of a run that goes on from another: more of the families that still had to be learned.
-FURTHER = {"constraints": 2100, "answers": 1500, "lookup": 1200, "arithmetic": 500, "code": 200, "desk": 150}
+FURTHER = {"constraints": 2400, "answers": 1500, "lookup": 1400, "arithmetic": 900, "desk": 220, "code": 100}
 DIFFICULTIES = (0.1, 0.3, 0.5)
 BARE = 4  # one group of so many is shown without the rubric of its family, for users who give none
 AGREEMENT = 0.95  # of the cascade that `summary` looks at
