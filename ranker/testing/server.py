@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,8 @@ from ranker.testing.simulated import Behaviour, Truth, answer
 from ranker.trajectory import TrajectoryGroup
 
 Dress = Literal["plain", "fenced", "think", "prose"]
+# Rounds of the loop until aiohttp knows, and closes, a connection just accepted: it leaks younger ones.
+_ACCEPTING = 5
 _DRESSES: dict[str, str] = {
     "plain": "{reply}",
     "fenced": "```json\n{reply}\n```",
@@ -110,11 +113,14 @@ class JudgeServer:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = runner.addresses[0][1]
+        listening = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        await web.SockSite(runner, listening).start()
+        self.port = listening.getsockname()[1]
         self._ready.set()
         await self._stop.wait()
+        self._loop.remove_reader(listening)
+        for _ in range(_ACCEPTING):
+            await asyncio.sleep(0)
         await runner.cleanup()
 
     async def _models(self, request: web.Request) -> web.Response:
