@@ -38,10 +38,10 @@ FURTHER = {"constraints": 2400, "answers": 1500, "lookup": 1400, "arithmetic": 9
 DIFFICULTIES = (0.1, 0.3, 0.5)
 BARE = 4  # one group of so many is shown without the rubric of its family, for users who give none
 AGREEMENT = 0.95  # of the cascade that `summary` looks at
-HELD = 6  # groups of each family that choose the best state
-TEST = 6  # and that are looked at after it; `measure` is what counts
+HELD = 6  # groups of each family that are looked at in between: too few to choose a state by, so the last one is taken
+TEST = 6  # and at the end; `measure` is what counts
 TUNING = Tuning(base="smollm2-135m-instruct", way="blend", template="brief.v2", epochs=1, batch=4, rate=1.2e-3,
-                minutes=None, checks=5, patience=99, seed=SEED)  # fmt: skip
+                minutes=None, checks=5, patience=99, keep="last", seed=SEED)  # fmt: skip
 
 
 def examples(groups: Mapping[str, int], seed: int) -> list[Example]:

@@ -32,6 +32,8 @@ class Tuning:
             most.
         checks: how often in an epoch the held groups are looked at.
         patience: checks without a lower loss that end the training.
+        keep: "best", the state with the lowest loss on the held groups, or "last", for a long training with too few
+            of them to tell its states apart.
         seed: draws the split, the order of the groups and of attempts in them, and the adapter.
         lora: see `Lora`.
         most_tokens: of one sequence; see `Learner`.
@@ -49,6 +51,7 @@ class Tuning:
     test: float = 0.15
     checks: int = 4
     patience: int = 4
+    keep: Literal["best", "last"] = "best"
     seed: int = 0
     lora: Lora = field(default_factory=Lora)
     most_tokens: int | None = None
