@@ -112,6 +112,20 @@ def test_what_is_never_better_than_the_base_is_not_kept(base, tmp_path):
     assert tuned.steps < 8
 
 
+def test_the_last_state_is_kept_where_asked(base, tmp_path):
+    examples = from_groups(group(g, rule=False) for g in range(40))
+
+    def last_is_saved(keep: str) -> bool:
+        Run(quick(base, rate=0.3, patience=2, keep=keep), examples, tmp_path / keep).go()
+        state = torch.load(tmp_path / keep / STATE, weights_only=True)
+        assert state["bad"] == 2, "worse than it was"
+        last = {p.to(torch.bfloat16).view(torch.int16).numpy().tobytes() for p in state["params"]}
+        return last == set(adapter(tmp_path / keep).values())
+
+    assert last_is_saved("last")
+    assert not last_is_saved("best")
+
+
 def test_each_group_is_seen_once_an_epoch(base, tmp_path):
     run = Run(quick(base, epochs=3, batch=8), from_groups(group(g) for g in range(30)), tmp_path)
     steps = -(-len(run.train) * 3 // 8)
