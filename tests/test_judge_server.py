@@ -33,5 +33,5 @@ def test_connections_that_come_while_it_stops_are_closed():
             visitor.join(10)
             for connection in made:
                 connection.close()
-            gc.collect()
+        gc.collect()
     assert [str(w.message)[:80] for w in seen if w.category is ResourceWarning] == []

@@ -126,7 +126,7 @@ class Run:
                 # A fresh adapter changes nothing: this is the base, or the judge to go on from.
                 before = folder.kept(BEFORE, lambda: measure(self._measuring("before", len(self.test))))
                 self._train(learner, folder)
-                self._take(learner, folder, BEST if self.tuning.keep == "best" else STATE)
+                self._take(learner, folder)
                 learner.save(self.out / ADAPTER)
                 after = folder.kept(AFTER, lambda: measure(self._measuring("after", len(self.test))))
                 return self._close(before, after)
@@ -223,11 +223,11 @@ class Run:
         learner.restore(kept)
         return State(**{f.name: kept[f.name] for f in fields(State)})
 
-    def _take(self, learner: Learner, folder: Folder, name: str) -> None:
-        """The best or the last state, as it will be saved: in bfloat16."""
-        taken = folder.read(name)
+    def _take(self, learner: Learner, folder: Folder) -> None:
+        """The best state, or the last, in which the learner is; as it will be saved: in bfloat16."""
+        taken = folder.read(BEST) if self.tuning.keep == "best" else learner.state()
         if taken is None:
-            raise ConfigurationError(f"{self.out / name} is missing; delete {self.out} and start again.")
+            raise ConfigurationError(f"{self.out / BEST} is missing; delete {self.out} and start again.")
         rounded = [p.to(torch.bfloat16).to(p.dtype) for p in taken["params"]]
         learner.restore({**learner.state(), "params": rounded})
 
