@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranker.errors import ConfigurationError, scrub
 from ranker.loops import PerLoop
+from ranker.servers import server_of
 from ranker.transport import call_error
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class BatchAPI:
     def __init__(self, model: str, base_url: str | None, api_key: str | None):
         self.model = model
         self.where = f"{model} at {base_url.split('?')[0]}" if base_url else model
+        # What tells two servers apart that `where` calls the same.
+        self.server = {k: v for k, v in server_of(model, base_url).items() if k != "base_url"}
         self._key = api_key
         self._litellm: Any = None
         self._clients: PerLoop[AsyncOpenAI] | None = None

@@ -15,17 +15,12 @@ from ranker.batch_api import BatchAPI, State
 from ranker.batch_store import BatchStore
 from ranker.budget import Budget
 from ranker.cache import cache_key
+from ranker.completion import Completion, read_completion
 from ranker.errors import JudgeCallError, RankerError, VerdictError, scrub
 from ranker.judge import Lineup
 from ranker.llm import LLMJudge
 from ranker.prompt import Message
-from ranker.transport import (
-    Completion,
-    LiteLLMTransport,
-    Transport,
-    read_completion,
-    status_error,
-)
+from ranker.transport import LiteLLMTransport, Transport, status_error
 from ranker.verdict import Verdict
 
 MAX_REQUESTS = 50_000  # in one batch, as providers have it
@@ -64,7 +59,7 @@ class BatchTransport:
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         body = {"model": self._api.model, "messages": list(messages), **options}
         answered = _answered.get(())
-        question = cache_key(batch=self._api.where, body=body)
+        question = cache_key(batch=self._api.where, body=body, **self._api.server)
         # Asked again after an unusable reply it can be the same question to the letter, and is a new request.
         turn = sum(earlier == question for earlier, _ in answered)
         key = cache_key(question=question, turn=turn)
@@ -239,7 +234,12 @@ def _read(status: int, body: str, where: str) -> Completion | RankerError:
 def _copy(error: RankerError) -> RankerError:
     """The same error once more: every caller adds its own usage to it."""
     if isinstance(error, JudgeCallError):
-        return JudgeCallError(str(error), status_code=error.status_code, retryable=error.retryable)
+        return JudgeCallError(
+            str(error),
+            status_code=error.status_code,
+            retryable=error.retryable,
+            may_be_billed=error.may_be_billed,
+        )
     return type(error)(str(error))
 
 

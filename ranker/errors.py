@@ -75,6 +75,7 @@ class JudgeCallError(JudgeError):
         status_code: HTTP status, or None where no reply arrived.
         retryable: whether the same call may work later.
         retry_after: seconds the server asked to wait, or None.
+        may_be_billed: whether the provider may have done the work, and charge for it, although no reply came.
     """
 
     def __init__(
@@ -84,11 +85,13 @@ class JudgeCallError(JudgeError):
         status_code: int | None = None,
         retryable: bool = False,
         retry_after: float | None = None,
+        may_be_billed: bool = False,
     ):
         super().__init__(message)
         self.status_code = status_code
         self.retryable = retryable
         self.retry_after = retry_after
+        self.may_be_billed = may_be_billed
 
 
 class VerdictError(JudgeError):

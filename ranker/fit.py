@@ -22,7 +22,12 @@ def estimate_tokens(text: str) -> int:
 
     On the safe side for prose and JSON (about 4 bytes a token) and near it for dense scripts.
     """
-    return (len(text) if text.isascii() else len(text.encode("utf-8", "replace"))) // 3 + 1
+    return most_tokens(text) // 3 + 1
+
+
+def most_tokens(text: str) -> int:
+    """The most tokens that any tokenizer makes of a text: one for each of its UTF-8 bytes."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def shorten(shared: Shared, room: int, count: Callable[[str], int]) -> tuple[Shared, tuple[int, ...]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -11,12 +12,14 @@ from functools import partial
 from typing import Any, Literal
 
 from ranker.budget import Budget
+from ranker.completion import Completion, check_finished
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
-from ranker.fit import estimate_tokens
+from ranker.fit import estimate_tokens, most_tokens
 from ranker.limits import RateLimit
 from ranker.prompt import Message, reply_room
 from ranker.prompted import PromptedJudge, Reply
-from ranker.transport import Completion, LiteLLMTransport, ServerTransport, Transport
+from ranker.servers import server_of
+from ranker.transport import LiteLLMTransport, ServerTransport, Transport
 from ranker.usage import Usage
 from ranker.verdict import schema
 
@@ -89,7 +92,8 @@ class LLMJudge(PromptedJudge):
             self._model = model.removeprefix("openai/")
             key = api_key or os.environ.get("RANKER_API_KEY")
             self._transport = ServerTransport(self._model, base_url, key, timeout)
-        self._base_url = base_url.split("?")[0].rstrip("/") if base_url else None
+        self._address = base_url
+        self._longest_reply = 0  # tokens, of all replies so far
         self._options = {
             **({} if temperature is None else {"temperature": temperature}),
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
@@ -122,7 +126,7 @@ class LLMJudge(PromptedJudge):
     def identity(self) -> dict[str, Any]:
         return {
             "model": self._model,
-            "base_url": self._base_url,
+            **server_of(self._model, self._address),
             "options": self._options,
             "structured": self._structured,
         }
@@ -139,14 +143,14 @@ class LLMJudge(PromptedJudge):
     async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
         tokens = sum(estimate_tokens(m["content"]) for m in messages) + len(messages) * 8
         lost: list[Usage] = []  # of requests that failed
-        ask = partial(self._asked, messages, tokens, len(ids), budget, lost)
+        ask = partial(self._negotiate, messages, tokens, len(ids), budget, lost)
         try:
             try:
                 reply = await ask()
             except JudgeCallError as error:
                 if not error.retryable or self._max_retries < 1:
                     raise
-                reply = await self._retried(ask, error)
+                reply = await self._retry(ask, error)
         except ContextLengthError as error:
             self._learn(error.window, tokens)
             raise error.spent(sum(lost, Usage())) from error.__cause__
@@ -156,7 +160,7 @@ class LLMJudge(PromptedJudge):
             raise error.spent(sum(lost, Usage())) from error.__cause__
         return replace(reply, usage=sum(lost, reply.usage))
 
-    async def _retried(self, ask: Callable[[], Awaitable[Reply]], first: JudgeCallError) -> Reply:
+    async def _retry(self, ask: Callable[[], Awaitable[Reply]], first: JudgeCallError) -> Reply:
         """Ask again with growing pauses. Set up only after a first failure, which it replays: the set-up
         costs a fifth of what a good call does."""
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
@@ -174,43 +178,62 @@ class LLMJudge(PromptedJudge):
                 return await ask()
         raise AssertionError("unreachable")
 
-    async def _asked(
+    async def _negotiate(
         self, messages: Sequence[Message], tokens: int, n: int, budget: Budget, lost: list[Usage]
     ) -> Reply:
         """One request, and a plainer one where the server refuses the response format."""
         while True:
             mode = self._mode
             try:
-                made, cost = await self._once(messages, mode, tokens, n, budget)
+                completion, cost = await self._send(messages, mode, tokens, n, budget)
             except RankerError as error:
                 lost.append(error.usage)
                 if self._refused(error, mode):
                     continue
                 raise
             self._settled = self._settled or mode == self._mode
-            return Reply(made.text, Usage(1, 0, 0, made.prompt_tokens, made.completion_tokens, cost), mode)
+            return Reply(completion.reply, completion.usage(cost), mode)
 
-    async def _once(
+    async def _send(
         self, messages: Sequence[Message], mode: str, tokens: int, n: int, budget: Budget
     ) -> tuple[Completion, float | None]:
+        """One request. What it cost counts in the budget whatever became of it: at its price where the reply tells
+        it, at the estimate where a provider may have charged and the reply was lost."""
         options = {**self._options, **_response_format(mode, self)}
         price = self.price
         wanted = self._max_tokens or reply_room(n)
-        estimate = None if price is None else (tokens * price[0] + wanted * price[1]) / 1e6
         await self._limit.wait(tokens + wanted)
+        estimate = None if price is None else self._most_it_costs(messages, options, wanted, price)
         async with budget.reserve(estimate) as reservation:
             try:
-                made = await self._transport.send(messages, options)
+                completion = await self._transport.send(messages, options)
             except RankerError as error:
-                reservation.cost_usd = 0.0  # providers do not charge for what they refuse
-                raise error.spent(Usage(calls=1, failed_calls=1))
-            cost = made.cost_usd
+                usage = _usage_of_failed(error, price, estimate)
+                reservation.cost_usd = (usage.cost_usd or 0.0) + usage.unconfirmed_usd
+                raise error.spent(usage)
+            cost = completion.cost_usd
             if self._price is not None or (cost is None and price is not None):
                 assert price is not None
-                cost = (made.prompt_tokens * price[0] + made.completion_tokens * price[1]) / 1e6
+                cost = _cost(completion.prompt_tokens, completion.completion_tokens, price)
             reservation.cost_usd = cost or 0.0
-        _check_whole(messages, made, cost)
-        return made, cost
+        self._longest_reply = max(self._longest_reply, completion.completion_tokens)
+        try:
+            check_finished(completion, self.name)
+        except RankerError as error:
+            raise error.spent(completion.usage(cost, failed=True)) from None
+        _check_whole(messages, completion, cost)
+        return completion, cost
+
+    def _most_it_costs(
+        self, messages: Sequence[Message], options: dict[str, Any], wanted: int, price: tuple[float, float]
+    ) -> float:
+        """Dollars that a call should not exceed: a token for every byte sent, and a reply as long as the limit, or as
+        the longest so far."""
+        read = sum(most_tokens(m["content"]) + 16 for m in messages) + most_tokens(json.dumps(options))
+        limit = self._max_tokens or options.get("max_completion_tokens") or options.get("max_tokens")
+        write = limit if isinstance(limit, int) else max(wanted, self._longest_reply)
+        choices = options.get("n")
+        return _cost(read, write * (choices if isinstance(choices, int) else 1), price)
 
     def _refused(self, error: RankerError, mode: str) -> bool:
         """Whether the server turned the response format down, and there is another way to ask."""
@@ -234,14 +257,27 @@ class LLMJudge(PromptedJudge):
         self._window, self._asked_window = max(256, smaller), True
 
 
-def _check_whole(messages: Sequence[Message], made: Completion, cost: float | None) -> None:
+def _cost(read: int, wrote: int, price: tuple[float, float]) -> float:
+    return (read * price[0] + wrote * price[1]) / 1e6
+
+
+def _usage_of_failed(error: RankerError, price: tuple[float, float] | None, estimate: float | None) -> Usage:
+    """What a failed call used: the tokens its reply told, else what a lost reply may have cost."""
+    read, wrote = error.usage.prompt_tokens, error.usage.completion_tokens
+    if price is not None and (read or wrote):
+        return Usage(1, 0, 1, read, wrote, _cost(read, wrote, price))
+    lost = isinstance(error, JudgeCallError) and error.may_be_billed
+    return Usage(calls=1, failed_calls=1, unconfirmed_usd=(estimate or 0.0) if lost else 0.0)
+
+
+def _check_whole(messages: Sequence[Message], completion: Completion, cost: float | None) -> None:
     """Raise where the server read far fewer tokens than it was sent.
 
     Some servers (Ollama for one) cut a prompt that is longer than their window without a word, and the
     judge then ranks what it never saw. No tokenizer makes fewer tokens than a ninth of the characters of
     ordinary text, runs of one character aside.
     """
-    read = made.prompt_tokens
+    read = completion.prompt_tokens
     if read < _LEAST_WINDOW or sum(len(m["content"]) for m in messages) < 9 * read:
         return
     sent = sum(len(_RUN.sub(r"\1", m["content"])) for m in messages)
@@ -250,7 +286,7 @@ def _check_whole(messages: Sequence[Message], made: Completion, cost: float | No
             f"The server read {read} tokens of a prompt of {sent} characters: it cuts prompts to its window "
             "without saying so. Raise its context length, or set context_window to it.",
             window=read,
-        ).spent(Usage(1, 0, 1, read, made.completion_tokens, cost))
+        ).spent(completion.usage(cost, failed=True))
 
 
 def _response_format(mode: str, judge: LLMJudge) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.judge import FunctionJudge, Judge
+from ranker.servers import server_of
 
 _made: dict[Any, Judge] = {}
 
@@ -40,6 +41,7 @@ def resolve(
             return FunctionJudge(judge)
         raise ConfigurationError(f"{judge!r} is no judge: give a model name, a Judge or a function.")
     key = (judge, base_url, api_key, os.environ.get("RANKER_CACHE"), os.environ.get("RANKER_API_KEY"),
+           tuple(server_of(judge, base_url).items()),
            tuple(sorted((k, repr(v)) for k, v in options.items())))  # fmt: skip
     if key not in _made:
         _made[key] = _make(judge, base_url, api_key, options)

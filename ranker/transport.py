@@ -6,12 +6,13 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.request import getproxies
 
+from ranker.completion import RETRYABLE, Completion, may_bill, read_completion
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError, scrub
 from ranker.loops import PerLoop
 from ranker.prompt import Message
@@ -19,7 +20,6 @@ from ranker.prompt import Message
 if TYPE_CHECKING:
     import aiohttp
 
-_RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|window|size)|maximum (?:context|input|model)|too many (?:input )?tokens|"
     r"prompt is too long|input is too long|exceeds? the (?:available|model)",
@@ -28,16 +28,6 @@ _TOO_LONG = re.compile(
 _WINDOW = re.compile(
     r"(?:maximum|max|limit|window|n_ctx|length|size)[^.\d]{0,60}?(\d[\d,]{2,})", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A chat completion; token counts are the server's own, the cost None where unknown."""
-
-    text: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = None
 
 
 class Transport(Protocol):
@@ -70,7 +60,8 @@ class ServerTransport:
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         body = {"model": self._model, "messages": list(messages), **options}
-        return read_completion(await self._call("POST", "/chat/completions", json=body), self._where())
+        raw = await self._call("POST", "/chat/completions", json=body)
+        return read_completion(raw, self._where(), self._key)
 
     async def _call(self, method: str, path: str, **request: Any) -> bytes:
         import aiohttp
@@ -83,14 +74,17 @@ class ServerTransport:
             ) as response:
                 raw: bytes = await response.read()
         except TimeoutError as error:
-            raise _too_slow(self._where()) from error
+            sent = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            raise _too_slow(self._where(), sent) from error
         except aiohttp.ClientConnectorError as error:
             raise _unreachable(self._where(), scrub(_short(str(error)), self._key)) from error
         except aiohttp.InvalidURL as error:
             raise ConfigurationError(f"base_url={self._base_url!r} is no address.") from error
         except (aiohttp.ClientError, OSError) as error:
             said = scrub(_short(f"{type(error).__name__}: {error}"), self._key)
-            raise JudgeCallError(f"The call to {self._where()} failed: {said}", retryable=True) from error
+            raise JudgeCallError(
+                f"The call to {self._where()} failed: {said}", retryable=True, may_be_billed=True
+            ) from error
         if response.status >= 300:
             said = scrub(_short(raw[:2_000].decode("utf-8", "replace")), self._key)
             raise status_error(response.status, said, self._where(), response.headers)
@@ -171,8 +165,7 @@ class LiteLLMTransport:
         except Exception as error:
             raise call_error(error, where, self._key) from error
         cost = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
-        made = read_completion(reply.model_dump_json().encode(), where)
-        return Completion(made.text, made.prompt_tokens, made.completion_tokens, cost)
+        return replace(read_completion(reply.model_dump_json().encode(), where, self._key), cost_usd=cost)
 
     async def window(self) -> int | None:
         found = self._info().get("max_input_tokens") or self._info().get("max_tokens")
@@ -184,70 +177,57 @@ class LiteLLMTransport:
         return None if not read and not write else (1e6 * (read or 0.0), 1e6 * (write or 0.0))
 
 
-def read_completion(raw: bytes, where: str) -> Completion:
-    """Read the JSON of a chat completion.
-
-    Raises:
-        JudgeCallError: retryable; what came is not a chat completion.
-    """
-    try:
-        reply = json.loads(raw.decode("utf-8"))
-        if not isinstance(reply, dict):
-            raise TypeError("not an object")
-        if not reply.get("choices") and reply.get("error"):
-            told = reply["error"]
-            code = told.get("code") if isinstance(told, dict) else None
-            status = code if isinstance(code, int) else None
-            raise JudgeCallError(
-                scrub(f"{where} answered with an error: {_short(json.dumps(told))}"),
-                status_code=status,
-                retryable=status is None or status in _RETRYABLE,
-            )
-        text = reply["choices"][0]["message"].get("content") or ""
-        if not isinstance(text, str):
-            text = "".join(part.get("text", "") for part in text)
-        usage = reply.get("usage") or {}
-        counts = [usage.get(k) for k in ("prompt_tokens", "completion_tokens")]
-        read, wrote = (c if isinstance(c, int) and c >= 0 else 0 for c in counts)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        start = scrub(_short(raw[:200].decode("utf-8", "replace")))
-        raise JudgeCallError(
-            f"What {where} sent is not a chat completion in UTF-8 JSON ({type(error).__name__}); it starts "
-            f"with {start!r}. Check that the base URL is the server's OpenAI-compatible one (often …/v1).",
-            retryable=True,
-        ) from None
-    return Completion(text, read, wrote)
-
-
 def call_error(error: Exception, where: str, key: str | None) -> RankerError:
     """Turn an exception of LiteLLM (all derive from the openai client's) into ours, with a remedy."""
     import openai
 
     said = scrub(_short(str(error)), key)
     if isinstance(error, openai.APITimeoutError):
-        return _too_slow(where)
+        return _too_slow(where, sent=True)
     if isinstance(error, openai.APIStatusError):
         headers = getattr(getattr(error, "response", None), "headers", None) or {}
         return status_error(
             int(error.status_code), scrub(f"{said} {getattr(error, 'body', None) or ''}", key), where, headers
         )
     if isinstance(error, openai.APIConnectionError):
-        return _unreachable(where, scrub(_short(str(error.__cause__ or error)), key))
+        return _unreachable(
+            where, scrub(_short(str(error.__cause__ or error)), key), sent=not _never_sent(error)
+        )
     if isinstance(error, openai.OpenAIError):
         return JudgeCallError(f"The call to {where} failed: {said}", retryable=False)
     # Anything else comes from the connection underneath (reset, broken body) or a library's fault.
-    return JudgeCallError(f"The call to {where} failed: {type(error).__name__}: {said}", retryable=True)
-
-
-def _too_slow(where: str) -> JudgeCallError:
     return JudgeCallError(
-        f"{where} did not answer in time. Raise timeout, or lower the concurrency.", retryable=True
+        f"The call to {where} failed: {type(error).__name__}: {said}", retryable=True, may_be_billed=True
     )
 
 
-def _unreachable(where: str, why: str) -> JudgeCallError:
+def _never_sent(error: BaseException | None) -> bool:
+    """Whether a connection error of httpx or aiohttp came before there was a connection."""
+    while error is not None:
+        if type(error).__name__ in (
+            "ConnectError",
+            "ConnectTimeout",
+            "ClientConnectorError",
+            "ConnectionRefusedError",
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _too_slow(where: str, sent: bool) -> JudgeCallError:
     return JudgeCallError(
-        f"{where} cannot be reached ({why}). Is the server up and the address right?", retryable=True
+        f"{where} did not answer in time. Raise timeout, or lower the concurrency.",
+        retryable=True,
+        may_be_billed=sent,
+    )
+
+
+def _unreachable(where: str, why: str, sent: bool = False) -> JudgeCallError:
+    return JudgeCallError(
+        f"{where} cannot be reached ({why}). Is the server up and the address right?",
+        retryable=True,
+        may_be_billed=sent,
     )
 
 
@@ -271,7 +251,8 @@ def status_error(status: int, said: str, where: str, headers: Mapping[str, str])
     return JudgeCallError(
         f"{where} answered with HTTP {status}: {_short(said)} {remedy}",
         status_code=status,
-        retryable=status in _RETRYABLE and not quota,
+        retryable=status in RETRYABLE and not quota,
+        may_be_billed=may_bill(status),
         retry_after=_retry_after(headers),
     )
 

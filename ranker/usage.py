@@ -17,6 +17,8 @@ class Usage:
         prompt_tokens: tokens read by the judge, as it reported them.
         completion_tokens: tokens written by the judge, as it reported them.
         cost_usd: US dollars; None where any call's price is unknown.
+        unconfirmed_usd: US dollars beyond these that failed calls may have cost at the most: the provider may
+            have done the work, but no reply told its price. Limits count them.
     """
 
     calls: int = 0
@@ -25,6 +27,7 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
+    unconfirmed_usd: float = 0.0
 
     def __add__(self, other: Usage) -> Usage:
         unknown = self.cost_usd is None or other.cost_usd is None
@@ -35,7 +38,11 @@ class Usage:
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             None if unknown else self.cost_usd + other.cost_usd,  # type: ignore[operator]
+            self.unconfirmed_usd + other.unconfirmed_usd,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(self)
+        if not self.unconfirmed_usd:
+            del fields["unconfirmed_usd"]
+        return fields

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from operator import index
 from typing import Any, Literal
 
 from ranker.errors import VerdictError
+from ranker.json_reply import UnfitJSON, holders, repaired, spoken
 from ranker.usage import Usage
 
 Form = Literal["ranking", "scores"]
@@ -46,14 +46,14 @@ def check_tiers(tiers: Any, n: int) -> tuple[tuple[int, ...], ...]:
         VerdictError: they are not.
         TypeError: they hold something else than integers.
     """
-    made = tuple((index(t),) if hasattr(t, "__index__") else tuple(map(index, t)) for t in tiers)
-    flat = [i for tier in made for i in tier]
+    checked = tuple((index(t),) if hasattr(t, "__index__") else tuple(map(index, t)) for t in tiers)
+    flat = [i for tier in checked for i in tier]
     if sorted(flat) != list(range(n)):
         raise VerdictError(
             f"A ranking of {n} trajectories must name each of 0 to {n - 1} exactly once, not {flat!r}.",
             raw_text=repr(tiers),
         )
-    return tuple(tier for tier in made if tier)
+    return tuple(tier for tier in checked if tier)
 
 
 def tiers_of(scores: Sequence[float]) -> tuple[tuple[int, ...], ...]:
@@ -87,8 +87,9 @@ def _array(items: Any) -> dict[str, Any]:
 def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") -> Verdict:
     """Read a reply on trajectories shown as `ids`.
 
-    Code fences, a `<think>` prefix and prose around the JSON are passed over. Whatever is not an
-    exact ranking of `ids` is an error, as are two rankings that differ.
+    Code fences, thoughts, prose around the JSON and one object around the verdict are passed over; commas before
+    closing brackets, raw line breaks in strings and backslashes that escape nothing are forgiven. Whatever is not an
+    exact ranking of `ids` is an error, as are two rankings that differ, or one beside another that cannot be read.
 
     Raises:
         VerdictError: with the fault named in words that can be sent back to the judge.
@@ -96,82 +97,60 @@ def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") 
     raw = text or ""
     if not raw.strip():
         raise VerdictError("The reply is empty.", raw_text=raw)
-    # What follows the last thought is nearly always all there is to read; only where that holds no
-    # ranking may the tag have been part of one, quoted in a reason.
-    after = raw.rpartition("</think>")[2]
-    replies = _replies(after, form, raw) or _replies(raw, form, raw)
-    found = [_read(reply, ids, form, raw) for reply in replies]
-    if not found:
-        raise VerdictError(f'There is no complete JSON object with "{form}" in the reply.', raw_text=raw)
-    if any((v.tiers, v.scores) != (found[0].tiers, found[0].scores) for v in found):
+    try:
+        replies, fault = _replies(raw, form)
+        if fault is not None and (mended := repaired(raw)) != raw:
+            replies, fault = _replies(mended, form)
+    except UnfitJSON as error:
+        raise VerdictError(str(error), raw_text=raw) from None
+    if fault is not None:
+        raise VerdictError(fault, raw_text=raw)
+    verdicts = [_read(reply, ids, form, raw) for reply in replies]
+    if any((v.tiers, v.scores) != (verdicts[0].tiers, verdicts[0].scores) for v in verdicts):
         raise VerdictError("The reply holds several rankings that differ.", raw_text=raw)
-    return found[-1]
+    return verdicts[-1]
 
 
-_BRACE = re.compile(r'\{(?=\s*")')
-_ATTEMPTS = 1_000  # places where an object may start; a reply with more is noise
+def _replies(text: str, form: Form) -> tuple[list[dict[str, Any]], str | None]:
+    """The objects with the key `form` that a reply speaks, and what is wrong with the reply."""
+    said = spoken(text)
+    for value in list(said.objects):
+        if form not in value and isinstance(value.get("arguments"), str):  # a tool call, written out
+            inner = spoken(value["arguments"])
+            said.objects += inner.objects
+            said.prose += inner.prose
+            said.fault = said.fault or inner.fault
+    if said.fault is not None:
+        return [], said.fault
+    # A key deeper down that holds no list is a schema that was repeated, not a verdict.
+    replies = [
+        (depth, reply)
+        for value in said.objects
+        for depth, reply in holders(value, form)
+        if depth == 0 or isinstance(reply[form], list)
+    ]
+    if min((depth for depth, _ in replies), default=2) > 1:
+        return [], f'There is no complete JSON object with "{form}" in the reply.'
+    if any(_BROKEN[form].search(prose) for prose in said.prose):
+        return [], f'Beside its "{form}" the reply holds another that is not complete JSON.'
+    return [reply for _, reply in replies], None
 
 
-def _replies(text: str, form: Form, raw: str) -> list[dict[str, Any]]:
-    """The outermost JSON objects that have the key `form`, without those inside a model's thoughts."""
-    found = _objects(text, raw)
-    answer, end = 0, len(text)
-    for tag in re.finditer("</?think>", text):
-        if any(start < tag.start() < stop for start, stop, _ in found):
-            continue  # a reason quotes the tag
-        if tag.group() == "</think>":
-            answer, end = tag.end(), len(text)
-        elif end == len(text):
-            end = tag.start()  # what an unfinished thought holds are drafts
-    spoken = [value for start, _, value in found if answer <= start < end]
-    for value in spoken:
-        if isinstance(value, VerdictError):
-            raise value
-    return [value for value in spoken if isinstance(value, dict) and form in value]
+def _broken(form: Form) -> re.Pattern[str]:
+    """A ranking in the text outside of JSON objects: its key in quotation marks, or before a list."""
+    return re.compile(
+        rf"""["']{form}\\*["']\s*+:|\b{form}\b[\s"'*`\\]{{0,8}}[:=][\s"'*`]{{0,8}}\[""", re.IGNORECASE
+    )
 
 
-def _objects(text: str, raw: str) -> list[tuple[int, int, dict[str, Any] | VerdictError]]:
-    """The outermost JSON objects of a text with their places, or why one must not be trusted."""
-    decoder = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-    found: list[tuple[int, int, dict[str, Any] | VerdictError]] = []
-    at = attempts = 0
-    while (brace := _BRACE.search(text, at)) and attempts < _ATTEMPTS:
-        attempts += 1
-        start = brace.start()
-        try:
-            value, at = decoder.raw_decode(text, start)
-            found.append((start, at, value))
-        except _UnfitError as fault:
-            at = brace.end()
-            found.append((start, at, VerdictError(str(fault), raw_text=raw)))
-        except RecursionError:
-            found.append((start, len(text), VerdictError("The reply is nested too deeply.", raw_text=raw)))
-            break
-        except ValueError:
-            at = brace.end()
-    return found
-
-
-class _UnfitError(Exception):
-    """JSON that parses but must not be trusted."""
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise _UnfitError("A JSON object in the reply has the same key twice.")
-    return made
-
-
-def _no_constant(name: str) -> float:
-    raise _UnfitError(f"The reply holds {name}, which is no number.")
+_BROKEN: dict[Form, re.Pattern[str]] = {"ranking": _broken("ranking"), "scores": _broken("scores")}
 
 
 def _read(reply: dict[str, Any], ids: Sequence[str], form: Form, raw: str) -> Verdict:
     position = {name: i for i, name in enumerate(ids)}
     reasons = [""] * len(ids)
-    told = reply.get("reasons")
-    for item in told if isinstance(told, list) else ():
+    comments = reply.get("reasons")
+    for item in comments if isinstance(comments, list) else ():
         # A reason is a comment: one that names no trajectory is dropped, the ranking still stands.
         if isinstance(item, dict) and isinstance(item.get("reason"), str):
             name = item.get("id")
@@ -200,7 +179,7 @@ def _tiers(ranking: Any, position: dict[str, int], raw: str) -> tuple[tuple[int,
 
 
 def _scores(scores: Any, position: dict[str, int], raw: str) -> list[float]:
-    made = [math.nan] * len(position)
+    values = [math.nan] * len(position)
     seen: list[str] = []
     for item in scores if isinstance(scores, list) else [None]:
         if not isinstance(item, dict) or not isinstance(item.get("id"), str):
@@ -210,9 +189,9 @@ def _scores(scores: Any, position: dict[str, int], raw: str) -> list[float]:
             raise VerdictError(f"The score of {name} is {score!r}; it must be from 0 to 1.", raw_text=raw)
         seen.append(name)
         if name in position:
-            made[position[name]] = float(score)
+            values[position[name]] = float(score)
     _exact(seen, position, "scores", raw)
-    return made
+    return values
 
 
 def _exact(seen: Sequence[str], position: dict[str, int], where: str, raw: str) -> None:
@@ -222,6 +201,6 @@ def _exact(seen: Sequence[str], position: dict[str, int], where: str, raw: str) 
         "unknown": sorted(known - position.keys()),
         "repeated": sorted({name for name in seen if seen.count(name) > 1}),
     }
-    told = [f"{what}: {', '.join(names)[:200]}" for what, names in faults.items() if names]
-    if told:
-        raise VerdictError(f'"{where}" must hold every ID exactly once ({"; ".join(told)}).', raw_text=raw)
+    named = [f"{what}: {', '.join(names)[:200]}" for what, names in faults.items() if names]
+    if named:
+        raise VerdictError(f'"{where}" must hold every ID exactly once ({"; ".join(named)}).', raw_text=raw)

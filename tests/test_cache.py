@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from conftest import make_groups, truthful
 
 from ranker import LLMJudge, rank_group, rank_groups
 from ranker.cache import Cache, cache_key, cache_path, open_cache
+from ranker.servers import ENDINGS, server_of
 
 
 def test_the_same_question_is_paid_for_once(serve, tmp_path):
@@ -131,3 +134,58 @@ def test_keys_are_stable_and_tell_apart():
     assert cache_key(a=1, b="x") == cache_key(b="x", a=1)
     assert cache_key(a=1) != cache_key(a=2)
     assert cache_key(a="\ud800")
+
+
+def test_a_name_that_leads_to_another_server_is_another_judge(tmp_path, monkeypatch):
+    """OPENAI_BASE_URL and its kin decide who answers an openai/ judge; its verdict is not taken for another's."""
+    from scripted_server import GROUP, ScriptedServer, chat, verdict
+
+    def replies(backwards):
+        return lambda body, n: chat(json.dumps(verdict(body, backwards=backwards)))
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    with ScriptedServer(replies(False)) as one, ScriptedServer(replies(True)) as two:
+        for server, best in ((one, 1), (two, 0), (one, 1), (two, 0)):
+            monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+            monkeypatch.setenv("OPENAI_API_BASE", server.base_url)
+            ranked = rank_group(GROUP, "openai/my-model", cache=tmp_path / "c.sqlite")
+            assert ranked.rewards[best] == 1.0
+        assert (len(one.requests), len(two.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("openai/m", "OPENAI_BASE_URL"),
+        ("openai/m", "OPENAI_API_BASE"),
+        ("gpt-5-mini", "OPENAI_BASE_URL"),
+        ("claude-haiku", "ANTHROPIC_BASE_URL"),
+        ("azure/m", "AZURE_API_BASE"),
+        ("azure/m", "AZURE_API_VERSION"),
+        ("bedrock/m", "AWS_REGION_NAME"),
+        ("vertex_ai/m", "VERTEXAI_LOCATION"),
+        ("hosted_vllm/m", "HOSTED_VLLM_API_BASE"),
+        ("ollama_chat/m", "OLLAMA_API_BASE"),
+        ("lm_studio/m", "LM_STUDIO_API_BASE"),
+    ],
+)
+def test_every_variable_that_redirects_a_provider_is_part_of_the_key(monkeypatch, model, variable):
+    """And what redirects another provider is not; without any the key is what it always was."""
+    for name in [name for name in os.environ if name.endswith(ENDINGS)]:
+        monkeypatch.delenv(name)
+    before = server_of(model, None)
+    assert before == {"base_url": None}
+    monkeypatch.setenv("XINFERENCE_API_BASE", "http://elsewhere")
+    assert server_of(model, None) == before
+    monkeypatch.setenv(variable, "http://one")
+    one = server_of(model, None)
+    monkeypatch.setenv(variable, "http://two")
+    assert before != one != server_of(model, None) != before
+
+
+def test_the_query_of_an_address_tells_two_servers_apart_and_is_not_written_down():
+    """A gateway may choose the backend by it, and it may hold a key."""
+    one, two = (server_of("m", f"http://gateway/v1?backend={name}&key=SECRET") for name in "ab")
+    assert one != two
+    assert "SECRET" not in str(one)
+    assert server_of("m", "http://gateway/v1/") == {"base_url": "http://gateway/v1"}

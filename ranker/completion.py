@@ -1,0 +1,236 @@
+"""A chat completion as a server sent it: what it says, how it ended, what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ranker.errors import JudgeCallError, VerdictError, scrub
+from ranker.usage import Usage
+
+RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
+_MOST_TOKENS = 2**40  # a larger count is no count
+_CUT = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_length", "model_length", "token_limit",
+        "model_context_window_exceeded", "context_length", "incomplete"}  # fmt: skip
+_WITHHELD = (
+    "filter",
+    "safety",
+    "refus",
+    "block",
+    "prohibit",
+    "recitation",
+    "spii",
+    "sensitive",
+    "guardrail",
+    "moderat",
+)
+_INTERRUPTED = ("error", "abort", "cancel", "insufficient_system_resource", "timeout", "overload")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The first choice of a chat completion.
+
+    Attributes:
+        content: the text of the message.
+        reasoning: the text of its reasoning channel.
+        arguments: what it passed to tools, as JSON text.
+        refusal: the refusal in the message's field of that name.
+        finish_reason: why the server stopped, as it put it; empty where it did not say.
+        prompt_tokens, completion_tokens: the server's own counts, 0 where it gave none.
+        cost_usd: None where unknown.
+    """
+
+    content: str
+    reasoning: str = ""
+    arguments: tuple[str, ...] = ()
+    refusal: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+
+    @property
+    def reply(self) -> str:
+        """Where the answer is to be looked for: the content and what was passed to tools; the reasoning only where
+        there is neither, since drafts are its nature."""
+        spoken = [text for text in (self.content, *self.arguments) if text.strip()]
+        return "\n".join(spoken) or self.reasoning
+
+    def usage(self, cost_usd: float | None, *, failed: bool = False) -> Usage:
+        """What this one call used."""
+        return Usage(1, 0, int(failed), self.prompt_tokens, self.completion_tokens, cost_usd)
+
+
+def check_finished(completion: Completion, where: str) -> None:
+    """Raise unless the model said all it had to say: no verdict may be read from anything less.
+
+    Raises:
+        VerdictError: the reply was cut off, withheld by a filter, or is a refusal. The same question would end the
+            same way, so it is not asked again.
+        JudgeCallError: retryable; the server broke off.
+    """
+    reason = completion.finish_reason.lower()
+    shown = completion.content or completion.refusal or completion.reasoning
+    if reason in _CUT:
+        raise VerdictError(
+            f"The reply of {where} was cut off after {completion.completion_tokens or 'an unknown number of'} tokens "
+            f"(finish_reason {completion.finish_reason!r}), so it is no verdict. Raise max_tokens or the server's own "
+            "limit, let the model reason less, or rank smaller groups.",
+            raw_text=shown,
+        )
+    if completion.refusal.strip() or any(word in reason for word in _WITHHELD):
+        said = f": {_short(completion.refusal)}" if completion.refusal.strip() else ""
+        ended = f" (finish_reason {completion.finish_reason!r})" if completion.finish_reason else ""
+        raise VerdictError(
+            f"{where} declined to answer{ended}{said}. Its filter or the model objects to these trajectories: look at "
+            "them, use another judge, or skip the group.",
+            raw_text=shown,
+        )
+    if any(word in reason for word in _INTERRUPTED):
+        raise JudgeCallError(
+            f"{where} broke off its reply (finish_reason {completion.finish_reason!r}).",
+            retryable=True,
+            may_be_billed=True,
+        )
+
+
+def read_completion(raw: bytes, where: str, key: str | None = None) -> Completion:
+    """Read the JSON of a chat completion.
+
+    Args:
+        where: the judge, for messages.
+        key: kept out of messages.
+
+    Raises:
+        JudgeCallError: the body tells of an error, or is no chat completion; its usage holds the tokens that the
+            body reports.
+    """
+    try:
+        body = json.loads(raw.decode("utf-8-sig"))
+        if not isinstance(body, dict):
+            raise TypeError("not an object")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _not_a_completion(raw, where, key, error) from None
+    read, wrote = _counts(body.get("usage"))
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    fault = choice.get("error") or body.get("error") or (body if body.get("object") == "error" else None)
+    try:
+        if fault:
+            raise error_in_body(fault, where, key)
+        try:
+            return _first_choice(choice, read, wrote)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _not_a_completion(raw, where, key, error) from None
+    except JudgeCallError as error:
+        raise error.spent(Usage(1, 0, 1, read, wrote)) from None
+
+
+def _first_choice(choice: Mapping[str, Any], read: int, wrote: int) -> Completion:
+    message = choice["message"]
+    content, reasoning, refusal = _content(message.get("content"))
+    for key in ("reasoning_content", "reasoning"):
+        value = message.get(key)
+        if isinstance(value, str) and value.strip():
+            reasoning = value
+            break
+    calls = message.get("tool_calls") or ()
+    calls = [*calls, {"function": message["function_call"]}] if message.get("function_call") else calls
+    declined = message.get("refusal")
+    return Completion(
+        content,
+        reasoning,
+        tuple(filter(None, map(_arguments, calls))),
+        declined if isinstance(declined, str) and declined.strip() else refusal,
+        _finish_reason(choice),
+        read,
+        wrote,
+    )
+
+
+def _content(content: Any) -> tuple[str, str, str]:
+    """Text, reasoning and refusal of a message's content, which may be text, parts, or the verdict itself."""
+    if content is None:
+        return "", "", ""
+    if isinstance(content, str):
+        return content, "", ""
+    if isinstance(content, dict):  # servers that parse the JSON they were asked for
+        return json.dumps(content), "", ""
+    texts: dict[str, list[str]] = {"text": [], "reasoning": [], "refusal": []}
+    for part in content:
+        kind = "text" if isinstance(part, str) else str(part.get("type", "text"))
+        if kind == "refusal":
+            texts["refusal"].append(str(part.get("refusal") or ""))
+        elif "think" in kind or "reason" in kind:
+            texts["reasoning"] += [v for k in ("thinking", "text", "reasoning") for v in _texts(part.get(k))]
+        else:
+            texts["text"] += _texts(part if isinstance(part, str) else part.get("text"))
+    return "".join(texts["text"]), "".join(texts["reasoning"]), "".join(texts["refusal"])
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = value if isinstance(value, list) else []
+    return [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+
+
+def _arguments(call: Any) -> str:
+    spec = call.get("function") if isinstance(call.get("function"), dict) else call
+    value = next((spec[k] for k in ("arguments", "parameters", "args", "input") if spec.get(k)), "")
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _finish_reason(choice: Mapping[str, Any]) -> str:
+    """Why generation stopped; a gateway's word for it may hide that of the provider behind it."""
+    details = choice.get("finish_details")
+    reasons = [
+        choice.get("finish_reason"),
+        choice.get("native_finish_reason"),
+        details.get("type") if isinstance(details, dict) else None,
+    ]
+    names = [reason for reason in reasons if isinstance(reason, str) and reason]
+    return next((name for name in names if name.lower() in _CUT), names[0] if names else "")
+
+
+def _counts(usage: Any) -> tuple[int, int]:
+    usage = usage if isinstance(usage, dict) else {}
+    counts = [usage.get(k) for k in ("prompt_tokens", "completion_tokens")]
+    read, wrote = (c if type(c) is int and 0 <= c < _MOST_TOKENS else 0 for c in counts)
+    return read, wrote
+
+
+def error_in_body(fault: Any, where: str, key: str | None = None) -> JudgeCallError:
+    """The error that a reply with HTTP status 200 tells of."""
+    code = fault.get("code") if isinstance(fault, dict) else None
+    status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() and int(code) < 1000 else None
+    return JudgeCallError(
+        f"{where} answered with an error: {_short(scrub(json.dumps(fault), key))}",
+        status_code=status,
+        retryable=status is None or status in RETRYABLE,
+        may_be_billed=status is None or may_bill(status),
+    )
+
+
+def may_bill(status: int) -> bool:
+    """Whether a provider may charge for a request that it answered with this HTTP status: not for what it refused,
+    but for what was lost between its model and us."""
+    return status < 300 or status in {408, 499, 500, 502, 504, 520, 524}
+
+
+def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception) -> JudgeCallError:
+    start = _short(scrub(raw[:2_000].decode("utf-8", "replace"), key), 200)
+    return JudgeCallError(
+        f"What {where} sent is not a chat completion in UTF-8 JSON ({type(error).__name__}); it starts "
+        f"with {start!r}. Check that the base URL is the server's OpenAI-compatible one (often …/v1).",
+        retryable=True,
+        may_be_billed=True,
+    )
+
+
+def _short(text: str, most: int = 300) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[:most] + "…"

@@ -1,0 +1,1 @@
+"""Fuzzers with oracles of their own: short in the test suite, long by `make fuzz`."""
