@@ -30,13 +30,13 @@ MEMORY = 256 * 2**20  # bytes of address space of a candidate
 class Case:
     """One call: positional arguments and what it must return, of built-in types.
 
-    Types count (`True` is not 1, a tuple is not a list); floats may be off by rounding. With `kept`, the
-    arguments must be after the call what they were before.
+    Types count (`True` is not 1, a tuple is not a list); floats may be off by rounding. With `unchanged`,
+    the arguments must be after the call what they were before.
     """
 
     arguments: tuple[Any, ...]
     expected: Any
-    kept: bool = False
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _share(tests: Tests, results: Sequence[Any]) -> float:
             continue
         returned, arguments = result
         passed += same(returned, encoded(case.expected)) and (
-            not case.kept or same(arguments, encoded(case.arguments))
+            not case.unchanged or same(arguments, encoded(case.arguments))
         )
     return passed / len(tests.cases)
 
