@@ -102,14 +102,11 @@ def _settings(spec: str, text: str) -> dict[str, Any]:
 
 
 def _informative(spec: str, groups: Sequence[TrajectoryGroup], n: int | None) -> Suite:
-    kept = [g for g in groups if len({t.ground_truth for t in g.trajectories}) > 1 and _known(g)]
-    if not kept:
+    truths = [{t.ground_truth for t in group.trajectories} for group in groups]
+    telling = [g for g, values in zip(groups, truths, strict=True) if len(values) > 1 and None not in values]
+    if not telling:
         raise ConfigurationError(
             f"{spec} has {len(groups)} groups, and none in which every trajectory has a ground_truth and at least "
             "two of them differ: it cannot tell a good judge from a bad one."
         )
-    return Suite(spec, tuple(kept[:n]), len(groups) - len(kept))
-
-
-def _known(group: TrajectoryGroup) -> bool:
-    return all(t.ground_truth is not None for t in group.trajectories)
+    return Suite(spec, tuple(telling[:n]), len(groups) - len(telling))

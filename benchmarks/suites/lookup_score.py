@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -58,26 +58,21 @@ def _rows_credit(truth: Rows, answer: Rows) -> float:
 
 def marks(task: Task, text: str) -> dict[str, Any]:
     """What the answer to each item is worth, and that of each line that answers one."""
-    answers = read(task, text)
+    labels, block = _labels(task), _block(task)
     passages: list[list[Any]] = []
-    labels = _labels(task)
-    block = next((item for item in task.items if isinstance(item.truth, Rows)), None)
-    for line in text.splitlines():
-        row = None if block is None else _row(line, task.domain.head, task.domain)
-        of, _ = _labelled(line, labels)
-        if row and block is not None and isinstance(block.truth, Rows) and not of:
-            wanted = next((r for r in block.truth.rows if r[0] == row[1][0]), ())
-            same = sum(a == b for a, b in zip(wanted, row[1], strict=False)) / len(row[1])
-            passages.append([line.strip(), same * (1.0 if row[0] == block.truth.form else 0.5)])
+    for line, record in _lines(task, text):
+        if record and block:
+            form, row = record
+            wanted = next((r for r in block.rows if r[0] == row[0]), ())
+            same = sum(a == b for a, b in zip(wanted, row, strict=False)) / len(row)
+            passages.append([line.strip(), same * (1.0 if form == block.form else 0.5)])
             continue
         for part in _parts(line):
             of, rest = _labelled(part, labels)
             if len(of) == 1 and (answer := _answer(task, task.items[of[0]], rest)) is not None:
                 passages.append([part.strip(), credit(task.items[of[0]], answer)])
-    return {
-        "points": [credit(item, answer) for item, answer in zip(task.items, answers, strict=True)],
-        "passages": passages,
-    }
+    points = [credit(item, answer) for item, answer in zip(task.items, read(task, text), strict=True)]
+    return {"points": points, "passages": passages}
 
 
 # Reading a reply
@@ -86,14 +81,13 @@ def marks(task: Task, text: str) -> dict[str, Any]:
 def read(task: Task, text: str) -> list[Answer]:
     """What the text answers to each item; None where it gives nothing."""
     answers: list[Answer] = [None] * len(task.items)
-    labels, head = _labels(task), task.domain.head
-    block = next((i for i, item in enumerate(task.items) if isinstance(item.truth, Rows)), None)
+    labels, block = _labels(task), _block(task)
     rows: dict[str, list[Row]] = {}
-    for line in text.splitlines():
-        row = None if block is None else _row(line, head, task.domain)
-        if row and not _labelled(line, labels)[0]:
-            if row[1] not in rows.setdefault(row[0], []):
-                rows[row[0]].append(row[1])
+    for line, record in _lines(task, text):
+        if record:
+            form, row = record
+            if row not in rows.setdefault(form, []):
+                rows[form].append(row)
             continue
         marked = _MARKED.match(line)
         for part in _parts(line[marked.end() :] if marked else line):
@@ -103,10 +97,26 @@ def read(task: Task, text: str) -> list[Answer]:
             if len(of) == 1:
                 answer = _answer(task, task.items[of[0]], rest)
                 answers[of[0]] = answers[of[0]] if answer is None else answer
-    if block is not None and rows:
+    if block and rows:
         form = max(rows, key=lambda name: len(rows[name]))
-        answers[block] = Rows(form, tuple(rows[form]))
+        answers = [
+            Rows(form, tuple(rows[form])) if x.truth is block else a
+            for x, a in zip(task.items, answers, strict=True)
+        ]
     return answers
+
+
+def _block(task: Task) -> Rows | None:
+    """The records that the task wants written out."""
+    return next((item.truth for item in task.items if isinstance(item.truth, Rows)), None)
+
+
+def _lines(task: Task, text: str) -> Iterator[tuple[str, tuple[str, Row] | None]]:
+    """The lines of a text; with its format and values where one is a record that the task wants written out."""
+    labels, block = _labels(task), _block(task)
+    for line in text.splitlines():
+        record = _row(line, task.domain) if block else None
+        yield line, None if record and _labelled(line, labels)[0] else record
 
 
 def _labels(task: Task) -> list[tuple[str, int]]:
@@ -166,8 +176,9 @@ def _any(words: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])")
 
 
-def _row(line: str, head: Sequence[str], domain: Domain) -> tuple[str, Row] | None:
+def _row(line: str, domain: Domain) -> tuple[str, Row] | None:
     """The format and the values of a line that is a record."""
+    head = domain.head
     line = line.strip()
     form, cells = "", []
     if line.startswith("{") and line.endswith("}"):

@@ -97,15 +97,11 @@ def _share(tests: Tests, results: Sequence[Any]) -> float:
 
 def _run(jobs: Sequence[tuple[str, Tests]], seconds: float) -> list[list[Any]]:
     """For each job and case: None, or what was returned and the arguments after the call, encoded."""
-    told = [
-        {
-            "source": source,
-            "function": tests.function,
-            "calls": [repr(case.arguments) for case in tests.cases],
-        }
-        for source, tests in jobs
+    encoded_jobs = [
+        {"source": source, "function": t.function, "calls": [repr(case.arguments) for case in t.cases]}
+        for source, t in jobs
     ]
-    request = json.dumps({"jobs": told, "seconds": seconds, "memory": MEMORY})
+    request = json.dumps({"jobs": encoded_jobs, "seconds": seconds, "memory": MEMORY})
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _ENCODER + _RUNNER],

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .toolenv_services import Voice
+from .toolenv_services import Voice, shared
 from .toolenv_world import Task, World, changes_of, money, said
 
 TIMEOUT = '{"error": "timeout"}'
@@ -41,37 +41,10 @@ class Plan:
     says_second: str = "truth"
 
 
-# Each mistake: how often at difficulty 0, how often at 1, and what it does to a plan.
-MISTAKES: tuple[tuple[float, float, Mapping[str, Any]], ...] = (
-    (3.0, 0.1, {"namesake": True}),
-    (3.0, 0.3, {"other_record": True}),
-    (2.0, 0.2, {"first": "skip"}),
-    (2.0, 0.1, {"first": "skip", "says_first": "done"}),
-    (3.0, 0.2, {"first": "give up"}),
-    (2.0, 0.2, {"first": "give up", "says_first": "done"}),
-    (2.0, 0.4, {"second": "skip"}),
-    (2.0, 0.5, {"second": "skip", "says_second": "done"}),
-    (2.0, 0.4, {"second": "give up"}),
-    (1.0, 0.4, {"second": "give up", "says_second": "done"}),
-    (1.5, 0.3, {"first": "case"}),
-    (2.0, 2.0, {"gift": True}),
-    (2.0, 1.0, {"heed_flag": False}),
-    (1.0, 4.0, {"level": "listed", "read": False}),
-    (0.5, 3.0, {"level": "listed"}),
-    (0.5, 3.0, {"level": "wrong"}),
-    (0.5, 2.0, {"wrong_target": True}),
-    (0.5, 2.0, {"wrong_value": True}),
-    (1.0, 4.0, {"verify": False}),
-    (0.3, 2.5, {"says_first": "amount"}),
-    (0.3, 1.5, {"says_first": "nothing"}),
-    (0.3, 1.5, {"says_second": "nothing"}),
-)
-
-
 def draw_plan(task: Task, competence: float, difficulty: float, draw: random.Random) -> Plan:
     """The fewer mistakes, the more competent; the subtler ones, the higher the difficulty."""
     count = int((1 - competence) * (4 - 2.2 * difficulty) + draw.random())
-    fitting = [mistake for mistake in MISTAKES if _applies(task, mistake[2])]
+    fitting = [mistake for mistake in shared().mistakes if _applies(task, mistake[2])]
     weights = [(1 - difficulty) * coarse + difficulty * subtle for coarse, subtle, _ in fitting]
     plan = Plan()
     for _, _, change in draw.choices(fitting, weights, k=count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .tables import load, load_split
 
@@ -79,11 +80,12 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What both splits use: names and towns of customers."""
+    """What both splits use; the table says what the fields hold."""
 
     first_names: tuple[str, ...]
     last_names: tuple[str, ...]
     towns: tuple[str, ...]
+    mistakes: tuple[tuple[float, float, Mapping[str, Any]], ...]
 
 
 def voice(held_out: bool) -> Voice:
