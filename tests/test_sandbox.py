@@ -124,7 +124,9 @@ def test_the_folder_and_the_environment_are_empty(monkeypatch: pytest.MonkeyPatc
 
 def test_arguments_must_be_kept_where_asked() -> None:
     source = "def last(xs):\n    return xs.pop()"
-    assert share_passed(source, Tests("last", (Case(([1, 2],), 2), Case(([1, 2],), 2, kept=True)))) == 0.5
+    assert (
+        share_passed(source, Tests("last", (Case(([1, 2],), 2), Case(([1, 2],), 2, unchanged=True)))) == 0.5
+    )
 
 
 def test_printing_does_no_harm() -> None:

@@ -19,18 +19,22 @@ from hypothesis import strategies as st
 from ranker.benchmarks.suites.answers import draw_task, groups, score
 from ranker.benchmarks.suites.answers_text import (
     SHAPES,
-    Said,
+    Point,
+    Sentence,
     Task,
+    Topic,
+    Words,
     label,
     meaning,
     meanings,
     sentences,
+    words,
     write,
 )
-from ranker.benchmarks.suites.answers_words import HELD_OUT, TRAINING, Point, Topic, Words
 
 from ranker import TrajectoryGroup
 
+TRAINING, HELD_OUT = words(False), words(True)
 FERRY = next(topic for topic in TRAINING.topics if topic.key == "ferry")
 ORLA = FERRY.names[0]
 FARE, PLACE, BIKES = FERRY.points[:3]
@@ -100,9 +104,9 @@ def test_a_written_sentence_is_found_again(seed: int, shape: str, held_out: bool
         point = random_.choice(topic.points)
         answer = random_.choice(point.answers)
         value = random_.choice(point.values)
-        said.append(Said("answer", answer, topic, name, point, value, again=random_.random() < 0.2))
+        said.append(Sentence("answer", answer, topic, name, point, value, again=random_.random() < 0.2))
         if random_.random() < 0.3:
-            said.append(Said("filler", random_.choice(words.fillers)))
+            said.append(Sentence("filler", random_.choice(words.fillers)))
     text = write(said, task, shape, words, random_)
     found = [m for m in map(meaning, sentences(text)) if m is not None]
     answers = [one for one in said if one.kind == "answer"]

@@ -7,9 +7,9 @@ import random
 import pytest
 from ranker.benchmarks.suites import arithmetic
 from ranker.benchmarks.suites.arithmetic import score
-from ranker.benchmarks.suites.arithmetic_stories import HELD_OUT, TRAINING, Step, Story
-from ranker.benchmarks.suites.arithmetic_words import HELD_OUT_WORDS, TRAINING_WORDS
-from ranker.benchmarks.suites.arithmetic_work import Problem, draw_problem, work
+from ranker.benchmarks.suites.arithmetic_work import Problem, Step, Story, draw_problem, words, work
+
+TRAINING, HELD_OUT = words(False), words(True)
 
 CUPS = Problem(
     "12 boxes of 10 cups, 15 broken, the rest at $3. How much?",
@@ -59,21 +59,21 @@ def test_checker_is_indifferent_to_further_calculations() -> None:
     assert score(CUPS, more) == 1.0
 
 
-@pytest.mark.parametrize("story", [*TRAINING, *HELD_OUT], ids=lambda s: s.name)
+@pytest.mark.parametrize("story", [*TRAINING.stories, *HELD_OUT.stories], ids=lambda s: s.name)
 def test_stories_can_be_solved(story: Story) -> None:
     for seed in range(5):
         problem = draw_problem(story, ("Ann",), random.Random(seed))
         assert 3 <= len(problem.steps) <= 6
         assert "{" not in problem.text
-        assert all(str(v) in problem.text for v in problem.given.values())
-        lines, answer = work(problem, {}, random.Random(0), 0.0)
-        assert score(problem, arithmetic._equations(problem, lines, answer)) == 1.0
+        assert all(str(v) in problem.text for v in problem.quantities.values())
+        done = work(problem, {}, random.Random(0), 0.0)
+        assert score(problem, arithmetic.equations(done)) == 1.0
 
 
 def test_splits_share_no_template() -> None:
-    assert not {s.name for s in TRAINING} & {s.name for s in HELD_OUT}
-    assert not {x.what for s in TRAINING for x in s.steps} & {x.what for s in HELD_OUT for x in s.steps} - {
-        "the number of days"
-    }
+    names = [{story.name for story in split.stories} for split in (TRAINING, HELD_OUT)]
+    steps = [{x.what for story in split.stories for x in story.steps} for split in (TRAINING, HELD_OUT)]
+    assert not names[0] & names[1]
+    assert not steps[0] & steps[1] - {"the number of days"}
     for part in ("people", "lines", "again", "answers", "starts", "asides", "ends", "layouts"):
-        assert not set(getattr(TRAINING_WORDS, part)) & set(getattr(HELD_OUT_WORDS, part))
+        assert not set(getattr(TRAINING, part)) & set(getattr(HELD_OUT, part))

@@ -5,26 +5,26 @@ from __future__ import annotations
 import re
 
 import pytest
-from ranker.benchmarks.suites import code_words
 from ranker.benchmarks.suites.code import checker, groups, variants
-from ranker.benchmarks.suites.code_functions import HELD_OUT, TRAINING, Function
+from ranker.benchmarks.suites.code_functions import Function, words
 from ranker.benchmarks.suites.sandbox import shares_passed
 
 from ranker.trajectory import Trajectory
 
+TRAINING, HELD_OUT = words(False).functions, words(True).functions
 FUNCTIONS = {function.name: function for function in (*TRAINING, *HELD_OUT)}
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def source(trajectory: Trajectory) -> str:
-    found = CODE.search(trajectory.messages[-1]["content"])
-    assert found
-    return found[1]
+    fenced = CODE.search(trajectory.messages[-1]["content"])
+    assert fenced
+    return fenced[1]
 
 
 def test_the_splits_share_nothing() -> None:
     assert not {f.name for f in TRAINING} & {f.name for f in HELD_OUT}
-    a, b = code_words.HELD_OUT, code_words.TRAINING
+    a, b = words(True), words(False)
     for name in ("systems", "tasks", "openers", "sentences", "docstrings"):
         assert not set(getattr(a, name)) & set(getattr(b, name))
     assert {g.metadata["template"] for g in groups(200)} == {f.name for f in HELD_OUT}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from ranker.benchmarks.suites.constraints import draw_task
 from ranker.benchmarks.suites.constraints_checks import CHECKS, Constraint, met, score
-from ranker.benchmarks.suites.constraints_text import write
-from ranker.benchmarks.suites.constraints_words import HELD_OUT, TRAINING
+from ranker.benchmarks.suites.constraints_text import words, write
 
+TRAINING, HELD_OUT = words(False), words(True)
 LIST = "- Boats rest.\n- Gulls cry.\n- Nets dry."
 
 CASES: list[tuple[str, Any, str, bool]] = [
@@ -91,7 +91,7 @@ def test_checker(kind: str, value: Any, text: str, holds: bool) -> None:
 
 def test_every_kind_is_tried_both_ways() -> None:
     assert {(kind, holds) for kind, _, _, holds in CASES} == set(itertools.product(CHECKS, (True, False)))
-    assert set(CHECKS) == set(TRAINING.told) | set(HELD_OUT.told)
+    assert set(CHECKS) == set(TRAINING.wordings) | set(HELD_OUT.wordings)
     assert len(CHECKS) >= 14
 
 
@@ -134,10 +134,10 @@ def test_every_task_can_be_met_in_full() -> None:
 def test_splits_share_no_material() -> None:
     for part in ("subjects", "openers", "tails", "must", "avoid", "leads", "questions"):
         assert not set(getattr(TRAINING, part)) & set(getattr(HELD_OUT, part)), part
-    said = [{x for forms in m.told.values() for x in forms} for m in (TRAINING, HELD_OUT)]
+    said = [{x for forms in m.wordings.values() for x in forms} for m in (TRAINING, HELD_OUT)]
     assert not said[0] & said[1]
-    assert set(TRAINING.told) - set(HELD_OUT.told)
-    assert set(HELD_OUT.told) - set(TRAINING.told)
+    assert set(TRAINING.wordings) - set(HELD_OUT.wordings)
+    assert set(HELD_OUT.wordings) - set(TRAINING.wordings)
     clauses = [{c for some in m.subjects.values() for c in some} for m in (TRAINING, HELD_OUT)]
     assert not clauses[0] & clauses[1]
 

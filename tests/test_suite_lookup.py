@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from ranker.benchmarks.suites import lookup
 from ranker.benchmarks.suites.lookup import draw_task, slip
 from ranker.benchmarks.suites.lookup_score import credit, invented, read, score
-from ranker.benchmarks.suites.lookup_text import Item, Rows, Task, padded, tell
-from ranker.benchmarks.suites.lookup_words import HELD_OUT, TRAINING, Domain, Field
+from ranker.benchmarks.suites.lookup_text import Domain, Field, Item, Rows, Task, padded, tell, words
 
+TRAINING, HELD_OUT = words(False), words(True)
 DOMAIN = Domain(
     "hills", "hill", "hills", "hills", "hill",
     ("Ash Hill", "Birch Hill", "Cedar Hill", "Elm Hill", "Fir Hill", "Ghost Hill"),
@@ -109,23 +109,27 @@ def test_truth_is_the_mean_over_what_is_asked() -> None:
 def test_a_reply_says_what_it_was_meant_to_say(seed: int, held_out: bool, subtle: float) -> None:
     """In every style, whatever stands around it, the text reads as the answers that it was made of."""
     random_ = random.Random(seed)
-    words = HELD_OUT if held_out else TRAINING
-    task = draw_task(words, random_)
+    material = words(held_out)
+    task = draw_task(material, random_)
     assert 3 <= len(task.items) <= 5
     right = [item.truth for item in task.items]
     meant = [slip(task, x, random_.random() < subtle, random_) if random_.random() < 0.5 else x.truth for x in task.items]  # fmt: skip
-    bare = [tell(task, said, style, words, random_) for style in words.shapes for said in (right, meant)]
-    for text, said in zip(padded(bare, task, words, random_), itertools.cycle((right, meant)), strict=False):
+    bare = [
+        tell(task, said, style, material, random_) for style in material.shapes for said in (right, meant)
+    ]
+    for text, said in zip(
+        padded(bare, task, material, random_), itertools.cycle((right, meant)), strict=False
+    ):
         credits_ = [credit(x, a) for x, a in zip(task.items, read(task, text), strict=True)]
         assert credits_ == pytest.approx([credit(x, a) for x, a in zip(task.items, said, strict=True)]), text
         assert 0 <= score(task, text) <= 1
-    assert all(score(task, text) == 1 for text in padded(bare[:1], task, words, random_))
+    assert all(score(task, text) == 1 for text in padded(bare[:1], task, material, random_))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_the_right_answers_stand_in_the_message(seed: int, held_out: bool) -> None:
-    task = draw_task(HELD_OUT if held_out else TRAINING, random.Random(seed))
+    task = draw_task(words(held_out), random.Random(seed))
     assert 5 <= len(task.rows) <= 9
     for item in task.items:
         assert item.asked in task.text
@@ -159,10 +163,10 @@ def test_length_says_nothing(held_out: bool, more: dict[str, Any]) -> None:
 @pytest.mark.parametrize("held_out", [True, False])
 def test_no_layout_and_no_remark_goes_with_the_truth(held_out: bool) -> None:
     groups = made(held_out) + lookup.groups(250, 12, held_out=held_out)
-    words = HELD_OUT if held_out else TRAINING
+    material = words(held_out)
     truths = [(reply(t), t.ground_truth) for g in groups for t in g.trajectories]
     mean = statistics.mean(truth for _, truth in truths)
-    for sign in ("```json", "| asked |", "\n- ", "\n1. ", *words.starts, *words.asides, *words.ends):
+    for sign in ("```json", "| asked |", "\n- ", "\n1. ", *material.starts, *material.asides, *material.ends):
         some = [truth for text, truth in truths if sign in text]
         if len(some) > 60:
             assert abs(statistics.mean(some) - mean) < 4 * 0.27 / len(some) ** 0.5, sign
@@ -171,13 +175,13 @@ def test_no_layout_and_no_remark_goes_with_the_truth(held_out: bool) -> None:
 @pytest.mark.parametrize("held_out", [True, False])
 def test_prompts_and_replies_are_varied_and_short(held_out: bool) -> None:
     groups = made(held_out)
-    words = [len(str(g.trajectories[0].messages[0]["content"]).split()) for g in groups]
-    assert 90 < statistics.mean(words) < 180
+    lengths = [len(str(g.trajectories[0].messages[0]["content"]).split()) for g in groups]
+    assert 90 < statistics.mean(lengths) < 180
     assert 25 < statistics.mean(len(reply(t).split()) for g in groups for t in g.trajectories) < 80
-    told = HELD_OUT if held_out else TRAINING
-    assert {g.metadata["template"] for g in groups} == {d.name for d in told.domains}
-    assert {g.metadata["material"] for g in groups} == set(told.materials)
-    assert {k for g in groups for k in g.metadata["kinds"]} == set(told.asks) == set(told.cores)
+    material = words(held_out)
+    assert {g.metadata["template"] for g in groups} == {d.name for d in material.domains}
+    assert {g.metadata["material"] for g in groups} == set(material.materials)
+    assert {k for g in groups for k in g.metadata["kinds"]} == set(material.asks) == set(material.cores)
 
 
 def test_splits_share_no_words() -> None:

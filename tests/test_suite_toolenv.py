@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ranker.benchmarks.suites import toolenv_words
-from ranker.benchmarks.suites.toolenv import checker, grade, groups, messages, services, task_of, voice
+from ranker.benchmarks.suites.toolenv import checker, grade, groups, messages, task_of
 from ranker.benchmarks.suites.toolenv_agents import TIMEOUT, Plan, attempt
+from ranker.benchmarks.suites.toolenv_services import Voice, voice
 from ranker.benchmarks.suites.toolenv_world import Task, draw_task, opening, tools
 
 from ranker.trajectory import Trajectory, TrajectoryGroup
@@ -21,11 +21,15 @@ from ranker.trajectory import Trajectory, TrajectoryGroup
 SETTINGS = list(itertools.product((True, False), (0.1, 0.5, 0.9)))
 
 
+def voice_of(task: Task) -> Voice:
+    return voice(task.service in voice(True).services)
+
+
 def played(task: Task, plan: Plan, seed: int = 0) -> Trajectory:
-    words = voice(task.service in services(True))
+    words = voice_of(task)
     start = opening(task, words.systems[0], words.letters[0], "a firm")
-    made = attempt(task, plan, words, random.Random(seed))
-    return Trajectory([*start, *messages(made)], tools(task.service))
+    steps = messages(attempt(task, plan, words, random.Random(seed)))
+    return Trajectory([*start, *steps], tools(task.service))
 
 
 def truth(task: Task, plan: Plan, seed: int = 0) -> float:
@@ -35,7 +39,7 @@ def truth(task: Task, plan: Plan, seed: int = 0) -> float:
 def tasks(held_out: bool, count: int, flagged: bool = False) -> list[Task]:
     draw, found = random.Random(5), []
     while len(found) < count:
-        task = draw_task(draw.choice(services(held_out)), draw)
+        task = draw_task(draw.choice(voice(held_out).services), draw)
         if task.flagged == flagged and len(task.people) == 2:
             found.append(task)
     return found
@@ -64,7 +68,8 @@ def test_the_truth_follows_from_the_messages(held_out: bool) -> None:
 
 
 def test_the_splits_share_nothing() -> None:
-    one, other = services(True), services(False)
+    a, b = voice(True), voice(False)
+    one, other = a.services, b.services
     assert len(one) >= 3
     assert len(other) >= 3
     names: tuple[Callable[[Any], set[str]], ...] = (
@@ -77,7 +82,6 @@ def test_the_splits_share_nothing() -> None:
     )
     for of in names:
         assert not set.union(*map(of, one)) & set.union(*map(of, other))
-    a, b = toolenv_words.HELD_OUT, toolenv_words.TRAINING
     for name in ("systems", "letters", "case", "undone", "openers", "closers", "retries", "reasons"):
         assert not set(getattr(a, name)) & set(getattr(b, name))
     assert not {x for v in a.thoughts.values() for x in v} & {x for v in b.thoughts.values() for x in v}
@@ -117,17 +121,17 @@ def test_a_good_agent_gets_all(held_out: bool, flagged: bool) -> None:
     ("plan", "worth"),
     [
         (Plan(verify=False), 0.9),
-        (Plan(told_first="nothing"), 0.95),
-        (Plan(told_second="nothing"), 0.95),
+        (Plan(says_first="nothing"), 0.95),
+        (Plan(says_second="nothing"), 0.95),
         (Plan(gift=True), 0.85),
         (Plan(wrong_target=True), 0.75),
         (Plan(wrong_value=True), 0.75),
         (Plan(second="skip"), 0.75),
         (Plan(second="give up"), 0.75),
-        (Plan(second="skip", told_second="done"), 0.65),
+        (Plan(second="skip", says_second="done"), 0.65),
         (Plan(first="skip"), 0.55),
         (Plan(first="give up"), 0.55),
-        (Plan(first="give up", told_first="done"), 0.45),
+        (Plan(first="give up", says_first="done"), 0.45),
         (Plan(first="case"), 0.4),
         (Plan(namesake=True), 0.0),
     ],
@@ -145,7 +149,7 @@ def test_the_stale_list_and_a_wrong_fee_cost_the_fee() -> None:
         assert truth(task, Plan(level="listed", read=False)) == 0.8
         assert truth(task, Plan(level="listed")) == 0.8
     for task in tasks(True, 10):
-        assert truth(task, Plan(told_first="amount")) == 0.9
+        assert truth(task, Plan(says_first="amount")) == 0.9
 
 
 def test_a_flag_must_be_heeded() -> None:

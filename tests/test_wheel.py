@@ -52,6 +52,7 @@ def test_only_the_two_packages_are_put_into_site_packages(wheel):
         "ranker/prompts/rank.v1.j2",
         "ranker/benchmarks/data/sample.jsonl",
         "ranker/benchmarks/data/desk_policy.safetensors",
+        "ranker/benchmarks/suites/data/answers_train.toml",
         "ranker/prompts/ask.v1.j2",
         "ranker/embedded/CARD.md",
         "ranker/embedded/judge.json",

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError, GroupError
-from ranker.files import read_groups
 from ranker.trajectory import TrajectoryGroup
 
 GENERATED = ("toolenv", "constraints", "arithmetic", "code", "answers", "lookup")
@@ -58,10 +57,10 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
     """
     name, _, rest = spec.partition(":")
     if name in GENERATED or name in PRACTICE:
-        made = importlib.import_module(f"ranker.benchmarks.suites.{name}")
-        return Suite(spec, tuple(made.groups(100 if n is None else n, seed, **_settings(spec, rest))))
+        module = importlib.import_module(f".{name}", __package__)
+        return Suite(spec, tuple(module.groups(100 if n is None else n, seed, **_settings(spec, rest))))
     if name in PUBLISHED:
-        from ranker.benchmarks.suites import published
+        from . import published
 
         return _informative(spec, published.load(name, Path(rest) if rest else None), n)
     path = Path(spec)
@@ -70,6 +69,8 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
             f"There is no suite {spec!r}. Choose {', '.join([*GENERATED, *PUBLISHED])}, or name a group file "
             "(JSONL) whose trajectories have ground_truth."
         )
+    from ranker.files import read_groups
+
     try:
         groups = read_groups(path)
     except GroupError as error:
@@ -78,37 +79,34 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
 
 
 def _settings(spec: str, text: str) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         key, _, value = part.partition("=")
         try:
             if key == "difficulty" and 0 <= float(value) <= 1:
-                made["difficulty"] = float(value)
+                settings["difficulty"] = float(value)
                 continue
             if key == "size" and 2 <= int(value) <= 64:
-                made["size"] = int(value)
+                settings["size"] = int(value)
                 continue
         except ValueError:
             pass
         if key == "split" and value in ("test", "train"):
-            made["held_out"] = value == "test"
+            settings["held_out"] = value == "test"
             continue
         raise ConfigurationError(
             f"The suite {spec!r} has a setting {part!r}; there are difficulty=0..1, size=2..64 and "
             "split=test or train, with commas between them."
         )
-    return made
+    return settings
 
 
 def _informative(spec: str, groups: Sequence[TrajectoryGroup], n: int | None) -> Suite:
-    kept = [g for g in groups if len({t.ground_truth for t in g.trajectories}) > 1 and _known(g)]
-    if not kept:
+    truths = [{t.ground_truth for t in group.trajectories} for group in groups]
+    telling = [g for g, values in zip(groups, truths, strict=True) if len(values) > 1 and None not in values]
+    if not telling:
         raise ConfigurationError(
             f"{spec} has {len(groups)} groups, and none in which every trajectory has a ground_truth and at least "
             "two of them differ: it cannot tell a good judge from a bad one."
         )
-    return Suite(spec, tuple(kept[:n]), len(groups) - len(kept))
-
-
-def _known(group: TrajectoryGroup) -> bool:
-    return all(t.ground_truth is not None for t in group.trajectories)
+    return Suite(spec, tuple(telling[:n]), len(groups) - len(telling))

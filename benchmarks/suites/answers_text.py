@@ -9,11 +9,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ranker.benchmarks.suites.answers_words import HELD_OUT, TRAINING, Point, Topic, Words
+from .attempts import capital
+from .tables import load_split
 
 SHAPES = ("paragraph", "paragraph", "parts", "bullets", "numbered", "labels", "email", "chat")
 _MARK = re.compile(r"^(?:\d+[.)]|[-*•]) ")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Something that can be asked about a subject; the tables say what the fields hold."""
+
+    about: str
+    asks: tuple[str, ...]
+    answers: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Subjects of one kind, of which the same can be asked."""
+
+    key: str
+    names: tuple[str, ...]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One split's material; the tables say what the fields hold."""
+
+    topics: tuple[Topic, ...]
+    before: tuple[str, ...]
+    joined: tuple[str, ...]
+    listed: tuple[str, ...]
+    nouns: tuple[str, ...]
+    evasions: tuple[str, ...]
+    fillers: tuple[str, ...]
+    greetings: tuple[str, ...]
+    closings: tuple[str, ...]
+    openers: tuple[str, ...]
+    again: tuple[str, ...]
+    dear: tuple[str, ...]
+    regards: tuple[str, ...]
+    heads: tuple[str, ...]
+
+
+def words(held_out: bool) -> Words:
+    return load_split(Words, "answers", held_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +71,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Sentence:
     """One sentence of a reply.
 
     Attributes:
@@ -53,48 +97,46 @@ class Said:
     def length(self, subject: str) -> float:
         """About how many words it takes, where `subject` is as often as not called "it"."""
         about = self.point.about if self.point else ""
-        told = self.text.replace("{s}", self.name).replace("{v}", self.value).replace("{a}", about)
-        words = len(told.split()) - (0.5 * len(self.name.split()) if self.name == subject else 0)
-        return words / 2 if self.cut else words
-
-
-def cap(text: str) -> str:
-    """With a capital at the beginning."""
-    return text[:1].upper() + text[1:]
+        text = self.text.replace("{s}", self.name).replace("{v}", self.value).replace("{a}", about)
+        count = len(text.split()) - (0.5 * len(self.name.split()) if self.name == subject else 0)
+        return count / 2 if self.cut else count
 
 
 def label(point: Point) -> str:
     """What may stand before a colon, ahead of a sentence on this point."""
-    return cap(point.about.removeprefix("the "))
+    return capital(point.about.removeprefix("the "))
 
 
 @cache
 def meanings() -> dict[str, tuple[str, str, str]]:
     """All sentences that answer something, in small letters: topic, subject ("it" for none named), point."""
-    known: dict[str, tuple[str, str, str]] = {}
-    for topic in (*TRAINING.topics, *HELD_OUT.topics):
-        for point in topic.points:
-            for told in point.answers:
-                for name in (*topic.names, "it"):
-                    for value in point.values:
-                        known[told.format(s=name, v=value).lower()] = (topic.key, name, point.about)
-    return known
+    return {
+        answer.format(s=name, v=value).lower(): (topic.key, name, point.about)
+        for topic in _topics()
+        for point in topic.points
+        for answer in point.answers
+        for name in (*topic.names, "it")
+        for value in point.values
+    }
+
+
+def _topics() -> tuple[Topic, ...]:
+    return (*words(False).topics, *words(True).topics)
 
 
 @cache
 def _openings() -> tuple[str, ...]:
-    return tuple(o.lower() for words in (TRAINING, HELD_OUT) for o in (*words.openers, *words.again))
+    return tuple(o.lower() for split in (False, True) for o in (*words(split).openers, *words(split).again))
 
 
 @cache
 def _labels() -> frozenset[str]:
-    topics = (*TRAINING.topics, *HELD_OUT.topics)
-    return frozenset(label(point).lower() for topic in topics for point in topic.points)
+    return frozenset(label(point).lower() for topic in _topics() for point in topic.points)
 
 
 def body(text: str) -> str:
     """A text without the name under it."""
-    for regards in (*TRAINING.regards, *HELD_OUT.regards):
+    for regards in (*words(False).regards, *words(True).regards):
         text = text.removesuffix(regards).rstrip()
     return text
 
@@ -120,51 +162,51 @@ def meaning(sentence: str) -> tuple[str, str, str] | None:
     return meanings().get(bare)
 
 
-def write(said: Sequence[Said], task: Task, shape: str, words: Words, random_: random.Random) -> str:
+def write(reply: Sequence[Sentence], task: Task, shape: str, words: Words, draw: random.Random) -> str:
     """The reply made of these sentences, in this order."""
-    told: list[str] = []
+    texts: list[str] = []
     last = task.name  # whom "it" means
-    for k, one in enumerate(said):
+    for k, one in enumerate(reply):
         text = one.text
         if one.kind == "answer":
-            who = "it" if one.name == last and random_.random() < (0.25 if k == 0 else 0.6) else one.name
+            who = "it" if one.name == last and draw.random() < (0.25 if k == 0 else 0.6) else one.name
             text = text.format(s=who, v=one.value)
             last = one.name
         elif one.point is not None:
             text = text.format(a=one.point.about)
         if one.again:
-            text = random_.choice(words.again) + text
-        elif one.kind in {"answer", "evasion"} and k > 0 and random_.random() < 0.25:
-            text = random_.choice(words.openers) + text
-        text = cap(text)
+            text = draw.choice(words.again) + text
+        elif one.kind in {"answer", "evasion"} and k > 0 and draw.random() < 0.25:
+            text = draw.choice(words.openers) + text
+        text = capital(text)
         if shape == "labels" and one.point is not None:
             text = f"{label(one.point)}: {text}"
         if one.cut:
             pieces = text.split()
-            text = " ".join(pieces[: random_.randint(2, max(2, len(pieces) - 2))]).rstrip(",.!?:")
+            text = " ".join(pieces[: draw.randint(2, max(2, len(pieces) - 2))]).rstrip(",.!?:")
         else:
-            text += "!" if one.kind in {"greeting", "closing"} and random_.random() < 0.3 else "."
-        told.append(text)
-    return _laid_out(told, shape, bool(said and said[-1].cut), words, random_)
+            text += "!" if one.kind in {"greeting", "closing"} and draw.random() < 0.3 else "."
+        texts.append(text)
+    return _laid_out(texts, shape, bool(reply and reply[-1].cut), words, draw)
 
 
-def _laid_out(told: list[str], shape: str, cut: bool, words: Words, random_: random.Random) -> str:
+def _laid_out(texts: list[str], shape: str, cut: bool, words: Words, draw: random.Random) -> str:
     if shape == "paragraph":
-        return " ".join(told)
+        return " ".join(texts)
     if shape == "parts":
-        places = sorted(random_.sample(range(1, len(told)), min(len(told) - 1, random_.choice((1, 2)))))
-        ends = [0, *places, len(told)]
-        return "\n\n".join(" ".join(told[a:b]) for a, b in itertools.pairwise(ends))
+        places = sorted(draw.sample(range(1, len(texts)), min(len(texts) - 1, draw.choice((1, 2)))))
+        ends = [0, *places, len(texts)]
+        return "\n\n".join(" ".join(texts[a:b]) for a, b in itertools.pairwise(ends))
     if shape == "email":
-        text = f"{random_.choice(words.dear)}\n\n{' '.join(told)}"
-        return text if cut else f"{text}\n\n{random_.choice(words.regards)}"
+        text = f"{draw.choice(words.dear)}\n\n{' '.join(texts)}"
+        return text if cut else f"{text}\n\n{draw.choice(words.regards)}"
     if shape == "chat":
-        return "\n".join(text.lower() for text in told)
-    head = random_.choice((*words.heads, ""))
-    marks = random_.choice(("- ", "* ", "• "))
-    numbers = random_.choice((".", ")"))
+        return "\n".join(text.lower() for text in texts)
+    head = draw.choice((*words.heads, ""))
+    bullet = draw.choice(("- ", "* ", "• "))
+    stop = draw.choice((".", ")"))
     lines = [
-        {"bullets": f"{marks}{text}", "numbered": f"{k}{numbers} {text}"}.get(shape, text)
-        for k, text in enumerate(told, start=1)
+        {"bullets": f"{bullet}{text}", "numbered": f"{k}{stop} {text}"}.get(shape, text)
+        for k, text in enumerate(texts, start=1)
     ]
     return "\n".join([head, *lines] if head else lines)

@@ -9,6 +9,7 @@ directly follows another of the same left side, it corrects it: the later one co
 
 Slips: a wrong result, a misprinted one, a wrong operation, a number copied or carried over wrongly, a step left
 out, a wrong unit conversion, a correction for the better or the worse, right steps but another number stated.
+At difficulty 0 slips are many and wrong numbers far off; at 1 they are few and one digit off.
 """
 
 from __future__ import annotations
@@ -17,24 +18,22 @@ import itertools
 import random
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ranker.benchmarks.suites.arithmetic_stories import HELD_OUT, TRAINING, Operand
-from ranker.benchmarks.suites.arithmetic_words import HELD_OUT_WORDS, TRAINING_WORDS
-from ranker.benchmarks.suites.arithmetic_work import (
-    Line,
+from .arithmetic_work import (
+    Operand,
     Problem,
+    Work,
     apply,
     draw_problem,
     padded,
     plain,
-    tell,
+    solution,
+    words,
     work,
 )
-from ranker.benchmarks.suites.attempts import replies
-from ranker.benchmarks.suites.draw import rng
-
-from ranker import TrajectoryGroup
+from .attempts import Generator, Members, replies, spread
 
 RUBRIC = (
     "The right final answer counts most; then every calculation counts that the problem needs and that is set up and "
@@ -50,8 +49,8 @@ _PER_CORRECTION = 0.05
 
 def score(problem: Problem, text: str) -> float:
     """How good a worked solution is, as the module says."""
-    told, corrected = _told(text)
-    credits = _credits(problem, [made for _, made in told])
+    calculations, corrected = _calculations(text)
+    credits = _credits(problem, [numbers for _, numbers in calculations])
     gained = sum(credit for _, credit in credits.values())
     worth = 0.4 * _final(problem, text) + 0.6 * gained / len(problem.steps) - _PER_CORRECTION * len(corrected)
     return round(max(0.0, worth), 4)
@@ -59,10 +58,10 @@ def score(problem: Problem, text: str) -> float:
 
 def marks(problem: Problem, text: str) -> dict[str, Any]:
     """The credit of each step that the problem needs, and that of each calculation of the text."""
-    told, corrected = _told(text)
-    credits = _credits(problem, [made for _, made in told])
+    calculations, corrected = _calculations(text)
+    credits = _credits(problem, [numbers for _, numbers in calculations])
     by_place = dict(credits.values())
-    known = [(match, by_place.get(i, 0.0)) for i, (match, _) in enumerate(told)]
+    known = [(match, by_place.get(i, 0.0)) for i, (match, _) in enumerate(calculations)]
     known += [(match, 0.0) for match in corrected]
     known.sort(key=lambda one: one[0].start())
     end = max((match.end() for match, _ in known), default=0)
@@ -76,17 +75,17 @@ def marks(problem: Problem, text: str) -> dict[str, Any]:
 _Calculation = tuple[float, str, float, float]
 
 
-def _told(text: str) -> tuple[list[tuple[re.Match[str], _Calculation]], list[re.Match[str]]]:
+def _calculations(text: str) -> tuple[list[tuple[re.Match[str], _Calculation]], list[re.Match[str]]]:
     """The calculations of a text, and those that were taken back."""
-    told: list[tuple[re.Match[str], _Calculation]] = []
+    calculations: list[tuple[re.Match[str], _Calculation]] = []
     corrected: list[re.Match[str]] = []
     for match in _EQUATION.finditer(text):
         a, op, b, c = match.groups()
-        made = (_value(a), _OPS.get(op, op), _value(b), _value(c))
-        if told and told[-1][1][:3] == made[:3]:
-            corrected.append(told.pop()[0])
-        told.append((match, made))
-    return told, corrected
+        numbers = (_value(a), _OPS.get(op, op), _value(b), _value(c))
+        if calculations and calculations[-1][1][:3] == numbers[:3]:
+            corrected.append(calculations.pop()[0])
+        calculations.append((match, numbers))
+    return calculations, corrected
 
 
 def _final(problem: Problem, text: str) -> bool:
@@ -94,19 +93,19 @@ def _final(problem: Problem, text: str) -> bool:
     return bool(numbers) and _value(numbers[-1]) == problem.results[-1]
 
 
-def _credits(problem: Problem, told: Sequence[_Calculation]) -> dict[int, tuple[int, float]]:
+def _credits(problem: Problem, shown: Sequence[_Calculation]) -> dict[int, tuple[int, float]]:
     """For each step that is laid beside a calculation that calculation's place, and the credit; as favourably as
     possible."""
-    n, m = len(told), len(problem.steps)
+    n, m = len(shown), len(problem.steps)
     if n <= m:
         ways = [dict(zip(places, range(n), strict=True)) for places in itertools.combinations(range(m), n)]
     else:
         few = range(min(n, m + 3))
-        ways = [dict(zip(range(m), kept, strict=True)) for kept in itertools.combinations(few, m)]
+        ways = [dict(zip(range(m), places, strict=True)) for places in itertools.combinations(few, m)]
     best: dict[int, tuple[int, float]] = {}
     most = -1.0
     for way in ways:
-        credit = _credit(problem, {k: told[i] for k, i in way.items()})
+        credit = _credit(problem, {k: shown[i] for k, i in way.items()})
         if sum(credit.values()) > most:
             most = sum(credit.values())
             best = {k: (i, credit.get(k, 0.0)) for k, i in way.items()}
@@ -117,101 +116,74 @@ def _value(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def _credit(problem: Problem, told: Mapping[int, _Calculation]) -> dict[int, float]:
+def _credit(problem: Problem, shown: Mapping[int, _Calculation]) -> dict[int, float]:
     credit: dict[int, float] = {}
-    for k, step in enumerate(problem.steps):
-        if k not in told:
-            continue
-        a, op, b, c = told[k]
-        left, right = _may_be(problem, step.left, told), _may_be(problem, step.right, told)
+    for k, (a, op, b, c) in shown.items():
+        step = problem.steps[k]
+        left, right = _may_be(problem, step.left, shown), _may_be(problem, step.right, shown)
         if op == step.op and ((a in left and b in right) or (op in "+*" and a in right and b in left)):
             credit[k] = 1.0 if abs(apply(op, a, b) - c) < 0.006 else 0.5
     return credit
 
 
-def _may_be(problem: Problem, operand: Operand, told: Mapping[int, _Calculation]) -> tuple[float, ...]:
-    """The numbers that may stand for an operand: the true one, and the one found in the text."""
-    if isinstance(operand, int):
-        return (operand,)
-    if not operand.startswith("#"):
-        return (problem.given[operand],)
-    k = int(operand[1:]) - 1
-    return (problem.results[k], told[k][3]) if k in told else (problem.results[k],)
+def _may_be(problem: Problem, operand: Operand, shown: Mapping[int, _Calculation]) -> tuple[float, ...]:
+    """The numbers that may stand for an operand: the true one, and the one that the text shows."""
+    true = problem.value(operand, problem.results)
+    k = int(operand[1:]) - 1 if isinstance(operand, str) and operand.startswith("#") else -1
+    return (true, shown[k][3]) if k in shown else (true,)
 
 
-def groups(
-    n: int, seed: int = 0, *, size: int = 4, difficulty: float = 0.5, held_out: bool = True
-) -> list[TrajectoryGroup]:
-    """Groups of worked solutions. At difficulty 0 slips are many and wrong numbers far off; at 1 they are few and
-    one digit off."""
-    return [_group(i, seed, size, difficulty, held_out) for i in range(n)]
+def _members(draw: random.Random, size: int, difficulty: float, held_out: bool) -> Members:
+    material = words(held_out)
+    story = draw.choice(material.stories)
+    problem = draw_problem(story, material.people, draw)
+
+    def write() -> list[str]:
+        plans = _plans(problem, size, difficulty, draw)
+        return padded([solution(problem, plan, material, draw) for plan in plans], material, draw)
+
+    members = replies(problem.text, write, partial(score, problem), partial(marks, problem))
+    return members, {"template": story.name}
 
 
-def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> TrajectoryGroup:
-    if size < 2:
-        raise ValueError(f"A group needs at least two trajectories, not {size}.")
-    random_ = rng("arithmetic", seed, i, size, float(difficulty), held_out)
-    stories, words = (HELD_OUT, HELD_OUT_WORDS) if held_out else (TRAINING, TRAINING_WORDS)
-    story = random_.choice(stories)
-    problem = draw_problem(story, words.people, random_)
-    texts: list[str] = []
-    truths: list[float] = []
-    while True:
-        plans = _plans(problem, size, difficulty, random_)
-        bare = [tell(problem, *plan, words, random_) for plan in plans]
-        texts = padded(bare, words, random_)
-        truths = [score(problem, text) for text in texts]
-        if len(set(truths)) > 1:
-            break
-    members = replies(problem.text, texts, truths, [marks(problem, text) for text in texts])
-    return TrajectoryGroup(
-        members, id=f"arithmetic-{seed}-{i}", rubric=RUBRIC, metadata={"template": story.name}
-    )
+groups = Generator("arithmetic", RUBRIC, _members)
 
 
-Worked = tuple[list[Line], float]
-
-
-def _plans(problem: Problem, size: int, difficulty: float, random_: random.Random) -> list[Worked]:
-    """Solutions of different worth, in an order that says nothing."""
+def _plans(problem: Problem, size: int, difficulty: float, draw: random.Random) -> list[Work]:
     steps = len(problem.steps)
-    most = steps * (1 - difficulty) + 1.4 * difficulty
-    plans: list[Worked] = []
-    seen: set[float] = set()
-    best = 1 if random_.random() < 0.2 else 0  # in some groups nobody gets all of it right
-    for k in range(size):
-        count = best + round((most - best) * (k + random_.uniform(-0.3, 0.3)) / max(1, size - 1))
-        for _ in range(6):
-            plan = _plan(problem, min(max(count, 0), steps), difficulty, random_)
-            worth = score(problem, _equations(problem, *plan))
-            if worth not in seen:
-                break
-            count += random_.choice((-1, 0, 1)) if difficulty < 0.8 else random_.choice((0, 0, 1 - count))
-        seen.add(worth)
-        plans.append(plan)
-    random_.shuffle(plans)
-    return plans
+
+    def plan(count: int) -> Work:
+        return _plan(problem, min(max(count, 0), steps), difficulty, draw)
+
+    def worth(done: Work) -> float:
+        return score(problem, equations(done))
+
+    def again(count: int) -> int:
+        return count + draw.choice((-1, 0, 1) if difficulty < 0.8 else (0, 0, 1 - count))
+
+    # In some groups nobody gets all of it right.
+    return spread(size, steps * (1 - difficulty) + 1.4 * difficulty, 0.2, 6, draw, plan, worth, again)
 
 
-def _plan(problem: Problem, count: int, difficulty: float, random_: random.Random) -> Worked:
+def _plan(problem: Problem, count: int, difficulty: float, draw: random.Random) -> Work:
     steps = len(problem.steps)
     for _ in range(8):
         slips: dict[int, str] = {}
-        for place in random_.sample(range(steps), count):
-            slip = random_.choice(_SUBTLE if random_.random() < difficulty else _CRUDE)
+        for place in draw.sample(range(steps), count):
+            slip = draw.choice(_SUBTLE if draw.random() < difficulty else _CRUDE)
             slips[steps if slip == "statement" else place] = slip
-        lines, answer = work(problem, slips, random_, 0.8 * (1 - difficulty))
-        shown = [x for line in lines for x in (line.a, line.b, line.result, line.first or 2)]
-        if all(x == int(x) and 1 < x < 10_000_000 for x in (*shown, answer)):
+        done = work(problem, slips, draw, 0.8 * (1 - difficulty))
+        shown = [x for line in done.lines for x in (line.a, line.b, line.result, line.first or 2)]
+        if all(x == int(x) and 1 < x < 10_000_000 for x in (*shown, done.answer)):
             break
-    return lines, answer
+    return done
 
 
-def _equations(problem: Problem, lines: Sequence[Line], answer: float) -> str:
+def equations(done: Work) -> str:
     """The bare calculations, enough to be scored."""
-    made = []
-    for x in lines:
+    lines = []
+    for x in done.lines:
         if x.first is not None:
-            made.append(f"{plain(x.a)} {x.op} {plain(x.b)} = {plain(x.first)}")
-        made.append(f"{plain(x.a)} {x.op} {plain(x.b)} = {plain(x.result)}")
-    return "\n".join([*made, plain(answer)])
+            lines.append(f"{plain(x.a)} {x.op} {plain(x.b)} = {plain(x.first)}")
+        lines.append(f"{plain(x.a)} {x.op} {plain(x.b)} = {plain(x.result)}")
+    return "\n".join([*lines, plain(done.answer)])

@@ -2,7 +2,8 @@
 
 A trajectory is one reply: a function in a fenced block and a few sentences. Its truth is the share of hidden tests
 that the function passes. Names, comments, docstrings and the sentences around are drawn with no eye to the truth,
-and up to a length that is drawn so too.
+and up to a length that is drawn so too. The harder, the closer in quality the replies, and the rarer the cases that
+tell them apart.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ranker.trajectory import Trajectory, TrajectoryGroup
+from ranker.trajectory import Trajectory
 
-from . import code_words
-from .code_functions import HELD_OUT, TRAINING, Function, Style
-from .draw import rng
+from .attempts import Generator, Members
+from .code_functions import Function, Style, Words, other_names, words
 from .sandbox import share_passed, shares_passed
 
 RUBRIC = (
@@ -42,29 +42,22 @@ class Variant:
     right: str = field(default="", compare=False)  # the source without the slips
 
 
-def groups(
-    n: int, seed: int = 0, *, size: int = 4, difficulty: float = 0.5, held_out: bool = True
-) -> list[TrajectoryGroup]:
-    """Groups of replies; the harder, the closer in quality and the rarer the cases that tell them apart."""
-    return [_group(i, seed, size, difficulty, held_out) for i in range(n)]
-
-
 def checker(trajectory: Trajectory, function: Function) -> float:
     """The truth of a reply: the share of hidden tests that the function in its fenced block passes."""
-    found = _FENCE.search(str(trajectory.messages[-1]["content"]))
-    return share_passed(found[1], function.tests) if found else 0.0
+    fenced = _FENCE.search(str(trajectory.messages[-1]["content"]))
+    return share_passed(fenced[1], function.tests) if fenced else 0.0
 
 
 @lru_cache(maxsize=2)
 def variants(held_out: bool) -> tuple[tuple[Variant, ...], ...]:
     """For each function of a split all its variants: the right ones, and those with one slip or two."""
-    functions = HELD_OUT if held_out else TRAINING
-    made = [[(style, *edit) for style in f.styles for edit in _edits(style)] for f in functions]
-    jobs = [(source, f.tests) for f, edits in zip(functions, made, strict=True) for _, source, _ in edits]
+    functions = words(held_out).functions
+    edits = [[(style, *edit) for style in f.styles for edit in _edits(style)] for f in functions]
+    jobs = [(source, f.tests) for f, some in zip(functions, edits, strict=True) for _, source, _ in some]
     shares = iter(shares_passed(jobs, seconds=20.0))
     return tuple(
-        tuple(Variant(source, slips, next(shares), style.source) for style, source, slips in edits)
-        for edits in made
+        tuple(Variant(source, slips, next(shares), style.source) for style, source, slips in some)
+        for some in edits
     )
 
 
@@ -77,37 +70,30 @@ def _edits(style: Style) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield style.source.replace(old, new).replace(older, newer), (first, second)
 
 
-def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> TrajectoryGroup:
-    if size < 2:
-        raise ValueError(f"A group needs at least two trajectories, not {size}.")
-    draw = rng("code", seed, i, size, float(difficulty), held_out)
-    at = draw.randrange(len(HELD_OUT if held_out else TRAINING))
-    function = (HELD_OUT if held_out else TRAINING)[at]
-    words = code_words.HELD_OUT if held_out else code_words.TRAINING
-    opening = _opening(function, words, draw)
+def _members(draw: random.Random, size: int, difficulty: float, held_out: bool) -> Members:
+    material = words(held_out)
+    at = draw.randrange(len(material.functions))
+    function = material.functions[at]
+    opening = _opening(function, material, draw)
     chosen = _chosen(variants(held_out)[at], size, difficulty, draw)
     floor = max(len(variant.source) for variant in chosen) + SHORTEST
     members = []
-    for name, variant in zip(_names(size), chosen, strict=True):
+    for k, variant in enumerate(chosen):
         length = floor + draw.randrange(LONGEST - SHORTEST)
         lines = _renamed(variant.source, draw).rstrip("\n").split("\n")
-        reply = _reply(lines, words, length, draw)
+        reply = _reply(lines, material, length, draw)
         members.append(
             Trajectory(
                 [*opening, {"role": "assistant", "content": reply}],
-                id=name,
+                id=chr(97 + k) if k < 26 else f"t{k}",
                 ground_truth=variant.share,
                 metadata={"slips": list(variant.slips), "marks": {"passages": _passages(variant, lines)}},
             )
         )
-    return TrajectoryGroup(
-        members, id=f"code-{seed}-{i}", rubric=RUBRIC, metadata={"template": function.name, "suite": "code"}
-    )
+    return members, {"template": function.name, "suite": "code"}
 
 
-def _names(size: int) -> list[str]:
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    return [letters[i] if i < len(letters) else f"t{i}" for i in range(size)]
+groups = Generator("code", RUBRIC, _members)
 
 
 def _chosen(known: tuple[Variant, ...], size: int, difficulty: float, draw: random.Random) -> list[Variant]:
@@ -129,7 +115,7 @@ def _nearby(known: Sequence[Variant], aim: float, draw: random.Random) -> Varian
     return draw.choices(known, weights)[0]
 
 
-def _opening(function: Function, words: code_words.Words, draw: random.Random) -> list[dict[str, str]]:
+def _opening(function: Function, words: Words, draw: random.Random) -> list[dict[str, str]]:
     call, value = function.example
     task = draw.choice(words.tasks).format(
         signature=function.signature, asked=function.asked, call=call, value=value
@@ -152,12 +138,11 @@ def _passages(variant: Variant, lines: Sequence[str]) -> list[list[str | float]]
     ]
 
 
-def _reply(lines: list[str], words: code_words.Words, length: int, draw: random.Random) -> str:
+def _reply(lines: list[str], words: Words, length: int, draw: random.Random) -> str:
     """The lines of code among comments and sentences, as near to the length as whole ones allow."""
     before, after, notes = [draw.choice(words.openers)], list[str](), dict[int, str]()
     left = length - sum(len(line) + 1 for line in lines) - len(before[0]) - len("```python```\n\n")
-    extras = _extras(lines, words, draw)
-    for place, text in extras:
+    for place, text in _extras(lines, words, draw):
         if left < 30:
             break
         if len(text) > left + 15:
@@ -175,23 +160,23 @@ def _reply(lines: list[str], words: code_words.Words, length: int, draw: random.
     return "\n\n".join(part for part in (" ".join(before), code, " ".join(after)) if part)
 
 
-def _extras(lines: list[str], words: code_words.Words, draw: random.Random) -> list[tuple[int | None, str]]:
+def _extras(lines: list[str], words: Words, draw: random.Random) -> list[tuple[int | None, str]]:
     """Sentences (no place) and comments or a docstring (before which line), in a random order."""
-    made: list[tuple[int | None, str]] = [(None, text) for text in words.sentences]
+    extras: list[tuple[int | None, str]] = [(None, text) for text in words.sentences]
     start = next(i for i, line in enumerate(lines) if line.startswith("def "))
-    made.append((start + 1, "    " + draw.choice(words.docstrings)))
+    extras.append((start + 1, "    " + draw.choice(words.docstrings)))
     for i, line in enumerate(lines[start + 2 :], start + 2):
         bare = line.lstrip(" ")
         comments = words.comments.get(bare.split(" ")[0].rstrip(":"), ())
         if comments and not bare.startswith(("else", "elif", "except")):
-            made.append((i, line[: len(line) - len(bare)] + draw.choice(comments)))
-    draw.shuffle(made)
-    return made
+            extras.append((i, line[: len(line) - len(bare)] + draw.choice(comments)))
+    draw.shuffle(extras)
+    return extras
 
 
 def _renamed(source: str, draw: random.Random) -> str:
     """Some local names, replaced by others that mean the same."""
-    for name, others in code_words.NAMES.items():
+    for name, others in other_names().items():
         other = draw.choice((name, *others))
         if other != name and not re.search(rf"\b{other}\b", source):
             source = re.sub(rf"\b{name}\b", other, source)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranker.benchmarks.suites.constraints_words import VERBS
+from .tables import load
 
 _WORD = re.compile(r"\w(?:[\w'’-]*\w)?")
 _MARK = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)
@@ -22,11 +22,25 @@ _QUOTES = '"“”'
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """One requirement: its kind, what it asks for, and how the task says it."""
+    """One requirement: its kind, what it asks for, and how the task words it."""
 
     kind: str
     value: Any
-    told: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both splits use; the table says what the fields hold."""
+
+    verbs: tuple[str, ...]
+    years: tuple[int, ...]
+    longer: tuple[str, ...]
+    by_letter: Mapping[str, tuple[str, ...]]
+
+
+def shared() -> Shared:
+    return load(Shared, "constraints_shared")
 
 
 def words(text: str) -> list[str]:
@@ -46,10 +60,10 @@ def sentences(text: str) -> list[str]:
 
 def _items(text: str, mark: str = "- ") -> list[str]:
     """The items of a text that is a list and nothing else, a title line excepted; otherwise none."""
-    found = lines(text)
-    if found and found[0].isupper() and not found[0].startswith(mark):
-        found = found[1:]
-    return [x[len(mark) :] for x in found] if all(x.startswith(mark) for x in found) else []
+    items = lines(text)
+    if items and items[0].isupper() and not items[0].startswith(mark):
+        items = items[1:]
+    return [x[len(mark) :] for x in items] if all(x.startswith(mark) for x in items) else []
 
 
 def _numbered(text: str, count: int) -> bool:
@@ -62,13 +76,14 @@ def _alphabetical(text: str, count: int) -> bool:
 
 
 def _verbs(text: str, count: int) -> bool:
+    verbs = shared().verbs
     items = [words(item) for item in _items(text)]
-    return len(items) == count and all(item and item[0] in VERBS for item in items)
+    return len(items) == count and all(item and item[0] in verbs for item in items)
 
 
 def _title(text: str) -> bool:
-    found = lines(text)
-    return len(found) > 1 and found[0].isupper() and not _STOP.search(found[0])
+    first, *rest = lines(text)
+    return bool(rest) and first.isupper() and not _STOP.search(first)
 
 
 CHECKS: Mapping[str, Callable[[str, Any], bool]] = {

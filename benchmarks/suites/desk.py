@@ -1,16 +1,19 @@
 """Attempts at the returns desk (`ranker.benchmarks.desk`): short runs of an agent with two tools, graded by its checker.
 
 Held-out letters have wordings that the training letters have not; rules and tools are those of the desk.
+At difficulty 0 the clerks are of all kinds, at 1 alike.
 """
 
 from __future__ import annotations
 
-from ranker.benchmarks import desk
-from ranker.benchmarks.suites.draw import rng
+import random
 
-from ranker import TrajectoryGroup
+from ranker.benchmarks import desk
+
 from ranker.trajectory import Trajectory
 from ranker.transcript import transcript_of
+
+from .attempts import Generator, Members
 
 RUBRIC = (
     "Better is the clerk who looked the right order up before anything else, did with it what the rules ask for, and told "
@@ -19,43 +22,30 @@ RUBRIC = (
 _TRIES = 60
 
 
-def groups(
-    n: int, seed: int = 0, *, size: int = 4, difficulty: float = 0.5, held_out: bool = True
-) -> list[TrajectoryGroup]:
-    """Groups of attempts by clerks of different competence: of all kinds at difficulty 0, alike at 1."""
-    return [_group(i, seed, size, difficulty, held_out) for i in range(n)]
-
-
-def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> TrajectoryGroup:
-    if size < 2:
-        raise ValueError(f"A group needs at least two trajectories, not {size}.")
-    draw = rng("desk", seed, i, size, float(difficulty), held_out)
-    row = desk.rows(1, draw.randrange(1 << 30), held_out)[0]
+def _members(draw: random.Random, size: int, difficulty: float, held_out: bool) -> Members:
+    example = desk.rows(1, draw.randrange(1 << 30), held_out)[0]
     spread = 1 - 0.7 * difficulty
-    while True:
-        made: list[tuple[Trajectory, float]] = []
+    graded: list[tuple[Trajectory, float]] = []
+    while len({truth for _, truth in graded}) < 2:
+        graded.clear()
         seen: set[str] = set()
         for k in range(size):
             competence = 0.5 + spread * ((k + draw.random()) / size - 0.5)
             for _ in range(_TRIES):
-                attempt = desk.clerk(row, competence, draw)
+                attempt = desk.clerk(example, competence, draw)
                 text = transcript_of(attempt).text
                 if text not in seen:
                     break
             seen.add(text)
-            made.append((attempt, desk.checker(attempt, row)))
-        if len({truth for _, truth in made}) > 1:
-            break
-    draw.shuffle(made)
+            graded.append((attempt, desk.checker(attempt, example)))
+    draw.shuffle(graded)
     members = [
         Trajectory(
-            attempt.messages,
-            attempt.tools,
-            id=chr(97 + k) if size <= 26 else f"t{k}",
-            ground_truth=truth,
+            attempt.messages, attempt.tools, id=chr(97 + k) if size <= 26 else f"t{k}", ground_truth=truth
         )
-        for k, (attempt, truth) in enumerate(made)
+        for k, (attempt, truth) in enumerate(graded)
     ]
-    return TrajectoryGroup(
-        members, id=f"desk-{seed}-{i}", rubric=RUBRIC, metadata={"template": row["action"]}
-    )
+    return members, {"template": example["action"]}
+
+
+groups = Generator("desk", RUBRIC, _members)

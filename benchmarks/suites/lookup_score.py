@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ranker.benchmarks.suites.lookup_text import Answer, Item, Row, Rows, Task
-from ranker.benchmarks.suites.lookup_words import Domain
+from .lookup_text import Answer, Domain, Item, Row, Rows, Task
 
 _NUMBER = re.compile(r"(?<![\w.:-])\d+(?:[-:.]\d+)*(?!\w)")
 _MARKED = re.compile(r"^[-*\s]*\(?(\d)[.)]\s+")
@@ -26,8 +26,7 @@ def score(task: Task, text: str) -> float:
 
 def invented(task: Task, text: str) -> list[str]:
     """Names that the text holds, of the domain's records, and the material does not."""
-    known = [row[0] for row in task.rows]
-    return sorted(set(_names(task.domain).findall(text)) - set(known))
+    return sorted(set(_names(task.domain).findall(text)) - {row[0] for row in task.rows})
 
 
 def credit(item: Item, answer: Answer) -> float:
@@ -39,11 +38,11 @@ def credit(item: Item, answer: Answer) -> float:
         return _rows_credit(truth, answer) if isinstance(answer, Rows) else 0.0
     if isinstance(truth, str):
         return float(answer in (truth, (truth,)))
-    given = answer if isinstance(answer, tuple) else (answer,) if isinstance(answer, str) else ()
+    names = answer if isinstance(answer, tuple) else (answer,) if isinstance(answer, str) else ()
     if item.kind == "list":
-        return len(set(truth) & set(given)) / len(set(truth) | set(given))
-    pairs = [(a, b) for i, a in enumerate(given) for b in given[i + 1 :]]
-    wanted = [(a, b) for i, a in enumerate(truth) for b in truth[i + 1 :]]
+        return len(set(truth) & set(names)) / len(set(truth) | set(names))
+    pairs = list(itertools.combinations(names, 2))
+    wanted = list(itertools.combinations(truth, 2))
     return sum(pair in pairs for pair in wanted) / max(len(wanted), len(pairs))
 
 
@@ -59,26 +58,21 @@ def _rows_credit(truth: Rows, answer: Rows) -> float:
 
 def marks(task: Task, text: str) -> dict[str, Any]:
     """What the answer to each item is worth, and that of each line that answers one."""
-    answers = read(task, text)
+    labels, block = _labels(task), _block(task)
     passages: list[list[Any]] = []
-    labels = _labels(task)
-    block = next((item for item in task.items if isinstance(item.truth, Rows)), None)
-    for line in text.splitlines():
-        row = None if block is None else _row(line, _head(task), task.domain)
-        of, _ = _labelled(line, labels)
-        if row and block is not None and isinstance(block.truth, Rows) and not of:
-            wanted = next((r for r in block.truth.rows if r[0] == row[1][0]), ())
-            same = sum(a == b for a, b in zip(wanted, row[1], strict=False)) / len(row[1])
-            passages.append([line.strip(), same * (1.0 if row[0] == block.truth.form else 0.5)])
+    for line, record in _lines(task, text):
+        if record and block:
+            form, row = record
+            wanted = next((r for r in block.rows if r[0] == row[0]), ())
+            same = sum(a == b for a, b in zip(wanted, row, strict=False)) / len(row)
+            passages.append([line.strip(), same * (1.0 if form == block.form else 0.5)])
             continue
         for part in _parts(line):
-            of, given = _labelled(part, labels)
-            if len(of) == 1 and (answer := _given(task, task.items[of[0]], given)) is not None:
+            of, rest = _labelled(part, labels)
+            if len(of) == 1 and (answer := _answer(task, task.items[of[0]], rest)) is not None:
                 passages.append([part.strip(), credit(task.items[of[0]], answer)])
-    return {
-        "points": [credit(item, answer) for item, answer in zip(task.items, answers, strict=True)],
-        "passages": passages,
-    }
+    points = [credit(item, answer) for item, answer in zip(task.items, read(task, text), strict=True)]
+    return {"points": points, "passages": passages}
 
 
 # Reading a reply
@@ -86,28 +80,43 @@ def marks(task: Task, text: str) -> dict[str, Any]:
 
 def read(task: Task, text: str) -> list[Answer]:
     """What the text answers to each item; None where it gives nothing."""
-    found: list[Answer] = [None] * len(task.items)
-    labels, head = _labels(task), _head(task)
-    block = next((i for i, item in enumerate(task.items) if isinstance(item.truth, Rows)), None)
+    answers: list[Answer] = [None] * len(task.items)
+    labels, block = _labels(task), _block(task)
     rows: dict[str, list[Row]] = {}
-    for line in text.splitlines():
-        row = None if block is None else _row(line, head, task.domain)
-        if row and not _labelled(line, labels)[0]:
-            if row[1] not in rows.setdefault(row[0], []):
-                rows[row[0]].append(row[1])
+    for line, record in _lines(task, text):
+        if record:
+            form, row = record
+            if row not in rows.setdefault(form, []):
+                rows[form].append(row)
             continue
         marked = _MARKED.match(line)
         for part in _parts(line[marked.end() :] if marked else line):
-            of, given = _labelled(part, labels)
-            if not of and marked and 0 < int(marked[1]) <= len(found):
+            of, rest = _labelled(part, labels)
+            if not of and marked and 0 < int(marked[1]) <= len(answers):
                 of = [int(marked[1]) - 1]
             if len(of) == 1:
-                answer = _given(task, task.items[of[0]], given)
-                found[of[0]] = found[of[0]] if answer is None else answer
-    if block is not None and rows:
+                answer = _answer(task, task.items[of[0]], rest)
+                answers[of[0]] = answers[of[0]] if answer is None else answer
+    if block and rows:
         form = max(rows, key=lambda name: len(rows[name]))
-        found[block] = Rows(form, tuple(rows[form]))
-    return found
+        answers = [
+            Rows(form, tuple(rows[form])) if x.truth is block else a
+            for x, a in zip(task.items, answers, strict=True)
+        ]
+    return answers
+
+
+def _block(task: Task) -> Rows | None:
+    """The records that the task wants written out."""
+    return next((item.truth for item in task.items if isinstance(item.truth, Rows)), None)
+
+
+def _lines(task: Task, text: str) -> Iterator[tuple[str, tuple[str, Row] | None]]:
+    """The lines of a text; with its format and values where one is a record that the task wants written out."""
+    labels, block = _labels(task), _block(task)
+    for line in text.splitlines():
+        record = _row(line, task.domain) if block else None
+        yield line, None if record and _labelled(line, labels)[0] else record
 
 
 def _labels(task: Task) -> list[tuple[str, int]]:
@@ -116,10 +125,6 @@ def _labels(task: Task) -> list[tuple[str, int]]:
         ((core.removeprefix("the ").lower(), i) for i, item in enumerate(task.items) for core in item.cores),
         key=lambda label: (-len(label[0]), label),
     )
-
-
-def _head(task: Task) -> list[str]:
-    return [task.domain.key, *(f.name for f in task.domain.fields)]
 
 
 def _parts(line: str) -> list[str]:
@@ -139,19 +144,20 @@ def _labelled(part: str, labels: Sequence[tuple[str, int]]) -> tuple[list[int], 
     return of, part
 
 
-def _given(task: Task, item: Item, text: str) -> Answer:
-    """The value or the names that a text without the item's phrase gives."""
+def _answer(task: Task, item: Item, text: str) -> Answer:
+    """The value or the names in a text without the item's phrase."""
     if isinstance(item.truth, Rows):
         return None
+    patterns = [_NUMBER]
     if item.kind in ("who", "most", "list", "order"):
-        found = tuple(dict.fromkeys(_names(task.domain).findall(text)))
-    else:
-        field = task.domain.fields[item.field]
-        number = item.kind == "count" or field.kind != "cat"
-        found = tuple(dict.fromkeys((_NUMBER if number else _values(task.domain)).findall(text)))
-        if number and not found and item.kind != "count":  # a number was asked for, a word is given
-            found = tuple(dict.fromkeys(_values(task.domain).findall(text)))
-    return found or None
+        patterns = [_names(task.domain)]
+    elif item.kind != "count":  # where a number was asked for, a word may stand
+        number = task.domain.fields[item.field].kind != "cat"
+        patterns = [_NUMBER, _values(task.domain)] if number else [_values(task.domain)]
+    for pattern in patterns:
+        if matches := tuple(dict.fromkeys(pattern.findall(text))):
+            return matches
+    return None
 
 
 @lru_cache(maxsize=128)
@@ -170,16 +176,17 @@ def _any(words: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])")
 
 
-def _row(line: str, head: Sequence[str], domain: Domain) -> tuple[str, Row] | None:
+def _row(line: str, domain: Domain) -> tuple[str, Row] | None:
     """The format and the values of a line that is a record."""
+    head = domain.head
     line = line.strip()
     form, cells = "", []
     if line.startswith("{") and line.endswith("}"):
         try:
-            made = json.loads(line)
+            record = json.loads(line)
         except ValueError:
             return None
-        form, cells = "jsonl", [str(made.get(name, "")) for name in head]
+        form, cells = "jsonl", [str(record.get(name, "")) for name in head]
     elif line.startswith("|"):
         form, cells = "table", line.strip("|").split("|")
     elif line.startswith(f"{head[0]}="):

@@ -128,13 +128,13 @@ def load(name: str, path: str | Path | None = None, *, url: str | None = None) -
         for file in (source.file, source.original):
             if (Path(data).expanduser() / file).is_file():
                 return _read(name, source, Path(data).expanduser() / file)
-    kept = _cache_folder() / source.file
-    if kept.is_file():
-        groups = read_groups(kept)
+    cached = _cache_folder() / source.file
+    if cached.is_file():
+        groups = read_groups(cached)
         if digest(groups) == source.sha256:
             return groups  # otherwise it was damaged, and is fetched again
     groups = _converted(name, source, _download(name, source, url or source.url), url or source.url)
-    _keep(kept, groups)
+    _keep(cached, groups)
     return groups
 
 
@@ -176,10 +176,10 @@ def _converted(name: str, source: Source, raw: bytes, where: str) -> list[Trajec
         raise ConfigurationError(
             f"What {where} holds is not {source.original} ({type(error).__name__}). {_remedy(name, source)}"
         ) from None
-    found = digest(groups)
-    if found != source.sha256:
+    actual = digest(groups)
+    if actual != source.sha256:
         raise ConfigurationError(
-            f"The groups made from {where} are not those of {name}: their sha256 is {found}, expected "
+            f"The groups made from {where} are not those of {name}: their sha256 is {actual}, expected "
             f"{source.sha256}. Nothing of it was kept. {_remedy(name, source)}"
         )
     return groups

@@ -30,13 +30,13 @@ MEMORY = 256 * 2**20  # bytes of address space of a candidate
 class Case:
     """One call: positional arguments and what it must return, of built-in types.
 
-    Types count (`True` is not 1, a tuple is not a list); floats may be off by rounding. With `kept`, the
-    arguments must be after the call what they were before.
+    Types count (`True` is not 1, a tuple is not a list); floats may be off by rounding. With `unchanged`,
+    the arguments must be after the call what they were before.
     """
 
     arguments: tuple[Any, ...]
     expected: Any
-    kept: bool = False
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +90,18 @@ def _share(tests: Tests, results: Sequence[Any]) -> float:
             continue
         returned, arguments = result
         passed += same(returned, encoded(case.expected)) and (
-            not case.kept or same(arguments, encoded(case.arguments))
+            not case.unchanged or same(arguments, encoded(case.arguments))
         )
     return passed / len(tests.cases)
 
 
 def _run(jobs: Sequence[tuple[str, Tests]], seconds: float) -> list[list[Any]]:
     """For each job and case: None, or what was returned and the arguments after the call, encoded."""
-    told = [
-        {
-            "source": source,
-            "function": tests.function,
-            "calls": [repr(case.arguments) for case in tests.cases],
-        }
-        for source, tests in jobs
+    encoded_jobs = [
+        {"source": source, "function": t.function, "calls": [repr(case.arguments) for case in t.cases]}
+        for source, t in jobs
     ]
-    request = json.dumps({"jobs": told, "seconds": seconds, "memory": MEMORY})
+    request = json.dumps({"jobs": encoded_jobs, "seconds": seconds, "memory": MEMORY})
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _ENCODER + _RUNNER],

@@ -13,6 +13,8 @@ The truth of an attempt, in hundredths:
      25  the second request was carried out
   2 x 10  each request is reported as it stands (half of it where the report leaves it out)
     -15  for each change that should not have been
+
+The harder, the fewer and the subtler the mistakes that tell the attempts apart.
 """
 
 from __future__ import annotations
@@ -24,13 +26,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ranker.trajectory import Trajectory, TrajectoryGroup
+from ranker.trajectory import Trajectory
 
-from . import toolenv_services, toolenv_words
-from .draw import rng
+from .attempts import Generator, Members
 from .toolenv_agents import TIMEOUT, Attempt, attempt, draw_plan, talk
-from .toolenv_services import Service
-from .toolenv_words import Voice
+from .toolenv_services import Voice, voice
 from .toolenv_world import (
     Key,
     Task,
@@ -52,100 +52,75 @@ TRIES = 5  # how often a plan is drawn again whose truth the group has already
 TALK = 700  # characters by which what agents say varies
 
 
-def services(held_out: bool) -> tuple[Service, ...]:
-    return toolenv_services.HELD_OUT if held_out else toolenv_services.TRAINING
-
-
-def voice(held_out: bool) -> Voice:
-    return toolenv_words.HELD_OUT if held_out else toolenv_words.TRAINING
-
-
-def groups(
-    n: int, seed: int = 0, *, size: int = 4, difficulty: float = 0.5, held_out: bool = True
-) -> list[TrajectoryGroup]:
-    """Groups of attempts; the harder, the fewer and the subtler the mistakes that tell them apart."""
-    return [_group(i, seed, size, difficulty, held_out) for i in range(n)]
-
-
 def task_of(i: int, seed: int = 0, *, size: int = 4, difficulty: float = 0.5, held_out: bool = True) -> Task:
     """The task of group i."""
-    return _task(i, seed, size, difficulty, held_out)[0]
+    draw = groups.rng(i, seed, size, difficulty, held_out)
+    return draw_task(draw.choice(voice(held_out).services), draw)
 
 
-def _task(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> tuple[Task, random.Random]:
-    draw = rng("toolenv", seed, i, size, float(difficulty), held_out)
-    return draw_task(draw.choice(services(held_out)), draw), draw
-
-
-def _group(i: int, seed: int, size: int, difficulty: float, held_out: bool) -> TrajectoryGroup:
-    if size < 2:
-        raise ValueError(f"A group needs at least two trajectories, not {size}.")
-    task, draw = _task(i, seed, size, difficulty, held_out)
+def _members(draw: random.Random, size: int, difficulty: float, held_out: bool) -> Members:
     words = voice(held_out)
+    task = draw_task(draw.choice(words.services), draw)
     start = opening(
         task, draw.choice(words.systems), draw.choice(words.letters), draw.choice(task.service.orgs)
     )
-    members = _members(task, size, difficulty, words, draw)
-    longest = max(made.size() for made, _, _ in members)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    trajectories = []
-    for k, (made, truth, competence) in enumerate(members):
-        talk(made, longest + draw.randrange(TALK) - 150, task, words, draw)
-        trajectories.append(
+    graded = _graded(task, size, difficulty, words, draw)
+    longest = max(played.size() for played, _, _ in graded)
+    members = []
+    for k, (played, truth, competence) in enumerate(graded):
+        talk(played, longest + draw.randrange(TALK) - 150, task, words, draw)
+        members.append(
             Trajectory(
-                [*start, *messages(made)],
+                [*start, *messages(played)],
                 tools(task.service),
-                id=letters[k] if k < len(letters) else f"t{k}",
+                id=chr(97 + k) if k < 26 else f"t{k}",
                 ground_truth=truth,
                 metadata={"competence": competence},
             )
         )
-    return TrajectoryGroup(
-        trajectories,
-        id=f"toolenv-{seed}-{i}",
-        rubric=RUBRIC,
-        metadata={"suite": "toolenv", "template": task.service.name},
-    )
+    return members, {"suite": "toolenv", "template": task.service.name}
 
 
-def _members(
+groups = Generator("toolenv", RUBRIC, _members)
+
+
+def _graded(
     task: Task, size: int, difficulty: float, words: Voice, draw: random.Random
 ) -> list[tuple[Attempt, float, float]]:
     """Attempts, their truths and competences, in an order that says nothing."""
-    members: list[tuple[Attempt, float, float]] = []
-    while len({truth for _, truth, _ in members}) < 2:
-        members.clear()
+    graded: list[tuple[Attempt, float, float]] = []
+    while len({truth for _, truth, _ in graded}) < 2:
+        graded.clear()
         taken: set[float] = set()
         for k in range(size):
             competence = (k + draw.random()) / size
             for _ in range(TRIES):
-                made = attempt(task, draw_plan(task, competence, difficulty, draw), words, draw)
-                truth = grade(
-                    [(s.tool, s.given) for s in made.steps if s.result != TIMEOUT], made.reply, task, words
-                )
+                played = attempt(task, draw_plan(task, competence, difficulty, draw), words, draw)
+                calls = [(s.tool, s.arguments) for s in played.steps if s.result != TIMEOUT]
+                truth = grade(calls, played.reply, task, words)
                 if truth not in taken:
                     break
             taken.add(truth)
-            members.append((made, truth, round(competence, 3)))
-    draw.shuffle(members)
-    return members
+            graded.append((played, truth, round(competence, 3)))
+    draw.shuffle(graded)
+    return graded
 
 
-def messages(made: Attempt) -> list[dict[str, Any]]:
+def messages(played: Attempt) -> list[dict[str, Any]]:
     """The messages of an attempt, after the opening."""
-    told: list[dict[str, Any]] = []
-    for k, step in enumerate(made.steps):
+    sent: list[dict[str, Any]] = []
+    for k, step in enumerate(played.steps):
         name = f"call_{k + 1}"
-        function = {"name": step.tool, "arguments": step.arguments}
+        function = {"name": step.tool, "arguments": step.encoded}
         call = {"id": name, "type": "function", "function": function}
-        told.append({"role": "assistant", "content": step.said or None, "tool_calls": [call]})
-        told.append({"role": "tool", "tool_call_id": name, "content": step.result})
-    return [*told, {"role": "assistant", "content": made.reply}]
+        sent.append({"role": "assistant", "content": step.said or None, "tool_calls": [call]})
+        sent.append({"role": "tool", "tool_call_id": name, "content": step.result})
+    return [*sent, {"role": "assistant", "content": played.reply}]
 
 
 def checker(trajectory: Trajectory, task: Task) -> float:
     """The truth of an attempt at a task, in [0, 1], from its messages alone."""
-    held_out = task.service in services(True)
+    words = next(v for v in (voice(True), voice(False)) if task.service in v.services)
     calls: dict[str, Call] = {}
     done: list[Call] = []
     for message in trajectory.messages:
@@ -155,22 +130,15 @@ def checker(trajectory: Trajectory, task: Task) -> float:
             done.append(calls[message["tool_call_id"]])
     last = trajectory.messages[-1]
     replied = last["role"] == "assistant" and not last.get("tool_calls")
-    return grade(done, str(last.get("content") or "") if replied else "", task, voice(held_out))
+    return grade(done, str(last.get("content") or "") if replied else "", task, words)
 
 
 def grade(done: Sequence[Call], reply: str, task: Task, words: Voice) -> float:
     """The truth of the calls that did not time out and the last message, as agents with these words write it."""
     state, unwanted = _final(done, task)
-    wanted = task.wanted
-    hundredths = -15 * len(unwanted)
-    for key, value in wanted.items():
-        if state.get(key) == value:
-            hundredths += {
-                "verified": 10,
-                "case": 45,
-                task.service.target_field: 25,
-                task.service.amount: 20,
-            }.get(key[1], 25)
+    worth = {"verified": 10, "case": 45, task.service.target_field: 25, task.service.amount: 20}
+    right = (key for key, value in task.wanted.items() if state.get(key) == value)
+    hundredths = sum(worth.get(field, 25) for _, field in right) - 15 * len(unwanted)
     first, second = _reported(reply, state, task, words)
     return max(0, hundredths + first + second) / 100
 
@@ -179,8 +147,8 @@ def _final(done: Sequence[Call], task: Task) -> tuple[dict[Key, Any], set[Key]]:
     """All that was changed, to its last value, and what should not have been: by record or person, and tool."""
     state: dict[Key, Any] = {}
     unwanted: set[Key] = set()
-    for name, given in done:
-        changes = changes_of(task, name, given)
+    for name, arguments in done:
+        changes = changes_of(task, name, arguments)
         state.update(changes)
         unwanted.update((key[0], name) for key in changes if key not in task.wanted)
     return state, unwanted
@@ -190,9 +158,9 @@ def _final(done: Sequence[Call], task: Task) -> tuple[dict[Key, Any], set[Key]]:
 def _pattern(text: str) -> re.Pattern[str]:
     """A wording as an expression that finds what its places were filled with."""
     parts = re.split(r"\{(\w+)\}", text)
-    found = {"amount": r"EUR [\d.]*\d"}
+    forms = {"amount": r"EUR [\d.]*\d"}
     return re.compile(
-        "".join(f"(?P<{p}>{found.get(p, '.+?')})" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+        "".join(f"(?P<{p}>{forms.get(p, '.+?')})" if i % 2 else re.escape(p) for i, p in enumerate(parts))
     )
 
 
@@ -207,11 +175,9 @@ def _reported(reply: str, state: Mapping[Key, Any], task: Task, words: Voice) ->
         first = 10 if case else 0
     elif any(text.format(todo=task.words["first"]) in reply for text in words.undone):
         first = 10 if target is None else 0
-    elif found := next((m for text in s.done if (m := _pattern(text).search(reply))), None):
-        true = (
-            target is not None and found["target"] == said(target) and found["amount"] == money(amount or 0)
-        )
-        first = 10 if true else 0
+    elif match := next((m for text in s.done if (m := _pattern(text).search(reply))), None):
+        shown = (match["target"], match["amount"])
+        first = 10 if target is not None and shown == (said(target), money(amount or 0)) else 0
     if any(text.format(todo=task.words["second"]) in reply for text in words.undone):
         second = 10 if value is None else 0
     elif value is not None and any(text.format(value=value) in reply for text in extra.done):

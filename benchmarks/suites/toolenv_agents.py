@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .toolenv_words import Voice
+from .toolenv_services import Voice, shared
 from .toolenv_world import Task, World, changes_of, money, said
 
 TIMEOUT = '{"error": "timeout"}'
@@ -22,7 +22,7 @@ REPLY = (200, 420)  # and characters of its last message
 class Plan:
     """What an agent does; by default all of it right.
 
-    `first` and `second`, the two requests, are "do", "skip", "give up" (after a timeout) or "case"; `told` are
+    `first` and `second`, the two requests, are "do", "skip", "give up" (after a timeout) or "case"; `says` are
     what the reply says of them: "truth", "done" whatever was done, "amount" (a wrong one), "nothing".
     """
 
@@ -37,41 +37,14 @@ class Plan:
     wrong_target: bool = False
     wrong_value: bool = False
     gift: bool = False
-    told_first: str = "truth"
-    told_second: str = "truth"
-
-
-# Each mistake: how often at difficulty 0, how often at 1, and what it does to a plan.
-MISTAKES: tuple[tuple[float, float, Mapping[str, Any]], ...] = (
-    (3.0, 0.1, {"namesake": True}),
-    (3.0, 0.3, {"other_record": True}),
-    (2.0, 0.2, {"first": "skip"}),
-    (2.0, 0.1, {"first": "skip", "told_first": "done"}),
-    (3.0, 0.2, {"first": "give up"}),
-    (2.0, 0.2, {"first": "give up", "told_first": "done"}),
-    (2.0, 0.4, {"second": "skip"}),
-    (2.0, 0.5, {"second": "skip", "told_second": "done"}),
-    (2.0, 0.4, {"second": "give up"}),
-    (1.0, 0.4, {"second": "give up", "told_second": "done"}),
-    (1.5, 0.3, {"first": "case"}),
-    (2.0, 2.0, {"gift": True}),
-    (2.0, 1.0, {"heed_flag": False}),
-    (1.0, 4.0, {"level": "listed", "read": False}),
-    (0.5, 3.0, {"level": "listed"}),
-    (0.5, 3.0, {"level": "wrong"}),
-    (0.5, 2.0, {"wrong_target": True}),
-    (0.5, 2.0, {"wrong_value": True}),
-    (1.0, 4.0, {"verify": False}),
-    (0.3, 2.5, {"told_first": "amount"}),
-    (0.3, 1.5, {"told_first": "nothing"}),
-    (0.3, 1.5, {"told_second": "nothing"}),
-)
+    says_first: str = "truth"
+    says_second: str = "truth"
 
 
 def draw_plan(task: Task, competence: float, difficulty: float, draw: random.Random) -> Plan:
     """The fewer mistakes, the more competent; the subtler ones, the higher the difficulty."""
     count = int((1 - competence) * (4 - 2.2 * difficulty) + draw.random())
-    fitting = [mistake for mistake in MISTAKES if _applies(task, mistake[2])]
+    fitting = [mistake for mistake in shared().mistakes if _applies(task, mistake[2])]
     weights = [(1 - difficulty) * coarse + difficulty * subtle for coarse, subtle, _ in fitting]
     plan = Plan()
     for _, _, change in draw.choices(fitting, weights, k=count):
@@ -88,7 +61,7 @@ def _applies(task: Task, change: Mapping[str, Any]) -> bool:
         return (
             change.get("first") != "case"
             and not change.keys() & {"level", "wrong_target"}
-            and change.get("told_first") != "amount"
+            and change.get("says_first") != "amount"
         )
     if change.get("level") == "listed":
         return bool(task.listed[task.record] != task.records[task.record][task.service.decider])
@@ -101,16 +74,16 @@ class Step:
 
     kind: str
     tool: str
-    given: dict[str, Any]
+    arguments: dict[str, Any]
     result: str
     said: str = ""
-    arguments: str = field(init=False)
+    encoded: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.arguments = json.dumps(self.given)
+        self.encoded = json.dumps(self.arguments)
 
     def size(self) -> int:
-        return len(self.result) + len(self.arguments) + 2 * len(self.tool) + 20
+        return len(self.result) + len(self.encoded) + 2 * len(self.tool) + 20
 
 
 @dataclass(slots=True)
@@ -126,171 +99,163 @@ class Attempt:
 
 def attempt(task: Task, plan: Plan, voice: Voice, draw: random.Random) -> Attempt:
     """Play a plan. Idle calls, pleasantries and timeouts come as drawn, whatever the plan."""
-    s, world = task.service, World(task)
-    steps: list[Step] = []
-
-    def call(kind: str, tool: str, given: dict[str, Any], gives_up: bool = False) -> None:
-        if gives_up or draw.random() < TIMEOUTS:
-            steps.append(Step(kind, tool, given, TIMEOUT))
-            if gives_up:
-                return
-            steps.append(Step("retry", tool, given, json.dumps(world.call(tool, given))))
-        else:
-            steps.append(Step(kind, tool, given, json.dumps(world.call(tool, given))))
-
-    person = list(task.people)[-1] if plan.namesake else task.person
-    mine = [key for key, r in task.records.items() if r["owner"] == person]
-    record = mine[-1] if plan.other_record else mine[0]
-    owned = {s.person_key: person}
-    call("find", s.find, {"name": task.words["name"]})
-    if plan.verify:
-        call("verify", s.verify, {**owned, "postcode": task.words["postcode"]})
-    call("list", s.listing, dict(owned))
-    if plan.read:
-        call("read", s.read, {s.record_key: record})
-    blocked = plan.read and plan.heed_flag and task.records[record]["flag"] != "none"
-    first = "case" if blocked and plan.first == "do" else plan.first
-    amount, target = _amount(task, plan, record, draw), _target(task, plan, draw)
-    value = _value(task, plan, draw)
-    tasks: list[Callable[[], None]] = [lambda: _second(task, plan, person, record, value, call)]
-    main = {s.record_key: record, s.target_field: target, s.amount: amount}
-    if first == "case":
-        tasks.append(
-            lambda: call("case", s.case, {s.record_key: record, "reason": draw.choice(voice.reasons)})
-        )
-    elif first != "skip":
-        tasks.append(lambda: call("act", s.act, main, first == "give up"))
-    if draw.random() < 0.75:
-        tasks.reverse()
-    for do in tasks:
-        do()
-    if plan.gift:
-        call("gift", s.gift, {**owned, "amount": draw.choice((10, 15, 20, 25))})
-    _idle(task, plan, steps, mine, record, draw)
-    reply = _reply(task, plan, first, target, amount, value, voice, draw)
-    return Attempt(steps, reply)
+    return _Agent(task, plan, voice, draw).play()
 
 
-def _second(task: Task, plan: Plan, person: str, record: str, value: str, call: Any) -> None:
-    s, extra = task.service, task.extra
-    owner = {s.record_key: record} if extra.on_record else {s.person_key: person}
-    if plan.second != "skip":
-        call("extra", extra.tool, {**owner, extra.field: value}, plan.second == "give up")
+class _Agent:
+    """Plays a plan, for a person and on the person's record, which may be the wrong ones."""
 
+    def __init__(self, task: Task, plan: Plan, voice: Voice, draw: random.Random) -> None:
+        self.task, self.plan, self.voice, self.draw = task, plan, voice, draw
+        self.service, self.world = task.service, World(task)
+        self.steps: list[Step] = []
+        self.person = list(task.people)[-1] if plan.namesake else task.person
+        self.mine = [key for key, r in task.records.items() if r["owner"] == self.person]
+        self.record = self.mine[-1] if plan.other_record else self.mine[0]
 
-def _amount(task: Task, plan: Plan, record: str, draw: random.Random) -> float:
-    right = task.records[record][task.service.decider]
-    if plan.level == "listed" or not plan.read:
-        return task.fee(record, task.listed[record])
-    if plan.level == "wrong":
-        return task.fee(record, draw.choice([level for level in task.rates if level != right]))
-    return task.fee(record)
+    def call(self, kind: str, tool: str, arguments: dict[str, Any], gives_up: bool = False) -> None:
+        if gives_up or self.draw.random() < TIMEOUTS:
+            self.steps.append(Step(kind, tool, arguments, TIMEOUT))
+            kind = "retry"
+        if not gives_up:
+            self.steps.append(Step(kind, tool, arguments, json.dumps(self.world.call(tool, arguments))))
 
+    def play(self) -> Attempt:
+        task, plan, s, draw = self.task, self.plan, self.service, self.draw
+        person, record = {s.person_key: self.person}, {s.record_key: self.record}
+        self.call("find", s.find, {"name": task.words["name"]})
+        if plan.verify:
+            self.call("verify", s.verify, {**person, "postcode": task.words["postcode"]})
+        self.call("list", s.listing, person)
+        if plan.read:
+            self.call("read", s.read, record)
+        blocked = plan.read and plan.heed_flag and task.records[self.record]["flag"] != "none"
+        first = "case" if blocked and plan.first == "do" else plan.first
+        amount, target, value = self.amount(), self.target(), self.value()
+        requests = ["second", first]
+        if draw.random() < 0.75:
+            requests.reverse()
+        for request in requests:
+            if request == "case":
+                self.call("case", s.case, {**record, "reason": draw.choice(self.voice.reasons)})
+            elif request == "second" and plan.second != "skip":
+                owner = record if task.extra.on_record else person
+                change = {**owner, task.extra.field: value}
+                self.call("extra", task.extra.tool, change, plan.second == "give up")
+            elif request in {"do", "give up"}:
+                main: dict[str, Any] = {**record, s.target_field: target, s.amount: amount}
+                self.call("act", s.act, main, first == "give up")
+        if plan.gift:
+            self.call("gift", s.gift, {**person, "amount": draw.choice((10, 15, 20, 25))})
+        self.idle()
+        return Attempt(self.steps, self.reply(first, target, amount, value))
 
-def _target(task: Task, plan: Plan, draw: random.Random) -> str:
-    s = task.service
-    if not plan.wrong_target:
-        return task.target
-    if s.targets:
-        return draw.choice([target for target in s.targets if target != task.target])
-    day = datetime.date.fromisoformat(task.target)
-    return (day + datetime.timedelta(days=draw.choice((-7, -1, 1, 7)))).isoformat()
+    def amount(self) -> float:
+        """The fee that the agent works out."""
+        task, plan, record = self.task, self.plan, self.record
+        right = task.records[record][self.service.decider]
+        if plan.level == "listed" or not plan.read:
+            return task.fee(record, task.listed[record])
+        if plan.level == "wrong":
+            return task.fee(record, self.draw.choice([level for level in task.rates if level != right]))
+        return task.fee(record)
 
+    def target(self) -> str:
+        """The record's new target, as the agent understands it."""
+        task, targets = self.task, self.service.targets
+        if not self.plan.wrong_target:
+            return task.target
+        if targets:
+            return self.draw.choice([target for target in targets if target != task.target])
+        day = datetime.date.fromisoformat(task.target)
+        return (day + datetime.timedelta(days=self.draw.choice((-7, -1, 1, 7)))).isoformat()
 
-def _value(task: Task, plan: Plan, draw: random.Random) -> str:
-    if not plan.wrong_value:
-        return task.value
-    if task.extra.values:
-        return draw.choice([value for value in task.extra.values if value != task.value])
-    digits = task.value
-    places = [
-        i for i in range(5, len(digits) - 1) if digits[i] != digits[i + 1] and " " not in digits[i : i + 2]
-    ]
-    if not places:
-        return digits[:-1] + str((int(digits[-1]) + 1) % 10)
-    i = draw.choice(places)
-    return digits[:i] + digits[i + 1] + digits[i] + digits[i + 2 :]
+    def value(self) -> str:
+        """What the second request asks for, as the agent understands it."""
+        digits, values = self.task.value, self.task.extra.values
+        if not self.plan.wrong_value:
+            return digits
+        if values:
+            return self.draw.choice([value for value in values if value != digits])
+        places = [
+            i
+            for i in range(5, len(digits) - 1)
+            if digits[i] != digits[i + 1] and " " not in digits[i : i + 2]
+        ]
+        if not places:
+            return digits[:-1] + str((int(digits[-1]) + 1) % 10)
+        i = self.draw.choice(places)
+        return digits[:i] + digits[i + 1] + digits[i] + digits[i + 2 :]
 
-
-def _idle(
-    task: Task, plan: Plan, steps: list[Step], mine: Sequence[str], record: str, draw: random.Random
-) -> None:
-    """Further calls that change nothing, up to a number drawn for the attempt."""
-    s, wish = task.service, draw.randint(*CALLS)
-    first = next(i for i, step in enumerate(steps) if step.tool == s.listing and step.result != TIMEOUT) + 1
-    topics = draw.sample(sorted(s.topics), len(s.topics))
-    others = [key for key in mine if key != record]
-    while len(steps) < wish:
-        at = draw.randint(first, len(steps))
-        while at < len(steps) and steps[at].kind == "retry":
-            at += 1
-        options = (
-            ["read"] * (plan.read or at == len(steps)) + ["other"] * bool(others) + ["article"] * bool(topics)
-        )
-        kind = draw.choice(options or ["list"])
-        if kind == "read":
-            given, tool = {s.record_key: record}, s.read
-        elif kind == "other":
-            given, tool, kind = {s.record_key: others.pop()}, s.read, "read"
-        elif kind == "article":
-            given, tool = {"topic": topics.pop()}, s.article
-        else:
-            given, tool = {s.person_key: task.records[record]["owner"]}, s.listing
-        if not any(step.tool == tool and step.given == given for step in steps[max(at - 1, 0) : at + 1]):
-            world = World(task)
+    def idle(self) -> None:
+        """Further calls that change nothing, up to a number drawn for the attempt."""
+        s, draw, steps = self.service, self.draw, self.steps
+        wish = draw.randint(*CALLS)
+        first = next(i for i, x in enumerate(steps) if x.tool == s.listing and x.result != TIMEOUT) + 1
+        topics = draw.sample(sorted(s.topics), len(s.topics))
+        others = [key for key in self.mine if key != self.record]
+        while len(steps) < wish:
+            at = draw.randint(first, len(steps))
+            while at < len(steps) and steps[at].kind == "retry":
+                at += 1
+            reads = self.plan.read or at == len(steps)
+            options = ["read"] * reads + ["other"] * bool(others) + ["article"] * bool(topics)
+            kind = draw.choice(options or ["list"])
+            if kind == "article":
+                tool, arguments = s.article, {"topic": topics.pop()}
+            elif kind == "list":
+                tool, arguments = s.listing, {s.person_key: self.person}
+            else:
+                tool, arguments = s.read, {s.record_key: others.pop() if kind == "other" else self.record}
+                kind = "read"
+            if any((x.tool, x.arguments) == (tool, arguments) for x in steps[max(at - 1, 0) : at + 1]):
+                continue
+            world = World(self.task)
             for step in steps[:at]:
                 if step.result != TIMEOUT:
-                    world.changed.update(changes_of(task, step.tool, step.given))
-            steps.insert(at, Step(kind, tool, given, json.dumps(world.call(tool, given))))
+                    world.changed.update(changes_of(self.task, step.tool, step.arguments))
+            steps.insert(at, Step(kind, tool, arguments, json.dumps(world.call(tool, arguments))))
+
+    def reply(self, first: str, target: str, amount: float, value: str) -> str:
+        """The last message."""
+        task, plan, voice, draw = self.task, self.plan, self.voice, self.draw
+        words, report = task.words, []
+        if plan.says_first == "amount" and first == "do":
+            fees = {task.fee(task.record, level) for level in task.rates} - {amount}
+            amount = draw.choice(sorted(fees)) if fees else amount + 5
+        if plan.says_first != "nothing":
+            if first == "do" or (plan.says_first == "done" and first != "case"):
+                thing = task.records[task.record][self.service.thing_field]
+                text = draw.choice(self.service.done)
+                report.append(text.format(thing=thing, target=said(target), amount=money(amount)))
+            elif first == "case":
+                report.append(draw.choice(voice.case).format(**words))
+            else:
+                report.append(draw.choice(voice.undone).format(todo=words["first"]))
+        if plan.says_second != "nothing":
+            text = draw.choice(task.extra.done).format(value=value)
+            if plan.second != "do" and plan.says_second != "done":
+                text = draw.choice(voice.undone).format(todo=words["second"])
+            report.append(text)
+        if draw.random() < 0.3:
+            report.reverse()
+        report.insert(0, draw.choice(voice.openers).format(name=words["name"].split()[0]))
+        wish = draw.randint(*REPLY)
+        for closer in draw.sample(voice.closers, len(voice.closers)):
+            if sum(map(len, report)) + len(report) + len(closer) / 2 > wish:
+                break
+            report.append(closer)
+        return " ".join(report)
 
 
-def _reply(
-    task: Task,
-    plan: Plan,
-    first: str,
-    target: str,
-    amount: float,
-    value: str,
-    voice: Voice,
-    draw: random.Random,
-) -> str:
-    s, words = task.service, task.words
-    told = []
-    thing = task.records[task.record][s.thing_field]
-    if plan.told_first == "amount" and first == "do":
-        fees = {task.fee(task.record, level) for level in task.rates} - {amount}
-        amount = draw.choice(sorted(fees)) if fees else amount + 5
-    if plan.told_first != "nothing":
-        if first == "do" or (plan.told_first == "done" and first != "case"):
-            text = draw.choice(s.done).format(thing=thing, target=said(target), amount=money(amount))
-        elif first == "case":
-            text = draw.choice(voice.case).format(**words)
-        else:
-            text = draw.choice(voice.undone).format(todo=words["first"])
-        told.append(text)
-    if plan.told_second != "nothing":
-        done = plan.second == "do" or plan.told_second == "done"
-        text = draw.choice(task.extra.done).format(value=value)
-        told.append(text if done else draw.choice(voice.undone).format(todo=words["second"]))
-    if draw.random() < 0.3:
-        told.reverse()
-    told.insert(0, draw.choice(voice.openers).format(name=words["name"].split()[0]))
-    wish = draw.randint(*REPLY)
-    for closer in draw.sample(voice.closers, len(voice.closers)):
-        if sum(map(len, told)) + len(told) + len(closer) / 2 > wish:
-            break
-        told.append(closer)
-    return " ".join(told)
-
-
-def talk(made: Attempt, length: int, task: Task, voice: Voice, draw: random.Random) -> None:
+def talk(played: Attempt, length: int, task: Task, voice: Voice, draw: random.Random) -> None:
     """Let the agent speak with its calls until the attempt has about this length."""
-    left = length - made.size()
+    left = length - played.size()
     pools = {kind: draw.sample(texts, len(texts)) for kind, texts in voice.thoughts.items()}
     pools["retry"] = draw.sample(voice.retries, len(voice.retries))
     for _ in range(2):
-        for at in draw.sample(range(len(made.steps)), len(made.steps)):
-            step = made.steps[at]
+        for at in draw.sample(range(len(played.steps)), len(played.steps)):
+            step = played.steps[at]
             pool = pools.get(step.kind) if not step.said else pools["any"]
             if left < 20 or not pool:
                 continue

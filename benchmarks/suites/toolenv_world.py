@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from .toolenv_services import Extra, Service
-from .toolenv_words import NAMES, TOWNS
+from .toolenv_services import Extra, Service, shared
 
 Key = tuple[str, str]  # what is changed, and which field of it
 
@@ -52,8 +51,8 @@ class Task:
 
     def fee(self, record: str, level: str | None = None) -> float:
         """What changing the record costs, by its own level or another."""
-        found = self.records[record]
-        cents = found[self.service.base] * self.rates[level or found[self.service.decider]]
+        fields = self.records[record]
+        cents = fields[self.service.base] * self.rates[level or fields[self.service.decider]]
         return float(round(cents) / 100)
 
     @cached_property
@@ -82,25 +81,14 @@ class Task:
             "first": s.asked.format(**asked),
             "second": self.extra.asked.format(**asked),
             "today": said(self.today.isoformat()),
-            "rates": ", ".join(
-                f"{level} {rate} %" if rate else f"{level} nothing" for level, rate in self.rates.items()
-            ),
-            **{name: getattr(s, name) for name in _TOLD},
+            "rates": ", ".join(f"{k} {rate} %" if rate else f"{k} nothing" for k, rate in self.rates.items()),
+            **{name: getattr(s, name) for name in _SERVICE_WORDS},
         }
 
 
-_TOLD = (
-    "desk",
-    "person",
-    "record",
-    "records",
-    "verify",
-    "read",
-    "case",
-    "case_word",
-    "gift_word",
-    "fee_rule",
-)
+_SERVICE_WORDS = (
+    "desk", "person", "record", "records", "verify", "read", "case", "case_word", "gift_word", "fee_rule",
+)  # fmt: skip
 
 
 def said(target: str) -> str:
@@ -119,9 +107,10 @@ def draw_task(service: Service, draw: random.Random) -> Task:
     """A task of the service, with its traps."""
     s = service
     today = datetime.date(2026, 1, 7) + datetime.timedelta(days=draw.randrange(300))
-    name = " ".join(draw.choice(part) for part in NAMES)
+    customers = shared()
+    name = f"{draw.choice(customers.first_names)} {draw.choice(customers.last_names)}"
     count = 2 if draw.random() < AMBIGUOUS else 1
-    towns = draw.sample(TOWNS, count)
+    towns = draw.sample(customers.towns, count)
     people: dict[str, dict[str, Any]] = {}
     records: dict[str, dict[str, Any]] = {}
     listed: dict[str, str] = {}
@@ -151,9 +140,8 @@ def draw_task(service: Service, draw: random.Random) -> Task:
     target = _target(s, today, draw, records[record][s.target_field])
     value = draw.choice(extra.values) if extra.values else _phone(draw)
     high = draw.choice((40, 45, 50, 60, 75))
-    rates = dict(
-        zip(s.levels, (high, draw.choice((10, 15, 20, 25, 30)), draw.choice((0, 0, 5))), strict=True)
-    )
+    percents = (high, draw.choice((10, 15, 20, 25, 30)), draw.choice((0, 0, 5)))
+    rates = dict(zip(s.levels, percents, strict=True))
     return Task(s, people, records, listed, record, target, extra, value, rates, today)
 
 
@@ -178,23 +166,21 @@ def _postcode(draw: random.Random) -> str:
 def tools(s: Service) -> list[dict[str, Any]]:
     """The service's tools, in OpenAI format."""
     person, record = {s.person_key: "string"}, {s.record_key: "string"}
-    made = [
-        _tool(s.find, f"Search a {s.person} by full name.", {"name": "string"}),
-        _tool(
-            s.verify, f"Check a {s.person} by postcode and note the result.", {**person, "postcode": "string"}
-        ),
-        _tool(s.listing, f"The {s.records} of a {s.person}, from the nightly list.", person),
-        _tool(s.read, f"The current state of one {s.record}.", record),
-        _tool(s.act, f"Change one {s.record}.", {**record, s.target_field: "string", s.amount: "number"}),
-        _tool(s.case, f"Create a {s.case_word}.", {**record, "reason": "string"}),
-        _tool(s.gift, f"Grant {s.gift_word}.", {**person, "amount": "number"}),
-        _tool(s.article, "Read an article of the handbook.", {"topic": "string"}),
-    ]
+    descriptions = {
+        s.find: (f"Search a {s.person} by full name.", {"name": "string"}),
+        s.verify: (f"Check a {s.person} by postcode and note the result.", {**person, "postcode": "string"}),
+        s.listing: (f"The {s.records} of a {s.person}, from the nightly list.", person),
+        s.read: (f"The current state of one {s.record}.", record),
+        s.act: (f"Change one {s.record}.", {**record, s.target_field: "string", s.amount: "number"}),
+        s.case: (f"Create a {s.case_word}.", {**record, "reason": "string"}),
+        s.gift: (f"Grant {s.gift_word}.", {**person, "amount": "number"}),
+        s.article: ("Read an article of the handbook.", {"topic": "string"}),
+    }
     for extra in s.extras:
         owner, key = (s.record, record) if extra.on_record else (s.person, person)
         text = f"Set the {extra.field.replace('_', ' ')} of one {owner}."
-        made.append(_tool(extra.tool, text, {**key, extra.field: "string"}))
-    return made
+        descriptions[extra.tool] = (text, {**key, extra.field: "string"})
+    return [_tool(name, *description) for name, description in descriptions.items()]
 
 
 def _tool(name: str, description: str, properties: Mapping[str, str]) -> dict[str, Any]:
@@ -216,36 +202,31 @@ class World:
     task: Task
     changed: dict[Key, Any] = field(default_factory=dict)
 
-    def call(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What a tool returns. The arguments must fit its definition."""
         task, s = self.task, self.task.service
-        changes = changes_of(task, name, given)
+        changes = changes_of(task, name, arguments)
         self.changed.update(changes)
         if name == s.find:
-            found = [(key, p) for key, p in task.people.items() if p["name"] == given["name"]]
-            return {"matches": [{s.person_key: k, "name": p["name"], "town": p["town"]} for k, p in found]}
+            matches = [(key, p) for key, p in task.people.items() if p["name"] == arguments["name"]]
+            return {"matches": [{s.person_key: k, "name": p["name"], "town": p["town"]} for k, p in matches]}
         if name == s.verify:
-            return {s.person_key: given[s.person_key], "postcode_matches": bool(changes)}
+            return {s.person_key: arguments[s.person_key], "postcode_matches": bool(changes)}
         if name == s.listing:
-            return self._list(given[s.person_key])
+            return self._list(arguments[s.person_key])
         if name == s.article:
-            return {"topic": given["topic"], "text": s.topics[given["topic"]]}
+            return {"topic": arguments["topic"], "text": s.topics[arguments["topic"]]}
         if name in {s.read, s.act}:
-            return self._record(given[s.record_key])
+            return self._record(arguments[s.record_key])
         if name == s.case:
-            return {"case": "opened", s.record_key: given[s.record_key], "reason": given["reason"]}
-        return {"status": "ok", **given}
+            return {"case": "opened", s.record_key: arguments[s.record_key], "reason": arguments["reason"]}
+        return {"status": "ok", **arguments}
 
     def _list(self, person: str) -> dict[str, Any]:
         task, s = self.task, self.task.service
+        shown = (s.thing_field, s.target_field, s.decider, s.base)
         rows = [
-            {
-                s.record_key: key,
-                s.thing_field: r[s.thing_field],
-                s.target_field: r[s.target_field],
-                s.decider: task.listed[key],
-                s.base: r[s.base],
-            }
+            {s.record_key: key, **{name: r[name] for name in shown}, s.decider: task.listed[key]}
             for key, r in task.records.items()
             if r["owner"] == person
         ]
@@ -253,11 +234,7 @@ class World:
 
     def _record(self, key: str) -> dict[str, Any]:
         own = {name: value for name, value in self.task.records[key].items() if name != "owner"}
-        new = {
-            name: value
-            for (changed, name), value in self.changed.items()
-            if changed == key and name != "case"
-        }
+        new = {name: value for (of, name), value in self.changed.items() if of == key and name != "case"}
         first = {self.task.service.record_key: key, "as_of": f"{self.task.today}T{_clock(key)}"}
         return {**first, **own, **new}
 
@@ -267,24 +244,25 @@ def _clock(key: str) -> str:
     return f"{9 + number % 8:02}:{number % 60:02}"
 
 
-def changes_of(task: Task, name: str, given: Mapping[str, Any]) -> dict[Key, Any]:
+def changes_of(task: Task, name: str, arguments: Mapping[str, Any]) -> dict[Key, Any]:
     """What a call changes, when it does not time out."""
     s = task.service
     if name == s.verify:
-        person = given[s.person_key]
-        return {(person, "verified"): True} if task.people[person]["postcode"] == given["postcode"] else {}
+        person = arguments[s.person_key]
+        return (
+            {(person, "verified"): True} if task.people[person]["postcode"] == arguments["postcode"] else {}
+        )
     if name == s.act:
-        key = given[s.record_key]
-        return {(key, s.target_field): given[s.target_field], (key, s.amount): given[s.amount]}
+        key = arguments[s.record_key]
+        return {(key, s.target_field): arguments[s.target_field], (key, s.amount): arguments[s.amount]}
     if name == s.case:
-        return {(given[s.record_key], "case"): True}
+        return {(arguments[s.record_key], "case"): True}
     if name == s.gift:
-        return {(given[s.person_key], "gift"): given["amount"]}
+        return {(arguments[s.person_key], "gift"): arguments["amount"]}
     for extra in s.extras:
         if name == extra.tool:
-            return {
-                (given[s.record_key if extra.on_record else s.person_key], extra.field): given[extra.field]
-            }
+            owner = arguments[s.record_key if extra.on_record else s.person_key]
+            return {(owner, extra.field): arguments[extra.field]}
     return {}
 
 
