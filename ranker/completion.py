@@ -82,7 +82,7 @@ def check_finished(completion: Completion, where: str) -> None:
             raw_text=shown,
         )
     if completion.refusal.strip() or any(word in reason for word in _WITHHELD):
-        said = f": {_short(completion.refusal)}" if completion.refusal.strip() else ""
+        said = f": {_short(completion.refusal).rstrip('.')}" if completion.refusal.strip() else ""
         ended = f" (finish_reason {completion.finish_reason!r})" if completion.finish_reason else ""
         raise VerdictError(
             f"{where} declined to answer{ended}{said}. Its filter or the model objects to these trajectories: look at "
