@@ -137,22 +137,22 @@ def _open(record: Mapping[str, Any], seen: tuple[str, ...] = _CALL_IDS) -> dict[
 
 
 def _renamed(message: Mapping[str, Any], ids: dict[str, str]) -> dict[str, Any]:
-    plain_message = _number(message, ids, _CALL_IDS)
+    record = _number(message, ids, _CALL_IDS)
     for key in ("tool_calls", "invalid_tool_calls"):
         if _is_list(message.get(key)):
-            plain_message[key] = [_call(call, ids) for call in message[key]]
+            record[key] = [_call(call, ids) for call in message[key]]
     if isinstance(message.get("function_call"), Mapping):
-        plain_message["function_call"] = _call(message["function_call"], ids)
+        record["function_call"] = _call(message["function_call"], ids)
     extra = message.get("additional_kwargs")
     if isinstance(extra, Mapping) and _is_list(extra.get("tool_calls")):
-        plain_message["additional_kwargs"] = {
+        record["additional_kwargs"] = {
             **extra,
             "tool_calls": [_call(c, ids) for c in extra["tool_calls"]],
         }
     for key in ("content", "parts"):
         if _is_list(message.get(key)):
-            plain_message[key] = [_part(part, ids) for part in message[key]]
-    return plain_message
+            record[key] = [_part(part, ids) for part in message[key]]
+    return record
 
 
 def _call(call: Any, ids: dict[str, str]) -> Any:

@@ -77,7 +77,7 @@ class Content:
             self._words.append(part)
         elif (kind := _kind(part)) in _MEDIA:
             self._write_media(part, kind)
-        elif not kind and any(key != "text" for key in part):
+        elif not kind and any(key != "text" and not empty(value) for key, value in part.items()):
             self._line(f"<{self._role} part>{write_json(part, self._media)}")
         else:
             self._write_words(part, kind)
