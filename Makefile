@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -37,6 +37,10 @@ unit: $(VENV)/dev.stamp
 fix: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The fuzzers in their long form, with their records (some minutes).
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.fuzzing.trajectories --count 100000 --json benchmarks/results/fuzz/trajectories.json
 
 # Every figure of the reward core beside RULER's, in one run (10 minutes; RULER gets its own environment).
 bench-core: $(VENV)/dev.stamp

@@ -1,0 +1,1 @@
+"""Fuzzers: their short form is part of the test suite, the long one is `make fuzz`."""
