@@ -15,7 +15,7 @@ import numpy as np
 from grpo.engine import Completion, Sampler
 from grpo.errors import ContextError
 from grpo.rollout import Sequence
-from ranker import ConfigurationError
+from ranker import ConfigurationError, GroupError
 from ranker.message import plain_message
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
@@ -247,7 +247,10 @@ def _rendered(message: dict[str, Any]) -> dict[str, Any]:
 def _with_object(call: Any) -> Any:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, Mapping):
-        return call  # another dialect's; what it means is the chat template's to say
+        raise GroupError(
+            "A chat template can only be given tool calls in OpenAI's format; write "
+            '{"id": "…", "type": "function", "function": {"name": "…", "arguments": "{}"}}.'
+        )
     return {**call, "function": {**function, "arguments": _object(function.get("arguments"))}}
 
 
