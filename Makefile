@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: fuzz demo test lint types unit fix bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -41,6 +41,7 @@ fix: $(VENV)/dev.stamp
 # A million replies and a hundred thousand pairs of attempts beside oracles of their own (10 minutes).
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.fuzzing.replies --count 1000000 --json benchmarks/results/fuzz/replies.json
+	$(BIN)/python -m tests.fuzzing.trajectories --count 100000 --json benchmarks/results/fuzz/trajectories.json
 
 # Every figure of the reward core beside RULER's, in one run (10 minutes; RULER gets its own environment).
 bench-core: $(VENV)/dev.stamp

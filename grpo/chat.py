@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Mapping
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from grpo.engine import Completion, Sampler
 from grpo.errors import ContextError
 from grpo.rollout import Sequence
-from ranker import ConfigurationError
+from ranker import ConfigurationError, GroupError
 from ranker.message import plain_message
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
@@ -237,16 +238,20 @@ def _rendered(message: dict[str, Any]) -> dict[str, Any]:
     made = {k: v for k, v in message.items() if v is not None or k == "content"}
     made["content"] = made.get("content") or ""
     if made.get("tool_calls"):
-        made["tool_calls"] = [
-            {
-                **call,
-                "function": {**call["function"], "arguments": _object(call["function"].get("arguments"))},
-            }
-            for call in made["tool_calls"]
-        ]
+        made["tool_calls"] = [_with_object(call) for call in made["tool_calls"]]
     else:
         made.pop("tool_calls", None)
     return made
+
+
+def _with_object(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, Mapping):
+        raise GroupError(
+            "A chat template can only be given tool calls in OpenAI's format; write "
+            '{"id": "…", "type": "function", "function": {"name": "…", "arguments": "{}"}}.'
+        )
+    return {**call, "function": {**function, "arguments": _object(function.get("arguments"))}}
 
 
 def _object(arguments: Any) -> Any:

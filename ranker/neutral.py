@@ -8,6 +8,7 @@ can be undone exactly (`restore`), so no information is lost.
 
 from __future__ import annotations
 
+import json
 import re
 
 TAGS = (
@@ -39,6 +40,7 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _SUSPECT = re.compile(r"[<&\uff1c\ufe64]")
+_SAFE_NAME = re.compile(r"[\w.:/-]{1,128}\Z", re.ASCII)
 
 
 def _spell(match: re.Match[str]) -> str:
@@ -66,3 +68,11 @@ def neutral(text: str) -> str:
 def restore(text: str) -> str:
     """Undo `neutral` (lone surrogates stay in their written form)."""
     return _OPENING.sub(_unspell, text)
+
+
+def label(name: str) -> str:
+    """A name as it may stand inside a tag: no bracket, no line break, and outside quotes no space."""
+    if _SAFE_NAME.match(name):
+        return name
+    quoted = json.dumps(name)
+    return quoted.replace("<", "\\u003c").replace(">", "\\u003e")

@@ -259,12 +259,21 @@ class _Run:
     slots: asyncio.Semaphore
 
     async def rank(self, group: TrajectoryGroup) -> RankedGroup:
-        distinct, member, digest = distinct_of(group)
-        n, unique = len(group), len(distinct)
+        distinct = distinct_of(group)
+        member = distinct.member
+        n, unique = len(group), len(distinct.trajectories)
         if unique == 1:  # nothing to compare, so nothing to pay for
-            return RankedGroup(group, [0.5] * n, [list(range(n))], [""] * n, judge=self.judge.name)
-        lineup = Lineup(tuple(distinct), group.task, self.rubric or group.rubric, reference=group.reference)
-        rng = random.Random(f"{self.seed}:{digest}")  # noqa: S311 - an order, not a secret
+            return RankedGroup(
+                group,
+                [0.5] * n,
+                [list(range(n))],
+                [""] * n,
+                judge=self.judge.name,
+                warnings=distinct.warnings,
+            )
+        rubric = self.rubric or group.rubric
+        lineup = Lineup(distinct.trajectories, group.task, rubric, reference=group.reference)
+        rng = random.Random(f"{self.seed}:{distinct.digest}")  # noqa: S311 - an order, not a secret
         hearing = Hearing(self.judge, self.sized, lineup, self.budget, self.slots)
         verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)
         rankings = [verdict.tiers for verdict in verdicts]
@@ -288,5 +297,5 @@ class _Run:
             judge=self.judge.name,
             prompt_id=first.prompt_id,
             cut=tuple(first.cut[u] for u in member) if first.cut else (),
-            warnings=tuple(dict.fromkeys(w for verdict in verdicts for w in verdict.warnings)),
+            warnings=tuple(dict.fromkeys((*distinct.warnings, *(w for v in verdicts for w in v.warnings)))),
         )

@@ -3,27 +3,31 @@
 A piece opens with a tag that says who speaks (`<user>`, `<assistant>`, `<call NAME>` for a tool
 call, `<tool NAME>` for its result) and runs to the next one. Tool-call ids, which differ between
 attempts that do the same, are replaced by the tool's name. JSON of
-calls and results is written without white space.
+calls and results is written without white space. Fields that have no form of their own follow as
+JSON (`<assistant field NAME>`), parts likewise (`<assistant part>`); those that no judge is shown are
+listed in `ranker.fields`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ranker.neutral import neutral
+from ranker.calls import Calls, as_mapping, has_name
+from ranker.compact import compact
+from ranker.errors import GroupError
+from ranker.fields import empty, left, write_field
+from ranker.neutral import label, neutral
+from ranker.parts import Content, is_label, result_body, thoughts_of
 from ranker.trajectory import Trajectory
 
-_LINE = 160  # characters of JSON on one line
-_PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$]*\Z", re.ASCII)
-_SAFE_NAME = re.compile(r"[\w.:/-]{1,128}\Z", re.ASCII)
-_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
-_MEDIA = {"image": "image", "image_url": "image", "input_image": "image", "audio": "audio",
-          "input_audio": "audio", "file": "file", "input_file": "file", "document": "file"}  # fmt: skip
+_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "tool_plan")
+_REASONING_BLOCKS = ("thinking_blocks", "reasoning_details")
+_REASONING = frozenset((*_REASONING_KEYS, *_REASONING_BLOCKS))
+_RESULT_READ = frozenset(("role", "content", "tool_call_id"))
+_TURN_READ = frozenset(("role", "content", "tool_calls", "function_call"))
+_UNSAID = {"type": "message", "status": "completed"}  # what every item of OpenAI's Responses says
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +42,42 @@ class Transcript:
         return "".join(self.pieces)
 
 
-def transcribe(trajectory: Trajectory) -> Transcript:
+def transcribe(trajectory: Trajectory, exact: Mapping[int, str] | None = None) -> Transcript:
     """Render a trajectory's tools, messages and further histories. Ids, metadata and ground truth
-    are never read."""
+    are never read.
+
+    Args:
+        exact: pieces to show in the place of units, by number; a unit is the tool definitions (number 0), a
+            message, or the opening of a history.
+
+    Raises:
+        GroupError: a value in a message that JSON cannot write.
+    """
+    instead = exact or {}
     media: list[str] = []
-    pieces = [_tools(trajectory.tools)] if trajectory.tools else []
-    pieces += _messages(trajectory.messages, media)
-    for i, history in enumerate(trajectory.histories, start=2):
-        pieces.append(f"<history {i}>\n")
-        pieces += _messages(history, media)
+    pieces: list[str] = []
+    number = 0
+
+    def add(written: list[str], seen: list[str]) -> None:
+        nonlocal number
+        if number in instead:
+            pieces.extend(filter(None, [instead[number]]))
+        else:
+            pieces.extend(written)
+            media.extend(seen)
+        number += 1
+
+    try:
+        add([_tools(trajectory.tools)] if trajectory.tools else [], [])
+        for i, history in enumerate((trajectory.messages, *trajectory.histories), start=1):
+            if i > 1:
+                add([f"<history {i}>\n"], [])
+            calls = Calls()
+            for message in history:
+                seen: list[str] = []
+                add(_message(message, calls, seen), seen)
+    except RecursionError:
+        raise GroupError("A message holds a value that is nested too deeply; leave it out.") from None
     return Transcript(tuple(pieces), tuple(media))
 
 
@@ -58,166 +89,124 @@ def transcript_of(trajectory: Trajectory) -> Transcript:
     return memo["transcript"]  # type: ignore[no-any-return]
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+def shown_as(trajectory: Trajectory, transcript: Transcript) -> Trajectory:
+    """The same attempt, bare, with another transcript in the place of its own."""
+    copy = trajectory.bare()
+    object.__setattr__(copy, "_memo", {"transcript": transcript})
+    return copy
+
+
+def content_of(message: Mapping[str, Any]) -> tuple[str, Any]:
+    """The field that holds a message's content, and the content: Gemini calls it `parts`."""
+    content = message.get("content")
+    if empty(content) and isinstance(message.get("parts"), (list, tuple)):
+        return "parts", message["parts"]
+    return "content", content
 
 
 def _tools(tools: Iterable[Mapping[str, Any]]) -> str:
-    lines = (neutral(_compact(tool.get("function") or tool)) for tool in tools)
-    return "<tools>\n" + "\n".join(lines) + "\n"
+    return "<tools>\n" + "\n".join(neutral(compact(_definition(tool))) for tool in tools) + "\n"
 
 
-def _messages(messages: Iterable[Mapping[str, Any]], media: list[str]) -> list[str]:
-    pieces: list[str] = []
-    labels: dict[str, str] = {}  # tool-call id -> label, the latest call of that id
-    for message in messages:
-        role = message["role"]
-        content = message.get("content")
-        for key in _REASONING_KEYS:
-            thought = message.get(key)
-            if isinstance(thought, str) and thought:
-                pieces.append(f"<reasoning>\n{neutral(thought)}\n")
-                break
-        if role in {"tool", "function"}:
-            label = labels.get(message.get("tool_call_id") or "") or _result_label(message)
-            pieces.append(f"<{role} {label}>\n{_body(content, media, compact=True)}\n")
-            continue
-        calls = message.get("tool_calls") or ()
-        legacy = message.get("function_call")
-        if isinstance(legacy, Mapping):
-            calls = (*calls, {"function": legacy})
-        refused = message.get("refusal")
-        refusal = refused if isinstance(refused, str) else ""
-        body = _body(content, media) if content else ""
-        speaker = message.get("name")
-        if body or not (calls or refusal):
-            who = f"{role} {_label(speaker)}" if isinstance(speaker, str) else role
-            pieces.append(f"<{who}>\n{body}\n")
-        if refusal:
-            pieces.append(f"<refusal>\n{neutral(refusal)}\n")
-        if calls:
-            pieces += _calls(calls, labels)
+def _definition(tool: Mapping[str, Any]) -> Any:
+    """What to show of a tool's definition: the function alone where nothing else is said."""
+    function = tool.get("function")
+    usual = isinstance(function, Mapping) and function and tool.get("type") in (None, "function")
+    return function if usual and not any(left(tool, ("function", "type"))) else tool
+
+
+def _message(message: Mapping[str, Any], calls: Calls, media: list[str]) -> list[str]:
+    role = message["role"]
+    read, pieces = _reasoning(message)
+    write = _result if role in {"tool", "function"} else _turn
+    pieces += write(message, role, read, calls, media)
     return pieces
 
 
-def _calls(calls: Iterable[Mapping[str, Any]], labels: dict[str, str]) -> list[str]:
+def _reasoning(message: Mapping[str, Any]) -> tuple[set[str], list[str]]:
+    """The thoughts before a message, each once, and the fields they were read from."""
+    read: set[str] = set()
+    if message.keys().isdisjoint(_REASONING):
+        return read, []
+    thoughts: list[str] = []
+    for key in _REASONING_KEYS:
+        thought = message.get(key)
+        if isinstance(thought, str) and thought:
+            read.add(key)
+            if thought not in thoughts:
+                thoughts.append(thought)
+    for key in _REASONING_BLOCKS:
+        if key in message and (thought := thoughts_of(message[key])):
+            read.add(key)
+            if thought not in thoughts:
+                thoughts.append(thought)
+    return read, [f"<reasoning>\n{neutral(thought)}\n" for thought in thoughts]
+
+
+def _result(
+    message: Mapping[str, Any], role: str, read: set[str], calls: Calls, media: list[str]
+) -> list[str]:
+    called = calls.label(message.get("tool_call_id"))
+    names = [key for key in ("name", "function") if not empty(message.get(key))]
+    shown = called or label(str(message[names[0]] if names else message.get("tool_call_id") or "result"))
+    read |= {key for key in names if is_label(shown, message[key])}
+    piece = f"<{role} {shown}>\n{result_body(message.get('content'), role, media)}\n"
+    return [piece, *_unread(message, role, _RESULT_READ, read, media)]
+
+
+def _turn(message: Mapping[str, Any], role: str, read: set[str], calls: Calls, media: list[str]) -> list[str]:
+    calls.next_turn()
+    asked = list(message.get("tool_calls") or ())
+    legacy = message.get("function_call")
+    if legacy is not None:
+        asked.append({"function": as_mapping(legacy)})
+    if not asked and (asked := _hidden_calls(message.get("additional_kwargs"))):
+        read.add("additional_kwargs")
+    refused = message.get("refusal")
+    refusal = refused if isinstance(refused, str) else ""
+    speaker = message.get("name")
+    opening = f"{role} {label(speaker)}" if isinstance(speaker, str) else role
+    field, content = content_of(message)
     pieces: list[str] = []
-    seen: dict[str, int] = {}
-    for call in calls:
-        spec = call.get("function") or call.get("custom") or call
-        name = _label(spec["name"])
-        seen[name] = seen.get(name, 0) + 1
-        # Two calls of one tool in one turn are numbered, so that results find their call.
-        label = name if seen[name] == 1 else f"{name} #{seen[name]}"
-        if isinstance(call.get("id"), str):
-            labels[call["id"]] = label
-        arguments = spec.get("arguments", spec.get("input", ""))
-        text = _json_or_text(arguments) if isinstance(arguments, str) else neutral(_compact(arguments))
-        pieces.append(f"<call {label}>{text}\n")
-    return pieces
-
-
-def _result_label(message: Mapping[str, Any]) -> str:
-    name = message.get("name") or message.get("tool_call_id") or "result"
-    return _label(str(name))
-
-
-def _label(name: str) -> str:
-    """A name as it may stand inside a tag: no bracket, no line break."""
-    if _SAFE_NAME.match(name):
-        return name
-    quoted = json.dumps(name)
-    return quoted.replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _json_or_text(text: str) -> str:
-    """Text as it is; JSON objects and arrays of some length without their white space."""
-    if len(text) > 80 and text[0] in "[{" and text[-1] in "]}":
-        try:
-            value = json.loads(text, parse_float=_Verbatim, parse_int=_Verbatim, object_pairs_hook=_Pairs)
-            return neutral(_dump(value))
-        except (ValueError, RecursionError):
-            pass
-    return neutral(text)
-
-
-class _Verbatim(str):
-    """A number as it was written; reading and printing it must not change a digit."""
-
-
-class _Pairs(list):  # type: ignore[type-arg]
-    """An object's pairs as they were written, repeated keys included."""
-
-
-def _dump(value: Any) -> str:
-    """JSON without white space and without quotes around plain keys (JSON5). Objects in a list that
-    all have the same keys become `table(KEYS)[[values], …]`. A long object or list gets a line for each
-    member: members that recur can then be shared, and a reader can follow."""
-    if isinstance(value, _Verbatim):
-        return str(value)
-    if isinstance(value, _Pairs):
-        return _enclose("{", [f"{_key(k)}:{_dump(v)}" for k, v in value], "}")
-    if isinstance(value, list):
-        keys = _columns(value)
-        if keys is not None:
-            rows = [_enclose("[", [_dump(v) for _, v in row], "]") for row in value]
-            return _enclose(f"table({','.join(map(_key, keys))})[", rows, "]")
-        return _enclose("[", [_dump(v) for v in value], "]")
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _key(key: str) -> str:
-    return key if _PLAIN_KEY.match(key) else json.dumps(key, ensure_ascii=False)
-
-
-def _columns(rows: list[Any]) -> list[str] | None:
-    """The keys that all of at least two objects have in the same order, or None."""
-    if len(rows) < 2 or not all(isinstance(row, _Pairs) and len(row) > 1 for row in rows):
-        return None
-    keys = [k for k, _ in rows[0]]
-    return keys if all([k for k, _ in row] == keys for row in rows) else None
-
-
-def _enclose(opening: str, members: list[str], closing: str) -> str:
-    line = opening + ",".join(members) + closing
-    if len(line) <= _LINE or len(members) < 2:
-        return line
-    return opening + ",\n".join(members) + closing
-
-
-def _body(content: Any, media: list[str], compact: bool = False) -> str:
-    """A message's content. Only what tools return is made compact: the layout of an answer may be what
-    was asked for."""
-    if content is None:
-        return ""
     if isinstance(content, str):
-        return _json_or_text(content) if compact else neutral(content)
-    shown: list[str] = []
-    words: list[str] = []  # neighbouring texts are neutralised together: no tag hides in the seam
-    for part in content:
-        text = _part_text(part)
-        if text is None:
-            shown += [neutral("\n".join(words))] if words else []
-            shown.append(_placeholder(part, media))
-            words = []
-        else:
-            words.append(text)
-    shown += [neutral("\n".join(words))] if words else []
-    return "\n".join(shown)
+        pieces = [f"<{opening}>\n{neutral(content)}\n"] if content else []
+    elif content:
+        writer = Content(role, opening, calls, media)
+        for part in content:
+            writer.add(part)
+        pieces = writer.close()
+    if not (pieces or asked or refusal):
+        pieces = [f"<{opening}>\n\n"]
+    if isinstance(speaker, str) and any(piece.startswith(f"<{opening}>\n") for piece in pieces):
+        read.add("name")
+    read.add(field)
+    if refusal:
+        read.add("refusal")
+        pieces.append(f"<refusal>\n{neutral(refusal)}\n")
+    for call in asked:
+        pieces += calls.write(call, media)
+    return pieces + _unread(message, role, _TURN_READ, read, media)
 
 
-def _part_text(part: Any) -> str | None:
-    if isinstance(part, str):
-        return part
-    for key in ("text", "thinking", "reasoning", "refusal", "content"):
-        if isinstance(part.get(key), str):
-            return str(part[key])
-    return None
+def _hidden_calls(extra: Any) -> list[Any]:
+    """The calls that LangChain puts among a message's further arguments, where nothing else is there."""
+    if not isinstance(extra, Mapping) or [key for key, _ in left(extra, ())] != ["tool_calls"]:
+        return []
+    calls = extra["tool_calls"]
+    usable = isinstance(calls, (list, tuple)) and all(isinstance(c, Mapping) and has_name(c) for c in calls)
+    return list(calls) if usable else []
 
 
-def _placeholder(part: Mapping[str, Any], media: list[str]) -> str:
-    """What cannot be shown is named, with a digest: two different images never look identical."""
-    tag = _MEDIA.get(str(part.get("type")), "file")
-    digest = hashlib.sha256(_compact(part).encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    media.append(tag)
-    return f"<{tag} {digest}>"
+def _unread(
+    message: Mapping[str, Any], role: str, usual: frozenset[str], read: set[str], media: list[str]
+) -> list[str]:
+    """Pieces for the fields of a message that have no form of their own."""
+    if message.keys() <= usual | read:
+        return []
+    pieces: list[str] = []
+    for key, value in left(message, usual | read):
+        if key == "audio" and isinstance(value, Mapping):  # its id and its end are drawn anew
+            value = dict(left(value, ()))
+        if key not in _UNSAID or _UNSAID[key] != value:
+            pieces.append(f"{write_field(role, key, value, media)}\n")
+    return pieces

@@ -15,7 +15,7 @@ from grpo.chat import Policy, parse_calls
 from grpo.engine import Engine
 from grpo.rollout import Sequence
 from grpo.sampling import Sampling
-from ranker import ConfigurationError
+from ranker import ConfigurationError, GroupError
 
 PAD, END, UNK, STOP, SYSTEM, USER, ASSISTANT, TOOL = range(8)
 CALL = '<tool_call>{"name":"look","arguments":{"x":1}}</tool_call>'
@@ -103,6 +103,21 @@ async def test_a_reply_is_known_again_in_any_form(form: str) -> None:
     said = {"object": reply, "dump": reply.model_dump(), "by hand": by_hand}[form]
     await policy.chat([user("w5"), said, {"role": "tool", "tool_call_id": call.id, "content": "w7"}])
     assert len(policy.sequences) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "c", "type": "custom", "custom": {"name": "look", "input": "w5"}},
+        {"id": "c", "type": "function", "function": "look", "arguments": {"x": 1}},
+        json.dumps({"name": "look", "arguments": {"x": 1}}),
+    ],
+)
+async def test_calls_of_other_dialects_are_refused(call: Any) -> None:
+    """A judge is shown them; a chat template would fail on them."""
+    said = {"role": "assistant", "content": "w6", "tool_calls": [call]}
+    with pytest.raises(GroupError, match="only be given tool calls in OpenAI's format"):
+        await policy_of(SAYS_TWO_WORDS).chat([user("w5"), said, user("w7")])
 
 
 async def test_an_edited_history_starts_a_new_sequence() -> None:

@@ -13,6 +13,7 @@ from ranker.benchmarks.bench.attacks import KINDS, attacked
 from ranker.benchmarks.bench.observation import AGAIN, ATTACKED, REVERSED, Observation, digest
 
 from ranker.budget import Budget
+from ranker.distinct import distinct_of
 from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, RankerError, scrub
 from ranker.judge import Judge, Lineup, SizedJudge
 from ranker.orders import balanced_orders
@@ -77,9 +78,9 @@ def prepare(judge: str, suite: str, index: int, kind: str, settings: str, group:
 
 
 def firsts(group: TrajectoryGroup) -> tuple[int, ...]:
-    """For each trajectory the index of the first that reads the same."""
-    seen: dict[str, int] = {}
-    return tuple(seen.setdefault(transcript_of(t).text, i) for i, t in enumerate(group.trajectories))
+    """For each trajectory the index of the first that is one with it to a judge."""
+    seen: dict[int, int] = {}
+    return tuple(seen.setdefault(member, i) for i, member in enumerate(distinct_of(group).member))
 
 
 def orders(group: TrajectoryGroup, kind: str, way: Way) -> list[Order]:
@@ -142,9 +143,9 @@ async def _verdict(
     same = firsts(group)
     different = sorted(set(same))
     place = {i: p for p, i in enumerate(different)}
-    lineup = Lineup(
-        tuple(group.trajectories[i].bare() for i in different), group.task, way.rubric or group.rubric
-    )
+    distinct = distinct_of(group)
+    attempts = tuple(distinct.trajectories[distinct.member[i]] for i in different)
+    lineup = Lineup(attempts, group.task, way.rubric or group.rubric)
     sized = judge if isinstance(judge, SizedJudge) else None
     # The caller holds a place for this group: its passes need none of their own.
     hearing = Hearing(judge, sized, lineup, budget, asyncio.Semaphore(way.passes * 64))

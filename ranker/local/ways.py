@@ -84,9 +84,7 @@ class Shown:
 
 def shown(lineup: Lineup) -> Shown:
     """A lineup's texts. Tool definitions are left out: what was done with the tools stands in the calls."""
-    pieces = [
-        [p for p in transcript_of(t).pieces if not p.startswith("<tools>")] for t in lineup.trajectories
-    ]
+    pieces = [[p for p in transcript_of(t).pieces if not p.startswith("<tools")] for t in lineup.trajectories]
     common = 0
     while all(len(p) > common + 1 and p[common] == pieces[0][common] for p in pieces):
         common += 1

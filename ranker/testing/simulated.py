@@ -7,12 +7,13 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from ranker.distinct import distinct_of
 from ranker.share import expand
 from ranker.trajectory import TrajectoryGroup
-from ranker.transcript import transcribe
+from ranker.transcript import transcript_of
 from ranker.verdict import tiers_of
 
 _BLOCK = re.compile(r'<trajectory id="(\w+)">\n(.*?)\n?</trajectory>', re.DOTALL)
@@ -51,10 +52,11 @@ class Truth:
             self._function = source
             return
         for group in source:
-            for trajectory in group.trajectories:
+            distinct = distinct_of(group)
+            for trajectory, member in zip(group.trajectories, distinct.member, strict=True):
                 if trajectory.ground_truth is not None:
-                    bare = replace(trajectory, ground_truth=None, metadata={})
-                    self._known[transcribe(bare).text.strip()] = trajectory.ground_truth
+                    text = transcript_of(distinct.trajectories[member]).text
+                    self._known[text.strip()] = trajectory.ground_truth
 
     def of(self, block: str) -> float:
         """The truth of a block whose shared parts have been put back.
