@@ -9,21 +9,14 @@ knows what was changed and nothing of the renderer; only a consistent renaming o
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import os
 import random
 import re
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from ranker.benchmarks import provenance
 
 from ranker import RankerError, Trajectory, rank_group
 from ranker.judge import Lineup
@@ -32,8 +25,8 @@ from ranker.prompt import build_prompt
 from ranker.template import load_template
 from ranker.testing.simulated import blocks
 from ranker.transcript import transcript_of
-
-from .dialects import DIALECTS, attempt, scalar, text, value
+from tests.fuzzing.dialects import DIALECTS, attempt, scalar, text, value
+from tests.fuzzing.record import main_of
 
 _KEYS = (
     "id", "name", "type", "text", "content", "error", "status", "args", "input", "index", "refusal", "metadata", "usage",
@@ -198,7 +191,6 @@ def pair(seed: int, number: int) -> tuple[str, Change]:
 
 def run(count: int, seed: int) -> dict[str, Any]:
     """Try `count` pairs; the record says how many came out how, and lists the first faults."""
-    started = time.perf_counter()
     outcomes: dict[str, Counter[str]] = {dialect: Counter() for dialect in DIALECTS}
     faults: list[dict[str, Any]] = []
     for number in range(count):
@@ -215,34 +207,16 @@ def run(count: int, seed: int) -> dict[str, Any]:
                     "fault": result,
                 }
             )
+    total = sum(outcomes.values(), Counter())
     return {
-        "command": " ".join(["python -m tests.fuzzing.trajectories", *map(provenance.bare, sys.argv[1:])]),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-        "seed": seed,
-        "count": count,
-        "seconds": round(time.perf_counter() - started, 1),
+        "pairs": count,
+        "faults": total["fault"],
         "outcomes": {dialect: dict(sorted(counts.items())) for dialect, counts in outcomes.items()},
-        "total": dict(sorted(sum(outcomes.values(), Counter()).items())),
-        "faults": faults[:20],
+        "total": dict(sorted(total.items())),
+        "examples": faults[:20],
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    os.environ["RANKER_CACHE"] = "off"
-    record = run(options.count, options.seed)
-    shown = json.dumps(record, indent=2, default=str)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(shown + "\n", encoding="utf-8")
-    print(shown)
-    return 1 if record["total"].get("fault") else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    os.environ["RANKER_CACHE"] = "off"
+    main_of(run, __doc__)
