@@ -10,6 +10,7 @@ knows what was changed and nothing of the renderer; only a consistent renaming o
 from __future__ import annotations
 
 import copy
+import json
 import os
 import random
 import re
