@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.benchmarks import provenance
-from ranker.benchmarks.bench.intervals import Estimate, ratio
+from ranker.statistics import Estimate, ratio
 from ranker.benchmarks.suites import GENERATED, load
 from rich.progress import Progress as Bar
 from rich.progress import track

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from ranker.benchmarks import provenance, speed_model
-from ranker.benchmarks.bench.intervals import Estimate, ratio
+from ranker.statistics import Estimate, ratio
 from ranker.benchmarks.speed_model import Work
 from ranker.benchmarks.trainer_speed import run_side
 from ranker.benchmarks.trl_env import trl_python

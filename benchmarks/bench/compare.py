@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from ranker.benchmarks.bench.intervals import CONFIDENCE, Estimate, difference, unseen
+from ranker.statistics import CONFIDENCE, Estimate, difference, unseen
 from scipy.stats import norm
 
 from ranker.errors import ConfigurationError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ranker.benchmarks.bench.intervals import Estimate, ratio
+from ranker.statistics import Estimate, ratio
 from ranker.benchmarks.bench.observation import (
     AGAIN,
     ASKINGS,

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from markupsafe import Markup
-from ranker.benchmarks.bench.intervals import Estimate
+from ranker.statistics import Estimate
 
 COLOURS = 8
 _MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"), ("*", "★"))

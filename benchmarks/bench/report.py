@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 from ranker.benchmarks.bench import pictures
-from ranker.benchmarks.bench.intervals import Estimate
+from ranker.statistics import Estimate
 from ranker.benchmarks.bench.pictures import Bin, Cell
 
 from ranker.errors import ConfigurationError

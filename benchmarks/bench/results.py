@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from ranker.benchmarks.bench.contestant import Contestant
-from ranker.benchmarks.bench.intervals import difference, ratio
+from ranker.statistics import difference, ratio
 from ranker.benchmarks.bench.matrix import Log, Matrix
 from ranker.benchmarks.bench.measures import (
     CLEAN,

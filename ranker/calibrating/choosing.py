@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.benchmarks.bench.intervals import Estimate, difference, ratio
+from ranker.statistics import Estimate, difference, ratio
 from ranker.errors import ConfigurationError
 from ranker.tuning.examples import agreeing
 

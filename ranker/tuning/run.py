@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranker.benchmarks.bench.intervals import difference, ratio
+from ranker.statistics import difference, ratio
 from ranker.errors import ConfigurationError
 from ranker.local.setup import FILE, Setup, write_judge
 from ranker.local.ways import LETTERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bench_runs import answers, seen
-from ranker.benchmarks.bench.intervals import DRAWS, Estimate, difference, ratio, resampled
+from ranker.statistics import DRAWS, Estimate, difference, ratio, resampled
 from ranker.benchmarks.bench.measures import METRICS, kendall, parts
 from scipy.stats import beta, norm
 
