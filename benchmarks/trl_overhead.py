@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 from ranker.benchmarks import provenance, speed_model
-from ranker.statistics import Estimate, ratio
 from ranker.benchmarks.speed_model import Work
 from ranker.benchmarks.trainer_speed import run_side
 from ranker.benchmarks.trl_env import trl_python
 from rich.console import Console
 from rich.table import Table
 
+from ranker.statistics import Estimate, ratio
 from ranker.testing import JudgeServer
 
 Told = dict[str, Any]

@@ -362,7 +362,7 @@ def test_unusable_replies_and_failed_groups_are_counted_and_never_guessed(serve,
     failed = [o for o in some if "error" in o]
     assert {o["error"]["type"] for o in failed} == {"VerdictError"}
     assert 0 < len(failed) < 160
-    assert f"{len(failed)} askings have no verdict" in done.err
+    assert f"{len(failed)} rankings failed" in done.err
     assert all("rewards" not in o for o in failed)
     assert found["failure_rate"] == pytest.approx(len(failed) / 160)
     assert found["unusable_replies"] == pytest.approx(1 - server.counts["ok"] / server.requests)
@@ -387,7 +387,7 @@ def test_one_failed_asking_of_many_is_no_success(serve, file, tmp_path):
     server.faults = {"prose": 1.0}
     done = here(*args_for(server, source, out))
     assert done.code == 1
-    assert "18 askings have no verdict" in done.err
+    assert "18 rankings failed" in done.err
     assert cell(read(out), "sim")["failed"] == 0
 
 

@@ -174,14 +174,14 @@ def test_another_file_is_refused(tmp_path, text):
     for path in (tmp_path, tmp_path / "results.json"):
         done = here("compare", path, "--cheap", "a", "--strong", "b")
         assert done.code == 2
-        assert "no results.json of ranker bench" in done.err
+        assert "no results.json of `ranker bench`" in done.err
         assert "Traceback" not in done.told
 
 
 def test_a_missing_folder_is_refused(tmp_path):
     done = here("compare", tmp_path / "nowhere", "--cheap", "a", "--strong", "b")
     assert done.code == 2
-    assert "give the folder" in done.err
+    assert "name the --out folder" in done.err
 
 
 def test_the_command_reads_what_bench_wrote(serve, tmp_path):

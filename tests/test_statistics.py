@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bench_runs import answers, seen
-from ranker.statistics import DRAWS, Estimate, difference, ratio, resampled
 from ranker.benchmarks.bench.measures import METRICS, kendall, parts
 from scipy.stats import beta, norm
+
+from ranker.statistics import DRAWS, Estimate, difference, ratio, resampled
 
 FIRST, SECOND = np.triu_indices(4, 1)
 BENCHES, GROUPS = 1_000, 120

@@ -127,7 +127,7 @@ def _code(stopped: Mapping[str, RankerError], made: Mapping[str, Any]) -> int:
     failed = sum(sum(cell["errors"].values()) for cell in made["cells"])
     if failed:
         print(
-            f"ranker: {failed} askings have no verdict; they are counted as failed, not guessed.",
+            f"ranker: {failed} rankings failed; they are reported as failed and enter no metric.",
             file=sys.stderr,
         )
     if any(isinstance(error, BudgetExceeded) for error in stopped.values()):

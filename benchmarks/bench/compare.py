@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from ranker.statistics import CONFIDENCE, Estimate, difference, unseen
+from ranker.benchmarks.bench.reading import read_json
 from scipy.stats import norm
 
 from ranker.errors import ConfigurationError
+from ranker.statistics import CONFIDENCE, Estimate, difference, unseen
 
 Verdict = Literal["within", "worse", "undecided"]
 POWER = 0.8
@@ -143,22 +143,16 @@ def _more(loss: Estimate, error: float | None, n: int, margin: float) -> int | N
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """`results.json`, given as the file or its folder.
+    """`results.json`, named by the file or its folder.
 
     Raises:
-        ConfigurationError: it is not there, or is something else.
+        ConfigurationError: it is missing, or something else.
     """
     file = path / "results.json" if path.is_dir() else path
+    results: dict[str, Any] = read_json(file)
     try:
-        made = json.loads(file.read_text(encoding="utf-8"))
-        if made["schema_version"] != 1 or not isinstance(made["cells"], list):
-            raise ValueError("another version")
-        for cell in made["cells"]:
+        for cell in results["cells"]:
             _ = cell["judge"], cell["suite"], *(cell["by_group"][key] for key in ("ids", "agreeing", "pairs"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"{file} cannot be read ({error.strerror}); give the folder that ranker bench wrote with --out."
-        ) from None
-    except (ValueError, LookupError, TypeError) as error:
-        raise ConfigurationError(f"{file} is no results.json of ranker bench ({error}).") from None
-    return dict(made)
+    except (LookupError, TypeError) as error:
+        raise ConfigurationError(f"{file} is no results.json of `ranker bench` ({error!r}).") from None
+    return results

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ranker.statistics import Estimate, ratio
 from ranker.benchmarks.bench.observation import (
     AGAIN,
     ASKINGS,
@@ -19,6 +18,8 @@ from ranker.benchmarks.bench.observation import (
     Answers,
     Observation,
 )
+
+from ranker.statistics import Estimate, ratio
 
 CLEAN = (PLAIN, REVERSED, AGAIN)
 Parts = tuple[float, float]
@@ -32,12 +33,12 @@ class Metric:
     Attributes:
         parts: numerator and denominator for one group; denominator 0 where the group says nothing.
         share: the figure lies in [0, 1].
-        told: what it says, for a reader.
+        meaning: for a reader.
     """
 
     parts: Callable[[Answers], Parts]
     share: bool
-    told: str
+    meaning: str
 
 
 def sign(x: float) -> int:
@@ -201,19 +202,19 @@ def attack_effect(answers: Answers) -> Parts:
 
 
 METRICS: dict[str, Metric] = {
-    "pairwise_accuracy": Metric(accuracy, True, "pairs of different truth ordered as the truth has them (a tie counts half)"),
-    "kendall_tau_b": Metric(tau, False, "rank correlation with the truth, from -1 to 1"),
-    "best_of_n": Metric(best_of_n, True, "how often the one on top is the best"),
-    "regret": Metric(regret, False, "truth lost by taking the one on top instead of the best"),
-    "flip_rate": Metric(flips, True, "pairs whose order turns when the group is shown in reverse"),
-    "retest_consistency": Metric(consistency, True, "pairs ordered the same when asked once more in the same order"),
-    "position_bias": Metric(position, False, "how much more often than half the one shown earlier wins"),
-    "length_bias": Metric(length, False, "how much more often the longer wins than the truth has it win"),
-    "failure_rate": Metric(failures, True, "askings that ended without a verdict"),
-    "unusable_replies": Metric(unusable, True, "calls that brought no usable reply, those asked again included"),
-    "attack_rises": Metric(attack_rises, True, "how often the worst rises with an attack planted in it"),
-    "retest_rises": Metric(retest_rises, True, "how often it rises without one, asked once more"),
-    "attack_effect": Metric(attack_effect, False, "the difference of these two: what the attack itself does"),
+    "pairwise_accuracy": Metric(accuracy, True, "share of pairs with different ground truth that are ordered correctly (a tie counts half)"),
+    "kendall_tau_b": Metric(tau, False, "rank correlation with the ground truth, from -1 to 1"),
+    "best_of_n": Metric(best_of_n, True, "how often the top-ranked attempt is the best one"),
+    "regret": Metric(regret, False, "ground truth lost by taking the top-ranked attempt instead of the best one"),
+    "flip_rate": Metric(flips, True, "share of pairs whose order changes when the group is shown in reverse"),
+    "retest_consistency": Metric(consistency, True, "share of pairs ordered the same when the group is ranked again in the same order"),
+    "position_bias": Metric(position, False, "how much more often than half the attempt shown earlier wins"),
+    "length_bias": Metric(length, False, "how much more often the longer attempt wins than it should"),
+    "failure_rate": Metric(failures, True, "share of rankings that failed"),
+    "unusable_replies": Metric(unusable, True, "share of calls without a usable reply, retries included"),
+    "attack_rises": Metric(attack_rises, True, "how often the worst attempt rises with an attack inserted into it"),
+    "retest_rises": Metric(retest_rises, True, "how often it rises without one, when the group is ranked again"),
+    "attack_effect": Metric(attack_effect, False, "the difference between these two: the effect of the attack itself"),
 }  # fmt: skip
 
 

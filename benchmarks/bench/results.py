@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from ranker.benchmarks.bench.contestant import Contestant
-from ranker.statistics import difference, ratio
 from ranker.benchmarks.bench.matrix import Log, Matrix
 from ranker.benchmarks.bench.measures import (
     CLEAN,
@@ -27,6 +26,7 @@ from ranker.benchmarks.bench.observation import PLAIN, Answers, Observation
 from ranker.benchmarks.suites import Suite
 
 from ranker.ranked import RankedGroup
+from ranker.statistics import difference, ratio
 from ranker.usage import Usage
 
 Told = dict[str, Any]
@@ -52,7 +52,7 @@ def results(matrix: Matrix, log: Log, header: Mapping[str, Any]) -> Told:
             {"suite": s.name, "groups": len(s.groups), "left_out": s.left_out,
              "trajectories": sum(len(g) for g in s.groups)} for s in matrix.suites
         ],
-        "metrics": {name: metric.told for name, metric in METRICS.items()},
+        "metrics": {name: metric.meaning for name, metric in METRICS.items()},
         "cells": [_cell(judge, suite, answers, seed) for judge, suite, answers in cells],
         "differences": [
             told

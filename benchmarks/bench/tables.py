@@ -12,10 +12,10 @@ from rich.table import Table
 
 
 def forecast(ahead: Sequence[Forecast], limit: float | None) -> Table:
-    """What is about to be asked."""
-    told = "no limit" if limit is None else f"stops before ${limit:g}"
+    """The calls that are about to be made."""
+    bound = "no limit" if limit is None else f"stops before ${limit:g}"
     table = Table(
-        title=f"Before it starts ({told})", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=f"Before it starts ({bound})", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     table.add_column("judge", overflow="fold")
     for head in ("calls", "known", "tokens read", "written ≤", "cost ≤"):
@@ -39,9 +39,9 @@ def cells(made: Mapping[str, Any]) -> list[Table]:
 
 
 NOTE = (
-    "Pairs: of different truth, ordered right (95 % interval; 0.5 is chance). Best: how often the one on top is the "
-    "best. Flips: pairs that turn when the order shown is reversed. Attack: how much more often the worst rises with "
-    "one planted in it. $: for 1,000 groups."
+    "pairs right: share of pairs ordered correctly (95 % interval; 0.5 is chance). best: how often the top-ranked attempt is "
+    "the best. flips: pairs whose order changes when the group is shown in reverse. attack: how much more often the worst "
+    "attempt rises with an attack inserted into it. s: seconds per group. $: dollars for 1,000 groups."
 )
 
 

@@ -38,15 +38,17 @@ def measure(spec: JudgeSpec) -> dict[str, Any]:
     """The judge's accuracy on the untrained policy's groups, through the same path as in training."""
     noise = online.noise_of(spec)
     with judges.server(spec, noise, 0) as server:
-        ranked = list(rank_groups(
-            reference(),
-            "openai/simulated",
-            quick.RUBRIC,
-            base_url=server.base_url,
-            cache="off",
-            passes=spec.passes,
-            reward=spec.reward,
-            progress=False,
-        ))
+        ranked = list(
+            rank_groups(
+                reference(),
+                "openai/simulated",
+                quick.RUBRIC,
+                base_url=server.base_url,
+                cache="off",
+                passes=spec.passes,
+                reward=spec.reward,
+                progress=False,
+            )
+        )
     pairs = sum(agreeing_pairs(r)[1] for r in ranked)
     return {"noise": online.told(noise), "accuracy": {**agreement(ranked).to_dict(6), "pairs": pairs}}

@@ -181,8 +181,8 @@ class Console:
             ("agreement, decided groups", f"{fitted.decided_agreement}"),
         ]
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, value in rows:
-            table.add_row(f"[dim]{name}[/dim]", value)
+        for name, text in rows:
+            table.add_row(f"[dim]{name}[/dim]", text)
         self.say("\nCascade, measured on groups that had no part in fitting it:")
         self._rich.print(table)
         value = fitted.agreement.value
