@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from markupsafe import Markup
 from ranker.benchmarks.bench.reading import Bin, Cell
 
 from ranker.pages import figures, money
+from ranker.pages.figures import Drawing
 from ranker.statistics import Estimate
 
 _GAPS = {
@@ -47,7 +47,7 @@ def marks(real: Sequence[str], simulated: Sequence[str]) -> dict[str, Mark]:
     return styles | {name: Mark(figures.FAINT, *markers[i % 8], True) for i, name in enumerate(simulated)}
 
 
-def of_suites(suites: Mapping[str, Sequence[Cell]], styles: Marks) -> dict[str, dict[str, Markup | None]]:
+def of_suites(suites: Mapping[str, Sequence[Cell]], styles: Marks) -> dict[str, dict[str, Drawing | None]]:
     """The figures of each suite by name; of simulated judges only the accuracy is drawn where there are real ones."""
     drawn = {}
     for suite, cells in suites.items():
@@ -62,7 +62,7 @@ def of_suites(suites: Mapping[str, Sequence[Cell]], styles: Marks) -> dict[str, 
     return drawn
 
 
-def accuracy(cells: Sequence[Cell], styles: Marks) -> Markup | None:
+def accuracy(cells: Sequence[Cell], styles: Marks) -> Drawing | None:
     """Pairwise accuracy of each judge on one suite, the best on top, with intervals and the line of chance."""
     rows = [(c, e) for c in cells if (e := c.accuracy).value is not None]
     if not rows:
@@ -80,10 +80,10 @@ def accuracy(cells: Sequence[Cell], styles: Marks) -> Markup | None:
         axes.tick_params(axis="y", length=0)
 
     values = "; ".join(f"{c.label} {e:.2f}" for c, e in rows)
-    return figures.image(f"Pairwise accuracy with 95 % intervals: {values}.", 0.85 + 0.32 * len(rows), draw)
+    return Drawing(f"Pairwise accuracy with 95 % intervals: {values}.", draw, 0.85 + 0.32 * len(rows))
 
 
-def against(cells: Sequence[Cell], styles: Marks, of: Literal["cost", "seconds"]) -> Markup | None:
+def against(cells: Sequence[Cell], styles: Marks, of: Literal["cost", "seconds"]) -> Drawing | None:
     """Accuracy against what a judge costs or takes, on a logarithmic axis; what is free stands at its left edge.
 
     None where nothing but free judges, or none, is known.
@@ -112,12 +112,12 @@ def against(cells: Sequence[Cell], styles: Marks, of: Literal["cost", "seconds"]
         axes.set_ylabel("pairwise accuracy")
 
     values = "; ".join(f"{c.label} {e:.2f} at {say(x) if x else 'free'}" for c, x, e in points)
-    return figures.image(f"Pairwise accuracy against {unit}: {values}.", 2.7, draw)
+    return Drawing(f"Pairwise accuracy against {unit}: {values}.", draw, 2.7)
 
 
 def reliability(
     cells: Sequence[Cell], styles: Marks, gap: Literal["by_truth_gap", "by_rank_gap"]
-) -> Markup | None:
+) -> Drawing | None:
     """Accuracy by how far apart a pair is, a line for each judge."""
     lines: list[tuple[Cell, list[Bin]]] = [
         (c, [b for b in c.reliability.get(gap, ()) if b.high > 0 and b.accuracy.value is not None])
@@ -148,7 +148,7 @@ def reliability(
         f"{c.label} " + ", ".join(f"{b.low:g} to {b.high:g}: {b.accuracy:.2f}, {b.pairs} pairs" for b in bins)
         for c, bins in lines
     )
-    return figures.image(f"Pairwise accuracy by {_GAPS[gap]}: {values}.", 2.6, draw)
+    return Drawing(f"Pairwise accuracy by {_GAPS[gap]}: {values}.", draw, 2.6)
 
 
 def short(text: str, most: int = 40) -> str:

@@ -52,7 +52,7 @@ class Arm:
     """One way of training.
 
     Attributes:
-        family: what kind of question it belongs to; `ranker study --only` takes families and names.
+        family: what kind of question it belongs to; `--only` takes families and names.
         strength: its place among its family.
         judge: None for rewards from the checker itself.
         settings: of `GRPOConfig`, beyond those of the config quick.

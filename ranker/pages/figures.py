@@ -10,19 +10,18 @@ import base64
 import io
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from ranker.statistics import Estimate
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 INK, FAINT, GRID = "#1b2430", "#647080", "#dde2e8"
-# Okabe and Ito's colours, which most eyes can tell apart; each comes with a marker of its own.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8c564b", "#5b4fc4")
+# After Okabe and Ito, which most eyes can tell apart, and of middle lightness, which inversion keeps readable; each comes
+# with a marker of its own.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5b4fc4", "#8c564b", "#3a9bd9")
 MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"), ("*", "★"))
 _STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "ranker", "text.parse_math": False, "text.usetex": False,
@@ -39,30 +38,40 @@ def available() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def image(alt: str, height: float, draw: Callable[[Any], None], width: float = 4.4) -> Markup:
-    """An `<img>` of what `draw` draws on one pair of axes.
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure of one pair of axes, drawn when it is asked for.
 
-    Args:
+    Attributes:
         alt: the figure in words, for those who do not see it.
+        draw: draws on matplotlib's axes.
         height, width: inches.
     """
-    return Markup('<img alt="{}" src="data:image/svg+xml;base64,{}">').format(
-        alt, base64.b64encode(save(height, draw, width, format="svg", transparent=True)).decode()
-    )
 
+    alt: str
+    draw: Callable[[Any], None]
+    height: float
+    width: float = 4.4
 
-def save(height: float, draw: Callable[[Any], None], width: float, **options: Any) -> bytes:
-    """The figure as a file of the wanted format, the same for the same data."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    def image(self) -> Markup:
+        """An `<img>` with the figure inside it."""
+        data = base64.b64encode(self._save(format="svg", transparent=True, metadata={"Date": None})).decode()
+        return Markup('<img alt="{}" src="data:image/svg+xml;base64,{}">').format(self.alt, data)
 
-    buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter that the font lacks: the reader's fonts draw it
-        figure: Figure = Figure(figsize=(width, height))
-        draw(figure.subplots())
-        figure.savefig(buffer, metadata={"Date": None} if options["format"] == "svg" else None, **options)
-    return buffer.getvalue()
+    def png(self) -> bytes:
+        return self._save(format="png", dpi=130)
+
+    def _save(self, **options: Any) -> bytes:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+
+        buffer = io.BytesIO()
+        with mpl.rc_context(_STYLE), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a letter that the font lacks: the reader's fonts draw it
+            figure = Figure(figsize=(self.width, self.height))
+            self.draw(figure.subplots())
+            figure.savefig(buffer, **options)
+        return buffer.getvalue()
 
 
 def reach(estimate: Estimate) -> list[list[float]] | None:
