@@ -63,34 +63,34 @@ def with_ranker(groups: Sequence[Fields], calls: int, bias: float, folder: Path)
     path = write_groups(folder / "position.jsonl", groups)
     side = ours("--passes", str(calls))
     with judge_process(side.answers, bias=bias) as judge:
-        told = side.run(path, judge)
-        return Run(told["rewards"], judge.stats()["requests"], told["versions"])
+        reply = side.run(path, judge)
+        return Run(reply["rewards"], judge.stats()["requests"], reply["versions"])
 
 
 def with_ruler(ruler: Side, groups: Sequence[Fields], calls: int, bias: float, folder: Path) -> Run:
     """RULER called so often on each group, its scores averaged; a group fails where any call does."""
     path = write_groups(folder / "position.jsonl", [fields for fields in groups for _ in range(calls)])
     with judge_process(ruler.answers, bias=bias) as judge:
-        told = ruler.run(path, judge)
+        reply = ruler.run(path, judge)
         requests = judge.stats()["requests"]
-    each = [told["rewards"][start : start + calls] for start in range(0, len(told["rewards"]), calls)]
+    each = [reply["rewards"][start : start + calls] for start in range(0, len(reply["rewards"]), calls)]
     rewards = [None if None in scores else np.mean(scores, axis=0).tolist() for scores in each]
-    return Run(rewards, requests, told["versions"])
+    return Run(rewards, requests, reply["versions"])
 
 
 def cell(groups: Sequence[Fields], rewards: Rewards, **names: Any) -> Told:
     """What came of one run; failed groups are counted and stand in no mean."""
     pairs = [
-        (worths(fields), given) for fields, given in zip(groups, rewards, strict=True) if given is not None
+        (worths(fields), ranked) for fields, ranked in zip(groups, rewards, strict=True) if ranked is not None
     ]
-    found: Told = {**names, "failed": len(rewards) - len(pairs)}
+    counts: Told = {**names, "failed": len(rewards) - len(pairs)}
     if not pairs:
-        return found
-    taus_G = np.array([kendall(given, truth) for truth, given in pairs])
-    rewards_GN = np.array([given for _, given in pairs])
+        return counts
+    taus_G = np.array([kendall(ranked, truth) for truth, ranked in pairs])
+    rewards_GN = np.array([ranked for _, ranked in pairs])
     return {
-        **found,
-        "all_tied": sum(len(set(given)) == 1 for _, given in pairs),
+        **counts,
+        "all_tied": sum(len(set(ranked)) == 1 for _, ranked in pairs),
         "kendall_tau_b": _rounded(percentile(np.mean, taus_G)),
         "place_correlation": place_correlation(rewards_GN),
         "reward_by_place": rewards_GN.mean(0).round(4).tolist(),

@@ -97,8 +97,12 @@ def _story(messages: Sequence[Mapping[str, Any]]) -> str:
     for message in messages:
         for call in message.get("tool_calls") or []:
             spec = call["function"]
-            given = json.loads(spec["arguments"]) if isinstance(spec["arguments"], str) else spec["arguments"]
-            values = ", ".join(map(str, given.values())) if isinstance(given, dict) else str(given)
+            arguments = (
+                json.loads(spec["arguments"]) if isinstance(spec["arguments"], str) else spec["arguments"]
+            )
+            values = (
+                ", ".join(map(str, arguments.values())) if isinstance(arguments, dict) else str(arguments)
+            )
             parts.append(f"{spec['name']}({values})")
         if message.get("content"):
             parts.append(

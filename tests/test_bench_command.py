@@ -286,7 +286,7 @@ def test_what_cannot_work_says_so_and_what_to_do(serve, file, tmp_path):
         (("--judge", "oracle", "--suite", source, "--price", "cheap"), "two numbers"),
         (("--judge", "oracle", "--suite", source, "--rubric", "@none.txt"), "none.txt"),
         (("--judge", "oracle", "--suite", source, "--template", "nobody.v9"), "nobody.v9"),
-        (("--judge", "oracle", "--suite", source, "--out", tmp_path / "a file"), "cannot be made"),
+        (("--judge", "oracle", "--suite", source, "--out", tmp_path / "a file"), "cannot be created"),
         (("--judge", "oracle", "--suite", source, "--groups", 0), "groups"),
         (("--judge", "oracle", "--suite", source, "--passes", 0), "passes"),
         (("--suite", source), "--judge"),

@@ -67,8 +67,8 @@ def agreeing(values: Sequence[float], truths: Sequence[float], pairs: Sequence[P
 
 
 def _clean(answers: Answers) -> list[Observation]:
-    found = (answers.by_asking.get(asking) for asking in CLEAN)
-    return [seen for seen in found if seen is not None and seen.rewards is not None]
+    observations = (answers.by_asking.get(asking) for asking in CLEAN)
+    return [seen for seen in observations if seen is not None and seen.rewards is not None]
 
 
 def accuracy(answers: Answers) -> Parts:
@@ -82,10 +82,8 @@ def accuracy(answers: Answers) -> Parts:
 
 
 def tau(answers: Answers) -> Parts:
-    found = [
-        kendall(seen.rewards or (), seen.truths) for seen in _clean(answers) if len(set(seen.truths)) > 1
-    ]
-    return (math.fsum(found) / len(found), 1.0) if found else (0.0, 0.0)
+    taus = [kendall(seen.rewards or (), seen.truths) for seen in _clean(answers) if len(set(seen.truths)) > 1]
+    return (math.fsum(taus) / len(taus), 1.0) if taus else (0.0, 0.0)
 
 
 def kendall(values: Sequence[float], truths: Sequence[float]) -> float:
@@ -101,13 +99,13 @@ def kendall(values: Sequence[float], truths: Sequence[float]) -> float:
 
 def _picks(answers: Answers, worth: Callable[[Sequence[float], Sequence[int]], float]) -> Parts:
     """Mean of `worth(truths, indices the judge put on top)` over the askings."""
-    made = []
+    worths = []
     for seen in _clean(answers):
         assert seen.rewards is not None
         best = max(seen.rewards)
         if len(set(seen.truths)) > 1:
-            made.append(worth(seen.truths, [i for i, r in enumerate(seen.rewards) if r == best]))
-    return (math.fsum(made) / len(made), 1.0) if made else (0.0, 0.0)
+            worths.append(worth(seen.truths, [i for i, r in enumerate(seen.rewards) if r == best]))
+    return (math.fsum(worths) / len(worths), 1.0) if worths else (0.0, 0.0)
 
 
 def best_of_n(answers: Answers) -> Parts:
@@ -220,17 +218,17 @@ METRICS: dict[str, Metric] = {
 
 def gather(observations: Sequence[Observation]) -> list[Answers]:
     """Observations of one judge on one suite by group, in the suite's order."""
-    found: dict[tuple[int, str], dict[str, Observation]] = {}
+    by_group: dict[tuple[int, str], dict[str, Observation]] = {}
     for seen in observations:
-        found.setdefault((seen.index, seen.group), {})[seen.asking] = seen
-    ordered = sorted(found.items())
+        by_group.setdefault((seen.index, seen.group), {})[seen.asking] = seen
+    ordered = sorted(by_group.items())
     return [Answers({a: seen[a] for a in ASKINGS if a in seen}) for _, seen in ordered]
 
 
 def parts(metric: Metric, answers: Sequence[Answers]) -> tuple[np.ndarray, np.ndarray]:
     """Numerators and denominators of all groups, shapes (N,)."""
-    made = np.array([metric.parts(a) for a in answers], dtype=float).reshape(-1, 2)
-    return made[:, 0], made[:, 1]
+    parts_N2 = np.array([metric.parts(a) for a in answers], dtype=float).reshape(-1, 2)
+    return parts_N2[:, 0], parts_N2[:, 1]
 
 
 def measure(answers: Sequence[Answers], seed: int = 0) -> dict[str, Estimate]:

@@ -25,7 +25,7 @@ def write_report(folder: Path) -> Path:
     results = read_results(folder / "results.json")
     groups = read_disagreements(folder / "disagreements.jsonl", results)
     path = folder / "report.html"
-    pages.write(path, page(results, groups))
+    pages.write(path, page(results, groups).encode())
     return path
 
 

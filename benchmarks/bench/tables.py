@@ -33,9 +33,9 @@ def forecast(ahead: Sequence[Forecast], limit: float | None) -> Table:
     return table
 
 
-def cells(made: Mapping[str, Any]) -> list[Table]:
+def cells(results: Mapping[str, Any]) -> list[Table]:
     """The main figures, a table for each suite, the best judge first; they fit 80 columns."""
-    return [_suite(suite["suite"], made["cells"]) for suite in made["suites"]]
+    return [_suite(suite["suite"], results["cells"]) for suite in results["suites"]]
 
 
 NOTE = (
@@ -59,7 +59,7 @@ def _suite(name: str, cells: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             escape(cell["judge"]),
             f"{cell['groups']}{failed}",
-            interval(metrics["pairwise_accuracy"]),
+            _interval(metrics["pairwise_accuracy"]),
             *(_value(metrics[name]) for name in ("kendall_tau_b", "best_of_n", "flip_rate", "attack_effect")),
             "–" if cell["seconds_per_group"] is None else f"{cell['seconds_per_group']:.2f}",
             "–" if cost is None or cell["simulated"] else f"{1000 * cost:.2f}",
@@ -67,16 +67,13 @@ def _suite(name: str, cells: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def interval(estimate: Mapping[str, float | None]) -> str:
-    """A figure and its interval, short."""
-    value, low, high = estimate["value"], estimate["low"], estimate["high"]
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.2f}–{high:.2f})"
+def _value(estimate: Mapping[str, float | None], spec: str = ".2f") -> str:
+    return "–" if estimate["value"] is None else f"{estimate['value']:{spec}}"
 
 
-def _value(estimate: Mapping[str, float | None]) -> str:
-    return "–" if estimate["value"] is None else f"{estimate['value']:.2f}"
+def _interval(estimate: Mapping[str, float | None]) -> str:
+    low, high = estimate["low"], estimate["high"]
+    return _value(estimate, ".3f") + ("" if low is None or high is None else f" ({low:.2f}–{high:.2f})")
 
 
 def _accuracy(cell: Mapping[str, Any]) -> float:

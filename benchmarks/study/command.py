@@ -33,7 +33,7 @@ def study(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{out} cannot be made: {error.strerror}.") from None
+        raise ConfigurationError(f"{out} cannot be created: {error.strerror}.") from None
     results = Results(out / "runs.jsonl")
     try:
         missing = [unit for unit in units if not results.has(unit.id)]
@@ -79,10 +79,10 @@ def _make(missing: Sequence[Unit], workers: int, results: Results, console: Cons
     with bar:
         total = sum(unit.seconds for unit in missing)
         task = bar.add_task("studying", total=total, done=0, runs=len(missing))
-        for done, (unit, found) in enumerate(work(missing, workers), start=1):
-            results.add({**plan.described(unit), **found})
-            if "error" in found:
-                bar.print(f"{unit.arm.name}, seed {unit.seed}, failed: {found['error']}", highlight=False)
+        for done, (unit, numbers) in enumerate(work(missing, workers), start=1):
+            results.add({**plan.described(unit), **numbers})
+            if "error" in numbers:
+                bar.print(f"{unit.arm.name}, seed {unit.seed}, failed: {numbers['error']}", highlight=False)
             bar.update(task, advance=unit.seconds, done=done)
 
 

@@ -26,12 +26,12 @@ def run(unit: Unit) -> dict[str, Any]:
     quiet()
     began = time.monotonic()
     if unit.kind == "judge":
-        found = measure(unit.arm.judge or JudgeSpec())
+        numbers = measure(unit.arm.judge or JudgeSpec())
     elif unit.arm.method == "dpo":
-        found = train_dpo(unit)
+        numbers = train_dpo(unit)
     else:
-        found = online.train(unit)
-    return {**found, "seconds": round(time.monotonic() - began, 2)}
+        numbers = online.train(unit)
+    return {**numbers, "seconds": round(time.monotonic() - began, 2)}
 
 
 def measure(spec: JudgeSpec) -> dict[str, Any]:
@@ -51,4 +51,4 @@ def measure(spec: JudgeSpec) -> dict[str, Any]:
             )
         )
     pairs = sum(agreeing_pairs(r)[1] for r in ranked)
-    return {"noise": online.told(noise), "accuracy": {**agreement(ranked).to_dict(6), "pairs": pairs}}
+    return {"noise": online.finite(noise), "accuracy": {**agreement(ranked).to_dict(6), "pairs": pairs}}

@@ -28,7 +28,7 @@ def write(study: Study, folder: Path) -> Path:
     for name, drawing in drawings.items():
         (folder / f"{name}.png").write_bytes(drawing.png())
     path = folder / "study.html"
-    pages.write(path, page(study, drawings))
+    pages.write(path, page(study, drawings).encode())
     return path
 
 

@@ -64,7 +64,7 @@ def _curves(folder: Path) -> Path:
 
 def _metrics(path: Path) -> list[dict[str, Any]]:
     """The steps of a run; of a run that goes on, a last line that is not whole yet is left out."""
-    made = []
+    steps = []
     for number, raw in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if not raw.endswith(b"\n"):
             break
@@ -73,5 +73,5 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
             float(step["step"])
         except (ValueError, KeyError, TypeError):
             raise ConfigurationError(f"{path}, line {number}, is no step of `ranker train`.") from None
-        made.append(step)
-    return made
+        steps.append(step)
+    return steps

@@ -48,7 +48,7 @@ def environment(folder: Path) -> jinja2.Environment:
     return env
 
 
-def write(path: Path, page: str) -> None:
+def write(path: Path, content: bytes) -> None:
     """Replace the file as a whole.
 
     Raises:
@@ -56,12 +56,13 @@ def write(path: Path, page: str) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(page.encode("utf-8"))
+        beside.write_bytes(content)
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror}): free some space and try again."
+            f"{path} cannot be written ({error.strerror}); the old one is still there. Make room and run the same "
+            "command again."
         ) from None
 
 
