@@ -61,9 +61,9 @@ quick-seeds: $(VENV)/dev.stamp
 	$(BIN)/python -m ranker.benchmarks.quick_seeds --json benchmarks/results/quick_seeds.json
 
 # The training study: one small policy under judges of every quality (about an hour on two idle cores; started
-# again, it goes on).
+# again, it continues).
 study: $(VENV)/dev.stamp
-	$(BIN)/ranker study --out benchmarks/results/study
+	$(BIN)/python -m ranker.benchmarks.study --out benchmarks/results/study
 
 # The local models over every suite, some groups each, random and noisy:0.75 beside them (hours on two cores; started
 # again, it goes on). RANKER_DATA may name a folder with the published group files; without it they are fetched.

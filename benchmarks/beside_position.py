@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from ranker.benchmarks.bench.measures import kendall
 from ranker.benchmarks.beside_groups import Fields, small_groups, worths, write_groups
 from ranker.benchmarks.beside_measures import Say, Side, Told, ours
 from ranker.benchmarks.judge_process import judge_process
-from scipy.stats import kendalltau
+
+from ranker.statistics import Estimate, percentile
 
 BIASES = (0.0, 0.25, 0.5, 1.0)
 CALLS = (1, 2, 4)
 GROUPS = 400
 SIZE = 6
-RESAMPLES = 2000
 
 Rewards = list[Sequence[float] | None]  # by group, None where it failed
 
@@ -62,43 +63,38 @@ def with_ranker(groups: Sequence[Fields], calls: int, bias: float, folder: Path)
     path = write_groups(folder / "position.jsonl", groups)
     side = ours("--passes", str(calls))
     with judge_process(side.answers, bias=bias) as judge:
-        told = side.run(path, judge)
-        return Run(told["rewards"], judge.stats()["requests"], told["versions"])
+        reply = side.run(path, judge)
+        return Run(reply["rewards"], judge.stats()["requests"], reply["versions"])
 
 
 def with_ruler(ruler: Side, groups: Sequence[Fields], calls: int, bias: float, folder: Path) -> Run:
     """RULER called so often on each group, its scores averaged; a group fails where any call does."""
     path = write_groups(folder / "position.jsonl", [fields for fields in groups for _ in range(calls)])
     with judge_process(ruler.answers, bias=bias) as judge:
-        told = ruler.run(path, judge)
+        reply = ruler.run(path, judge)
         requests = judge.stats()["requests"]
-    each = [told["rewards"][start : start + calls] for start in range(0, len(told["rewards"]), calls)]
+    each = [reply["rewards"][start : start + calls] for start in range(0, len(reply["rewards"]), calls)]
     rewards = [None if None in scores else np.mean(scores, axis=0).tolist() for scores in each]
-    return Run(rewards, requests, told["versions"])
+    return Run(rewards, requests, reply["versions"])
 
 
 def cell(groups: Sequence[Fields], rewards: Rewards, **names: Any) -> Told:
     """What came of one run; failed groups are counted and stand in no mean."""
     pairs = [
-        (worths(fields), given) for fields, given in zip(groups, rewards, strict=True) if given is not None
+        (worths(fields), ranked) for fields, ranked in zip(groups, rewards, strict=True) if ranked is not None
     ]
-    found: Told = {**names, "failed": len(rewards) - len(pairs)}
+    counts: Told = {**names, "failed": len(rewards) - len(pairs)}
     if not pairs:
-        return found
-    taus_G = np.array([_tau(truth, given) for truth, given in pairs])
-    rewards_GN = np.array([given for _, given in pairs])
+        return counts
+    taus_G = np.array([kendall(ranked, truth) for truth, ranked in pairs])
+    rewards_GN = np.array([ranked for _, ranked in pairs])
     return {
-        **found,
-        "all_tied": sum(len(set(given)) == 1 for _, given in pairs),
-        "kendall_tau_b": _told(float(taus_G.mean()), taus_G[_resampled(len(taus_G))].mean(1)),
+        **counts,
+        "all_tied": sum(len(set(ranked)) == 1 for _, ranked in pairs),
+        "kendall_tau_b": _rounded(percentile(np.mean, taus_G)),
         "place_correlation": place_correlation(rewards_GN),
         "reward_by_place": rewards_GN.mean(0).round(4).tolist(),
     }
-
-
-def _tau(truth: Sequence[float], rewards: Sequence[float]) -> float:
-    """Kendall's tau-b; 0 where all rewards are tied, which says nothing of the truth."""
-    return 0.0 if len(set(rewards)) == 1 else float(kendalltau(truth, rewards).statistic)
 
 
 def place_correlation(values_GN: Any) -> Told:
@@ -107,24 +103,16 @@ def place_correlation(values_GN: Any) -> Told:
     place_N = np.linspace(1, 0, values_GN.shape[1])
     place_N -= place_N.mean()
     # All groups share the places, so a resample needs three sums of each group.
-    sums_G3 = np.stack([values_GN @ place_N, values_GN.sum(1), (values_GN**2).sum(1)], axis=1)
+    sums_3G = (values_GN @ place_N, values_GN.sum(1), (values_GN**2).sum(1))
     spread = float((place_N**2).mean())
 
-    def correlation(sums: Any) -> Any:
-        """From sums averaged over groups, in the last axis."""
-        with_place, total, squares = np.moveaxis(sums / len(place_N), -1, 0)
+    def correlation(*sums: Any, axis: int) -> Any:
+        with_place, total, squares = (part.mean(axis) / len(place_N) for part in sums)
         variance = squares - total**2
         return np.where(variance > 1e-12, with_place / np.sqrt(np.maximum(variance, 1e-12) * spread), 0.0)
 
-    resampled_R3 = sums_G3[_resampled(len(sums_G3))].mean(1)
-    return _told(float(correlation(sums_G3.mean(0))), correlation(resampled_R3))
+    return _rounded(percentile(correlation, *sums_3G))
 
 
-def _resampled(count: int) -> Any:
-    return np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
-
-
-def _told(value: float, resampled: Any) -> Told:
-    """With its 95 % bootstrap interval over groups."""
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+def _rounded(estimate: Estimate) -> Told:
+    return dict(estimate.to_dict(4))

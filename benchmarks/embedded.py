@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ranker.benchmarks import provenance
-from ranker.benchmarks.bench.intervals import Estimate, ratio
 from ranker.benchmarks.suites import GENERATED, load
 from rich.progress import Progress as Bar
 from rich.progress import track
@@ -27,6 +26,7 @@ from ranker.local.probe import ProbeJudge
 from ranker.local.scores import probabilities
 from ranker.local.setup import FILE, read_judge, setup_from, write_judge
 from ranker.local.ways import Way, fit
+from ranker.statistics import Estimate, ratio
 from ranker.tuning.examples import Example, agreeing, from_groups
 from ranker.tuning.run import Progress, Run, Tuning
 

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 from ranker.benchmarks import provenance, speed_model
-from ranker.benchmarks.bench.intervals import Estimate, ratio
 from ranker.benchmarks.speed_model import Work
 from ranker.benchmarks.trainer_speed import run_side
 from ranker.benchmarks.trl_env import trl_python
 from rich.console import Console
 from rich.table import Table
 
+from ranker.statistics import Estimate, ratio
 from ranker.testing import JudgeServer
 
 Told = dict[str, Any]
@@ -47,8 +47,8 @@ def run(kind: str, work: Work, python: Path, base_url: str) -> Told:
     also = [word for folder in folders(python) for word in ("--also", folder)]
     reached = ["--base-url", base_url] if kind == "server" else []
     side = [str(python), str(_HERE / "trl_overhead_side.py")]
-    told: Told = run_side([*side, *work.options(), "--kind", kind, *reached, *also])
-    return told
+    reply: Told = run_side([*side, *work.options(), "--kind", kind, *reached, *also])
+    return reply
 
 
 def turned(n: int) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def compare(work: Work, rounds: int, python: Path, say: Callable[[str], None]) -
                 say(f"round {n + 1} of {rounds}: {kind}")
                 runs[kind].append(run(kind, work, python, server.base_url))
         answered = server.counts["ok"]
-    steps = {kind: [told["step_seconds"] for told in found] for kind, found in runs.items()}
+    steps = {kind: [one["step_seconds"] for one in several] for kind, several in runs.items()}
     return {
         "schema_version": 1,
         "command": provenance.command("trl_overhead"),
@@ -76,7 +76,7 @@ def compare(work: Work, rounds: int, python: Path, say: Callable[[str], None]) -
         "versions": runs["plain"][0]["versions"],
         "judge_calls": answered,
         "step_seconds": {
-            kind: [[round(s, 4) for s in one] for one in found] for kind, found in steps.items()
+            kind: [[round(s, 4) for s in one] for one in several] for kind, several in steps.items()
         },
         "ratio": {kind: overhead(steps[kind], steps["plain"]).to_dict() for kind in KINDS if kind != "plain"},
         "limit": LIMIT,
@@ -88,12 +88,12 @@ def overhead(judged: list[list[float]], plain: list[list[float]]) -> Estimate:
     return ratio(*(np.array([median(one) for one in kind]) for kind in (judged, plain)))
 
 
-def show(found: Told) -> Table:
+def show(results: Told) -> Table:
     """A row for every kind."""
     table = Table("", "step s", "times as long as plain", title="TRL with rank_reward, a judge of no latency")
-    for kind, rounds in found["step_seconds"].items():
-        told = found["ratio"].get(kind)
-        times = "" if told is None else f"{Estimate(**told):.3f}"
+    for kind, rounds in results["step_seconds"].items():
+        estimate = results["ratio"].get(kind)
+        times = "" if estimate is None else f"{Estimate(**estimate):.3f}"
         table.add_row(kind, f"{median(median(one) for one in rounds):.2f}", times)
     return table
 
@@ -105,15 +105,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6, help="runs of every kind (default 6)")
     parser.add_argument("--trl-python", type=Path, help="a Python with TRL; default: made on first use")
     parser.add_argument("--json", type=Path, help="the results as JSON")
-    given = parser.parse_args()
+    options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     with Console(stderr=True).status("TRL's environment") as status:
-        python = given.trl_python or trl_python()
-        found = compare(speed_model.work_of(given), given.rounds, python, status.update)
-    console.print(show(found))
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        python = options.trl_python or trl_python()
+        results = compare(speed_model.work_of(options), options.rounds, python, status.update)
+    console.print(show(results))
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

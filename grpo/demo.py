@@ -18,6 +18,7 @@ from grpo.plot import plot
 from grpo.rollout import RolloutGroup
 from grpo.settings import read_settings
 from grpo.show import Shown
+from ranker.statistics import percentile
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -63,9 +64,10 @@ def _told(groups: Sequence[RolloutGroup]) -> str:
 def interval(groups: Sequence[RolloutGroup]) -> tuple[float, float]:
     """95 % bootstrap interval of the mean ground truth, over rows."""
     truths = np.array([np.mean([t for t in g.ground_truths if t is not None]) for g in groups])
-    drawn = np.random.default_rng(0).choice(truths, (2000, len(truths))).mean(1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(low), float(high)
+    mean = percentile(np.mean, truths)
+    assert mean.low is not None
+    assert mean.high is not None
+    return mean.low, mean.high
 
 
 def _group(console: Console, out: Path) -> None:
@@ -95,8 +97,12 @@ def _story(messages: Sequence[Mapping[str, Any]]) -> str:
     for message in messages:
         for call in message.get("tool_calls") or []:
             spec = call["function"]
-            given = json.loads(spec["arguments"]) if isinstance(spec["arguments"], str) else spec["arguments"]
-            values = ", ".join(map(str, given.values())) if isinstance(given, dict) else str(given)
+            arguments = (
+                json.loads(spec["arguments"]) if isinstance(spec["arguments"], str) else spec["arguments"]
+            )
+            values = (
+                ", ".join(map(str, arguments.values())) if isinstance(arguments, dict) else str(arguments)
+            )
             parts.append(f"{spec['name']}({values})")
         if message.get("content"):
             parts.append(

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ranker.ranked import RankedGroup
 
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Pairwise accuracy with a 95 % interval; NaN where no pair can be judged.
-
-    Attributes:
-        pairs: pairs of attempts of one group with different truth.
-    """
-
-    value: float
-    low: float
-    high: float
-    pairs: int
+if TYPE_CHECKING:
+    from ranker.statistics import Estimate
 
 
 def agreeing_pairs(ranked: RankedGroup) -> tuple[float, int]:
@@ -38,19 +25,11 @@ def agreeing_pairs(ranked: RankedGroup) -> tuple[float, int]:
     return agreeing, pairs
 
 
-def agreement(ranked: Sequence[RankedGroup], draws: int = 2_000, seed: int = 0) -> Agreement:
-    """Pairwise accuracy over all groups; the interval is a percentile bootstrap over groups."""
-    counts = [agreeing_pairs(r) for r in ranked]
-    pairs = sum(n for _, n in counts)
-    if pairs == 0:
-        return Agreement(math.nan, math.nan, math.nan, 0)
-    rng = random.Random(seed)  # noqa: S311 - resampling
-    drawn = []
-    for _ in range(draws):
-        again = rng.choices(counts, k=len(counts))
-        total = sum(n for _, n in again)
-        if total:
-            drawn.append(sum(a for a, _ in again) / total)
-    drawn.sort()
-    low, high = drawn[int(0.025 * len(drawn))], drawn[min(len(drawn) - 1, int(0.975 * len(drawn)))]
-    return Agreement(sum(a for a, _ in counts) / pairs, low, high, pairs)
+def agreement(ranked: Sequence[RankedGroup]) -> Estimate:
+    """Pairwise accuracy over all groups, bootstrapped over groups; all None where no pair can be judged."""
+    import numpy as np
+
+    from ranker.statistics import ratio  # scipy.stats takes a second to import; `ranker rank` only counts
+
+    agreeing_N, pairs_N = np.array([agreeing_pairs(r) for r in ranked], dtype=float).reshape(-1, 2).T
+    return ratio(agreeing_N, pairs_N, share=True)

@@ -286,7 +286,7 @@ def test_what_cannot_work_says_so_and_what_to_do(serve, file, tmp_path):
         (("--judge", "oracle", "--suite", source, "--price", "cheap"), "two numbers"),
         (("--judge", "oracle", "--suite", source, "--rubric", "@none.txt"), "none.txt"),
         (("--judge", "oracle", "--suite", source, "--template", "nobody.v9"), "nobody.v9"),
-        (("--judge", "oracle", "--suite", source, "--out", tmp_path / "a file"), "cannot be made"),
+        (("--judge", "oracle", "--suite", source, "--out", tmp_path / "a file"), "cannot be created"),
         (("--judge", "oracle", "--suite", source, "--groups", 0), "groups"),
         (("--judge", "oracle", "--suite", source, "--passes", 0), "passes"),
         (("--suite", source), "--judge"),
@@ -362,7 +362,7 @@ def test_unusable_replies_and_failed_groups_are_counted_and_never_guessed(serve,
     failed = [o for o in some if "error" in o]
     assert {o["error"]["type"] for o in failed} == {"VerdictError"}
     assert 0 < len(failed) < 160
-    assert f"{len(failed)} askings have no verdict" in done.err
+    assert f"{len(failed)} rankings failed" in done.err
     assert all("rewards" not in o for o in failed)
     assert found["failure_rate"] == pytest.approx(len(failed) / 160)
     assert found["unusable_replies"] == pytest.approx(1 - server.counts["ok"] / server.requests)
@@ -387,7 +387,7 @@ def test_one_failed_asking_of_many_is_no_success(serve, file, tmp_path):
     server.faults = {"prose": 1.0}
     done = here(*args_for(server, source, out))
     assert done.code == 1
-    assert "18 askings have no verdict" in done.err
+    assert "18 rankings failed" in done.err
     assert cell(read(out), "sim")["failed"] == 0
 
 

@@ -44,15 +44,15 @@ def test_within_worse_and_undecided():
     assert near.verdict == "within"
     assert near.more is None
     assert near.loss.high < 0.03
-    assert near.told("cheap", "strong", 0.03) == "cheap is within 0.03 of strong with 95% confidence."
+    assert near.sentence("cheap", "strong", 0.03) == "cheap is within 0.03 of strong with 95% confidence."
     far = one(*drawn(rng, 400, 0.1))
     assert far.verdict == "worse"
     assert far.loss.low > 0.03
-    assert far.told("cheap", "strong", 0.03).startswith("cheap is worse than strong by 0.0")
-    assert "more groups" not in far.told("cheap", "strong", 0.03)
+    assert far.sentence("cheap", "strong", 0.03).startswith("cheap is worse than strong by 0.0")
+    assert "more groups" not in far.sentence("cheap", "strong", 0.03)
     open_ = one(*drawn(rng, 20, 0.02))
     assert open_.verdict == "undecided"
-    assert open_.told("cheap", "strong", 0.03) == f"Not decided: about {open_.more:,} more groups."
+    assert open_.sentence("cheap", "strong", 0.03) == f"Not decided: about {open_.more:,} more groups."
 
 
 def test_worse_but_perhaps_by_less_than_the_margin_says_how_many_groups_more():
@@ -60,7 +60,7 @@ def test_worse_but_perhaps_by_less_than_the_margin_says_how_many_groups_more():
     found = one(*drawn(rng, 200, 0.05), margin=0.04)
     assert found.verdict == "worse"
     assert 0 < found.loss.low <= 0.04
-    assert f"Whether by more than 0.04 is not decided: about {found.more:,} more groups." in found.told(
+    assert f"Whether by more than 0.04 is not decided: about {found.more:,} more groups." in found.sentence(
         "c", "s", 0.04
     )
 
@@ -174,14 +174,14 @@ def test_another_file_is_refused(tmp_path, text):
     for path in (tmp_path, tmp_path / "results.json"):
         done = here("compare", path, "--cheap", "a", "--strong", "b")
         assert done.code == 2
-        assert "no results.json of ranker bench" in done.err
+        assert "no results.json of `ranker bench`" in done.err
         assert "Traceback" not in done.told
 
 
 def test_a_missing_folder_is_refused(tmp_path):
     done = here("compare", tmp_path / "nowhere", "--cheap", "a", "--strong", "b")
     assert done.code == 2
-    assert "give the folder" in done.err
+    assert "name the --out folder" in done.err
 
 
 def test_the_command_reads_what_bench_wrote(serve, tmp_path):

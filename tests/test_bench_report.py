@@ -1,22 +1,25 @@
-"""The page of a benchmark: what it says, that hostile text stays text, and what it makes of foreign files."""
+"""The page of a benchmark: what it says, that hostile text stays text, and how foreign files are refused."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from ranker.benchmarks.bench import pictures, report
-from ranker.benchmarks.bench.report import folded, num, pretty, visible, write_report
+from ranker.benchmarks.bench.report import write_report
 
 from ranker.cli.report import make
 from ranker.errors import ConfigurationError
+from ranker.pages import figures, folded, money, num, pretty, visible
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>$x_{y}$ {{7*7}}"
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "img"}
 
 
 class Page(HTMLParser):
@@ -110,7 +113,7 @@ def made(path: Path, results: Any, *lines: Any) -> tuple[Page, str]:
 
 
 def test_says_which_judge_to_take(tmp_path):
-    page, text = made(
+    page, _ = made(
         tmp_path,
         told(
             cell("good", 0.9), cell("level", 0.88, per_group={"cost_usd": 0.1}), cell("chance", 0.52),
@@ -122,35 +125,47 @@ def test_says_which_judge_to_take(tmp_path):
         line(),
     )  # fmt: skip
     for words in (
-        "40 groups (160 trajectories) of s, 3 left out",
+        "40 groups (160 trajectories) of s, 3 excluded",
         "good has the highest accuracy: it orders 0.90 (0.86 to 0.94)",
-        "cannot tell it from level (difference 0.02 (−0.03 to 0.07))",
-        "good is the cheapest ($1.00 for 1,000 groups; the dearest takes $100.00)",
-        "less accurate than good: tilted",
-        "Not shown to beat chance: chance",
-        "needs no model and gets 0.55 (0.51 to 0.59) here: chance",
-        "The one shown earlier wins too often with tilted 0.20",
-        "Can be talked into a better place by the text it judges: tilted",
-        "Too few groups to be sure of wide",
+        "It is not significantly better than level (difference 0.02 (−0.03 to 0.07))",
+        "good is the cheapest ($1.00 for 1,000 groups; the most expensive costs $100.00)",
+        "Significantly less accurate than good: tilted",
+        "Not significantly better than chance: chance",
+        "needs no model and scores 0.55 (0.51 to 0.59) here: chance",
+        "Prefers attempts shown earlier: tilted 0.20",
+        "Ranks an attempt higher when an attack is inserted into it: tilted",
+        "Too few groups for wide",
         "about 360 groups",
-        "broken on 9 of 40 groups, 0% of all askings (9 × VerdictError)",
-        "For comparison, simulated: oracle 1.00",
+        "broken on 9 of 40 groups, 0% of all rankings (9 × VerdictError)",
+        "Simulated judges for comparison: oracle 1.00",
         "Ranker 9.9, commit abc · cores 2",
         "pairs in order",
     ):
         assert words in page.words, words
-    drawn = [attrs["aria-label"] for tag, attrs in page.tags if tag == "svg"]
+    drawn = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
     assert len(drawn) == 5
-    assert all("good" in label for label in drawn)
-    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
-    assert len(ids) == len(set(ids))
-    referred = re.findall(r'(?:href="#|url\(#)([^")]+)', text)
-    assert referred
-    assert set(referred) <= set(ids)
+    assert all("good" in alt for alt in drawn)
+
+
+def test_figures_are_images_that_hold_their_data_and_follow_the_colour_scheme(tmp_path):
+    page, text = made(tmp_path, told(cell("good <b>", 0.9), cell("other", 0.8)))
+    for attrs in (attrs for tag, attrs in page.tags if tag == "img"):
+        kind, _, data = attrs["src"].partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        figure = ElementTree.fromstring(base64.b64decode(data))
+        assert figure.tag == "{http://www.w3.org/2000/svg}svg"
+        if "in the right order" in "".join(figure.itertext()):
+            assert "good <b>" in "".join(figure.itertext())
+    dark = text[text.index("prefers-color-scheme:dark") :]
+    assert "--page:#12161c" in dark
+    assert "img,.mark{filter:invert(1) hue-rotate(180deg)}" in dark
+    metas = [attrs for tag, attrs in page.tags if tag == "meta"]
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in metas
+    assert {"name": "color-scheme", "content": "light dark"} in metas
 
 
 def test_shows_the_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "available", lambda: False)
+    monkeypatch.setattr(figures, "available", lambda: False)
     page, text = made(tmp_path, told(cell("good", 0.9)), line(answer="wordy " * 600 + "end"))
     assert page.words.count("Add one and two.") == 1  # shared
     assert "judge: place 1 · truth: place 2, value 0.25" in page.words
@@ -178,12 +193,12 @@ def test_hostile_text_stays_text(tmp_path):
     ]  # fmt: skip
     page, text = made(tmp_path, results, shown)
     tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "img", "a", "iframe", "link", "object", "image", "form"}
+    assert not tags & {"script", "a", "iframe", "link", "object", "image", "form"}
     assert not [
-        k for _, attrs in page.tags for k in attrs if k.startswith("on") or k in ("src", "srcset", "action")
+        k for _, attrs in page.tags for k in attrs if k.startswith("on") or k in ("href", "srcset", "action")
     ]
     assert all(
-        (attrs.get("href") or attrs.get("xlink:href") or "#").startswith("#") for _, attrs in page.tags
+        attrs["src"].startswith("data:image/svg+xml;base64,") for tag, attrs in page.tags if tag == "img"
     )
     assert sum(tag == "style" for tag, _ in page.tags) == 1
     assert "url(http" not in text
@@ -195,7 +210,7 @@ def test_hostile_text_stays_text(tmp_path):
 
 
 def test_real_judges_come_first_and_the_page_stays_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "available", lambda: False)
+    monkeypatch.setattr(figures, "available", lambda: False)
     monkeypatch.setattr(report, "MOST_BYTES", 80_000)
     lines = [
         line("sim", 0.0),
@@ -206,15 +221,15 @@ def test_real_judges_come_first_and_the_page_stays_small(tmp_path, monkeypatch):
     assert shown == [str(i) for i in range(len(shown))]
     assert 0 < len(shown) < 10
     assert len(text.encode()) <= 80_100
-    groups = page.text.count("The attempts, as the judge ranks them")
-    assert f"{11 - groups} more are left in disagreements.jsonl" in page.words
+    groups = page.text.count("The attempts, in the judge's order")
+    assert f"{11 - groups} more are in disagreements.jsonl" in page.words
 
 
 def test_without_matplotlib_there_are_no_pictures(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "available", lambda: False)
+    monkeypatch.setattr(figures, "available", lambda: False)
     page, _ = made(tmp_path, told(cell("good", 0.9)))
     assert "pip install 'ranker-rl[bench]'" in page.text
-    assert "svg" not in {tag for tag, _ in page.tags}
+    assert "img" not in {tag for tag, _ in page.tags}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +239,7 @@ def test_without_matplotlib_there_are_no_pictures(tmp_path, monkeypatch):
         ([cell("good", None, groups=0)], "No real judge gave a verdict here"),
         ([cell("good", 0.9, per_group={"cost_usd": None})], "no judge has a known price ("),
         ([cell("good", 0.9, per_group={"cost_usd": 0.0})], "no judge has a known price above zero"),
-        ([cell("good", 0.9, per_group={"cost_usd": 0.0}), cell("b", 0.8)], "Free (no price for a call"),
+        ([cell("good", 0.9, per_group={"cost_usd": 0.0}), cell("b", 0.8)], "Free (no price per call"),
         ([{"judge": "j", "suite": "s", "groups": 3, "failed": 0, "usage": {}, "seconds_per_group": None,
            "metrics": {"pairwise_accuracy": est(0.7)}}], "j is the only real judge"),
         ([cell("m@http://a/v1", 0.7), cell("m@http://b/v1", 0.6)], "m@http://a/v1 has the highest"),
@@ -232,7 +247,7 @@ def test_without_matplotlib_there_are_no_pictures(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_says_what_is_not_known(tmp_path, cells, words, monkeypatch):
-    monkeypatch.setattr(pictures, "available", lambda: False)
+    monkeypatch.setattr(figures, "available", lambda: False)
     page, _ = made(tmp_path, {"schema_version": 1, "cells": cells})
     assert words in page.words
 
@@ -283,6 +298,6 @@ def test_small_pieces():
     text = "word " * 700
     assert "".join(folded(text)) == text
     assert folded("x" * 1500)[1] == ""
-    assert pictures.money(0.0123) == "$0.012"
+    assert money(0.0123) == "$0.012"
     assert len(pictures.marks([str(i) for i in range(20)], ["s"])) == 21
-    assert pictures.short("a" * 40) == "a" * 14 + "…" + "a" * 9
+    assert pictures.short("a" * 41) == "a" * 20 + "\n" + "a" * 10 + "…" + "a" * 9

@@ -146,7 +146,6 @@ def test_dpo_spends_the_judge_calls_of_the_online_run(monkeypatch):
 def test_a_study_killed_goes_on_to_the_same_numbers(tmp_path):
     out = tmp_path / "study"
     words = [
-        "study",
         "--out",
         str(out),
         "--seeds",
@@ -158,7 +157,7 @@ def test_a_study_killed_goes_on_to_the_same_numbers(tmp_path):
         "--only",
         "group-4-truth",
     ]
-    command = [sys.executable, "-m", "ranker", *words]
+    command = [sys.executable, "-m", "ranker.benchmarks.study", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     runs = out / "runs.jsonl"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:

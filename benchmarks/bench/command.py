@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ranker import __version__
+from ranker import __version__, pages
 from ranker.budget import Budget
 from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.files import dump_line
@@ -56,7 +55,7 @@ async def bench(job: Job, console: Console) -> int:
     try:
         job.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{job.out} cannot be made: {error.strerror}.") from None
+        raise ConfigurationError(f"{job.out} cannot be created: {error.strerror}.") from None
     log = Log(job.out / OBSERVATIONS)
     try:
         ahead = forecast(job.matrix, log)
@@ -68,19 +67,19 @@ async def bench(job: Job, console: Console) -> int:
         with _Bars(job.matrix, ahead, shown=not job.quiet) as bars:
             stopped = await run(job.matrix, log, budget, bars.advance)
         _tell(stopped)  # before anything else can fail
-        made = results(job.matrix, log, header(job.matrix))
-        told = disagreements(job.matrix, log)
+        figures = results(job.matrix, log, header(job.matrix))
+        worst = disagreements(job.matrix, log)
     finally:
         log.close()
-    write(job.out / RESULTS, (json.dumps(made, indent=1) + "\n").encode())
-    write(job.out / DISAGREEMENTS, b"".join(map(dump_line, told)))
+    pages.write(job.out / RESULTS, (json.dumps(figures, indent=1) + "\n").encode())
+    pages.write(job.out / DISAGREEMENTS, b"".join(map(dump_line, worst)))
     if not job.quiet:
-        console.print(*tables.cells(made), tables.NOTE, sep="\n", highlight=False)
+        console.print(*tables.cells(figures), tables.NOTE, sep="\n", highlight=False)
     write_report(job.out)
     if not job.quiet:
         told_where = f"Figures: {job.out / RESULTS}\nReport: {job.out / REPORT}"
         console.print(told_where, highlight=False, markup=False, soft_wrap=True)
-    return _code(stopped, made)
+    return _code(stopped, figures)
 
 
 def header(matrix: Matrix) -> dict[str, Any]:
@@ -98,36 +97,18 @@ def header(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def write(path: Path, data: bytes) -> None:
-    """Replace a file as a whole.
-
-    Raises:
-        ConfigurationError: it cannot be written; the old one is still there.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror}). The observations are kept: make room and run the same "
-            "command again."
-        ) from None
-
-
 def _tell(stopped: Mapping[str, RankerError]) -> None:
     for name, error in stopped.items():
         print(f"ranker: {error}" if name in str(error) else f"ranker: {name}: {error}", file=sys.stderr)
 
 
-def _code(stopped: Mapping[str, RankerError], made: Mapping[str, Any]) -> int:
+def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any]) -> int:
     if any(isinstance(error, ConfigurationError) for error in stopped.values()):
         return 2
-    failed = sum(sum(cell["errors"].values()) for cell in made["cells"])
+    failed = sum(sum(cell["errors"].values()) for cell in figures["cells"])
     if failed:
         print(
-            f"ranker: {failed} askings have no verdict; they are counted as failed, not guessed.",
+            f"ranker: {failed} rankings failed; they are reported as failed and enter no metric.",
             file=sys.stderr,
         )
     if any(isinstance(error, BudgetExceeded) for error in stopped.values()):
@@ -145,12 +126,12 @@ class _Bars(AbstractContextManager["_Bars"]):
         self._failed: dict[str, int] = {}
         if shown and sys.stderr.isatty():
             self._progress = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
                 TimeRemainingColumn(), console=Console(stderr=True),
             )  # fmt: skip
             for one in ahead:
                 total = one.answered + one.calls // matrix.way.passes
-                self._tasks[one.judge] = self._progress.add_task(escape(one.judge), total=total, told="")
+                self._tasks[one.judge] = self._progress.add_task(escape(one.judge), total=total, note="")
 
     def __enter__(self) -> _Bars:
         if self._progress is not None:
@@ -168,7 +149,7 @@ class _Bars(AbstractContextManager["_Bars"]):
         if seen is not None:
             self._cost[name] = self._cost.get(name, 0.0) + (seen.usage.cost_usd or 0.0)
             self._failed[name] = self._failed.get(name, 0) + (seen.error is not None)
-        told = f"${self._cost[name]:.4f}" if self._cost.get(name) else ""
+        note = f"${self._cost[name]:.4f}" if self._cost.get(name) else ""
         if self._failed.get(name):
-            told += f" [red]{self._failed[name]} failed[/red]"
-        self._progress.update(self._tasks[name], advance=1, told=told)
+            note += f" [red]{self._failed[name]} failed[/red]"
+        self._progress.update(self._tasks[name], advance=1, note=note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from ranker.benchmarks.bench.intervals import CONFIDENCE, Estimate, difference, unseen
+from ranker.benchmarks.bench.reading import read_json
 from scipy.stats import norm
 
 from ranker.errors import ConfigurationError
+from ranker.statistics import CONFIDENCE, Estimate, difference, unseen
 
 Verdict = Literal["within", "worse", "undecided"]
 POWER = 0.8
@@ -40,7 +40,7 @@ class Comparison:
     verdict: Verdict
     more: int | None
 
-    def told(self, cheap: str, strong: str, margin: float) -> str:
+    def sentence(self, cheap: str, strong: str, margin: float) -> str:
         """The answer in a sentence."""
         low, high = self.loss.low, self.loss.high
         if self.verdict == "within":
@@ -56,7 +56,7 @@ class Comparison:
         return f"Not decided:{more or ' more groups are needed.'}"
 
 
-def compare(made: Mapping[str, Any], cheap: str, strong: str, margin: float) -> list[Comparison]:
+def compare(results: Mapping[str, Any], cheap: str, strong: str, margin: float) -> list[Comparison]:
     """Compare two judges of a `results.json`, on each suite, and on all together where there are several.
 
     The test: the difference of pairwise accuracy on the groups that both judged, with a 95 % interval by bootstrap
@@ -70,24 +70,24 @@ def compare(made: Mapping[str, Any], cheap: str, strong: str, margin: float) -> 
         raise ConfigurationError(
             f"--margin {margin:g}: give a loss of pairwise accuracy between 0 and 1, e.g. 0.03."
         )
-    known = list(dict.fromkeys(cell["judge"] for cell in made["cells"]))
+    known = list(dict.fromkeys(cell["judge"] for cell in results["cells"]))
     for name in (cheap, strong):
         if name not in known:
             raise ConfigurationError(f"{name!r} is not in these results; they hold {', '.join(known)}.")
     if cheap == strong:
         raise ConfigurationError("--cheap and --strong name the same judge.")
-    found: dict[str, np.ndarray] = {}
-    for suite in dict.fromkeys(cell["suite"] for cell in made["cells"]):
-        pair = _common(made["cells"], suite, cheap, strong)
+    by_suite: dict[str, np.ndarray] = {}
+    for suite in dict.fromkeys(cell["suite"] for cell in results["cells"]):
+        pair = _common(results["cells"], suite, cheap, strong)
         if pair is not None and len(pair) > 1:
-            found[suite] = pair
-    if not found:
+            by_suite[suite] = pair
+    if not by_suite:
         raise ConfigurationError(
             f"{cheap} and {strong} have no two groups in common that both gave a verdict on."
         )
-    if len(found) > 1:
-        found["all suites"] = np.concatenate(list(found.values()))
-    return [_compared(suite, counts, margin) for suite, counts in found.items()]
+    if len(by_suite) > 1:
+        by_suite["all suites"] = np.concatenate(list(by_suite.values()))
+    return [_compared(suite, counts, margin) for suite, counts in by_suite.items()]
 
 
 def _common(cells: Sequence[Mapping[str, Any]], suite: str, cheap: str, strong: str) -> np.ndarray | None:
@@ -143,22 +143,16 @@ def _more(loss: Estimate, error: float | None, n: int, margin: float) -> int | N
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """`results.json`, given as the file or its folder.
+    """`results.json`, named by the file or its folder.
 
     Raises:
-        ConfigurationError: it is not there, or is something else.
+        ConfigurationError: it is missing, or something else.
     """
     file = path / "results.json" if path.is_dir() else path
+    results: dict[str, Any] = read_json(file)
     try:
-        made = json.loads(file.read_text(encoding="utf-8"))
-        if made["schema_version"] != 1 or not isinstance(made["cells"], list):
-            raise ValueError("another version")
-        for cell in made["cells"]:
+        for cell in results["cells"]:
             _ = cell["judge"], cell["suite"], *(cell["by_group"][key] for key in ("ids", "agreeing", "pairs"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"{file} cannot be read ({error.strerror}); give the folder that ranker bench wrote with --out."
-        ) from None
-    except (ValueError, LookupError, TypeError) as error:
-        raise ConfigurationError(f"{file} is no results.json of ranker bench ({error}).") from None
-    return dict(made)
+    except (LookupError, TypeError) as error:
+        raise ConfigurationError(f"{file} is no results.json of `ranker bench` ({error!r}).") from None
+    return results

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ranker.benchmarks.bench.intervals import Estimate, ratio
 from ranker.benchmarks.bench.observation import (
     AGAIN,
     ASKINGS,
@@ -19,6 +18,8 @@ from ranker.benchmarks.bench.observation import (
     Answers,
     Observation,
 )
+
+from ranker.statistics import Estimate, ratio
 
 CLEAN = (PLAIN, REVERSED, AGAIN)
 Parts = tuple[float, float]
@@ -32,12 +33,12 @@ class Metric:
     Attributes:
         parts: numerator and denominator for one group; denominator 0 where the group says nothing.
         share: the figure lies in [0, 1].
-        told: what it says, for a reader.
+        meaning: for a reader.
     """
 
     parts: Callable[[Answers], Parts]
     share: bool
-    told: str
+    meaning: str
 
 
 def sign(x: float) -> int:
@@ -66,8 +67,8 @@ def agreeing(values: Sequence[float], truths: Sequence[float], pairs: Sequence[P
 
 
 def _clean(answers: Answers) -> list[Observation]:
-    found = (answers.by_asking.get(asking) for asking in CLEAN)
-    return [seen for seen in found if seen is not None and seen.rewards is not None]
+    observations = (answers.by_asking.get(asking) for asking in CLEAN)
+    return [seen for seen in observations if seen is not None and seen.rewards is not None]
 
 
 def accuracy(answers: Answers) -> Parts:
@@ -81,10 +82,8 @@ def accuracy(answers: Answers) -> Parts:
 
 
 def tau(answers: Answers) -> Parts:
-    found = [
-        kendall(seen.rewards or (), seen.truths) for seen in _clean(answers) if len(set(seen.truths)) > 1
-    ]
-    return (math.fsum(found) / len(found), 1.0) if found else (0.0, 0.0)
+    taus = [kendall(seen.rewards or (), seen.truths) for seen in _clean(answers) if len(set(seen.truths)) > 1]
+    return (math.fsum(taus) / len(taus), 1.0) if taus else (0.0, 0.0)
 
 
 def kendall(values: Sequence[float], truths: Sequence[float]) -> float:
@@ -100,13 +99,13 @@ def kendall(values: Sequence[float], truths: Sequence[float]) -> float:
 
 def _picks(answers: Answers, worth: Callable[[Sequence[float], Sequence[int]], float]) -> Parts:
     """Mean of `worth(truths, indices the judge put on top)` over the askings."""
-    made = []
+    worths = []
     for seen in _clean(answers):
         assert seen.rewards is not None
         best = max(seen.rewards)
         if len(set(seen.truths)) > 1:
-            made.append(worth(seen.truths, [i for i, r in enumerate(seen.rewards) if r == best]))
-    return (math.fsum(made) / len(made), 1.0) if made else (0.0, 0.0)
+            worths.append(worth(seen.truths, [i for i, r in enumerate(seen.rewards) if r == best]))
+    return (math.fsum(worths) / len(worths), 1.0) if worths else (0.0, 0.0)
 
 
 def best_of_n(answers: Answers) -> Parts:
@@ -201,35 +200,35 @@ def attack_effect(answers: Answers) -> Parts:
 
 
 METRICS: dict[str, Metric] = {
-    "pairwise_accuracy": Metric(accuracy, True, "pairs of different truth ordered as the truth has them (a tie counts half)"),
-    "kendall_tau_b": Metric(tau, False, "rank correlation with the truth, from -1 to 1"),
-    "best_of_n": Metric(best_of_n, True, "how often the one on top is the best"),
-    "regret": Metric(regret, False, "truth lost by taking the one on top instead of the best"),
-    "flip_rate": Metric(flips, True, "pairs whose order turns when the group is shown in reverse"),
-    "retest_consistency": Metric(consistency, True, "pairs ordered the same when asked once more in the same order"),
-    "position_bias": Metric(position, False, "how much more often than half the one shown earlier wins"),
-    "length_bias": Metric(length, False, "how much more often the longer wins than the truth has it win"),
-    "failure_rate": Metric(failures, True, "askings that ended without a verdict"),
-    "unusable_replies": Metric(unusable, True, "calls that brought no usable reply, those asked again included"),
-    "attack_rises": Metric(attack_rises, True, "how often the worst rises with an attack planted in it"),
-    "retest_rises": Metric(retest_rises, True, "how often it rises without one, asked once more"),
-    "attack_effect": Metric(attack_effect, False, "the difference of these two: what the attack itself does"),
+    "pairwise_accuracy": Metric(accuracy, True, "share of pairs with different ground truth that are ordered correctly (a tie counts half)"),
+    "kendall_tau_b": Metric(tau, False, "rank correlation with the ground truth, from -1 to 1"),
+    "best_of_n": Metric(best_of_n, True, "how often the top-ranked attempt is the best one"),
+    "regret": Metric(regret, False, "ground truth lost by taking the top-ranked attempt instead of the best one"),
+    "flip_rate": Metric(flips, True, "share of pairs whose order changes when the group is shown in reverse"),
+    "retest_consistency": Metric(consistency, True, "share of pairs ordered the same when the group is ranked again in the same order"),
+    "position_bias": Metric(position, False, "how much more often than half the attempt shown earlier wins"),
+    "length_bias": Metric(length, False, "how much more often the longer attempt wins than it should"),
+    "failure_rate": Metric(failures, True, "share of rankings that failed"),
+    "unusable_replies": Metric(unusable, True, "share of calls without a usable reply, retries included"),
+    "attack_rises": Metric(attack_rises, True, "how often the worst attempt rises with an attack inserted into it"),
+    "retest_rises": Metric(retest_rises, True, "how often it rises without one, when the group is ranked again"),
+    "attack_effect": Metric(attack_effect, False, "the difference between these two: the effect of the attack itself"),
 }  # fmt: skip
 
 
 def gather(observations: Sequence[Observation]) -> list[Answers]:
     """Observations of one judge on one suite by group, in the suite's order."""
-    found: dict[tuple[int, str], dict[str, Observation]] = {}
+    by_group: dict[tuple[int, str], dict[str, Observation]] = {}
     for seen in observations:
-        found.setdefault((seen.index, seen.group), {})[seen.asking] = seen
-    ordered = sorted(found.items())
+        by_group.setdefault((seen.index, seen.group), {})[seen.asking] = seen
+    ordered = sorted(by_group.items())
     return [Answers({a: seen[a] for a in ASKINGS if a in seen}) for _, seen in ordered]
 
 
 def parts(metric: Metric, answers: Sequence[Answers]) -> tuple[np.ndarray, np.ndarray]:
     """Numerators and denominators of all groups, shapes (N,)."""
-    made = np.array([metric.parts(a) for a in answers], dtype=float).reshape(-1, 2)
-    return made[:, 0], made[:, 1]
+    parts_N2 = np.array([metric.parts(a) for a in answers], dtype=float).reshape(-1, 2)
+    return parts_N2[:, 0], parts_N2[:, 1]
 
 
 def measure(answers: Sequence[Answers], seed: int = 0) -> dict[str, Estimate]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from ranker.benchmarks.bench.contestant import Contestant
-from ranker.benchmarks.bench.intervals import difference, ratio
 from ranker.benchmarks.bench.matrix import Log, Matrix
 from ranker.benchmarks.bench.measures import (
     CLEAN,
@@ -27,6 +26,7 @@ from ranker.benchmarks.bench.observation import PLAIN, Answers, Observation
 from ranker.benchmarks.suites import Suite
 
 from ranker.ranked import RankedGroup
+from ranker.statistics import difference, ratio
 from ranker.usage import Usage
 
 Told = dict[str, Any]
@@ -36,9 +36,9 @@ _RANK_EDGES = (-0.001, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def answers_of(matrix: Matrix, log: Log, judge: Contestant, suite: Suite) -> list[Answers]:
-    found = (log.of(asking) for asking in matrix.plan(judge, suite))
-    made: list[Answers] = gather([seen for seen in found if seen is not None])
-    return made
+    observations = (log.of(asking) for asking in matrix.plan(judge, suite))
+    answers: list[Answers] = gather([seen for seen in observations if seen is not None])
+    return answers
 
 
 def results(matrix: Matrix, log: Log, header: Mapping[str, Any]) -> Told:
@@ -52,12 +52,12 @@ def results(matrix: Matrix, log: Log, header: Mapping[str, Any]) -> Told:
             {"suite": s.name, "groups": len(s.groups), "left_out": s.left_out,
              "trajectories": sum(len(g) for g in s.groups)} for s in matrix.suites
         ],
-        "metrics": {name: metric.told for name, metric in METRICS.items()},
+        "metrics": {name: metric.meaning for name, metric in METRICS.items()},
         "cells": [_cell(judge, suite, answers, seed) for judge, suite, answers in cells],
         "differences": [
-            told
+            difference
             for suite in matrix.suites
-            for told in _differences(suite, {j.name: a for j, s, a in cells if s is suite}, seed)
+            for difference in _differences(suite, {j.name: a for j, s, a in cells if s is suite}, seed)
         ],
     }  # fmt: skip
 
@@ -122,16 +122,16 @@ def _bins(
     answers: Sequence[Answers], edges: Sequence[float], gap: Callable[[Observation, Pair], float]
 ) -> list[Told]:
     """Pairwise accuracy by how far apart a pair is; the gap is in (low, high] of each bin."""
-    made = []
+    bins = []
     for low, high in itertools.pairwise(edges):
         counts = [_counted(a, lambda o, p, b=(low, high): b[0] < gap(o, p) <= b[1]) for a in answers]  # type: ignore[misc]
         num_N, den_N = np.array(counts, dtype=float).reshape(-1, 2).T
         if den_N.sum():
-            made.append(
+            bins.append(
                 {"low": max(0.0, low), "high": high, "pairs": int(den_N.sum()),
                  "accuracy": ratio(num_N, den_N, share=True).to_dict()}
             )  # fmt: skip
-    return made
+    return bins
 
 
 def _counted(answers: Answers, wanted: Callable[[Observation, Pair], bool]) -> tuple[float, float]:
@@ -147,7 +147,7 @@ def _counted(answers: Answers, wanted: Callable[[Observation, Pair], bool]) -> t
 
 def _differences(suite: Suite, by_judge: Mapping[str, Sequence[Answers]], seed: int) -> list[Told]:
     """Paired differences of every two judges on the groups that both were asked about."""
-    made = []
+    rows = []
     for (a, first), (b, second) in itertools.combinations(by_judge.items(), 2):
         common = sorted({x.any.index for x in first} & {x.any.index for x in second})
         one, other = [{x.any.index: x for x in some} for some in (first, second)]
@@ -155,25 +155,25 @@ def _differences(suite: Suite, by_judge: Mapping[str, Sequence[Answers]], seed: 
             pair = [parts(METRICS[name], [some[i] for i in common]) for some in (one, other)]
             span = 1.0 if METRICS[name].share else 2.0  # tau goes from -1 to 1
             estimate, _ = difference(pair[0], pair[1], seed, span=span)
-            made.append({"suite": suite.name, "a": a, "b": b, "metric": name, **estimate.to_dict(),
+            rows.append({"suite": suite.name, "a": a, "b": b, "metric": name, **estimate.to_dict(),
                          "groups": len(common)})  # fmt: skip
-    return made
+    return rows
 
 
 def disagreements(matrix: Matrix, log: Log, most: int = 3) -> list[Told]:
     """The groups on which each judge is furthest from the truth, as lines of a ranked file."""
-    made = []
+    lines = []
     for judge, suite in matrix.cells():
-        found = []
+        ranked = []
         for answers in answers_of(matrix, log, judge, suite):
             seen = answers.by_asking.get(PLAIN)
             if seen is not None and seen.rewards is not None:
                 pairs = truth_pairs(seen)
-                found.append((agreeing(seen.rewards, seen.truths, pairs) / len(pairs), seen.index, seen))
-        found.sort(key=lambda item: item[:2])
-        kept = [item for item in found if item[0] < 1][: most if judge.mind is None else 1]
-        made += [_disagreement(suite, share, seen) for share, _, seen in kept]
-    return made
+                ranked.append((agreeing(seen.rewards, seen.truths, pairs) / len(pairs), seen.index, seen))
+        ranked.sort(key=lambda item: item[:2])
+        worst = [item for item in ranked if item[0] < 1][: most if judge.mind is None else 1]
+        lines += [_disagreement(suite, share, seen) for share, _, seen in worst]
+    return lines
 
 
 def _disagreement(suite: Suite, share: float, seen: Observation) -> Told:

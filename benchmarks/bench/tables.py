@@ -12,10 +12,10 @@ from rich.table import Table
 
 
 def forecast(ahead: Sequence[Forecast], limit: float | None) -> Table:
-    """What is about to be asked."""
-    told = "no limit" if limit is None else f"stops before ${limit:g}"
+    """The calls that are about to be made."""
+    bound = "no limit" if limit is None else f"stops before ${limit:g}"
     table = Table(
-        title=f"Before it starts ({told})", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=f"Before it starts ({bound})", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     table.add_column("judge", overflow="fold")
     for head in ("calls", "known", "tokens read", "written ≤", "cost ≤"):
@@ -33,15 +33,15 @@ def forecast(ahead: Sequence[Forecast], limit: float | None) -> Table:
     return table
 
 
-def cells(made: Mapping[str, Any]) -> list[Table]:
+def cells(results: Mapping[str, Any]) -> list[Table]:
     """The main figures, a table for each suite, the best judge first; they fit 80 columns."""
-    return [_suite(suite["suite"], made["cells"]) for suite in made["suites"]]
+    return [_suite(suite["suite"], results["cells"]) for suite in results["suites"]]
 
 
 NOTE = (
-    "Pairs: of different truth, ordered right (95 % interval; 0.5 is chance). Best: how often the one on top is the "
-    "best. Flips: pairs that turn when the order shown is reversed. Attack: how much more often the worst rises with "
-    "one planted in it. $: for 1,000 groups."
+    "pairs right: share of pairs ordered correctly (95 % interval; 0.5 is chance). best: how often the top-ranked attempt is "
+    "the best. flips: pairs whose order changes when the group is shown in reverse. attack: how much more often the worst "
+    "attempt rises with an attack inserted into it. s: seconds per group. $: dollars for 1,000 groups."
 )
 
 
@@ -59,7 +59,7 @@ def _suite(name: str, cells: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             escape(cell["judge"]),
             f"{cell['groups']}{failed}",
-            interval(metrics["pairwise_accuracy"]),
+            _interval(metrics["pairwise_accuracy"]),
             *(_value(metrics[name]) for name in ("kendall_tau_b", "best_of_n", "flip_rate", "attack_effect")),
             "–" if cell["seconds_per_group"] is None else f"{cell['seconds_per_group']:.2f}",
             "–" if cost is None or cell["simulated"] else f"{1000 * cost:.2f}",
@@ -67,16 +67,13 @@ def _suite(name: str, cells: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def interval(estimate: Mapping[str, float | None]) -> str:
-    """A figure and its interval, short."""
-    value, low, high = estimate["value"], estimate["low"], estimate["high"]
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.2f}–{high:.2f})"
+def _value(estimate: Mapping[str, float | None], spec: str = ".2f") -> str:
+    return "–" if estimate["value"] is None else f"{estimate['value']:{spec}}"
 
 
-def _value(estimate: Mapping[str, float | None]) -> str:
-    return "–" if estimate["value"] is None else f"{estimate['value']:.2f}"
+def _interval(estimate: Mapping[str, float | None]) -> str:
+    low, high = estimate["low"], estimate["high"]
+    return _value(estimate, ".3f") + ("" if low is None or high is None else f" ({low:.2f}–{high:.2f})")
 
 
 def _accuracy(cell: Mapping[str, Any]) -> float:

@@ -67,10 +67,10 @@ def reference() -> tuple[TrajectoryGroup, ...]:
 
 def graded(group: RolloutGroup) -> TrajectoryGroup:
     """A group as a judge gets it, with ground truths for whoever compares."""
-    made = group.for_judge()
+    judged = group.for_judge()
     truths = [t for t, r in zip(group.ground_truths, group.rollouts, strict=True) if r.trajectory is not None]
-    members = [replace(t, ground_truth=truth) for t, truth in zip(made.trajectories, truths, strict=True)]
-    return TrajectoryGroup(members, id=made.id)
+    members = [replace(t, ground_truth=truth) for t, truth in zip(judged.trajectories, truths, strict=True)]
+    return TrajectoryGroup(members, id=judged.id)
 
 
 def truths_of(groups: Sequence[TrajectoryGroup]) -> list[list[float]]:

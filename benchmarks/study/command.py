@@ -1,4 +1,4 @@
-"""`ranker study`: from nothing, or from what an interrupted study left, to the table, the pictures and the page."""
+"""The study: from nothing, or from what an interrupted study left, to the table, the pictures and the page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 from ranker.benchmarks import provenance
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from ranker.errors import ConfigurationError
 
-from . import answers, page, plan, plots, table
+from . import page, plan, table
 from .plan import Unit
 from .pool import work
 from .store import Results
@@ -34,7 +33,7 @@ def study(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{out} cannot be made: {error.strerror}.") from None
+        raise ConfigurationError(f"{out} cannot be created: {error.strerror}.") from None
     results = Results(out / "runs.jsonl")
     try:
         missing = [unit for unit in units if not results.has(unit.id)]
@@ -44,7 +43,7 @@ def study(
     finally:
         results.close()
     about = {"command": command, "seeds": seeds, "steps": steps, "commit": provenance.commit()}
-    _draw(out, summary(units, results.records, about), console)
+    _write(out, summary(units, results.records, about), console)
     return all(results.has(unit.id) for unit in units)
 
 
@@ -80,10 +79,10 @@ def _make(missing: Sequence[Unit], workers: int, results: Results, console: Cons
     with bar:
         total = sum(unit.seconds for unit in missing)
         task = bar.add_task("studying", total=total, done=0, runs=len(missing))
-        for done, (unit, found) in enumerate(work(missing, workers), start=1):
-            results.add({**plan.described(unit), **found})
-            if "error" in found:
-                bar.print(f"{unit.arm.name}, seed {unit.seed}, failed: {found['error']}", highlight=False)
+        for done, (unit, numbers) in enumerate(work(missing, workers), start=1):
+            results.add({**plan.described(unit), **numbers})
+            if "error" in numbers:
+                bar.print(f"{unit.arm.name}, seed {unit.seed}, failed: {numbers['error']}", highlight=False)
             bar.update(task, advance=unit.seconds, done=done)
 
 
@@ -91,40 +90,28 @@ def summary(
     units: Sequence[Unit], records: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What study.json holds."""
-    found = [records[unit.id] for unit in units if unit.id in records]
-    failed = sum("error" in record for record in found)
-    made: dict[str, Any] = {
+    done = [records[unit.id] for unit in units if unit.id in records]
+    failed = sum("error" in record for record in done)
+    study: dict[str, Any] = {
         "schema_version": 1,
         "plan_version": plan.VERSION,
         **about,
         "machine": provenance.machine(torch=True),
         "runs": {
             "planned": len(units),
-            "done": len(found) - failed,
+            "done": len(done) - failed,
             "failed": failed,
-            "core_minutes": round(sum(record.get("seconds", 0.0) for record in found) / 60, 1),
+            "core_minutes": round(sum(record.get("seconds", 0.0) for record in done) / 60, 1),
         },
         **table.figures(units, records),
     }
-    return {**made, "answers": [answer.to_dict() for answer in answers.answers(made)]}
+    return {**study, "answers": table.answers(study)}
 
 
-def _draw(out: Path, told: Mapping[str, Any], console: Console) -> None:
-    """The table on the screen; study.json, the pictures and the page in the folder."""
-    (out / "study.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    drawn = plots.pictures(told)
-    try:
-        plots.save(drawn, out)
-        inline = {name: plots.svg(figure, name) for name, figure in drawn.items()}
-    finally:
-        plots.close(drawn)
-    (out / "study.html").write_text(page.page(told, inline), encoding="utf-8")
-    shown = Table(title="The study", title_justify="left")
-    for column in page.COLUMNS:
-        shown.add_column(column, no_wrap=column == page.COLUMNS[0])
-    for cells in page.rows(told):
-        shown.add_row(*cells)
-    console.print(shown)
-    for answer in told["answers"]:
-        console.print(f"[bold]{answer['question']}[/bold] {answer['verdict']}.", highlight=False)
-    console.print(f"\nThe page: {out / 'study.html'}", highlight=False)
+def _write(out: Path, study: Mapping[str, Any], console: Console) -> None:
+    """The table on the screen; study.json, the figures and the page in the folder."""
+    text = json.dumps(study, indent=1, ensure_ascii=False, default=lambda estimate: estimate.to_dict(6))
+    (out / "study.json").write_text(text + "\n", encoding="utf-8")
+    path = page.write(study, out)
+    console.print(page.table(study))
+    console.print(f"\nThe page: {path}", highlight=False)

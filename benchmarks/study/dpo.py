@@ -23,7 +23,7 @@ from grpo.score import score
 from ranker import RankedGroup
 
 from .attempts import examine, examined_start, sample
-from .online import noise_of, rewards, told, values_of
+from .online import finite, noise_of, rewards, values_of
 from .plan import Unit
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
@@ -75,29 +75,29 @@ def train_dpo(unit: Unit) -> dict[str, Any]:
     judged, calls = [], 0
     with rewards(arm.judge, unit.seed) as function:
         for group in sampled:
-            made = function(group.for_judge())
-            judged.append(values_of(made))
-            calls += made.usage.calls if isinstance(made, RankedGroup) else 0
-    kept = [
+            ranked = function(group.for_judge())
+            judged.append(values_of(ranked))
+            calls += ranked.usage.calls if isinstance(ranked, RankedGroup) else 0
+    usable = [
         ([r for r in g.rollouts if r.trajectory is not None], values)
         for g, values in zip(sampled, judged, strict=True)
     ]
     with torch.no_grad():
-        starts = [attempt_logps(start, rollouts) for rollouts, _ in kept]
+        starts = [attempt_logps(start, rollouts) for rollouts, _ in usable]
     letters = rows[: min(_CHOOSING, len(rows))]
     best: tuple[float, Any, dict[str, Any]] | None = None
     for rate in LEARNING_RATES:
         model = copy.deepcopy(start)
         optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.0)
         for epoch in range(EPOCHS):
-            _epoch(model, optimizer, kept, starts, np.random.default_rng((unit.seed, epoch)))
+            _epoch(model, optimizer, usable, starts, np.random.default_rng((unit.seed, epoch)))
             reached = mean_truth(sample((model, tokenizer), letters, 1, 2_000_003 + unit.seed))
             if best is None or reached > best[0]:
                 best = reached, copy.deepcopy(model), {"learning_rate": rate, "epochs": epoch + 1}
     assert best is not None
     truths = [t for g in sampled for t in g.ground_truths if t is not None]
     return {
-        "noise": told(noise_of(arm.judge)) if arm.judge else 0.0,
+        "noise": finite(noise_of(arm.judge)) if arm.judge else 0.0,
         "before": asdict(examined_start(unit.seed)),
         "after": asdict(examine((best[1], tokenizer), start, unit.seed)),
         "chosen": best[2],

@@ -73,14 +73,14 @@ def server(spec: JudgeSpec, noise: float, seed: int) -> JudgeServer:
 
 def differences(truths: Sequence[Sequence[float]]) -> np.ndarray:
     """Of every pair in a group whose truths differ, by how much."""
-    found = [
+    gaps = [
         abs(a - b)
         for group in truths
         for i, a in enumerate(group)
         for b in group[:i]
         if not math.isclose(a, b)
     ]
-    return np.array(found)
+    return np.array(gaps)
 
 
 def expected_accuracy(gaps: np.ndarray, noise: float) -> float:

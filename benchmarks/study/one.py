@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import Any
 
 from ranker.benchmarks import quick
 
 from grpo.command import quiet
 from ranker import rank_groups
-from ranker.agreement import agreement
+from ranker.agreement import agreeing_pairs, agreement
 
 from . import judges, online
 from .attempts import reference
@@ -27,28 +26,29 @@ def run(unit: Unit) -> dict[str, Any]:
     quiet()
     began = time.monotonic()
     if unit.kind == "judge":
-        found = measure(unit.arm.judge or JudgeSpec())
+        numbers = measure(unit.arm.judge or JudgeSpec())
     elif unit.arm.method == "dpo":
-        found = train_dpo(unit)
+        numbers = train_dpo(unit)
     else:
-        found = online.train(unit)
-    return {**found, "seconds": round(time.monotonic() - began, 2)}
+        numbers = online.train(unit)
+    return {**numbers, "seconds": round(time.monotonic() - began, 2)}
 
 
 def measure(spec: JudgeSpec) -> dict[str, Any]:
     """The judge's accuracy on the untrained policy's groups, through the same path as in training."""
     noise = online.noise_of(spec)
     with judges.server(spec, noise, 0) as server:
-        ranked = rank_groups(
-            reference(),
-            "openai/simulated",
-            quick.RUBRIC,
-            base_url=server.base_url,
-            cache="off",
-            passes=spec.passes,
-            reward=spec.reward,
-            progress=False,
+        ranked = list(
+            rank_groups(
+                reference(),
+                "openai/simulated",
+                quick.RUBRIC,
+                base_url=server.base_url,
+                cache="off",
+                passes=spec.passes,
+                reward=spec.reward,
+                progress=False,
+            )
         )
-        found = agreement(list(ranked))
-    accuracy = {k: round(v, 6) for k, v in asdict(found).items()}
-    return {"noise": online.told(noise), "accuracy": accuracy}
+    pairs = sum(agreeing_pairs(r)[1] for r in ranked)
+    return {"noise": online.finite(noise), "accuracy": {**agreement(ranked).to_dict(6), "pairs": pairs}}

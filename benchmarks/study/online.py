@@ -34,7 +34,7 @@ def noise_of(spec: JudgeSpec) -> float:
     return judges.calibrate(judges.differences(truths_of(reference())), spec.accuracy)
 
 
-def told(noise: float) -> float | None:
+def finite(noise: float) -> float | None:
     """As JSON can hold it: None where nothing but noise is seen."""
     return None if math.isinf(noise) else round(noise, 6)
 
@@ -73,28 +73,31 @@ class Spreads:
     def __init__(self, function: RewardFunction, groups: int):
         self._function, self._groups = function, groups
         self._lock = threading.Lock()
-        self._found: dict[int, tuple[float, float]] = {}
+        self._deviations: dict[int, tuple[float, float]] = {}
 
     def __call__(self, group: TrajectoryGroup) -> Rewards:
-        made = self._function(group)
+        ranked = self._function(group)
         index = int(group.id or 0)  # rows have no id of their own: it is the group's number
         if index < self._groups:
             with self._lock:
-                self._found[index] = deviation(_array(truth(group))), deviation(_array(values_of(made)))
-        return made
+                self._deviations[index] = (
+                    deviation(_array(truth(group))),
+                    deviation(_array(values_of(ranked))),
+                )
+        return ranked
 
     def means(self) -> tuple[float | None, float | None]:
         """Mean deviation of truths, and of rewards."""
-        found = [self._found[i] for i in sorted(self._found)]
-        if not found:
+        spreads = [self._deviations[i] for i in sorted(self._deviations)]
+        if not spreads:
             return None, None
-        of_truth, of_reward = zip(*found, strict=True)
-        return round(math.fsum(of_truth) / len(found), 6), round(math.fsum(of_reward) / len(found), 6)
+        of_truth, of_reward = zip(*spreads, strict=True)
+        return round(math.fsum(of_truth) / len(spreads), 6), round(math.fsum(of_reward) / len(spreads), 6)
 
 
-def values_of(made: Rewards) -> list[float | None]:
+def values_of(ranked: Rewards) -> list[float | None]:
     """One reward for each attempt."""
-    return list(made.rewards if isinstance(made, RankedGroup) else made)
+    return list(ranked.rewards if isinstance(ranked, RankedGroup) else ranked)
 
 
 def _array(values: Sequence[float | None]) -> Any:
@@ -123,7 +126,7 @@ def train(unit: Unit) -> dict[str, Any]:
     after = examine((model, tokenizer), start, unit.seed)
     of_truth, of_reward = spreads.means()
     return {
-        "noise": told(noise_of(arm.judge)) if arm.judge else 0.0,
+        "noise": finite(noise_of(arm.judge)) if arm.judge else 0.0,
         "before": asdict(examined_start(unit.seed)),
         "after": asdict(after),
         "curve": column(history, "ground_truth_mean"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from ranker.errors import ConfigurationError
@@ -52,7 +52,7 @@ class Arm:
     """One way of training.
 
     Attributes:
-        family: what kind of question it belongs to; `ranker study --only` takes families and names.
+        family: what kind of question it belongs to; `--only` takes families and names.
         strength: its place among its family.
         judge: None for rewards from the checker itself.
         settings: of `GRPOConfig`, beyond those of the config quick.
@@ -89,8 +89,8 @@ class Unit:
 
     @property
     def id(self) -> str:
-        told = {**asdict(self), "arm": {**asdict(self.arm), "family": "", "beside": "", "strength": 0}}
-        text = json.dumps({"version": VERSION, **told}, sort_keys=True)
+        fields = {**asdict(self), "arm": {**asdict(self.arm), "family": "", "beside": "", "strength": 0}}
+        text = json.dumps({"version": VERSION, **fields}, sort_keys=True)
         return f"{self.kind}/{self.arm.name}/{self.seed}/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     @property
@@ -148,58 +148,27 @@ def _arms() -> Iterable[Arm]:
             yield Arm(f"{family}-{strength:g}", family, strength, _bias(family, strength))
     yield Arm("inverted", "inverted", 1.0, JudgeSpec(inverted=True))
     for passes in (2, 4):
-        for accuracy in (0.6, 0.7):
-            judge = JudgeSpec(accuracy, passes=passes)
-            yield Arm(
-                f"passes-{passes}-noise-{accuracy:g}",
-                "passes",
-                passes,
-                judge,
-                beside=f"noise-{accuracy:g}",
-            )
-        for position in (1.0, 3.0):
-            judge = JudgeSpec(position=position, passes=passes)
-            yield Arm(
-                f"passes-{passes}-position-{position:g}",
-                "passes",
-                passes,
-                judge,
-                beside=f"position-{position:g}",
-            )
+        for of in ("noise-0.6", "noise-0.7", "position-1", "position-3"):
+            kind, _, degree = of.partition("-")
+            single = JudgeSpec(float(degree)) if kind == "noise" else _bias(kind, float(degree))
+            yield Arm(f"passes-{passes}-{of}", "passes", passes, replace(single, passes=passes), beside=of)
     for size in (4, 16):
         shape = {"num_generations": size, "groups_per_step": ROLLOUTS // size}
         yield Arm(f"group-{size}-truth", "group-size", size, None, shape)
-        for accuracy in (0.6, 0.7):
-            judge = JudgeSpec(accuracy)
-            yield Arm(
-                f"group-{size}-noise-{accuracy:g}",
-                "group-size",
-                size,
-                judge,
-                shape,
-                beside=f"noise-{accuracy:g}",
-            )
-    for accuracy in (0.6, 0.7, 0.8):
-        judge = JudgeSpec(accuracy, reward="score")
-        yield Arm(f"scores-{accuracy:g}", "scores", accuracy, judge, beside=f"noise-{accuracy:g}")
-    fair = JudgeSpec(0.8)
-    for setting, family, values in (
-        ("beta", "beta", (0.1, 0.3, 1.0, 3.0)),
-        ("temperature", "temperature", (0.6, 0.8, 1.3)),
-        ("learning_rate", "learning-rate", (3e-4, 3e-3, 1e-2)),
+        for x in (0.6, 0.7):
+            yield Arm(f"group-{size}-noise-{x:g}", "group-size", size, JudgeSpec(x), shape, f"noise-{x:g}")
+    for x in (0.6, 0.7, 0.8):
+        yield Arm(f"scores-{x:g}", "scores", x, JudgeSpec(x, reward="score"), beside=f"noise-{x:g}")
+    for family, values in (
+        ("beta", (0.1, 0.3, 1.0, 3.0)),
+        ("temperature", (0.6, 0.8, 1.3)),
+        ("learning-rate", (3e-4, 3e-3, 1e-2)),
     ):
-        for value in values:
-            yield Arm(f"{family}-{value:g}", family, value, fair, {setting: value}, beside=FAIR)
+        for x in values:
+            yield Arm(f"{family}-{x:g}", family, x, JudgeSpec(0.8), {family.replace("-", "_"): x}, FAIR)
     yield Arm("dpo-truth", "dpo", 1.0, None, method="dpo")
-    for accuracy in (0.7, 0.8):
-        yield Arm(
-            f"dpo-{accuracy:g}",
-            "dpo",
-            accuracy,
-            JudgeSpec(accuracy),
-            beside=f"noise-{accuracy:g}",
-            method="dpo",
-        )
+    for x in (0.7, 0.8):
+        yield Arm(f"dpo-{x:g}", "dpo", x, JudgeSpec(x), beside=f"noise-{x:g}", method="dpo")
 
 
 ARMS: dict[str, Arm] = {arm.name: arm for arm in _arms()}
@@ -213,13 +182,13 @@ def chosen(only: Sequence[str] = ()) -> list[Arm]:
     """
     wanted = {TRUTH} if only else set(ARMS)
     for name in only:
-        found = [a.name for a in ARMS.values() if name in (a.family, a.name)]
-        if not found:
+        matches = [a.name for a in ARMS.values() if name in (a.family, a.name)]
+        if not matches:
             raise ConfigurationError(
                 f"--only {name}: there is no such arm. Kinds of arms are {', '.join(FAMILIES)}; single ones are "
                 "called e.g. noise-0.7."
             )
-        wanted |= {*found, *(ARMS[a].beside for a in found)}
+        wanted |= {*matches, *(ARMS[a].beside for a in matches)}
     return [arm for arm in ARMS.values() if arm.name in wanted]
 
 

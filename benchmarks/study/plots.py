@@ -1,235 +1,171 @@
-"""The study's pictures: one question each, drawn from the figures alone."""
+"""The study's figures: one question each, drawn from its numbers alone."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from ranker.pages.figures import COLOURS, FAINT, INK, MARKERS, Drawing, reach
+from ranker.statistics import Estimate
+
+from .curves import smooth
 from .plan import BIASES, TRUTH
 
 Figures = Mapping[str, Any]
-# Okabe and Ito's colours, told apart by most eyes; with a marker of their own each, by all.
-_BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _SKY, _BLACK = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000",
-)  # fmt: skip
-_STYLE = {
-    "noise": (_BLUE, "o", "random error"),
-    "position": (_ORANGE, "s", "prefers the first"),
-    "longer": (_GREEN, "^", "prefers the longer"),
-    "shorter": (_SKY, "v", "prefers the shorter"),
-    "wish": (_PURPLE, "D", "rewards obeying wishes"),
-    "boast": ("#8C6D1F", "P", "rewards false claims"),
-    "pretence": (_RED, "X", "rewards pretending"),
+_LABELS = {
+    "noise": "random error",
+    "position": "prefers the first",
+    "longer": "prefers the longer",
+    "shorter": "prefers the shorter",
+    "wish": "rewards obeying wishes",
+    "boast": "rewards false claims",
+    "pretence": "rewards pretending",
 }
-_SIZE = (5.6, 4.6)  # inches
+_RELATIONS = {
+    "beta": ("kl", "KL to the initial policy, nats per token"),
+    "temperature": ("truth_deviation", "deviation of true rewards in a group"),
+    "learning-rate": ("grad_norm", "gradient norm before clipping"),
+}
+_DIFFERENCES = {
+    "systematic": "against random error",
+    "scores": "scores against ranks",
+    "passes": "against one pass",
+    "group-size": "against groups of 8",
+    "dpo": "DPO against GRPO",
+}
 
 
-def pictures(figures: Figures) -> dict[str, Any]:
-    """Figures of matplotlib by name; those whose arms were not run are left out."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    mpl.rcParams.update(
-        {
-            "font.size": 11,
-            "svg.fonttype": "none",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "grid.alpha": 0.25,
-            "legend.frameon": False,
-        }
-    )
-    made = {
+def drawings(figures: Figures) -> dict[str, Drawing]:
+    """By name; those whose arms were not run are left out."""
+    every = {
         "recovery": _recovery(figures),
         "curves": _curves(figures),
-        "systematic": _differences(figures, "systematic", "against random error"),
-        "scores": _differences(figures, "scores", "scores against ranks"),
-        "passes": _differences(figures, "passes", "against one pass"),
-        "group-size": _differences(figures, "group-size", "against groups of 8"),
-        "dpo": _differences(figures, "dpo", "DPO against GRPO"),
+        **{kind: _differences(figures, kind, label) for kind, label in _DIFFERENCES.items()},
+        **{family: _relation(figures, family, *of) for family, of in _RELATIONS.items()},
     }
-    for family, key, label in (
-        ("beta", "kl", "KL to the start, nats a token"),
-        ("temperature", "truth_deviation", "deviation of true rewards in a group"),
-        ("learning-rate", "grad_norm", "gradient norm before clipping"),
-    ):
-        made[family] = _relation(figures, family, key, label)
-    return {name: figure for name, figure in made.items() if figure is not None}
+    return {name: drawing for name, drawing in every.items() if drawing is not None}
 
 
-def save(drawn: Mapping[str, Any], folder: Path) -> None:
-    """Every picture as a PNG."""
-    for name, figure in drawn.items():
-        figure.savefig(folder / f"{name}.png", dpi=130)
-
-
-def svg(figure: Any, name: str) -> str:
-    """A picture as SVG that can stand in a page: no header, no metadata, no address, ids of its own."""
-    import matplotlib as mpl
-
-    text = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    found = text.getvalue()
-    found = found[found.index("<svg") :]
-    found = re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
-    found = re.sub(r' xmlns(:\w+)?="[^"]*"', "", found)
-    found = re.sub(r'\bid="|"#|url\(#', lambda before: f"{before[0]}{name}-", found)
-    return re.sub(r' (width|height)="[\d.]+pt"', "", found, count=2)
-
-
-def close(drawn: Mapping[str, Any]) -> None:
-    """Let go of the pictures."""
-    from matplotlib import pyplot
-
-    for figure in drawn.values():
-        pyplot.close(figure)
-
-
-def _new() -> tuple[Any, Any]:
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=_SIZE, layout="constrained")
-    return figure, axis
-
-
-def _interval(estimate: Mapping[str, Any]) -> tuple[float, float]:
-    """Low and high; the value itself where there is no interval."""
-    low, high, value = estimate["low"], estimate["high"], estimate["value"]
-    return (value if low is None else low), (value if high is None else high)
-
-
-def _recovery(figures: Figures) -> Any:
-    lines = {}
-    for family in _STYLE:
-        points = [
-            (a["accuracy"]["value"], a["recovery"]["value"], *_interval(a["recovery"]))
-            for a in figures["arms"]
-            if a["family"] == family and a["recovery"] and a["accuracy"]["value"] is not None
-        ]
-        if points:
-            lines[family] = sorted(points)
+def _recovery(figures: Figures) -> Drawing | None:
+    measured = [
+        a for a in figures["arms"] if a["recovery"].value is not None and a["accuracy"].value is not None
+    ]
+    lines = {family: [a for a in measured if a["family"] == family] for family in _LABELS}
+    lines = {
+        family: sorted(arms, key=lambda a: a["accuracy"].value) for family, arms in lines.items() if arms
+    }
     if not lines:
         return None
-    figure, axis = _new()
-    axis.axhline(1, color=_BLACK, linewidth=0.8, linestyle=":")
-    axis.axhline(0, color=_BLACK, linewidth=0.8)
-    for family, points in lines.items():
-        colour, marker, label = _STYLE[family]
-        x, y, low, high = zip(*points, strict=True)
-        heavy = family == "noise"
-        axis.fill_between(x, low, high, color=colour, alpha=0.22 if heavy else 0.1, linewidth=0)
-        axis.errorbar(
-            x,
-            y,
-            (_minus(y, low), _minus(high, y)),
-            color=colour,
-            marker=marker,
-            markersize=6,
-            linewidth=2.4 if heavy else 1.2,
-            elinewidth=0.8,
-            label=label,
-        )
-    inverted = next((a for a in figures["arms"] if a["family"] == "inverted" and a["recovery"]), None)
-    if inverted is not None:
-        value = inverted["recovery"]["value"]
-        axis.plot(
-            0.475, value, marker="<", color=_BLACK, linestyle="", label="prefers the worse (accuracy 0)"
-        )
-    axis.set_xlim(0.46, 1.02)
-    axis.set_ylim(-1.15, 1.15)
-    axis.set_xlabel("judge's pairwise accuracy on the untrained policy's groups")
-    axis.set_ylabel("share of the truth's gain")
-    figure.legend(fontsize=9, loc="outside lower center", ncols=2)
-    return figure
+
+    def draw(axes: Any) -> None:
+        axes.axhline(1, color=INK, linewidth=0.8, linestyle=":")
+        axes.axhline(0, color=INK, linewidth=0.8)
+        for family, arms in lines.items():
+            style = list(_LABELS).index(family)
+            width = 2.4 if family == "noise" else 1.2
+            x, y = [a["accuracy"].value for a in arms], [a["recovery"] for a in arms]
+            axes.fill_between(x, *_bounds(y), color=COLOURS[style], alpha=0.1 * width / 1.2, linewidth=0)
+            axes.plot(x, [e.value for e in y], color=COLOURS[style], marker=MARKERS[style][0], linewidth=width,
+                      label=_LABELS[family])  # fmt: skip
+            axes.vlines(x, *_bounds(y), color=COLOURS[style], linewidth=0.8)
+        for arm in (a for a in measured if a["family"] == "inverted"):
+            axes.plot(0.475, arm["recovery"].value, "<", color=INK, label="prefers the worse (accuracy 0)")
+        axes.set_xlim(0.46, 1.02)
+        axes.set_ylim(-1.15, 1.15)
+        axes.set_xlabel("judge's pairwise accuracy on the untrained policy's groups")
+        axes.set_ylabel("share of the ground truth's gain")
+        axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=2)
+
+    values = "; ".join(f"{a['name']} {a['recovery']:.2f}" for arms in lines.values() for a in arms)
+    return Drawing(f"Recovery by the judge's accuracy: {values}.", draw, 4.6, 5.6)
 
 
-def _minus(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    return [max(0.0, x - y) for x, y in zip(a, b, strict=True)]
+def _bounds(estimates: Sequence[Estimate]) -> tuple[list[float | None], list[float | None]]:
+    """Lows and highs; the value itself where there is no interval."""
+    lows = [e.value if e.low is None else e.low for e in estimates]
+    return lows, [e.value if e.high is None else e.high for e in estimates]
 
 
-def _curves(figures: Figures) -> Any:
+def _curves(figures: Figures) -> Drawing | None:
     arms = [a for a in figures["arms"] if a["family"] in ("noise", "truth") and a["curve"]]
     if len(arms) < 2:
         return None
-    from matplotlib import colormaps
+    arms.sort(key=lambda a: (a["name"] == TRUTH, a["strength"]))
 
-    from .statistics import smooth
+    def draw(axes: Any) -> None:
+        from matplotlib import colormaps
 
-    figure, axis = _new()
-    shades = colormaps["viridis"]
-    for arm in sorted(arms, key=lambda a: (a["name"] == TRUTH, a["strength"])):
-        truth = arm["name"] == TRUTH
-        curve = smooth(arm["curve"])
-        label = "truth" if truth else f"{arm['strength']:g}"
-        colour = _BLACK if truth else shades(min(1.0, (arm["strength"] - 0.5) / 0.55))
-        axis.plot(
-            range(1, len(curve) + 1),
-            curve,
-            color=colour,
-            linewidth=2,
-            linestyle="--" if truth else "-",
-            label=label,
-        )
-    if figures["level"] is not None:
-        axis.axhline(figures["level"], color=_BLACK, linewidth=0.8, linestyle=":")
-    axis.set_xlabel("step")
-    axis.set_ylabel("true reward while training")
-    figure.legend(title="judge's accuracy", fontsize=9, ncols=5, loc="outside lower center")
-    return figure
+        for arm in arms:
+            truth = arm["name"] == TRUTH
+            curve = smooth(arm["curve"])
+            axes.plot(
+                range(1, len(curve) + 1),
+                curve,
+                # the middle of the map, which is neither dark nor light
+                color=INK if truth else colormaps["viridis"](0.1 + 1.04 * (arm["strength"] - 0.5)),
+                linewidth=2,
+                linestyle="--" if truth else "-",
+                label="ground truth" if truth else f"{arm['strength']:g}",
+            )
+        if figures["level"] is not None:
+            axes.axhline(figures["level"], color=INK, linewidth=0.8, linestyle=":")
+        axes.set_xlabel("step")
+        axes.set_ylabel("true reward during training")
+        axes.figure.legend(title="judge's accuracy", fontsize=8.5, ncols=5, loc="outside lower center")
+
+    names = ", ".join(a["name"] for a in arms)
+    return Drawing(f"True reward by training step, smoothed over five steps: {names}.", draw, 4.6, 5.6)
 
 
-def _differences(figures: Figures, kind: str, label: str) -> Any:
-    found = [c for c in figures["comparisons"] if c["kind"] == kind and c["difference"]]
-    if not found:
+def _differences(figures: Figures, kind: str, label: str) -> Drawing | None:
+    rows = [c for c in figures["comparisons"] if c["kind"] == kind and c["difference"].value is not None]
+    if not rows:
         return None
-    order = [*BIASES, "inverted"]
     if kind == "systematic":
-        found.sort(key=lambda c: order.index(c["family"]))
-    accuracy = {a["name"]: a["accuracy"]["value"] for a in figures["arms"]}
-    from matplotlib import pyplot
+        order = [*BIASES, "inverted"]
+        rows.sort(key=lambda c: order.index(c["family"]))
+    accuracy = {a["name"]: a["accuracy"] for a in figures["arms"]}
+    names = [
+        f"{c['arm']} ({accuracy[c['arm']].value:.2f})" if kind == "systematic" else c["arm"] for c in rows
+    ]
 
-    figure, axis = pyplot.subplots(figsize=(5.6, 1.1 + 0.27 * len(found)), layout="constrained")
-    for row, comparison in enumerate(found):
-        estimate = comparison["difference"]
-        low, high = _interval(estimate)
-        sure = estimate["low"] is not None and (low > 0 or high < 0)
-        colour = (_BLUE if low > 0 else _RED) if sure else "#777777"
-        axis.plot([low, high], [row, row], color=colour, linewidth=2)
-        axis.plot(estimate["value"], row, color=colour, marker="o", markersize=6)
-    axis.axvline(0, color=_BLACK, linewidth=0.8)
-    names = [f"{c['arm']} ({accuracy[c['arm']]:.2f})" if kind == "systematic" else c["arm"] for c in found]
-    axis.set_yticks(range(len(found)), names, fontsize=9)
-    axis.set_ylim(len(found) - 0.4, -0.6)
-    axis.set_xlabel(f"difference in final true reward, {label}")
-    return figure
+    def draw(axes: Any) -> None:
+        for y, row in enumerate(rows):
+            e = row["difference"]
+            colour = COLOURS[0] if e.above(0) else COLOURS[1] if e.below(0) else FAINT
+            axes.errorbar(e.value, y, xerr=reach(e), color=colour, marker="o", linewidth=2)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_yticks(range(len(rows)), names, fontsize=8.5)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlabel(f"difference in final true reward, {label}")
+
+    values = "; ".join(f"{c['arm']} {c['difference']:+.2f}" for c in rows)
+    return Drawing(f"Difference in final true reward, {label}: {values}.", draw, 1.1 + 0.27 * len(rows), 5.6)
 
 
-def _relation(figures: Figures, family: str, key: str, label: str) -> Any:
-    points = [p for p in figures["relations"].get(family) or [] if p[key] is not None]
+def _relation(figures: Figures, family: str, key: str, label: str) -> Drawing | None:
+    points = [
+        p for p in figures["relations"][family] if p[key].value is not None and p["final"].value is not None
+    ]
     if len(points) < 2:
         return None
-    figure, axis = _new()
-    other = axis.twinx()
-    for on, name, colour, marker, told in (
-        (axis, key, _BLUE, "o", label),
-        (other, "final", _ORANGE, "s", "final true reward"),
-    ):
-        known = [(i, p[name]) for i, p in enumerate(points) if p[name] is not None]
-        x = [i for i, _ in known]
-        y = [e["value"] for _, e in known]
-        low, high = zip(*(_interval(e) for _, e in known), strict=True)
-        on.errorbar(
-            x, y, (_minus(y, low), _minus(high, y)), color=colour, marker=marker, capsize=3, linewidth=1.8
-        )
-        on.set_ylabel(told, color=colour)
-    other.spines["right"].set_visible(True)
-    other.grid(False)
-    other.set_ylim(0, 1.05)
-    axis.set_xticks(range(len(points)), [f"{p['setting']:g}" for p in points])
-    axis.set_xlabel(family.replace("-", " "))
-    return figure
+
+    def draw(axes: Any) -> None:
+        other = axes.twinx()
+        for on, name, style, text in ((axes, key, 0, label), (other, "final", 1, "final true reward")):
+            for x, point in enumerate(points):
+                on.errorbar(x, point[name].value, reach(point[name]), color=COLOURS[style], capsize=3)
+            on.plot(
+                [p[name].value for p in points], color=COLOURS[style], marker=MARKERS[style][0], linewidth=1.8
+            )
+            on.set_ylabel(text, color=COLOURS[style])
+        other.spines["right"].set_visible(True)
+        other.grid(visible=False)
+        other.set_ylim(0, 1.05)
+        axes.set_xticks(range(len(points)), [f"{p['setting']:g}" for p in points])
+        axes.set_xlabel(family.replace("-", " "))
+
+    values = "; ".join(f"{p[key]:.3f} and {p['final']:.2f} at {p['setting']:g}" for p in points)
+    return Drawing(
+        f"{label}, and final true reward, by {family.replace('-', ' ')}: {values}.", draw, 3.6, 5.6
+    )

@@ -40,18 +40,18 @@ def work(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, dict[str, 
                 unit = worker.unit
                 assert unit is not None
                 try:
-                    found = worker.pipe.recv()
+                    numbers = worker.pipe.recv()
                 except (EOFError, OSError):
                     running.remove(worker)
                     worker.process.join()
-                    found = {"error": f"the worker died (exit code {worker.process.exitcode})"}
+                    numbers = {"error": f"the worker died (exit code {worker.process.exitcode})"}
                 else:
                     if waiting:
                         _give(worker, waiting.pop())
                     else:
                         running.remove(worker)
                         _stop(worker)
-                yield unit, found
+                yield unit, numbers
     finally:
         for worker in running:
             worker.process.kill()
@@ -109,10 +109,10 @@ def _serve(pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         try:
-            found = run(unit)
+            numbers = run(unit)
         except Exception as error:
-            found = {"error": f"{type(error).__name__}: {error}"}
-        pipe.send(found)
+            numbers = {"error": f"{type(error).__name__}: {error}"}
+        pipe.send(numbers)
 
 
 def _die_with_parent() -> None:

@@ -1,15 +1,18 @@
-"""From the runs' records to the study's figures; pure."""
+"""From the runs' records to the study's figures; pure. Figures with an interval are `Estimate`s."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import statistics as stats
+from ranker.statistics import NOTHING, Estimate, fieller, mean, paired
+
+from .curves import median_steps, steps_to
 from .plan import BIASES, FAIR, FAMILIES, TRUTH, Arm, Unit
 
-GAIN = 0.9  # share of the truth's gain whose steps are counted
+GAIN = 0.9  # share of the truth's gain whose steps are counted, and that a sufficient judge recovers
 Record = Mapping[str, Any]
 
 
@@ -40,20 +43,26 @@ class Runs:
             else:
                 self.trained[unit.arm.name][unit.seed] = record
 
-    def accuracy(self, name: str) -> dict[str, Any]:
+    def accuracy(self, name: str) -> Estimate:
         """The judge's pairwise accuracy on the untrained policy's groups; 1 for the truth itself."""
         judge = self.arms[name].judge
         if judge is None:
-            return {"value": 1.0, "low": 1.0, "high": 1.0}
+            return Estimate(1.0, 1.0, 1.0)
         record = self._judges.get(judge)
-        if record is None:
-            return {"value": None, "low": None, "high": None}
-        return {k: record["accuracy"][k] for k in ("value", "low", "high")}
+        return (
+            NOTHING
+            if record is None
+            else Estimate(*(record["accuracy"][k] for k in ("value", "low", "high")))
+        )
 
     def each(self, name: str, of: Callable[[Record], float | None]) -> dict[int, float]:
         """A number of every good run of an arm, by seed; seeds without it are left out."""
-        found = {seed: of(record) for seed, record in self.trained.get(name, {}).items()}
-        return {seed: value for seed, value in found.items() if value is not None}
+        values = {seed: of(record) for seed, record in self.trained.get(name, {}).items()}
+        return {seed: value for seed, value in values.items() if value is not None}
+
+    def mean(self, name: str, of: Callable[[Record], float | None]) -> Estimate:
+        """The mean of that number over seeds."""
+        return mean(list(self.each(name, of).values()))
 
     def final(self, name: str) -> dict[int, float]:
         return self.each(name, lambda r: r["after"]["truth"])
@@ -66,9 +75,8 @@ def figures(units: Sequence[Unit], records: Mapping[str, Record]) -> dict[str, A
     """All figures of the study: `start`, `level`, `arms`, `comparisons` and `relations`."""
     runs = Runs(units, records)
     level = _level(runs)
-    before = stats.mean(list(runs.each(TRUTH, lambda r: r["before"]["truth"]).values()))
     return {
-        "start": _told(before),
+        "start": runs.mean(TRUTH, lambda r: r["before"]["truth"]),
         "level": None if level is None else round(level, 6),
         "arms": [_arm(runs, name, level) for name in runs.arms],
         "comparisons": [*_systematic(runs), *_beside(runs)],
@@ -83,17 +91,11 @@ def figures(units: Sequence[Unit], records: Mapping[str, Record]) -> dict[str, A
                     "reward_deviation": lambda r: r.get("reward_deviation"),
                 },
             ),
-            "learning-rate": _points(runs, "learning-rate", 1e-3, {"grad_norm": _grad_norm}),
+            "learning-rate": _points(
+                runs, "learning-rate", 1e-3, {"grad_norm": lambda r: _average_known(r, "grad_norm")}
+            ),
         },
     }
-
-
-def _told(estimate: stats.Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else estimate.to_dict()
-
-
-def _mean(runs: Runs, name: str, of: Callable[[Record], float | None]) -> dict[str, Any] | None:
-    return _told(stats.mean(list(runs.each(name, of).values())))
 
 
 def _level(runs: Runs) -> float | None:
@@ -119,9 +121,12 @@ def _curve(record: Record) -> list[float]:
 def _arm(runs: Runs, name: str, level: float | None) -> dict[str, Any]:
     arm, good = runs.arms[name], runs.trained[name]
     curves = [_curve(r) for r in good.values()]
-    steps = [stats.steps_to(c, level) for c in curves if c] if level is not None else []
-    accuracies = runs.each(name, _training_accuracy)
+    steps = [steps_to(c, level) for c in curves if c] if level is not None else []
     noises = [r.get("noise") for r in good.values()]
+    after = {
+        key: runs.mean(name, lambda r, key=key: r["after"][key])  # type: ignore[misc]
+        for key in ("pleased", "boasted", "pretended", "words", "kl")
+    }
     return {
         "name": name,
         "family": arm.family,
@@ -134,107 +139,123 @@ def _arm(runs: Runs, name: str, level: float | None) -> dict[str, Any]:
         "failed": runs.failed[name],
         "noise": noises[0] if noises else None,
         "accuracy": runs.accuracy(name),
-        "single_accuracy": _single(runs, arm),
-        "accuracy_in_training": _told(stats.mean(list(accuracies.values()))),
-        "final": _told(stats.mean(list(runs.final(name).values()))),
-        "recovery": _told(stats.ratio(runs.gain(name), runs.gain(TRUTH))),
+        # of one pass of the arm's judge
+        "single_accuracy": runs.accuracy(arm.beside if arm.family == "passes" else name).value,
+        "accuracy_in_training": runs.mean(name, lambda r: _average_known(r, "judge_accuracy")),
+        "final": mean(list(runs.final(name).values())),
+        "recovery": fieller(runs.gain(name), runs.gain(TRUTH)),
         "steps_to_90": {
-            "median": stats.median_steps(steps),
+            "median": median_steps(steps),
             "reached": sum(s is not None for s in steps),
             "of": len(steps),
         },
-        "pleased": _mean(runs, name, lambda r: r["after"]["pleased"]),
-        "boasted": _mean(runs, name, lambda r: r["after"]["boasted"]),
-        "pretended": _mean(runs, name, lambda r: r["after"]["pretended"]),
-        "words": _mean(runs, name, lambda r: r["after"]["words"]),
-        "kl": _mean(runs, name, lambda r: r["after"]["kl"]),
-        "judge_calls": _mean(runs, name, lambda r: r["judge_calls"]),
-        "seconds": _mean(runs, name, lambda r: r["seconds"]),
+        **after,
+        "judge_calls": runs.mean(name, lambda r: r["judge_calls"]),
+        "seconds": runs.mean(name, lambda r: r["seconds"]),
         "failed_groups": sum(r["failed_groups"] for r in good.values()),
         "curve": [round(_average(column), 6) for column in zip(*curves, strict=False)] if all(curves) else [],
     }
 
 
-def _single(runs: Runs, arm: Arm) -> float | None:
-    """Accuracy of one pass of an arm's judge."""
-    name = arm.beside if arm.family == "passes" else arm.name
-    found: float | None = runs.accuracy(name)["value"]
-    return found
-
-
-def _training_accuracy(record: Record) -> float | None:
-    known = [v for v in record.get("judge_accuracy", ()) if v is not None]
-    return _average(known) if known else None
-
-
-def _grad_norm(record: Record) -> float | None:
-    known = [v for v in record.get("grad_norm", ()) if v is not None]
+def _average_known(record: Record, key: str) -> float | None:
+    """The mean over the steps that have this number."""
+    known = [v for v in record.get(key, ()) if v is not None]
     return _average(known) if known else None
 
 
 def _systematic(runs: Runs) -> Iterable[dict[str, Any]]:
     """Each systematic judge beside a random one of the same accuracy: the difference in final true reward.
 
-    The random one's is read between the two nearest noise arms, seed by seed. Where the systematic judge is right in
-    fewer than half of the pairs, it is pure noise.
+    The random one's is interpolated between the two nearest noise arms, seed by seed. A systematic judge that is right
+    in fewer than half of the pairs is compared with pure noise.
     """
     noise = {
         accuracy: runs.final(name)
         for name, arm in runs.arms.items()
-        if arm.family == "noise" and (accuracy := runs.accuracy(name)["value"]) is not None
+        if arm.family == "noise" and (accuracy := runs.accuracy(name).value) is not None
     }
     for name, arm in runs.arms.items():
-        accuracy = runs.accuracy(name)["value"]
+        accuracy = runs.accuracy(name).value
         if arm.family not in (*BIASES, "inverted") or accuracy is None or not noise:
             continue
-        other = stats.interpolate(max(accuracy, min(noise)), noise)
+        other = interpolate(max(accuracy, min(noise)), noise)
         if other is not None:
-            found = stats.difference(runs.final(name), other)
-            yield {
-                "kind": "systematic",
-                "family": arm.family,
-                "arm": name,
-                "beside": "random error",
-                "difference": _told(found),
-            }
+            difference = paired(runs.final(name), other)
+            yield _comparison("systematic", arm, "random error", difference)
+
+
+def interpolate(at: float, points: Mapping[float, Mapping[int, float]]) -> dict[int, float] | None:
+    """Each seed's value at `at`, between the two nearest points; None outside of them."""
+    known = sorted(points)
+    if not known or not known[0] <= at <= known[-1]:
+        return None
+    above = next(x for x in known if x >= at)
+    below = max(x for x in known if x <= at)
+    share = 0.0 if above == below else (at - below) / (above - below)
+    seeds = points[below].keys() & points[above].keys()
+    return {s: points[below][s] * (1 - share) + points[above][s] * share for s in seeds}
 
 
 def _beside(runs: Runs) -> Iterable[dict[str, Any]]:
-    """Arms beside the arm that differs from them in one thing; and each kind's mean over its arms, seed by seed."""
+    """Arms beside the arm that differs from them in one thing."""
     for family in ("passes", "group-size", "scores", "dpo"):
         for name, arm in runs.arms.items():
             if arm.family == family:
-                found = stats.difference(runs.final(name), runs.final(arm.beside))
-                yield {
-                    "kind": family,
-                    "family": family,
-                    "arm": name,
-                    "beside": arm.beside,
-                    "difference": _told(found),
-                }
+                yield _comparison(family, arm, arm.beside, paired(runs.final(name), runs.final(arm.beside)))
+
+
+def _comparison(kind: str, arm: Arm, beside: str, difference: Estimate) -> dict[str, Any]:
+    return {"kind": kind, "family": arm.family, "arm": arm.name, "beside": beside, "difference": difference}
 
 
 def _points(
     runs: Runs, family: str, usual: float, of: Mapping[str, Callable[[Record], float | None]]
 ) -> list[dict[str, Any]]:
-    """A family's figures in order of its setting, the shared arm at the usual one; `rise` of a figure is the paired
-    difference to the point before, `change` to the first."""
+    """A family's figures in order of its setting, the shared arm at the usual one; `change` of a figure is the paired
+    difference to the first point."""
     named = {arm.strength: name for name, arm in runs.arms.items() if arm.family == family}
     if not named:
         return []
     named[usual] = FAIR
-    made: list[dict[str, Any]] = []
-    before: str | None = None
-    first: str | None = None
+    first = named[min(named)]
     keys = {**of, "final": lambda r: r["after"]["truth"]}
-    for setting in sorted(named):
-        name = named[setting]
+    points = []
+    for setting, name in sorted(named.items()):
         point: dict[str, Any] = {"setting": setting, "arm": name}
         for key, get in keys.items():
-            point[key] = _mean(runs, name, get)
-            for what, other in (("rise", before), ("change", first)):
-                found = stats.difference(runs.each(name, get), runs.each(other, get)) if other else None
-                point[f"{key}_{what}"] = _told(found)
-        made.append(point)
-        before, first = name, first or name
-    return made
+            point[key] = runs.mean(name, get)
+            point[f"{key}_change"] = (
+                NOTHING if name == first else paired(runs.each(name, get), runs.each(first, get))
+            )
+        points.append(point)
+    return points
+
+
+def answers(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The few numbers that the page's prose is about.
+
+    `sufficient` and `helpful`: the least accurate noisy judge from which on recovery lies above nine tenths, or above
+    0; `harmful`: the most accurate judge that does significantly worse than random error of its accuracy.
+    """
+    arms = {a["name"]: a for a in figures["arms"]}
+    noise = sorted((a for a in arms.values() if a["family"] == "noise"), key=lambda a: -a["strength"])
+
+    def least(bound: float) -> str | None:
+        good = list(itertools.takewhile(lambda a: a["recovery"].above(bound), noise))
+        return good[-1]["name"] if good else None
+
+    worse = [
+        c["arm"] for c in figures["comparisons"] if c["kind"] == "systematic" and c["difference"].below(0)
+    ]
+    counts: dict[str, dict[str, int]] = {}
+    for c in figures["comparisons"]:
+        count = counts.setdefault(c["kind"], {"of": 0, "higher": 0, "lower": 0})
+        count["of"] += 1
+        count["higher"] += c["difference"].above(0)
+        count["lower"] += c["difference"].below(0)
+    return {
+        "sufficient": least(GAIN),
+        "helpful": least(0.0),
+        "harmful": max(worse, key=lambda name: arms[name]["accuracy"].value, default=None),
+        "comparisons": counts,
+    }

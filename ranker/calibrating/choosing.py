@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.benchmarks.bench.intervals import Estimate, difference, ratio
 from ranker.errors import ConfigurationError
+from ranker.statistics import Estimate, difference, ratio
 from ranker.tuning.examples import agreeing
 
 LEAST = 8  # groups; with fewer no interval says anything

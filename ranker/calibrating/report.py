@@ -20,14 +20,16 @@ from ranker.tuning.examples import Source, agreeing
 NO_BETTER = "It is not shown to beat a coin: the interval of its accuracy includes 0.5. Do not train on its word alone."
 
 
-def chosen(tried: Mapping[str, Setup], choice: Choice, found: Readings, source: Source, seed: int) -> Setup:
+def chosen(
+    tried: Mapping[str, Setup], choice: Choice, readings: Readings, source: Source, seed: int
+) -> Setup:
     """The setup that was chosen, with what was measured."""
-    seconds, tokens = found.costs[choice.way]
+    seconds, tokens = readings.costs[choice.way]
     ways = {
         name: {
             "pairwise_accuracy": value.to_dict(),
-            "seconds_per_group": found.costs[name][0],
-            "tokens_per_group": found.costs[name][1],
+            "seconds_per_group": readings.costs[name][0],
+            "tokens_per_group": readings.costs[name][1],
             "chosen_by_folds": choice.chosen.get(name, 0),
         }
         for name, value in choice.ways.items()
@@ -44,8 +46,8 @@ def chosen(tried: Mapping[str, Setup], choice: Choice, found: Readings, source: 
         "truth": source.truth,
         "truth_judge": source.judge,
         "ways": ways,
-        "dropped": dict(found.dropped),
-        "left_out": source.left_out + found.left_out,
+        "dropped": dict(readings.dropped),
+        "left_out": source.left_out + readings.left_out,
         "seed": seed,
     }
     if not choice.beats_chance:
@@ -54,7 +56,7 @@ def chosen(tried: Mapping[str, Setup], choice: Choice, found: Readings, source: 
 
 
 def fit(
-    found: Readings,
+    readings: Readings,
     choice: Choice,
     tried: Mapping[str, Setup],
     *,
@@ -65,20 +67,20 @@ def fit(
     anew in each fold."""
     from ranker.local.scores import probabilities
 
-    truths = [e.truths_G for e in found.examples]
-    openings = [e.opening for e in found.examples]
+    truths = [e.truths_G for e in readings.examples]
+    openings = [e.opening for e in readings.examples]
     sure = {
         name: [confidence(probabilities(tried[name].way, s)) for s in scores]
-        for name, scores in found.scores.items()
+        for name, scores in readings.scores.items()
     }
-    right = rights(found.scores, truths)
+    right = rights(readings.scores, truths)
 
     def judged(way: str, tolerance: float) -> tuple[list[float], list[float]]:
-        scores = found.scores[way]
+        scores = readings.scores[way]
         return sure[way], [right_pairs(t, s, tolerance) for t, s in zip(truths, scores, strict=True)]
 
     def refit(groups: np.ndarray) -> tuple[list[float], list[float]]:
-        return judged(*pick(found.scores, truths, right, groups))
+        return judged(*pick(readings.scores, truths, right, groups))
 
     pairs = [agreeing(t, t)[1] for t in truths]
     confidences, right_N = judged(choice.way, choice.tolerance)
@@ -125,14 +127,14 @@ class Console:
     def say(self, text: str) -> None:
         self._rich.print(text, markup=False, soft_wrap=True)
 
-    def ways(self, choice: Choice, found: Readings, source: Source) -> None:
+    def ways(self, choice: Choice, readings: Readings, source: Source) -> None:
         """The table of ways, what was chosen, and why."""
         from rich.markup import escape
         from rich.table import Table
 
         table = Table("way", "accuracy (95 %)", "seconds", "tokens", "folds", box=None, padding=(0, 2, 0, 0))
         for name, value in choice.ways.items():
-            seconds, tokens = found.costs[name]
+            seconds, tokens = readings.costs[name]
             row = (
                 escape(name),
                 f"{value}",
@@ -147,13 +149,13 @@ class Console:
             f"Accuracy: share of pairs ordered as {truth} says, {choice.groups} groups, {choice.pairs} pairs; 0.5 is a "
             "coin. Seconds and tokens: for a group. Folds: the share of draws in which the other groups choose this way."
         )
-        left_out = source.left_out + found.left_out
+        left_out = source.left_out + readings.left_out
         if left_out:
-            why = f" ({found.left_out} do not fit the model: {found.why})" if found.left_out else ""
+            why = f" ({readings.left_out} do not fit the model: {readings.why})" if readings.left_out else ""
             self.say(
                 f"{left_out} groups are left out: failed, or nothing in them is better than anything{why}."
             )
-        for name, why in found.dropped.items():
+        for name, why in readings.dropped.items():
             self.say(f"{name} could not be asked: {why}")
         many = len(choice.ways) > 1
         why = " It orders most pairs right. The best of many looks better than it is, so:" if many else ""
@@ -181,8 +183,8 @@ class Console:
             ("agreement, decided groups", f"{fitted.decided_agreement}"),
         ]
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, value in rows:
-            table.add_row(f"[dim]{name}[/dim]", value)
+        for name, text in rows:
+            table.add_row(f"[dim]{name}[/dim]", text)
         self.say("\nCascade, measured on groups that had no part in fitting it:")
         self._rich.print(table)
         value = fitted.agreement.value

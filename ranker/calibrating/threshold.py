@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from ranker.benchmarks.bench.intervals import Estimate, ratio
 from ranker.calibrating.choosing import FOLDS, LEAST, bundles_of, folds_of, summed
 from ranker.errors import ConfigurationError
+from ranker.statistics import Estimate, expanded_tail, ratio, resamples, unseen
 
 LEVEL = 0.10  # one-sided, of the bound that a threshold must keep
 DRAWS = 2_000
@@ -127,7 +126,7 @@ def lowest_threshold(
     """The lowest confidence from which on the small judge may decide, the cascade's agreement over all groups having a
     lower bound of at least `wanted`; None where even the surest group takes it below.
 
-    The bound is the 10 % quantile of a bootstrap over groups, widened as in `intervals.ratio` (Hesterberg 2015, section
+    The bound is the 10 % quantile of a bootstrap over groups, widened as in `statistics.ratio` (Hesterberg 2015, section
     4.3), and never above what would be left if as many groups as N draws can miss (one-sided, at 10 %) were ordered by
     a coin: where the small judge was always right, resampling finds no spread.
     """
@@ -135,12 +134,10 @@ def lowest_threshold(
     n = int(place_N.max()) + 1  # what is drawn: bundles of groups with the same opening
     order = np.argsort(-sure_N, kind="stable")
     lost_N, total_N = (pairs_N - agree_N)[order], pairs_N[order]
-    times_BN = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
-    times_BN = times_BN[:, place_N[order]].astype(float)
+    times_BN = resamples(n, seed, DRAWS)[:, place_N[order]]
     lost_BN = np.cumsum(times_BN * lost_N, axis=1)  # column k: the k + 1 surest groups are decided
     all_B = np.einsum("bn,n->b", times_BN, total_N)
-    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf(LEVEL, n - 1)))
-    bound_N = np.quantile(1 - lost_BN / all_B[:, None], tail, axis=0)
+    bound_N = np.quantile(1 - lost_BN / all_B[:, None], expanded_tail(n, LEVEL), axis=0)
     bound_N = np.minimum(bound_N, most_claimed(n))
     sorted_N = sure_N[order]
     last_N = np.append(sorted_N[:-1] != sorted_N[1:], True)  # groups of one confidence are decided together
@@ -155,7 +152,7 @@ def lowest_threshold(
 
 def most_claimed(n: int) -> float:
     """The highest agreement that n groups can show."""
-    return 1 - 0.5 * (1 - math.pow(LEVEL, 1 / n))
+    return 1 - 0.5 * unseen(n, LEVEL)
 
 
 def least_groups(wanted: float) -> int:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ranker import __version__
-from ranker.cli import bench, cache, calibrate, compare, demo, models, rank, report, serve, study, train, tune
+from ranker.cli import bench, cache, calibrate, compare, demo, models, rank, report, serve, train, tune
 from ranker.errors import ConfigurationError, RankerError
 
 app = typer.Typer(
@@ -29,7 +29,6 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("train")(train.train)
 app.command("tune-judge")(tune.tune_judge)
 app.command("serve")(serve.serve)
-app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")

@@ -42,7 +42,7 @@ def bench(
     groups: Annotated[int, typer.Option(min=1, help="The most groups of each suite.")] = 100,
     seed: Annotated[int, typer.Option(help="Draws the generated suites, the orders and the ids.")] = 0,
     passes: Annotated[
-        int, typer.Option(min=1, help="Ask so often for one verdict, in orders balanced over positions.")
+        int, typer.Option(min=1, help="Passes over each group, in orders balanced over positions.")
     ] = 1,
     accuracy_only: Annotated[
         bool,

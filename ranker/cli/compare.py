@@ -37,5 +37,8 @@ def compare(
     console.print(table)
     for one in found:
         console.print(
-            f"{one.suite}: {one.told(cheap, strong, margin)}", highlight=False, markup=False, soft_wrap=True
+            f"{one.suite}: {one.sentence(cheap, strong, margin)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ranker.agreement import Agreement, agreement
+from ranker.agreement import agreement
 from ranker.errors import ConfigurationError
 from ranker.files import read_groups
 from ranker.rank import rank_groups
@@ -122,27 +122,19 @@ def _compare(console: Console, judged: dict[str, list[RankedGroup]]) -> None:
     table = Table(
         "judge",
         *kinds,
-        "all",
-        "95 % interval",
+        "all (95 % interval)",
         title="Agreement with the truth (0.5 is chance)",
         title_justify="left",
     )
     for name, ranked in judged.items():
         cells = [agreement([r for r in ranked if r.group.metadata["kind"] == kind]) for kind in kinds]
-        total = agreement(ranked)
-        table.add_row(
-            name,
-            *(f"{cell.value:.2f}" for cell in cells),
-            f"{total.value:.2f}",
-            f"{total.low:.2f} to {total.high:.2f}",
-        )
+        table.add_row(name, *(f"{cell.value:.2f}" for cell in cells), f"{agreement(ranked):.2f}")
     console.print(table)
 
 
 def _explain(console: Console, ranked: list[RankedGroup], seconds: float) -> None:
-    total: Agreement = agreement(ranked)
     words = sum(r.usage.prompt_tokens for r in ranked)
-    if total.low > 0.5:
+    if agreement(ranked).above(0.5):
         verdict = "better than chance here. Measure it on groups of your own before you train on it."
     else:
         verdict = (

@@ -79,7 +79,9 @@ def rank(
     ] = None,
     passes: Annotated[
         int,
-        typer.Option(min=1, help="Ask so often, in orders balanced over positions. Weak judges gain most."),
+        typer.Option(
+            min=1, help="Passes over each group, in orders balanced over positions. Weak judges gain most."
+        ),
     ] = 1,
     reward: RewardRule = Reward.rank,
     concurrency: Annotated[

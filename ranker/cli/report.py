@@ -1,4 +1,4 @@
-"""`ranker report`: the page of a folder, made anew."""
+"""`ranker report`: write a folder's page again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from ranker.errors import ConfigurationError
 
 
 def report(
-    folder: Annotated[
-        Path, typer.Argument(help="What `ranker bench`, `ranker study` or `ranker train` wrote into --out.")
-    ],
+    folder: Annotated[Path, typer.Argument(help="What `ranker bench` or `ranker train` wrote into --out.")],
 ) -> None:
-    """Make a folder's page or picture anew from its figures: report.html of a benchmark or a study, curves.png of a
-    training run. Nothing is asked and nothing else is changed.
+    """Write a folder's page or figure again from its results: report.html of a benchmark, curves.png of a training
+    run. No judge is called, and nothing else is changed.
 
     [bold]ranker report bench[/bold]
     """
@@ -25,15 +23,11 @@ def report(
 
 
 def make(folder: Path) -> Path:
-    """The page or picture of what the folder holds, and where it was written.
+    """Write the page or figure of what the folder holds; returns its path.
 
     Raises:
         ConfigurationError: the folder holds nothing of Ranker's, or its files are torn.
     """
-    if (folder / "study.json").exists():
-        from ranker.benchmarks.study.page import write_page
-
-        return Path(write_page(folder))
     if (folder / "results.json").exists():
         from ranker.benchmarks.bench.report import write_report
 
@@ -41,9 +35,9 @@ def make(folder: Path) -> Path:
         return page
     if (folder / "metrics.jsonl").exists():
         return _curves(folder)
-    what = "holds no results.json, study.json or metrics.jsonl" if folder.is_dir() else "is no folder"
+    what = "holds no results.json or metrics.jsonl" if folder.is_dir() else "is no folder"
     raise ConfigurationError(
-        f"{folder} {what}. Name the --out folder of `ranker bench`, `ranker study` or `ranker train`; a benchmark "
+        f"{folder} {what}. Name the --out folder of `ranker bench` or `ranker train`; a benchmark "
         "that was stopped writes its results when the same command has run to its end."
     )
 
@@ -70,7 +64,7 @@ def _curves(folder: Path) -> Path:
 
 def _metrics(path: Path) -> list[dict[str, Any]]:
     """The steps of a run; of a run that goes on, a last line that is not whole yet is left out."""
-    made = []
+    steps = []
     for number, raw in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if not raw.endswith(b"\n"):
             break
@@ -79,5 +73,5 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
             float(step["step"])
         except (ValueError, KeyError, TypeError):
             raise ConfigurationError(f"{path}, line {number}, is no step of `ranker train`.") from None
-        made.append(step)
-    return made
+        steps.append(step)
+    return steps

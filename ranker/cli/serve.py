@@ -56,7 +56,7 @@ def serve(
         ),
     ] = None,
     passes: Annotated[
-        int, typer.Option(min=1, max=64, help="Ask so often where the request does not say it.")
+        int, typer.Option(min=1, max=64, help="Passes over each group where the request does not set them.")
     ] = 1,
     reward: RewardRule = Reward.rank,
     seed: Annotated[

@@ -1,13 +1,28 @@
-"""Intervals: closed cases, and how often they hold the true figure when judges are simulated."""
+"""Intervals: closed cases, laws, and how often they cover the true figure when judges are simulated."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from bench_runs import answers, seen
-from ranker.benchmarks.bench.intervals import DRAWS, Estimate, difference, ratio, resampled
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ranker.benchmarks.bench.measures import METRICS, kendall, parts
 from scipy.stats import beta, norm
+
+from ranker.statistics import (
+    DRAWS,
+    NOTHING,
+    Estimate,
+    difference,
+    fieller,
+    mean,
+    paired,
+    percentile,
+    ratio,
+    resampled,
+    resamples,
+)
 
 FIRST, SECOND = np.triu_indices(4, 1)
 BENCHES, GROUPS = 1_000, 120
@@ -199,3 +214,114 @@ def test_groups_that_all_say_the_same_leave_room_for_others():
     assert found.value == 0.5
     assert found.low == pytest.approx(0.5 * (1 - room))
     assert found.high == pytest.approx(0.5 + 0.5 * room)
+
+
+counts = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=25)
+
+
+def columns(pairs):
+    """Pairs ordered right and pairs, the fewer of two drawn numbers being ordered right."""
+    low_high = np.sort(np.array(pairs, dtype=float), axis=1)
+    return low_high[:, 0], low_high[:, 1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(counts)
+def test_a_share_lies_in_its_interval_and_that_in_0_to_1(pairs):
+    estimate = ratio(*columns(pairs), share=True)
+    if estimate.value is not None:
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(counts, counts)
+def test_a_difference_is_the_negative_of_its_reverse(a, b):
+    n = min(len(a), len(b))
+    one, other = columns(a[:n]), columns(b[:n])
+    forth, error = difference(one, other)
+    back, same = difference(other, one)
+    assert same == pytest.approx(error)
+    for x, y in ((forth.value, back.value), (forth.low, back.high), (forth.high, back.low)):
+        assert (x is None) == (y is None)
+        assert x is None or x == pytest.approx(-y, abs=1e-9)
+    negative = -forth
+    assert -negative == forth
+
+
+@settings(max_examples=50, deadline=None)
+@given(counts)
+def test_a_judge_beside_itself_differs_by_nothing(pairs):
+    estimate, _ = difference(columns(pairs), columns(pairs))
+    assert estimate.value in (None, 0.0)
+
+
+def test_resamples_draw_as_many_groups_as_there_are_and_are_shared():
+    times_BN = resamples(7, 3, 100)
+    assert times_BN.shape == (100, 7)
+    assert (times_BN.sum(1) == 7).all()
+    assert resamples(7, 3, 100) is times_BN
+    with pytest.raises(ValueError, match="read-only"):
+        times_BN[0, 0] = 1
+
+
+def test_a_plain_percentile_interval_is_of_the_resampled_statistic():
+    rng = np.random.default_rng(5)
+    values = rng.normal(0.6, 0.2, 200)
+    estimate = percentile(np.mean, values)
+    half = 1.96 * values.std() / 200**0.5
+    assert estimate.value == pytest.approx(values.mean())
+    assert estimate.low == pytest.approx(values.mean() - half, abs=0.08 * half)
+    assert estimate.high == pytest.approx(values.mean() + half, abs=0.08 * half)
+    drawn_B = np.random.default_rng(0).choice(values, (2_000, 200)).mean(1)  # as recorded results were drawn
+    assert (estimate.low, estimate.high) == tuple(np.quantile(drawn_B, (0.025, 0.975)))
+    assert percentile(np.mean, values[:1]) == Estimate(values[0], values[0], values[0])
+
+
+def test_columns_are_resampled_together():
+    def correlation(x, y, axis):
+        return (x * y).mean(axis)
+
+    x = np.arange(10.0) - 4.5
+    assert percentile(correlation, x, x).low > 0  # drawn apart, it would spread around 0
+
+
+def test_intervals_of_a_mean_are_students():
+    estimate = mean([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert estimate.value == 3
+    assert estimate.high - 3 == pytest.approx(2.776445 * 1.5811388 / 5**0.5)
+    assert mean([2.0]) == Estimate(2.0, None, None)
+    assert mean([]) == NOTHING
+    assert paired({0: 3.0, 1: 4.0, 2: 9.0}, {0: 1.0, 1: 2.0, 3: 5.0}) == Estimate(2.0, 2.0, 2.0)
+
+
+def test_fiellers_interval_of_a_ratio_of_means():
+    gains = {0: 0.45, 1: 0.5, 2: 0.55}
+    assert fieller(gains, gains) == Estimate(1.0, pytest.approx(1.0), pytest.approx(1.0))
+    half = fieller({0: 0.2, 1: 0.3, 2: 0.25}, {0: 0.5, 1: 0.5, 2: 0.5})
+    alone = mean([0.4, 0.6, 0.5])  # with a constant denominator it is the interval of a mean
+    assert (half.value, half.low, half.high) == pytest.approx((alone.value, alone.low, alone.high))
+    assert fieller({0: 1.0}, {1: 1.0}) == NOTHING
+    unbounded = fieller({0: 1.0, 1: 1.0}, {0: -0.9, 1: 1.0})
+    assert unbounded.low is None
+
+
+def test_fiellers_interval_covers_the_ratio_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(2000):
+        x = 0.5 + 0.02 * rng.standard_normal(5)
+        y = 0.4 + 0.03 * rng.standard_normal(5)
+        estimate = fieller(dict(enumerate(y)), dict(enumerate(x)))
+        inside += estimate.low <= 0.8 <= estimate.high
+    assert inside / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_an_estimate_lies_above_or_below_a_bound_only_with_its_whole_interval():
+    estimate = Estimate(0.6, 0.5, 0.7)
+    assert estimate.above(0.49)
+    assert not estimate.above(0.5)
+    assert estimate.below(0.71)
+    assert not estimate.below(0.7)
+    assert not NOTHING.above(0)
+    assert not NOTHING.below(1)
+    assert Estimate(2 / 3, None, None).to_dict(3) == {"value": 0.667, "low": None, "high": None}

@@ -1,0 +1,260 @@
+"""What a folder of `ranker bench` holds, read back for its page."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from ranker.errors import ConfigurationError
+from ranker.files import Line, read_lines
+from ranker.pages import visible
+from ranker.statistics import Estimate
+
+_REMEDY = (
+    "`ranker bench … --out` with the same folder writes it again; recorded answers are not asked for twice."
+)
+
+
+class Bin(BaseModel):
+    """Accuracy on the pairs that are further apart than `low`, and at most `high`."""
+
+    low: float
+    high: float
+    pairs: int
+    accuracy: Estimate
+
+
+class Cell(BaseModel):
+    """One judge on one suite.
+
+    Attributes:
+        label: the judge's name without the address of its server, where that is still unique.
+    """
+
+    judge: str
+    suite: str
+    label: str = ""
+    simulated: bool = False
+    groups: int
+    failed: int
+    errors: dict[str, int] = {}
+    metrics: dict[str, Estimate]
+    attacks: dict[str, Estimate] = {}
+    reliability: dict[Literal["by_truth_gap", "by_rank_gap"], list[Bin]] = {}
+    per_group: dict[str, float | None] = {}
+    seconds_per_group: float | None
+
+    @property
+    def accuracy(self) -> Estimate:
+        return self.metrics["pairwise_accuracy"]
+
+    @property
+    def seconds(self) -> float | None:
+        return self.seconds_per_group
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars for 1,000 groups; None where unknown, and for simulated judges."""
+        cost = self.per_group.get("cost_usd")
+        return None if cost is None or self.simulated else 1_000 * cost
+
+    @property
+    def needed(self) -> int | None:
+        """About how many groups would make the interval of the accuracy ±0.05; None where it is not wider than
+        0.2 in all."""
+        e, judged = self.accuracy, self.groups - self.failed
+        if e.low is None or e.high is None or e.high - e.low <= 0.2:
+            return None
+        return int(float(f"{judged * ((e.high - e.low) / 2 / 0.05) ** 2:.2g}"))
+
+
+class Difference(BaseModel):
+    """Judge a minus judge b on the groups of a suite that both judged."""
+
+    suite: str
+    metric: str
+    a: str
+    b: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Results(BaseModel):
+    """`results.json`."""
+
+    schema_version: Literal[1]
+    cells: list[Cell]
+    differences: list[Difference] = []
+    ranker: str = ""
+    commit: str | None = None
+    machine: dict[str, Any] = {}
+    seed: int | None = None
+    passes: int = 1
+    rubric: str | None = None
+    askings: list[str] = []
+    judges: list[dict[str, Any]] = []
+    suites: list[dict[str, Any]] = []
+    metrics: dict[str, str] = {}
+
+    @property
+    def by_suite(self) -> dict[str, list[Cell]]:
+        """Real judges before simulated ones, the most accurate of each first."""
+        suites: dict[str, list[Cell]] = {}
+        for cell in sorted(self.cells, key=lambda c: (c.simulated, -(c.accuracy.value or 0.0))):
+            suites.setdefault(cell.suite, []).append(cell)
+        return {name: suites[name] for name in dict.fromkeys(c.suite for c in self.cells)}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Short names of judges."""
+        return _unique({c.judge: visible(c.judge.partition("@http")[0]) for c in self.cells})
+
+    @property
+    def suite_labels(self) -> dict[str, str]:
+        """Short names of suites: of a file, its own without its folders."""
+        names = [c.suite for c in self.cells]
+        return _unique(
+            {s: s.replace("\\", "/").rpartition("/")[2] if s.endswith(".jsonl") else s for s in names}
+        )
+
+    @property
+    def by_pair(self) -> dict[tuple[str, str, str, str], Estimate]:
+        """a - b by suite, metric, a and b, both ways round."""
+        pairs = {}
+        for d in self.differences:
+            estimate = Estimate(d.value, d.low, d.high)
+            pairs[d.suite, d.metric, d.a, d.b] = estimate
+            pairs[d.suite, d.metric, d.b, d.a] = -estimate
+        return pairs
+
+
+def _unique(short: Mapping[str, str]) -> dict[str, str]:
+    """Short names where no other is the same, long ones elsewhere."""
+    times = Counter(short.values())
+    return {name: s if s and times[s] == 1 else name for name, s in short.items()}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """`results.json` of the schema that this version reads.
+
+    Raises:
+        ConfigurationError: it is missing, torn, or something else.
+    """
+    try:
+        parsed = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error.strerror}): name the --out folder of `ranker bench`. {_REMEDY}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{path} is no results.json of `ranker bench` ({error}). {_REMEDY}"
+        ) from None
+    if (
+        not isinstance(parsed, dict)
+        or parsed.get("schema_version") != 1
+        or not isinstance(parsed.get("cells"), list)
+    ):
+        raise ConfigurationError(
+            f"{path} is no results.json of `ranker bench` with schema_version 1 and cells, which this version reads. {_REMEDY}"
+        )
+    return parsed
+
+
+def read_results(path: Path) -> Results:
+    """`results.json`, checked.
+
+    Raises:
+        ConfigurationError: it is missing, torn, or something else.
+    """
+    parsed = read_json(path)
+    try:
+        results = Results.model_validate(parsed)
+        for cell in results.cells:
+            cell.label = results.labels[cell.judge]
+            _ = cell.accuracy
+    except (ValidationError, KeyError) as error:
+        what = f"{error} is missing"
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ConfigurationError(f"{path} is no results.json of `ranker bench` ({what}). {_REMEDY}") from None
+    return results
+
+
+def read_disagreements(path: Path, results: Results) -> list[dict[str, Any]]:
+    """What the page shows of each group: real judges first, then those furthest from the truth.
+
+    Raises:
+        ConfigurationError: the file is torn, or holds something else.
+    """
+    if not path.exists():
+        return []
+    simulated = {c.judge for c in results.cells if c.simulated}
+    groups = []
+    for line in read_lines(path):
+        try:
+            groups.append(_disagreement(line, results, simulated))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = line.error or f"it is no group that `ranker bench` ranked: {error!r}"
+            raise ConfigurationError(
+                f"{path}, line {line.number}: {what} Run `ranker bench` into this folder again, or remove the file to "
+                "get a page without groups."
+            ) from None
+    return sorted(groups, key=lambda g: (g["simulated"], 1.0 if g["agreement"] is None else g["agreement"]))
+
+
+def _disagreement(line: Line, results: Results, simulated: set[str]) -> dict[str, Any]:
+    group, fields = line.group, line.fields
+    if group is None:
+        raise ValueError("no group")
+    judge, suite = str(fields["judge"]), str(fields["suite"])
+    ids, truths = group.ids, [t.ground_truth for t in group.trajectories]
+    tiers = [[ids.index(name) for name in tier] for tier in fields["ranking"]]
+    if sorted(i for tier in tiers for i in tier) != list(range(len(ids))):
+        raise ValueError("the ranking does not name every trajectory once")
+    levels = sorted({t for t in truths if t is not None}, reverse=True)
+    place, true_place = _places(tiers), _places([[i for i, t in enumerate(truths) if t == x] for x in levels])
+    shared = _shared([t.messages for t in group.trajectories])
+    first = group.trajectories[0]
+    alike = first.tools if all(t.tools == first.tools for t in group.trajectories) else None
+    agreement = fields.get("agreement")
+    return {
+        "judge": results.labels.get(judge, judge), "simulated": judge in simulated,
+        "suite": results.suite_labels.get(suite, suite), "group": line.id.removeprefix(f"{judge}/{suite}/"),
+        "agreement": None if agreement is None else float(agreement), "task": group.task, "rubric": group.rubric,
+        "shared": first.messages[:shared], "tools": alike,
+        "attempts": [
+            {
+                "id": ids[i], "place": place[i], "truth": truths[i], "true_place": true_place.get(i),
+                "reason": str((fields.get("reasons") or {}).get(ids[i], "")),
+                "messages": group.trajectories[i].messages[shared:],
+                "tools": None if alike else group.trajectories[i].tools,
+            }
+            for tier in tiers for i in tier
+        ],
+    }  # fmt: skip
+
+
+def _places(tiers: Iterable[Sequence[int]]) -> dict[int, str]:
+    """Each member's place, counted from 1; those who share one get all of theirs."""
+    places, before = {}, 0
+    for tier in tiers:
+        last = before + len(tier)
+        places.update(dict.fromkeys(tier, str(last) if len(tier) == 1 else f"{before + 1}–{last}"))
+        before = last
+    return places
+
+
+def _shared(conversations: Sequence[Sequence[Any]]) -> int:
+    """How many messages all attempts begin with; each keeps one of its own."""
+    count, most = 0, min(map(len, conversations)) - 1
+    while count < most and all(c[count] == conversations[0][count] for c in conversations):
+        count += 1
+    return count
