@@ -6,36 +6,41 @@ trajectories → distinct ones → order per pass → verdicts → aggregate →
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, Unpack
 
 from ranker.budget import Budget
-from ranker.distinct import distinct_of, spread
 from ranker.errors import ConfigurationError, GroupError, RankerError
-from ranker.judge import Judge, Lineup, SizedJudge
+from ranker.judge import Judge, SizedJudge
 from ranker.loops import iterate_sync, run_sync
-from ranker.orders import balanced_orders
-from ranker.passes import Hearing
+from ranker.options import JudgeOptions, check_options
+from ranker.pipeline import Pipeline
 from ranker.progress import Progress
 from ranker.ranked import RankedGroup
-from ranker.ranking import kendall_w, mean_ranking
 from ranker.resolve import resolve
-from ranker.rewards import RULES, RewardRule, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
+from ranker.rewards import RULES, RewardRule
 from ranker.rubric import read_rubric
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
-from ranker.usage import Usage
-from ranker.verdict import tiers_of
 
 OnError = Literal["raise", "skip"]
+JudgeLike: TypeAlias = str | Judge | Callable[[Sequence[Trajectory]], Any] | None
 
 
 async def rank_group_async(
     group: Any,
-    judge: Any = None,
+    judge: JudgeLike = None,
     rubric: str | Path | None = None,
     passes: int = 1,
     *,
@@ -48,13 +53,13 @@ async def rank_group_async(
     max_cost_usd: float | None = None,
     budget: Budget | None = None,
     progress: bool = True,  # taken everywhere; one group shows no bar
-    **options: Any,
+    **options: Unpack[JudgeOptions],
 ) -> RankedGroup:
     """Rank one group. See `rank_group`."""
     chosen = judge_for(judge, reward, base_url, api_key, options)
     _check(passes, reward)
     budget = budget or Budget(max_calls, max_cost_usd)
-    run = _Run(
+    run = Pipeline(
         chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, asyncio.Semaphore(passes)
     )
     return await run.rank(as_group(group, task))
@@ -62,10 +67,20 @@ async def rank_group_async(
 
 def rank_group(
     group: Any,
-    judge: Any = None,
+    judge: JudgeLike = None,
     rubric: str | Path | None = None,
     passes: int = 1,
-    **options: Any,
+    *,
+    task: str | None = None,
+    reward: RewardRule = "rank",
+    seed: int = 0,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    max_calls: int | None = None,
+    max_cost_usd: float | None = None,
+    budget: Budget | None = None,
+    progress: bool = True,
+    **options: Unpack[JudgeOptions],
 ) -> RankedGroup:
     """Rank a group of trajectories with one judge call for each pass, and turn ranks into rewards.
 
@@ -96,12 +111,29 @@ def rank_group(
         ContextLengthError: the group does not fit the judge, shortened or split.
         BudgetExceeded: a limit came before the verdict.
     """
-    return run_sync(rank_group_async(group, judge, rubric, passes, **options))
+    return run_sync(
+        rank_group_async(
+            group,
+            judge,
+            rubric,
+            passes,
+            task=task,
+            reward=reward,
+            seed=seed,
+            base_url=base_url,
+            api_key=api_key,
+            max_calls=max_calls,
+            max_cost_usd=max_cost_usd,
+            budget=budget,
+            progress=progress,
+            **options,
+        )
+    )
 
 
 async def rank_groups_async(
     groups: Iterable[Any] | AsyncIterable[Any],
-    judge: Any = None,
+    judge: JudgeLike = None,
     rubric: str | Path | None = None,
     passes: int = 1,
     *,
@@ -116,7 +148,7 @@ async def rank_groups_async(
     budget: Budget | None = None,
     progress: bool = True,
     ordered: bool = True,
-    **options: Any,
+    **options: Unpack[JudgeOptions],
 ) -> AsyncGenerator[RankedGroup, None]:
     """Rank many groups at once. See `rank_groups`."""
     _check(passes, reward)
@@ -126,7 +158,7 @@ async def rank_groups_async(
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
     chosen = judge_for(judge, reward, base_url, api_key, options)
     budget = budget or Budget(max_calls, max_cost_usd)
-    run = _Run(
+    run = Pipeline(
         chosen,
         _sized(chosen),
         read_rubric(rubric),
@@ -184,10 +216,22 @@ async def rank_groups_async(
 
 def rank_groups(
     groups: Iterable[Any],
-    judge: Any = None,
+    judge: JudgeLike = None,
     rubric: str | Path | None = None,
     passes: int = 1,
-    **options: Any,
+    *,
+    concurrency: int = 16,
+    on_error: OnError = "raise",
+    reward: RewardRule = "rank",
+    seed: int = 0,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    max_calls: int | None = None,
+    max_cost_usd: float | None = None,
+    budget: Budget | None = None,
+    progress: bool = True,
+    ordered: bool = True,
+    **options: Unpack[JudgeOptions],
 ) -> Iterator[RankedGroup]:
     """Rank many groups, `concurrency` judge calls at a time; results stream in input order.
 
@@ -203,13 +247,37 @@ def rank_groups(
     Raises:
         What `rank_group` raises, at the group that failed.
     """
-    return iterate_sync(rank_groups_async(groups, judge, rubric, passes, **options))
+    return iterate_sync(
+        rank_groups_async(
+            groups,
+            judge,
+            rubric,
+            passes,
+            concurrency=concurrency,
+            on_error=on_error,
+            reward=reward,
+            seed=seed,
+            base_url=base_url,
+            api_key=api_key,
+            max_calls=max_calls,
+            max_cost_usd=max_cost_usd,
+            budget=budget,
+            progress=progress,
+            ordered=ordered,
+            **options,
+        )
+    )
 
 
 def judge_for(
-    judge: Any, reward: str, base_url: str | None, api_key: str | None, options: dict[str, Any]
+    judge: JudgeLike, reward: str, base_url: str | None, api_key: str | None, options: Mapping[str, Any]
 ) -> Judge:
-    """The judge that is named, set up to give what a reward rule needs."""
+    """The judge that is named, set up to give what a reward rule needs.
+
+    Raises:
+        ConfigurationError: an option that no judge has, or that this one does not take.
+    """
+    check_options(options)
     if reward == "score" and (judge is None or isinstance(judge, str)):
         options = {"form": "scores", **options}
     return resolve(judge, base_url=base_url, api_key=api_key, **options)
@@ -243,59 +311,3 @@ def _failed(given: Any, judge: Judge, error: RankerError) -> RankedGroup:
         group = TrajectoryGroup([Trajectory([{"role": "user", "content": "(malformed group)"}])])
     n = len(group)
     return RankedGroup(group, [None] * n, [], [""] * n, usage=error.usage, judge=judge.name, error=error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """How every group of one call of this module is ranked."""
-
-    judge: Judge
-    sized: SizedJudge | None
-    rubric: str | None
-    passes: int
-    reward: RewardRule
-    seed: int
-    budget: Budget
-    slots: asyncio.Semaphore
-
-    async def rank(self, group: TrajectoryGroup) -> RankedGroup:
-        distinct = distinct_of(group)
-        member = distinct.member
-        n, unique = len(group), len(distinct.trajectories)
-        if unique == 1:  # nothing to compare, so nothing to pay for
-            return RankedGroup(
-                group,
-                [0.5] * n,
-                [list(range(n))],
-                [""] * n,
-                judge=self.judge.name,
-                warnings=distinct.warnings,
-            )
-        rubric = self.rubric or group.rubric
-        lineup = Lineup(distinct.trajectories, group.task, rubric, reference=group.reference)
-        rng = random.Random(f"{self.seed}:{distinct.digest}")  # noqa: S311 - an order, not a secret
-        hearing = Hearing(self.judge, self.sized, lineup, self.budget, self.slots)
-        verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)
-        rankings = [verdict.tiers for verdict in verdicts]
-        ranking = spread(mean_ranking(rankings, unique), member)
-        if self.reward == "score":
-            scores = score_rewards(verdicts, unique)
-            rewards = [scores[u] for u in member]
-            ranking = tiers_of(rewards)
-        elif self.reward == "strength":
-            rewards = strength_rewards([spread(tiers, member) for tiers in rankings], n)
-        else:
-            rewards = (top_heavy_rewards if self.reward == "top_heavy" else rank_rewards)(ranking, n)
-        first = verdicts[0]
-        return RankedGroup(
-            group,
-            rewards,
-            [sorted(tier) for tier in ranking],
-            [first.reasons[u] if first.reasons else "" for u in member],
-            consistency=kendall_w(rankings, unique),
-            usage=sum((verdict.usage for verdict in verdicts), Usage()),
-            judge=self.judge.name,
-            prompt_id=first.prompt_id,
-            cut=tuple(first.cut[u] for u in member) if first.cut else (),
-            warnings=tuple(dict.fromkeys((*distinct.warnings, *(w for v in verdicts for w in v.warnings)))),
-        )

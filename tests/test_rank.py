@@ -12,6 +12,7 @@ import time
 import pytest
 from conftest import make_groups, truthful
 
+import ranker
 from ranker import (
     BudgetExceeded,
     ConfigurationError,
@@ -348,3 +349,16 @@ def test_a_slow_reader_gets_everything_in_order(serve):
     assert server.requests <= 256 + 1 + 4 * 8 + 1
     rest = list(results)
     assert [r.group.id for r in (first, *rest)] == [g.id for g in groups]
+
+
+def test_an_option_that_no_judge_has_is_answered_with_the_nearest_name():
+    """A misspelt option is named together with the one that was meant; it is never passed over."""
+    for wrong, near in (("temprature", "temperature"), ("max_token", "max_tokens"), ("concurency", "concurrency")):
+        with pytest.raises(ConfigurationError, match=f"{wrong}.*did you mean '{near}'"):
+            rank_group([[{"role": "assistant", "content": x}] for x in "ab"], "m", **{wrong: 1})
+
+
+def test_the_module_shows_its_public_names_and_no_others():
+    """What an editor offers after ``ranker.`` is what the documentation lists."""
+    assert sorted(dir(ranker)) == sorted(ranker.__all__)
+    assert all(hasattr(ranker, name) for name in ranker.__all__)
