@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +90,12 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def real_groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the group files of `tests/data`, unpacked."""
+    folder = tmp_path_factory.mktemp("real_groups")
+    for packed in (Path(__file__).parent / "data").glob("*.gz"):
+        (folder / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    return folder

@@ -217,13 +217,14 @@ def test_rubric_from_a_file_and_other_options_reach_the_judge(serve, tmp_path):
 
 def test_two_runs_on_one_output_do_not_mix(serve, tmp_path):
     groups = make_groups(50)
-    server = serve(groups, latency=0.1)
+    server = serve(groups, latency=2.0)  # the first run cannot end before the second has been refused
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
     args = ranking(source, server, out, "--concurrency", "2")
     first = subprocess.Popen([sys.executable, "-m", "ranker", *args, "-q"])
     while not out.exists() or not out.read_bytes():
         time.sleep(0.01)
     second = ranker(*args)
+    server.latency = 0.0
     assert second.returncode == 2
     assert "Another process" in second.stderr
     assert first.wait(60) == 0

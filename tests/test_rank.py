@@ -353,7 +353,11 @@ def test_a_slow_reader_gets_everything_in_order(serve):
 
 def test_an_option_that_no_judge_has_is_answered_with_the_nearest_name():
     """A misspelt option is named together with the one that was meant; it is never passed over."""
-    for wrong, near in (("temprature", "temperature"), ("max_token", "max_tokens"), ("concurency", "concurrency")):
+    for wrong, near in (
+        ("temprature", "temperature"),
+        ("max_token", "max_tokens"),
+        ("concurency", "concurrency"),
+    ):
         with pytest.raises(ConfigurationError, match=f"{wrong}.*did you mean '{near}'"):
             rank_group([[{"role": "assistant", "content": x}] for x in "ab"], "m", **{wrong: 1})
 

@@ -6,7 +6,6 @@ import itertools
 import json
 import random
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +22,6 @@ from ranker.template import load_template
 from ranker.transcript import transcribe
 
 law = settings(derandomize=True, deadline=None, max_examples=150)
-TAU = Path(__file__).parents[2] / "shared" / "data" / "tau_airline.jsonl"
 
 _WORDS = [
     "alpha",
@@ -233,10 +231,8 @@ def test_a_reference_cannot_be_forged(texts, long):
 
 
 @pytest.fixture(scope="module")
-def tau():
-    if not TAU.exists():
-        pytest.skip("the tau-bench groups are not here")
-    return read_groups(TAU)
+def tau(real_groups):
+    return read_groups(real_groups / "tau_airline.jsonl")
 
 
 def test_nothing_is_lost_on_real_groups(tau):
@@ -259,11 +255,12 @@ def rulers_prompt(messages: list[list[dict]]) -> str:
     )
 
 
-def test_prompts_on_real_groups_are_about_half_of_rulers(tau):
+def test_prompts_on_real_groups_are_about_half_of_rulers(tau, real_groups):
     """All characters of our prompts are at most 0.55 of RULER's on the same groups."""
     template = load_template()
     ours = theirs = 0
-    for group, line in zip(tau, TAU.read_text(encoding="utf-8").splitlines(), strict=True):
+    lines = (real_groups / "tau_airline.jsonl").read_text(encoding="utf-8").splitlines()
+    for group, line in zip(tau, lines, strict=True):
         prompt = build_prompt(Lineup(tuple(group.trajectories)), template, room=None, count=estimate_tokens)
         assert not any(prompt.cut)
         ours += sum(len(m["content"]) for m in prompt.messages)

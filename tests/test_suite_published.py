@@ -19,10 +19,6 @@ from ranker.errors import ConfigurationError
 from ranker.files import read_groups
 from ranker.transcript import transcribe
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
-needs_data = pytest.mark.skipif(
-    not (DATA / "tau_airline.jsonl").is_file(), reason="the published groups lie beside the repository"
-)
 Serve = Callable[..., str]
 BROKEN = {"gsm8k-solutions": b'{"question": "1 + 1?"}\n', "tau-airline": b'[{"task_id": 0}]'}
 
@@ -100,8 +96,8 @@ def gsm8k_source(groups: list[TrajectoryGroup]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in [*rows, rows[0]]).encode()
 
 
-def source_of(name: str) -> bytes:
-    groups = read_groups(DATA / SOURCES[name].file)
+def source_of(name: str, folder: Path) -> bytes:
+    groups = read_groups(folder / SOURCES[name].file)
     return tau_source(groups) if name == "tau-airline" else gsm8k_source(groups)
 
 
@@ -128,58 +124,55 @@ def test_conversion_of_a_gsm8k_row() -> None:
     assert [m["content"] for m in group.trajectories[2].messages] == ["Two and two?", "A: 4"]
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("name", "groups", "mixed"), [("tau-airline", 25, 11), ("gsm8k-solutions", 400, 208)]
 )
 def test_files_are_what_is_pinned(
-    name: str, groups: int, mixed: int, monkeypatch: pytest.MonkeyPatch
+    name: str, groups: int, mixed: int, monkeypatch: pytest.MonkeyPatch, real_groups: Path
 ) -> None:
-    made = load(name, DATA / SOURCES[name].file)
+    made = load(name, real_groups / SOURCES[name].file)
     assert digest(made) == SOURCES[name].sha256
     assert len(made) == groups
     assert sum(len({t.ground_truth for t in g.trajectories}) > 1 for g in made) == mixed
     assert all(len(g) == 4 for g in made)
-    monkeypatch.setenv("RANKER_DATA", str(DATA))
+    monkeypatch.setenv("RANKER_DATA", str(real_groups))
     assert digest(load(name)) == SOURCES[name].sha256
 
 
-@needs_data
 @pytest.mark.parametrize("name", SOURCES)
-def test_fetched_once_then_kept(name: str, serve_file: Serve, cache: Path) -> None:
-    url = serve_file(source_of(name))
+def test_fetched_once_then_kept(name: str, serve_file: Serve, cache: Path, real_groups: Path) -> None:
+    url = serve_file(source_of(name, real_groups))
     first = load(name, url=url)
     assert digest(first) == SOURCES[name].sha256
     assert [p.name for p in cache.iterdir()] == [SOURCES[name].file]
     again = load(name, url="http://127.0.0.1:9/nobody-listens")
-    assert again == first == load(name, DATA / SOURCES[name].file)
+    assert again == first == load(name, real_groups / SOURCES[name].file)
 
 
-@needs_data
-def test_the_sources_own_file_by_path_or_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sources_own_file_by_path_or_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_groups: Path
+) -> None:
     source = SOURCES["gsm8k-solutions"]
     own = tmp_path / source.original
-    own.write_bytes(source_of("gsm8k-solutions"))
+    own.write_bytes(source_of("gsm8k-solutions", real_groups))
     assert digest(load("gsm8k-solutions", own)) == source.sha256
     monkeypatch.setenv("RANKER_DATA", str(tmp_path))
     assert digest(load("gsm8k-solutions")) == source.sha256
 
 
-@needs_data
-def test_damaged_cache_is_fetched_again(serve_file: Serve, cache: Path) -> None:
+def test_damaged_cache_is_fetched_again(serve_file: Serve, cache: Path, real_groups: Path) -> None:
     name = "gsm8k-solutions"
     cache.mkdir(parents=True)
     kept = cache / SOURCES[name].file
-    lines = (DATA / SOURCES[name].file).read_text().splitlines(keepends=True)
+    lines = (real_groups / SOURCES[name].file).read_text().splitlines(keepends=True)
     kept.write_text("".join(lines[:-1]))
-    assert len(load(name, url=serve_file(source_of(name)))) == 400
+    assert len(load(name, url=serve_file(source_of(name, real_groups)))) == 400
     assert digest(read_groups(kept)) == SOURCES[name].sha256
 
 
-@needs_data
-def test_changed_source_is_refused(serve_file: Serve, cache: Path) -> None:
+def test_changed_source_is_refused(serve_file: Serve, cache: Path, real_groups: Path) -> None:
     name = "gsm8k-solutions"
-    url = serve_file(source_of(name).replace(b'"is_correct": true', b'"is_correct": false', 1))
+    url = serve_file(source_of(name, real_groups).replace(b'"is_correct": true', b'"is_correct": false', 1))
     with pytest.raises(ConfigurationError) as caught:
         load(name, url=url)
     told = str(caught.value)
@@ -223,12 +216,11 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         load("tau-airline", url="file:///etc/hostname")
 
 
-@needs_data
-def test_cache_folder_that_cannot_be_made(serve_file: Serve, cache: Path) -> None:
+def test_cache_folder_that_cannot_be_made(serve_file: Serve, cache: Path, real_groups: Path) -> None:
     cache.parent.mkdir(parents=True)
     cache.write_text("a file in the way")
     with pytest.raises(ConfigurationError, match=r"cannot be (read|written)"):
-        load("gsm8k-solutions", url=serve_file(source_of("gsm8k-solutions")))
+        load("gsm8k-solutions", url=serve_file(source_of("gsm8k-solutions", real_groups)))
 
 
 def test_digest_does_not_depend_on_the_order_of_keys() -> None:
@@ -237,14 +229,13 @@ def test_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert one == two
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("name", "pairs", "known"), [("tau-airline", 35, 0.60), ("gsm8k-solutions", 691, 0.548)]
 )
-def test_facts_that_readers_are_told(name: str, pairs: int, known: float) -> None:
+def test_facts_that_readers_are_told(name: str, pairs: int, known: float, real_groups: Path) -> None:
     """What length alone says; and that no attempts that read the same have different truths."""
     wins = []
-    for group in load(name, DATA / SOURCES[name].file):
+    for group in load(name, real_groups / SOURCES[name].file):
         told = [(transcribe(t).text, t.ground_truth or 0.0) for t in group.trajectories]
         assert len(set(told)) == len({text for text, _ in told})
         for (a, x), (b, y) in itertools.permutations(told, 2):
