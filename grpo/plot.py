@@ -63,9 +63,9 @@ def _known(metrics: Sequence[Mapping[str, Any]], key: str) -> bool:
 
 def _running(values: Sequence[float]) -> list[float]:
     """Mean over a tenth of the run around each point, less towards the ends, which stay where they are."""
-    made = []
+    means = []
     for i in range(len(values)):
         reach = min(max(1, len(values) // 20), i, len(values) - 1 - i)
         part = values[i - reach : i + reach + 1]
-        made.append(math.fsum(part) / len(part))
-    return made
+        means.append(math.fsum(part) / len(part))
+    return means

@@ -1,4 +1,4 @@
-"""A training run as a file says it: which model, rows and judge, and every setting of GRPOConfig."""
+"""A training run as a file says it: which model, dataset and judge, and every setting of GRPOConfig."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ class Settings:
         path, value = self._path_or_value("model")
         return (path, None) if path is not None else value
 
-    def rows(self, key: str = "dataset") -> Sequence[Mapping[str, Any]] | None:
+    def examples(self, key: str = "dataset") -> Sequence[Mapping[str, Any]] | None:
         """The dataset: a JSONL file, or what "module:name" is or returns."""
         if self.said.get(key) is None:
             return None
         path, value = self._path_or_value(key)
-        return value if path is None else read_rows(path)
+        return value if path is None else read_examples(path)
 
     def function(self, key: str) -> Any:
         """The rollout function or checker, or None."""
@@ -172,30 +172,30 @@ def make_settings(said: dict[str, Any], folder: Path | None, named: str = "confi
     return Settings({key: said[key] for key in _Run.model_fields if key in said}, config, folder)
 
 
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a JSONL file.
+def read_examples(path: str | Path) -> list[dict[str, Any]]:
+    """Examples of a JSONL file.
 
     Raises:
         ConfigurationError: it cannot be read, or a line is no JSON object; the line is named.
     """
-    rows = []
+    examples = []
     try:
         with open(path, "rb") as file:
             for number, raw in enumerate(file, start=1):
                 if not raw.strip():
                     continue
                 try:
-                    row = json.loads(raw)
+                    example = json.loads(raw)
                 except ValueError as error:
                     raise ConfigurationError(f"{path}, line {number}: not JSON ({error}).") from None
-                if not isinstance(row, dict):
+                if not isinstance(example, dict):
                     raise ConfigurationError(
-                        f"{path}, line {number}: a row is an object, not {type(row).__name__}."
+                        f"{path}, line {number}: a row is an object, not {type(example).__name__}."
                     )
-                rows.append(row)
+                examples.append(example)
     except OSError as error:
         raise ConfigurationError(f"The dataset {path} cannot be read: {error.strerror}.") from None
-    return rows
+    return examples
 
 
 def load_reference(named: str, folder: Path | None, key: str) -> Any:
