@@ -35,7 +35,7 @@ def one(seed: int, changes: list[str]) -> dict[str, Any]:
     settings = read_settings("quick", [f"seed={seed}", *changes])
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(settings, Path(folder) / "run")
-        rows = settings.rows("eval_dataset") or []
+        rows = settings.examples("eval_dataset") or []
         before = trainer.evaluate(rows)
         history = trainer.train()
         after = trainer.evaluate(rows)

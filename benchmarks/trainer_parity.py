@@ -62,10 +62,10 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
     """
     import torch
 
+    from grpo.logprobs import token_logprobs
     from grpo.losses import Loss as OurLoss
     from grpo.losses import token_losses, token_weights
-    from grpo.rollout import Sequence
-    from grpo.score import score
+    from grpo.rollout import TokenSequence
 
     loss = OurLoss(
         loss_type=case.loss_type,
@@ -87,12 +87,12 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
         length = int(inputs["completion_mask"][row].sum())
         tokens_T = torch.cat([prompt, inputs["completion_ids"][row, :length]]).numpy()
         loss_T = torch.cat([torch.zeros(len(prompt), dtype=torch.bool), sampled_T[:length]]).numpy()
-        sequences.append(Sequence(tokens_T, loss_T, tokens_T * 0.0))
+        sequences.append(TokenSequence(tokens_T, loss_T, tokens_T * 0.0))
     lengths_S = mask_ST.sum(1)
     trajectory_N = torch.arange(len(sequences)).repeat_interleave(lengths_S)
     weights_S = token_weights(lengths_S, loss, int(lengths_S.sum()), len(sequences))
     terms = token_losses(
-        score(model, sequences, case.temperature).logps_N,
+        token_logprobs(model, sequences, case.temperature).logps_N,
         inputs["old_per_token_logps"][mask_ST],
         inputs["ref_per_token_logps"][mask_ST] if case.beta else None,
         inputs["advantages"][trajectory_N],

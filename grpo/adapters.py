@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Sequence as Seq
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ import torch
 from grpo import checkpoint
 from grpo.collect import run_loop
 from grpo.config import GRPOConfig
+from grpo.distributed import Processes
+from grpo.logprobs import Layout, token_logprobs
 from grpo.model import autocast, context_length, end_tokens
-from grpo.processes import Processes
 from grpo.remote import RemoteEngine
-from grpo.rollout import Sequence
-from grpo.score import Layout, score
+from grpo.rollout import TokenSequence
 from grpo.server import Adapter, Server, servers
 from ranker import ConfigurationError, RankerError
 from ranker.local.read import inner
@@ -131,14 +131,14 @@ class Adapters:
 
     def _meet(self) -> list[int | None]:
         """The contexts of the servers."""
-        found = run_loop(_each(server.served() for server in self._servers))
-        models = sorted({served.model for served in found})
+        answers = run_loop(_each(server.served() for server in self._servers))
+        models = sorted({served.model for served in answers})
         if len(models) > 1:
             raise ConfigurationError(
                 f"The servers of vllm_server_base_url serve different models: {', '.join(models)}."
             )
-        self._left = [a for served in found for a in served.adapters if a.path.parent == self._folder]
-        return [served.context for served in found]
+        self._left = [a for served in answers for a in served.adapters if a.path.parent == self._folder]
+        return [served.context for served in answers]
 
     def _clear(self) -> None:
         """Take away what a run that was killed left in the folder and on the servers."""
@@ -146,7 +146,7 @@ class Adapters:
         for path in self._folder.glob("policy-*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _forget(self, adapters: Seq[Adapter]) -> None:
+    def _forget(self, adapters: Sequence[Adapter]) -> None:
         for adapter in adapters:
             gone = run_loop(_each(server.unload(adapter.name) for server in self._servers))
             if not all(gone):
@@ -160,14 +160,14 @@ class Adapters:
         if not every:
             return None
 
-        def gaps(sequences: Seq[Sequence], temperature: float) -> np.ndarray:
-            found_N = np.concatenate([s.logps_T[s.sampled_T] for s in sequences])
+        def gaps(sequences: Sequence[TokenSequence], temperature: float) -> np.ndarray:
+            sampled_N = np.concatenate([s.logps_T[s.sampled_T] for s in sequences])
             with torch.no_grad(), autocast(model, self._config.bf16):
-                logps_N = score(model, sequences, temperature, self._layout).logps_N
-            made: np.ndarray = np.abs(logps_N.float().cpu().numpy() - found_N)
-            return made
+                logps_N = token_logprobs(model, sequences, temperature, self._layout).logps_N
+            gaps_N: np.ndarray = np.abs(logps_N.float().cpu().numpy() - sampled_N)
+            return gaps_N
 
-        def gap(sequences: Seq[Sequence], temperature: float) -> float:
+        def gap(sequences: Sequence[TokenSequence], temperature: float) -> float:
             return float(gaps(sequences, temperature).mean())
 
         # Each by itself: many that are right must not hide one that is not.
@@ -176,39 +176,39 @@ class Adapters:
         answered = sorted({i for i, _ in every})
         means = [float(gap_N[whose_N == i].mean()) for i in answered]
         most = int(np.argmax(means))  # of one that is no number too
-        found, worst = means[most], answered[most]
-        if found <= TOLERANCE:
-            return found
-        told = (
-            f"The log-probs of {self._servers[worst].url} differ from the trainer's by {found:.3g} on average"
+        mean, worst = means[most], answered[most]
+        if mean <= TOLERANCE:
+            return mean
+        difference = (
+            f"The log-probs of {self._servers[worst].url} differ from the trainer's by {mean:.3g} on average"
         )
         asked = [s for i, s in every if i == worst]
-        plain = [Sequence(s.tokens_T, s.sampled_T, s.logps_T) for s in asked]
+        plain = [TokenSequence(s.tokens_T, s.sampled_T, s.logps_T) for s in asked]
         if gap(plain, 1.0) <= TOLERANCE:
             raise ConfigurationError(
-                f"{told}: they are those before temperature, top_k, top_p and min_p. Start it with --logprobs-mode "
+                f"{difference}: they are those before temperature, top_k, top_p and min_p. Start it with --logprobs-mode "
                 "processed_logprobs."
             )
         with model.disable_adapter():
             base = gap(asked, self._config.temperature)
         if base <= TOLERANCE:
             raise ConfigurationError(
-                f"{told}, and are those of the model without its adapter: the server does not use what it loaded."
+                f"{difference}, and are those of the model without its adapter: the server does not use what it loaded."
             )
         raise ConfigurationError(
-            f"{told} (at most {TOLERANCE} is rounding): it serves another model, other weights, or a coarser "
+            f"{difference} (at most {TOLERANCE} is rounding): it serves another model, other weights, or a coarser "
             f"quantisation than the one that is trained ({base:.3g} without the adapter). Serve the same files, in "
             "the same precision."
         )
 
-    async def _ask(self) -> list[tuple[int, Sequence]]:
+    async def _ask(self) -> list[tuple[int, TokenSequence]]:
         """Replies to check, each with the index of its server."""
         jobs = []
         for i, server in enumerate(self._servers):
             for k, text in enumerate(_TEXTS):
                 jobs.append(self._reply(server, self._prompt(text, k), 2 * i + k))
-        made = await asyncio.gather(*jobs)
-        return [(i // len(_TEXTS), s) for i, s in enumerate(made) if s is not None]
+        replies = await asyncio.gather(*jobs)
+        return [(i // len(_TEXTS), s) for i, s in enumerate(replies) if s is not None]
 
     def _prompt(self, text: str, seed: int) -> np.ndarray:
         """Ids of a text; of ordinary tokens where the tokenizer does not know its words."""
@@ -219,13 +219,15 @@ class Adapters:
         most = len(ids) if self.engine.context is None else max(1, self.engine.context // 2)
         return np.array(ids[:most], dtype=np.int64)
 
-    async def _reply(self, server: Server, prompt: np.ndarray, seed: int) -> Sequence | None:
-        made = await self.engine.reply(server, prompt, _TOKENS, seed)
-        if not made.tokens:
+    async def _reply(self, server: Server, prompt: np.ndarray, seed: int) -> TokenSequence | None:
+        completion = await self.engine.reply(server, prompt, _TOKENS, seed)
+        if not completion.tokens:
             return None
-        tokens_T = np.concatenate([prompt, made.tokens]).astype(np.int64)
-        logps_T = np.concatenate([np.zeros(len(prompt)), made.logps]).astype(np.float32)
-        return Sequence(tokens_T, np.arange(len(tokens_T)) >= len(prompt), logps_T, tuple(made.kept))
+        tokens_T = np.concatenate([prompt, completion.tokens]).astype(np.int64)
+        logps_T = np.concatenate([np.zeros(len(prompt)), completion.logps]).astype(np.float32)
+        return TokenSequence(
+            tokens_T, np.arange(len(tokens_T)) >= len(prompt), logps_T, tuple(completion.support)
+        )
 
 
 async def _each(work: Any) -> list[Any]:

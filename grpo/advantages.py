@@ -45,15 +45,17 @@ def group_advantages(
     present = [np.array([r for r in rewards if r is not None], dtype=np.float64) for rewards in groups]
     together = np.concatenate(present) if present else np.zeros(0)
     batch = deviation(together)
-    made = []
+    advantages = []
     for rewards, values in zip(groups, present, strict=True):
         if len(values) < 2 or float(np.ptp(values)) <= _TIED:
-            made.append(Advantages([None] * len(rewards), tied=True))
+            advantages.append(Advantages([None] * len(rewards), tied=True))
             continue
         mean = float(values.mean())
         spread = {"group": deviation(values) + EPSILON, "batch": batch + EPSILON, "none": 1.0}[scale_rewards]
-        made.append(Advantages([None if r is None else (r - mean) / spread for r in rewards], tied=False))
-    return made
+        advantages.append(
+            Advantages([None if r is None else (r - mean) / spread for r in rewards], tied=False)
+        )
+    return advantages
 
 
 def deviation(values: np.ndarray) -> float:
@@ -101,7 +103,8 @@ def mix(
 
 
 def _normalised(rewards: Sequence[float | None]) -> list[float | None]:
-    (made,) = group_advantages([rewards])
+    (normalised,) = group_advantages([rewards])
     return [
-        None if r is None else (0.0 if a is None else a) for r, a in zip(rewards, made.values, strict=True)
+        None if r is None else (0.0 if a is None else a)
+        for r, a in zip(rewards, normalised.values, strict=True)
     ]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping
-from collections.abc import Sequence as Seq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from grpo.engine import Completion, Sampler
 from grpo.errors import ContextError
-from grpo.rollout import Sequence
+from grpo.rollout import TokenSequence
 from ranker import ConfigurationError, GroupError
 from ranker.message import plain_message
 
@@ -31,7 +30,7 @@ class _Thread:
     tokens: list[int]
     sampled: list[bool]
     logps: list[float]
-    kept: list[np.ndarray] = field(default_factory=list)
+    support: list[np.ndarray] = field(default_factory=list)
     ended: bool = True
     busy: bool = False
 
@@ -53,8 +52,8 @@ class Policy:
 
     async def chat(
         self,
-        messages: Seq[Any],
-        tools: Seq[Any] | None = None,
+        messages: Sequence[Any],
+        tools: Sequence[Any] | None = None,
         max_completion_tokens: int | None = None,
         model: str | None = None,
         **settings: Any,
@@ -83,18 +82,18 @@ class Policy:
                 "Set temperature, top_p, top_k and min_p in GRPOConfig."
             )
         tools = list(tools) if tools else None
-        given = [_rendered(plain_message(m, f"message {i}")) for i, m in enumerate(messages)]
-        text = self._render(given, tools, more=True)
-        thread = self._continued(given, tools, text)
+        conversation = [_rendered(plain_message(m, f"message {i}")) for i, m in enumerate(messages)]
+        text = self._render(conversation, tools, more=True)
+        thread = self._continued(conversation, tools, text)
         if thread is None:
             tokens = self._encode(text)
-            thread = _Thread(given, tools, text, tokens, [False] * len(tokens), [0.0] * len(tokens))
+            thread = _Thread(conversation, tools, text, tokens, [False] * len(tokens), [0.0] * len(tokens))
             self._threads.append(thread)
-        thread.messages, thread.prompt_text = given, text
-        made = await self._sample(thread, max_completion_tokens)
-        message = self._message(made)
-        thread.messages = [*given, _rendered(plain_message(message, "reply"))]
-        return _completion(message, made, len(thread.tokens) - len(made.tokens))
+        thread.messages, thread.prompt_text = conversation, text
+        sampled = await self._sample(thread, max_completion_tokens)
+        message = self._message(sampled)
+        thread.messages = [*conversation, _rendered(plain_message(message, "reply"))]
+        return _completion(message, sampled, len(thread.tokens) - len(sampled.tokens))
 
     async def complete(self, text: str) -> str:
         """Continue a text, with no chat template."""
@@ -104,14 +103,14 @@ class Policy:
         return self._decode(await self._sample(thread, None))
 
     @property
-    def sequences(self) -> tuple[Sequence, ...]:
+    def sequences(self) -> tuple[TokenSequence, ...]:
         """The tokens of this rollout so far."""
         return tuple(
-            Sequence(
+            TokenSequence(
                 np.array(t.tokens, dtype=np.int64),
                 np.array(t.sampled, dtype=bool),
                 np.array(t.logps, dtype=np.float32),
-                tuple(t.kept),
+                tuple(t.support),
             )
             for t in self._threads
             if any(t.sampled)
@@ -127,30 +126,30 @@ class Policy:
         limit = engine.sampling.max_completion_length
         (random,) = self._random.spawn(1)  # of its own: replies side by side do not depend on each other
         thread.busy = True
-        made = await engine.generate(
+        sampled = await engine.generate(
             np.array(thread.tokens, dtype=np.int64), random, limit if most is None else min(most, limit)
         )
         thread.busy = False
-        thread.tokens += made.tokens
-        thread.sampled += [True] * len(made.tokens)
-        thread.logps += made.logps
-        thread.kept += made.kept
-        thread.ended = made.ended
-        self.truncated = self.truncated or not made.ended
-        return made
+        thread.tokens += sampled.tokens
+        thread.sampled += [True] * len(sampled.tokens)
+        thread.logps += sampled.logps
+        thread.support += sampled.support
+        thread.ended = sampled.ended
+        self.truncated = self.truncated or not sampled.ended
+        return sampled
 
-    def _continued(self, given: list[dict[str, Any]], tools: Any, text: str) -> _Thread | None:
+    def _continued(self, conversation: list[dict[str, Any]], tools: Any, text: str) -> _Thread | None:
         """The thread these messages continue, its tokens brought up to the next reply."""
         for thread in reversed(self._threads):
             known = len(thread.messages)
             if (
                 thread.busy
                 or tools != thread.tools
-                or known >= len(given)
-                or thread.messages != given[:known]
+                or known >= len(conversation)
+                or thread.messages != conversation[:known]
             ):
                 continue
-            so_far = self._render(given[:known], tools, more=False)
+            so_far = self._render(conversation[:known], tools, more=False)
             if not (text.startswith(so_far) and so_far.startswith(thread.prompt_text)):
                 continue  # the template rewrites what came before
             reply = so_far[len(thread.prompt_text) :]
@@ -181,12 +180,12 @@ class Policy:
     def _encode(self, text: str, special: bool = False) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
 
-    def _decode(self, made: Completion) -> str:
-        ids = made.tokens[:-1] if made.ended else made.tokens
+    def _decode(self, sampled: Completion) -> str:
+        ids = sampled.tokens[:-1] if sampled.ended else sampled.tokens
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
-    def _message(self, made: Completion) -> dict[str, Any]:
-        text = self._decode(made)
+    def _message(self, sampled: Completion) -> dict[str, Any]:
+        text = self._decode(sampled)
         if getattr(self._tokenizer, "response_schema", None):
             parsed = dict(self._tokenizer.parse_response(text))
             calls = [c.get("function", c) for c in parsed.get("tool_calls") or []]
@@ -235,13 +234,13 @@ def _text(arguments: Any) -> str:
 
 def _rendered(message: dict[str, Any]) -> dict[str, Any]:
     """As chat templates want a message: arguments of tool calls as objects, no empty fields."""
-    made = {k: v for k, v in message.items() if v is not None or k == "content"}
-    made["content"] = made.get("content") or ""
-    if made.get("tool_calls"):
-        made["tool_calls"] = [_with_object(call) for call in made["tool_calls"]]
+    rendered = {k: v for k, v in message.items() if v is not None or k == "content"}
+    rendered["content"] = rendered.get("content") or ""
+    if rendered.get("tool_calls"):
+        rendered["tool_calls"] = [_with_object(call) for call in rendered["tool_calls"]]
     else:
-        made.pop("tool_calls", None)
-    return made
+        rendered.pop("tool_calls", None)
+    return rendered
 
 
 def _with_object(call: Any) -> Any:
@@ -261,14 +260,14 @@ def _object(arguments: Any) -> Any:
         return arguments
 
 
-def _completion(message: dict[str, Any], made: Completion, prompt_tokens: int) -> Any:
+def _completion(message: dict[str, Any], sampled: Completion, prompt_tokens: int) -> Any:
     from openai.types.chat import ChatCompletion
 
-    reason = "length" if not made.ended else "tool_calls" if message.get("tool_calls") else "stop"
+    reason = "length" if not sampled.ended else "tool_calls" if message.get("tool_calls") else "stop"
     usage = {
         "prompt_tokens": prompt_tokens,
-        "completion_tokens": len(made.tokens),
-        "total_tokens": prompt_tokens + len(made.tokens),
+        "completion_tokens": len(sampled.tokens),
+        "total_tokens": prompt_tokens + len(sampled.tokens),
     }
     return ChatCompletion.model_validate(
         {

@@ -88,19 +88,19 @@ def save(folder: Path, model: Any, tokenizer: Any, learned: Snapshot, state: Map
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Weights or adapter, config and tokenizer, as `from_pretrained` reads them."""
-    from transformers.utils import logging as told
+    from transformers.utils import logging as hf_logging
 
     extra: dict[str, Any] = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
     state = held(model)
     if state is not None:
         extra["state_dict"] = state
-    shown = told.is_progress_bar_enabled()
-    told.disable_progress_bar()
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
     try:
         model.save_pretrained(folder, **extra)
     finally:
         if shown:
-            told.enable_progress_bar()
+            hf_logging.enable_progress_bar()
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
 
@@ -161,14 +161,14 @@ def restore(saved: Saved, model: Any, optimizer: Any, scheduler: Any) -> None:
             f"{saved.path} holds another model: {len(missing)} weights missing, {len(unknown)} unknown, for example "
             f"{[*missing, *unknown][0]}."
         )
-    kept = torch.load(saved.path / "optimizer.pt", weights_only=True, map_location="cpu")
+    state = torch.load(saved.path / "optimizer.pt", weights_only=True, map_location="cpu")
     learned = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, fields in kept["optimizer"]["state"].items():
+    for index, fields in state["optimizer"]["state"].items():
         for name, value in fields.items():
             fields[name] = part_of(value, learned[index])
-    optimizer.load_state_dict(kept["optimizer"])
-    scheduler.load_state_dict(kept["scheduler"])
-    torch.set_rng_state(kept["random"])
+    optimizer.load_state_dict(state["optimizer"])
+    scheduler.load_state_dict(state["scheduler"])
+    torch.set_rng_state(state["random"])
 
 
 def prune(folder: Path, keep: int | None) -> None:
@@ -186,8 +186,8 @@ def any_at(folder: Path) -> bool:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Oldest first."""
-    found = [p for p in folder.glob("step-*") if p.name[5:].isdigit()]
-    return sorted(found, key=lambda p: int(p.name[5:]))
+    folders = [p for p in folder.glob("step-*") if p.name[5:].isdigit()]
+    return sorted(folders, key=lambda p: int(p.name[5:]))
 
 
 def _named(model: Any) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from grpo.metrics import mean_truth
 from grpo.plot import plot
+from grpo.progress import TrainingProgress
 from grpo.rollout import RolloutGroup
 from grpo.settings import Settings, read_settings
-from grpo.show import Shown
 from grpo.trainer import GRPOTrainer
 from ranker import ConfigurationError
 
@@ -25,7 +25,7 @@ def train(
 ) -> list[dict[str, Any]]:
     """Train as a config says, into a run folder; returns the metrics of every step."""
     settings = read_settings(named, changes)
-    settings.rows("eval_dataset")  # a file that is missing shows before a model is loaded
+    settings.examples("eval_dataset")  # a file that is missing shows before a model is loaded
     quiet()
     trainer = make_trainer(settings, out, resume)
     try:
@@ -36,23 +36,23 @@ def train(
 
 def quiet() -> None:
     """Keep what transformers tells its developers off the screen."""
-    from transformers.utils import logging as told
+    from transformers.utils import logging as hf_logging
 
-    told.set_verbosity_error()
-    told.disable_progress_bar()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
 
 
 def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> GRPOTrainer:
     """The trainer that a config describes."""
     model, tokenizer = settings.model()
-    rows = settings.rows()
-    if not rows:
+    examples = settings.examples()
+    if not examples:
         raise ConfigurationError(f"The dataset {settings.said['dataset']} has no rows.")
     return GRPOTrainer(
         model,
         tokenizer=tokenizer,
-        dataset=rows,
+        dataset=examples,
         reward_fn=settings.rewards(),
         rollout=settings.function("rollout"),
         checker=settings.function("checker"),
@@ -66,17 +66,17 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
 def run(
     trainer: GRPOTrainer, settings: Settings, out: Path, console: Console, named: str
 ) -> list[dict[str, Any]]:
-    """Train with a progress line; evaluate before and after where there are rows for it."""
+    """Train with a progress line; evaluate before and after where there are examples for it."""
     config = settings.config
-    held_out = settings.rows("eval_dataset")
+    held_out = settings.examples("eval_dataset")
     console.print(
         f"Training {settings.said['model']} for {config.max_steps} steps of {config.groups_per_step} groups of "
         f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else ""),
         highlight=False,
     )
     before = _evaluation(trainer, held_out, out, "before") if trainer.step == 0 else None
-    with Shown(console, config.max_steps, trainer.step) as shown:
-        history = trainer.train(shown)
+    with TrainingProgress(console, config.max_steps, trainer.step) as progress:
+        history = trainer.train(progress)
     after = _evaluation(trainer, held_out, out, "after")
     if not trainer.is_main:
         return history
@@ -84,8 +84,8 @@ def run(
         console.print(f"Curves: {out / 'curves.png'}", highlight=False)
     if after is not None:
         held = before if before is not None else _earlier(out)
-        told = f"{held:.3f} before, " if held is not None else ""
-        console.print(f"True reward on held-out rows: {told}{after:.3f} after", highlight=False)
+        comparison = f"{held:.3f} before, " if held is not None else ""
+        console.print(f"True reward on held-out rows: {comparison}{after:.3f} after", highlight=False)
     cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
     calls = sum(m["judge_calls"] for m in history)
     if calls:
@@ -94,23 +94,23 @@ def run(
     return history
 
 
-def _evaluation(trainer: GRPOTrainer, rows: Any, out: Path, when: str) -> float | None:
-    """Mean ground truth on held-out rows, kept in evaluation.json; None without rows or checker."""
-    if not rows:
+def _evaluation(trainer: GRPOTrainer, examples: Any, out: Path, when: str) -> float | None:
+    """Mean ground truth on held-out examples, written to evaluation.json; None without examples or checker."""
+    if not examples:
         return None
-    groups = trainer.evaluate(rows)
+    groups = trainer.evaluate(examples)
     value = mean_truth(groups)
     if math.isnan(value) or not trainer.is_main:  # no rollout has a ground truth
         return None
     file = out / "evaluation.json"
     held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    held[when] = {"ground_truth_mean": value, "rows": len(rows), "samples": samples(groups, 3)}
+    held[when] = {"ground_truth_mean": value, "rows": len(examples), "samples": samples(groups, 3)}
     file.write_text(json.dumps(held, indent=2, ensure_ascii=False), encoding="utf-8")
     return value
 
 
 def samples(groups: Sequence[RolloutGroup], count: int) -> list[dict[str, Any]]:
-    """What the policy said on the first rows."""
+    """What the policy said on the first examples."""
     return [
         {"ground_truth": g.ground_truths[0], "messages": list(t.messages)}
         for g in groups[:count]

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
 
 from grpo.advantages import ScaleRewards
 from grpo.losses import KLEstimator, Loss, LossType
 from grpo.sampling import Sampling
 from ranker import ConfigurationError
+from ranker.validation import check
+
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0)]
+Text = Annotated[str, Field(min_length=1)]
+AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Names = Annotated[tuple[str, ...], AsTuple]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GRPOConfig:
-    """How to train. Settings that contradict each other are refused when the object is made.
+    """How to train.
+
+    Values that a setting does not take, and settings that contradict each other, are
+    refused when the object is made.
 
     Attributes:
-        num_generations: attempts at each row, G.
+        num_generations: attempts at each row, G; at least 2, as an advantage is relative to the others of the group.
         groups_per_step: groups that one optimizer step learns from, over all processes.
         max_steps: optimizer steps, not counting the further ones of `num_iterations`.
         num_iterations: optimizer steps on the same groups (μ of GRPO).
         max_completion_length: tokens of one reply of the policy.
-        temperature, top_p, top_k, min_p: how the policy samples; log-probs follow.
+        temperature, top_p, top_k, min_p: how the policy samples; log-probs follow. The temperature is above 0,
+            since without chance all attempts are the same.
         learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm: AdamW.
         lr_scheduler_type, warmup_steps: any schedule transformers has.
         loss_type: "dapo", "grpo", "bnpo", "dr_grpo" or "cispo": what is clipped and what divides.
@@ -64,102 +79,59 @@ class GRPOConfig:
         report_to: of "tensorboard", "wandb", "trackio".
     """
 
-    num_generations: int = 8
-    groups_per_step: int = 4
-    max_steps: int = 100
-    num_iterations: int = 1
-    max_completion_length: int = 256
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float | None = None
-    learning_rate: float = 1e-6
-    weight_decay: float = 0.0
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.999
-    adam_epsilon: float = 1e-8
-    max_grad_norm: float = 1.0
+    num_generations: Annotated[int, Field(ge=2)] = 8
+    groups_per_step: Count = 4
+    max_steps: Whole = 100
+    num_iterations: Count = 1
+    max_completion_length: Count = 256
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Whole = 0
+    min_p: Annotated[int | float, Field(ge=0, lt=1)] | None = None
+    learning_rate: Amount = 1e-6
+    weight_decay: Amount = 0.0
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    adam_epsilon: Amount = 1e-8
+    max_grad_norm: Amount = 1.0
     lr_scheduler_type: str = "linear"
-    warmup_steps: int = 0
+    warmup_steps: Whole = 0
     loss_type: LossType = "dapo"
     importance_sampling_level: Literal["token", "sequence"] = "token"
-    epsilon: float = 0.2
-    epsilon_high: float | None = None
-    delta: float | None = None
-    beta: float = 0.0
+    epsilon: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    epsilon_high: Annotated[int | float, Field(ge=0, allow_inf_nan=False)] | None = None
+    delta: int | float | None = None
+    beta: Amount = 0.0
     kl_estimator: KLEstimator = "k3"
     scale_rewards: ScaleRewards = "group"
     multi_objective_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize"
     mask_truncated_completions: bool = False
-    dynamic_sampling_rounds: int = 0
-    max_pending_groups: int | None = None
-    reward_timeout: float = 600.0
-    max_failed_share: float = 0.5
-    lora_r: int = 0
-    lora_alpha: int = 32
-    lora_target_modules: str | tuple[str, ...] = "all-linear"
+    dynamic_sampling_rounds: Whole = 0
+    max_pending_groups: Whole | None = None
+    reward_timeout: Seconds = 600.0
+    max_failed_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    lora_r: Whole = 0
+    lora_alpha: Count = 32
+    lora_target_modules: str | Names = "all-linear"
     dtype: Literal["float32", "bfloat16", "auto"] = "float32"
     bf16: bool = False
     gradient_checkpointing: bool = False
     fsdp: bool = False
-    max_tokens_per_forward: int = 4096
-    max_num_seqs: int = 64
-    vllm_server_base_url: str | tuple[str, ...] | None = None
-    vllm_server_timeout: float = 600.0
+    max_tokens_per_forward: Count = 4096
+    max_num_seqs: Count = 64
+    vllm_server_base_url: Text | Annotated[tuple[Text, ...], AsTuple, Field(min_length=1)] | None = None
+    vllm_server_timeout: Seconds = 600.0
     vllm_adapter_folder: str | None = None
     shuffle_dataset: bool = True
-    seed: int = 0
-    save_steps: int = 50
-    save_total_limit: int | None = 2
-    report_to: tuple[str, ...] = ()
+    seed: Whole = 0
+    save_steps: Whole = 50
+    save_total_limit: Count | None = 2
+    report_to: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], AsTuple] = ()
 
     def __post_init__(self) -> None:
-        for field, kind in get_type_hints(type(self)).items():
-            value = getattr(self, field)
-            if isinstance(value, list):
-                object.__setattr__(self, field, value := tuple(value))
-            if kind is float and isinstance(value, int) and not isinstance(value, bool):
-                object.__setattr__(self, field, float(value))
-            elif not _fits(value, kind):
-                raise ConfigurationError(f"{field} cannot be {value!r}; it takes {_told(kind)}.")
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and not value >= least:  # NaN is not
-                raise ConfigurationError(f"{name} is {value}; the least is {least}.")
-            if value == float("inf") and name not in ("reward_timeout", "vllm_server_timeout"):
-                raise ConfigurationError(f"{name} is infinite; give a finite number.")
-        self._agree()
-
-    def _agree(self) -> None:
-        if self.num_generations < 2:
-            raise ConfigurationError(
-                f"num_generations is {self.num_generations}: an advantage is relative to the other attempts of "
-                "the group, so there must be at least 2."
-            )
-        if not 0 < self.temperature < float("inf"):
-            raise ConfigurationError(
-                f"temperature is {self.temperature}; it must be above 0 (without chance all attempts are the "
-                "same) and finite."
-            )
-        for name in ("adam_beta1", "adam_beta2"):
-            if getattr(self, name) >= 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be below 1.")
-        if self.reward_timeout == 0:
-            raise ConfigurationError("reward_timeout is 0 seconds: every group would fail; give some.")
-        if not 0 < self.top_p <= 1:
-            raise ConfigurationError(
-                f"top_p is {self.top_p}; it is a share of probability, above 0, at most 1."
-            )
-        if self.min_p is not None and not 0 <= self.min_p < 1:
-            raise ConfigurationError(f"min_p is {self.min_p}; it must be at least 0 and below 1.")
-        if not 0 < self.max_failed_share <= 1:
-            raise ConfigurationError(
-                f"max_failed_share is {self.max_failed_share}; it must be above 0, at most 1."
-            )
-        if self.epsilon >= 1:
-            raise ConfigurationError(
-                f"epsilon is {self.epsilon}; ratios are clipped at 1 - epsilon, above 0."
-            )
+        values = check(type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
         if self.loss_type == "cispo" and (self.epsilon_high is None or self.epsilon_high < 1):
             raise ConfigurationError(
                 "loss_type cispo caps the ratio itself at epsilon_high, which must be at least 1: set "
@@ -172,19 +144,10 @@ class GRPOConfig:
                 f"delta is {self.delta}, but clipping already ends at 1 + epsilon_high = {1 + self.high}; "
                 "set delta above it, or leave it out."
             )
-        if self.vllm_server_timeout == 0:
-            raise ConfigurationError("vllm_server_timeout is 0 seconds: every request would fail; give some.")
-        if self.vllm_server_base_url is not None and not all(self.servers or ("",)):
-            raise ConfigurationError("vllm_server_base_url is empty; give an address, or leave it out.")
         if self.servers and self.sampling.truncates and not self.top_k:
             raise ConfigurationError(
                 "The loss needs the tokens that top_p and min_p leave, and a vLLM server lists them only up to a "
                 "number: set top_k too (e.g. 20), or sample with the temperature alone."
-            )
-        unknown = set(self.report_to) - {"tensorboard", "wandb", "trackio"}
-        if unknown:
-            raise ConfigurationError(
-                f"report_to takes tensorboard, wandb and trackio, not {', '.join(sorted(unknown))}."
             )
 
     @property
@@ -213,46 +176,3 @@ class GRPOConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-_LEAST: dict[str, float] = {
-    "groups_per_step": 1, "max_steps": 0, "num_iterations": 1, "max_completion_length": 1, "top_k": 0,
-    "learning_rate": 0, "weight_decay": 0, "max_grad_norm": 0, "warmup_steps": 0, "epsilon": 0,
-    "epsilon_high": 0, "beta": 0, "dynamic_sampling_rounds": 0, "max_pending_groups": 0, "reward_timeout": 0,
-    "lora_r": 0, "lora_alpha": 1, "max_tokens_per_forward": 1, "max_num_seqs": 1, "save_steps": 0,
-    "save_total_limit": 1, "seed": 0, "adam_epsilon": 0, "adam_beta1": 0, "adam_beta2": 0,
-    "vllm_server_timeout": 0,
-}  # fmt: skip
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    options = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in options
-    if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
-    if options:  # a union
-        return any(_fits(value, option) for option in options)
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _told(kind: Any) -> str:
-    options = get_args(kind)
-    if get_origin(kind) is Literal:
-        return ", ".join(repr(o) for o in options)
-    if get_origin(kind) is tuple:
-        return "a list of names"
-    if options:
-        return " or ".join(_told(o) for o in options)
-    names = {
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        str: "text",
-        type(None): "nothing",
-    }
-    return names.get(kind, str(kind))

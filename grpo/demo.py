@@ -1,4 +1,4 @@
-"""`ranker demo`: the whole loop on a small agent, told to a person as it happens."""
+"""`ranker demo`: the whole loop on a small agent, shown as it happens."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich.text import Text
 from grpo.command import make_trainer, quiet
 from grpo.metrics import mean_truth
 from grpo.plot import plot
+from grpo.progress import TrainingProgress
 from grpo.rollout import RolloutGroup
 from grpo.settings import read_settings
-from grpo.show import Shown
 from ranker.statistics import percentile
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -27,7 +27,7 @@ def demo(out: Path, changes: Sequence[str], console: Console) -> None:
     """Train the config `demo` and show what it did; leaves a run folder."""
     settings = read_settings("demo", changes)
     quiet()
-    held_out = settings.rows("eval_dataset") or []
+    held_out = settings.examples("eval_dataset") or []
     trainer = make_trainer(settings, out)
     config = settings.config
     console.print(
@@ -41,11 +41,11 @@ def demo(out: Path, changes: Sequence[str], console: Console) -> None:
     )
     before = trainer.evaluate(held_out)
     console.print(
-        f"Before: true reward {_told(before)} on {len(held_out)} letters it is not trained on.",
+        f"Before: true reward {_mean_with_interval(before)} on {len(held_out)} letters it is not trained on.",
         highlight=False,
     )
     try:
-        with Shown(console, config.max_steps) as shown:
+        with TrainingProgress(console, config.max_steps) as shown:
             history = trainer.train(shown)
         after = trainer.evaluate(held_out)
     finally:
@@ -56,13 +56,13 @@ def demo(out: Path, changes: Sequence[str], console: Console) -> None:
     _cost(console, history, out)
 
 
-def _told(groups: Sequence[RolloutGroup]) -> str:
+def _mean_with_interval(groups: Sequence[RolloutGroup]) -> str:
     low, high = interval(groups)
     return f"{mean_truth(groups):.2f} (95 % interval {low:.2f} to {high:.2f})"
 
 
 def interval(groups: Sequence[RolloutGroup]) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean ground truth, over rows."""
+    """95 % bootstrap interval of the mean ground truth, over examples."""
     truths = np.array([np.mean([t for t in g.ground_truths if t is not None]) for g in groups])
     mean = percentile(np.mean, truths)
     assert mean.low is not None
@@ -138,7 +138,7 @@ def _samples(console: Console, before: Sequence[RolloutGroup], after: Sequence[R
             trajectory = group.rollouts[0].trajectory
             story = "" if trajectory is None else _story(list(trajectory.messages)[2:])
             cells += [Text(story), f"{group.ground_truths[0]:.1f}"]
-        table.add_row(Text(before[i].row["prompt"][-1]["content"]), *cells)
+        table.add_row(Text(before[i].example["prompt"][-1]["content"]), *cells)
     console.print(table)
 
 
@@ -160,7 +160,7 @@ def _curve(
             highlight=False,
         )
     console.print(
-        f"[bold]True reward on held-out letters: {_told(before)} before, {_told(after)} after.[/bold]",
+        f"[bold]True reward on held-out letters: {_mean_with_interval(before)} before, {_mean_with_interval(after)} after.[/bold]",
         highlight=False,
     )
 

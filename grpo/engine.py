@@ -14,10 +14,10 @@ from transformers.cache_utils import DynamicCache
 
 from grpo.errors import ContextError, TrainingError
 from grpo.kv import RaggedCache
+from grpo.logprobs import head_logits, packed_forward
 from grpo.model import autocast
+from grpo.packing import pack
 from grpo.sampling import Sampling, draw
-from grpo.score import head_logits, run_tree
-from grpo.tree import pack
 from ranker.local.read import inner, mask_for, trunk
 
 Tensor = Any
@@ -30,13 +30,13 @@ class Completion:
     Attributes:
         tokens: ids as sampled, the end token included where there is one.
         logps: log-prob of each under the distribution it was drawn from.
-        kept: for each, the ids there were to choose from; empty where nothing was cut off.
+        support: for each, the ids there were to choose from; empty where nothing was cut off.
         ended: an end token came; otherwise the reply was cut off by its limit.
     """
 
     tokens: list[int]
     logps: list[float]
-    kept: list[np.ndarray]
+    support: list[np.ndarray]
     ended: bool
 
 
@@ -68,7 +68,7 @@ class _Row:
     most: int
     random: np.random.Generator
     done: asyncio.Future[Completion]
-    made: Completion = field(default_factory=lambda: Completion([], [], [], False))
+    completion: Completion = field(default_factory=lambda: Completion([], [], [], False))
 
 
 class Engine:
@@ -124,7 +124,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         row = _Row(np.asarray(prompt, dtype=np.int64), limit, random, loop.create_future())
         if limit < 1:
-            return row.made
+            return row.completion
         self._waiting.append(row)
         self._open.add(row)
         if self._pump is None or self._pump.done():
@@ -142,10 +142,12 @@ class Engine:
                     elif not self._waiting:
                         return
         except Exception as error:
-            told = error if isinstance(error, TrainingError) else TrainingError(f"Sampling failed: {error}")
+            failure = (
+                error if isinstance(error, TrainingError) else TrainingError(f"Sampling failed: {error}")
+            )
             for row in self._open:
                 if not row.done.done():
-                    row.done.set_exception(told)
+                    row.done.set_exception(failure)
         finally:
             self._waiting.clear()
             self._open.clear()
@@ -165,15 +167,15 @@ class Engine:
             self._decode_apart(taken)
             return
         self._drop(alive)
-        tree = pack([row.prompt for row in taken])
+        packed = pack([row.prompt for row in taken])
         prefilled = DynamicCache()  # every layer keeps every token
-        hidden_1LH = run_tree(self.model, tree, past_key_values=prefilled)
-        last = torch.from_numpy(np.array([path[-1] for path in tree.paths])).to(self.model.device)
+        hidden_1LH = packed_forward(self.model, packed, past_key_values=prefilled)
+        last = torch.from_numpy(np.array([path[-1] for path in packed.paths])).to(self.model.device)
         if self._cache is None:
             self._cache = RaggedCache()
             self._cache.lengths_B = self._cache.lengths_B.to(self.model.device)
-        different = {path.tobytes(): torch.from_numpy(path).to(self.model.device) for path in tree.paths}
-        self._cache.join(prefilled, [different[path.tobytes()] for path in tree.paths])
+        different = {path.tobytes(): torch.from_numpy(path).to(self.model.device) for path in packed.paths}
+        self._cache.join(prefilled, [different[path.tobytes()] for path in packed.paths])
         self._rows += taken
         before = len(self._rows) - len(taken)
         # The head runs on one row for each different prompt.
@@ -196,7 +198,7 @@ class Engine:
         """One token for every row. Rows that have ended but are still there decode along unseen."""
         assert self._cache is not None
         cache = self._cache
-        last = [0 if row is None else row.made.tokens[-1] for row in self._rows]
+        last = [0 if row is None else row.completion.tokens[-1] for row in self._rows]
         cache.grow()
         going = torch.tensor([row is not None for row in self._rows], device=self.model.device)
         hidden_B1H = trunk(self.model)(
@@ -218,7 +220,7 @@ class Engine:
             places, rows, _extend(logits_BV, rows, self.sampling, self.ends), strict=True
         ):
             self.sampled_tokens += 1
-            if ended or len(row.made.tokens) >= row.most:
+            if ended or len(row.completion.tokens) >= row.most:
                 self._rows[place] = None
                 self._finish(row, ended)
 
@@ -235,12 +237,12 @@ class Engine:
                 ended = _extend(output.logits[open_, -1], [rows[i] for i in open_], self.sampling, self.ends)
                 self.sampled_tokens += len(open_)
                 for i, end in zip(list(open_), ended, strict=True):
-                    if end or len(rows[i].made.tokens) >= rows[i].most:
+                    if end or len(rows[i].completion.tokens) >= rows[i].most:
                         open_.remove(i)
                         self._finish(rows[i], end)
                 if not open_:
                     break
-                last = torch.tensor([[row.made.tokens[-1]] for row in rows], device=self.model.device)
+                last = torch.tensor([[row.completion.tokens[-1]] for row in rows], device=self.model.device)
                 state = {
                     name: output[name]
                     for name in ("past_key_values", "cache_params")
@@ -250,9 +252,9 @@ class Engine:
 
     def _finish(self, row: _Row, ended: bool) -> None:
         self._open.discard(row)
-        made = row.made
+        completion = row.completion
         if not row.done.done():
-            row.done.set_result(Completion(made.tokens, made.logps, made.kept, ended))
+            row.done.set_result(Completion(completion.tokens, completion.logps, completion.support, ended))
 
 
 async def _settle() -> None:
@@ -269,8 +271,8 @@ def _extend(logits_BV: Tensor, rows: Sequence[_Row], sampling: Sampling, ends: f
     drawn = draw(logits_BV, uniforms_B, sampling)
     tokens, logps = drawn.tokens_B.tolist(), drawn.logps_B.tolist()
     for i, row in enumerate(rows):
-        row.made.tokens.append(tokens[i])
-        row.made.logps.append(logps[i])
-        if drawn.kept is not None:
-            row.made.kept.append(drawn.kept[i])
+        row.completion.tokens.append(tokens[i])
+        row.completion.logps.append(logps[i])
+        if drawn.support is not None:
+            row.completion.support.append(drawn.support[i])
     return [token in ends for token in tokens]

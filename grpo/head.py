@@ -14,7 +14,7 @@ _CHUNK_ELEMENTS = 1 << 24  # logits held at a time: 64 MB in fp32
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Support:
     """For each of N tokens, the ids that truncated sampling (top-k, top-p, min-p) could have drawn.
 
     Attributes:
@@ -45,7 +45,7 @@ def head_logps(
     bias_V: Tensor | None,
     targets_N: Tensor,
     temperature: float = 1.0,
-    kept: Kept | None = None,
+    support: Support | None = None,
     gradient_N: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Log-prob of each target under softmax(logits / temperature), and the entropy of that softmax.
@@ -55,7 +55,7 @@ def head_logps(
     quarter of the head's work is saved.
 
     Args:
-        kept: restricts the softmax of each token to the ids it was sampled from.
+        support: restricts the softmax of each token to the ids it was sampled from.
         gradient_N: the gradient that backward will bring. On-policy the ratio is 1 and it is known
             from the advantages alone. A wrong guess costs time, not correctness: backward compares.
 
@@ -63,7 +63,7 @@ def head_logps(
         logps_N with gradient, entropy_N without; both fp32.
     """
     logps_N, entropy_N = _HeadLogps.apply(
-        hidden_NH, weight_VH, bias_V, targets_N, temperature, kept, gradient_N
+        hidden_NH, weight_VH, bias_V, targets_N, temperature, support, gradient_N
     )
     return logps_N, entropy_N
 
@@ -77,7 +77,7 @@ class _HeadLogps(torch.autograd.Function):  # type: ignore[misc]
         bias_V: Tensor | None,
         targets_N: Tensor,
         temperature: float,
-        kept: Kept | None,
+        support: Support | None,
         gradient_N: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         count, vocabulary = len(targets_N), weight_VH.shape[0]
@@ -87,17 +87,17 @@ class _HeadLogps(torch.autograd.Function):  # type: ignore[misc]
         sums = _Sums(ctx, hidden_NH, weight_VH, bias_V) if needs and gradient_N is not None else None
         room = _room(hidden_NH, count, vocabulary)
         for start, stop in _chunks(count, vocabulary):
-            logits_CV = _logits(room[0], hidden_NH, weight_VH, bias_V, temperature, kept, start, stop)
+            logits_CV = _logits(room[0], hidden_NH, weight_VH, bias_V, temperature, support, start, stop)
             every_CV = torch._log_softmax(logits_CV, 1, False, out=room[1][: stop - start])
             at_C1 = targets_N[start:stop, None]
             logps_N[start:stop] = every_CV.gather(1, at_C1)[:, 0]
             probs_CV = torch.exp(every_CV, out=logits_CV)
-            if kept is not None:
+            if support is not None:
                 every_CV.masked_fill_(every_CV == -torch.inf, 0.0)
             entropy_N[start:stop] = -torch.linalg.vecdot(probs_CV, every_CV)
             if sums is not None and gradient_N is not None:
                 sums.add(start, stop, probs_CV, at_C1, gradient_N[start:stop], temperature)
-        ctx.saved = (hidden_NH, weight_VH, bias_V, targets_N, temperature, kept)
+        ctx.saved = (hidden_NH, weight_VH, bias_V, targets_N, temperature, support)
         ctx.early = None if sums is None else (gradient_N, sums)
         ctx.mark_non_differentiable(entropy_N)
         return logps_N, entropy_N
@@ -106,12 +106,12 @@ class _HeadLogps(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, grad_N: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.early is not None and _same(ctx.early[0], grad_N):
             return (*ctx.early[1].result(), None, None, None, None)
-        hidden_NH, weight_VH, bias_V, targets_N, temperature, kept = ctx.saved
+        hidden_NH, weight_VH, bias_V, targets_N, temperature, support = ctx.saved
         ctx.early = None
         sums = _Sums(ctx, hidden_NH, weight_VH, bias_V)
         room = _room(hidden_NH, len(targets_N), weight_VH.shape[0])
         for start, stop in _chunks(len(targets_N), weight_VH.shape[0]):
-            logits_CV = _logits(room[0], hidden_NH, weight_VH, bias_V, temperature, kept, start, stop)
+            logits_CV = _logits(room[0], hidden_NH, weight_VH, bias_V, temperature, support, start, stop)
             probs_CV = torch._softmax(logits_CV, 1, False, out=room[1][: stop - start])
             sums.add(start, stop, probs_CV, targets_N[start:stop, None], grad_N[start:stop], temperature)
         return (*sums.result(), None, None, None, None)
@@ -161,7 +161,7 @@ def _logits(
     weight_VH: Tensor,
     bias_V: Tensor | None,
     temperature: float,
-    kept: Kept | None,
+    support: Support | None,
     start: int,
     stop: int,
 ) -> Tensor:
@@ -173,8 +173,8 @@ def _logits(
         logits_CV += bias_V
     if temperature != 1.0:
         logits_CV /= temperature
-    if kept is not None:
-        logits_CV.masked_fill_(kept.mask(start, stop, logits_CV), -torch.inf)
+    if support is not None:
+        logits_CV.masked_fill_(support.mask(start, stop, logits_CV), -torch.inf)
     return logits_CV
 
 

@@ -54,10 +54,10 @@ class RaggedCache(Cache):  # type: ignore[misc]
         lengths = torch.tensor([len(p) for p in paths], device=self.lengths_B.device)
         self.lengths_B = torch.cat([self.lengths_B, lengths])
         longest = int(self.lengths_B.max()) + 1
-        for i, made in enumerate(prefilled.layers):
+        for i, filled in enumerate(prefilled.layers):
             if i == len(self.layers):
                 self.layers.append(RaggedLayer(self))
-            self.layers[i].join(made.keys, made.values, paths, longest)
+            self.layers[i].join(filled.keys, filled.values, paths, longest)
 
 
 class RaggedLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -74,15 +74,15 @@ class RaggedLayer(CacheLayerMixin):  # type: ignore[misc]
         room = -(-longest // _BLOCK) * _BLOCK if self.keys is None else max(longest, self.keys.shape[2])
         grown = []
         for old, new in ((self.keys, keys), (self.values, values)):
-            made = new.new_zeros(before + len(paths), new.shape[1], room, new.shape[3])
+            enlarged = new.new_zeros(before + len(paths), new.shape[1], room, new.shape[3])
             if old is not None:
-                made[:before, :, : old.shape[2]] = old
+                enlarged[:before, :, : old.shape[2]] = old
             read: dict[int, Tensor] = {}  # attempts at the same row share their path
             for row, path in enumerate(paths, start=before):
                 if id(path) not in read:
                     read[id(path)] = new[0][:, path]
-                made[row, :, : len(path)] = read[id(path)]
-            grown.append(made)
+                enlarged[row, :, : len(path)] = read[id(path)]
+            grown.append(enlarged)
         self.keys, self.values = grown
         self.is_initialized = True
 

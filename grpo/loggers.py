@@ -55,18 +55,18 @@ def loggers(names: Sequence[str], out: Path | None, config: Mapping[str, Any]) -
     Raises:
         ConfigurationError: one is not installed.
     """
-    made: list[Logger] = []
+    trackers: list[Logger] = []
     for name in names:
         try:
             if name == "tensorboard":
-                made.append(TensorBoard(out, config))
+                trackers.append(TensorBoard(out, config))
             else:
-                made.append(_Hosted(__import__(name), out, config))
+                trackers.append(_Hosted(__import__(name), out, config))
         except ImportError:
             raise ConfigurationError(
                 f"report_to names {name}, which is not installed: pip install 'ranker-rl[{name}]'."
             ) from None
-    return made
+    return trackers
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

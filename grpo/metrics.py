@@ -19,14 +19,14 @@ from ranker.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredGroup:
     """A group with its rewards and advantages."""
 
     group: RolloutGroup
     reward: GroupReward
     advantages: Advantages = field(default_factory=lambda: Advantages([], True))
 
-    def with_advantages(self, advantages: Advantages) -> Judged:
+    def with_advantages(self, advantages: Advantages) -> ScoredGroup:
         return replace(self, advantages=advantages)
 
 
@@ -54,23 +54,23 @@ class Clock:
 TIMED = ("tokens_per_second", "step_seconds", "generate_seconds", "judge_wait_seconds", "update_seconds")
 
 
-def line(step: int, judged: Sequence[Judged], done: Step, learning_rate: float) -> dict[str, Any]:
+def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: float) -> dict[str, Any]:
     """The metrics of a step over all its groups, dropped ones included in the counts.
 
     `reward_mean` and `reward_std` are over rewards of groups that did not fail; the deviation is the mean
     of the groups' own. A value that could not be measured is null.
     """
-    whole = [j for j in judged if j.reward.error is None]
-    rollouts = [r for j in judged for r in j.group.rollouts]
+    whole = [j for j in groups if j.reward.error is None]
+    rollouts = [r for j in groups for r in j.group.rollouts]
     rewards = [_present(j.reward.values) for j in whole]
-    usage = sum((j.reward.usage for j in judged), Usage())
-    failed = sum(j.reward.error is not None for j in judged)
+    usage = sum((j.reward.usage for j in groups), Usage())
+    failed = sum(j.reward.error is not None for j in groups)
     tied = sum(j.advantages.tied for j in whole)
-    made: dict[str, Any] = {
+    record: dict[str, Any] = {
         "step": step,
         "reward_mean": _mean([v for values in rewards for v in values]),
         "reward_std": _mean([deviation(np.array(values)) for values in rewards]),
-        "ground_truth_mean": _mean([t for j in judged for t in j.group.ground_truths if t is not None]),
+        "ground_truth_mean": _mean([t for j in groups for t in j.group.ground_truths if t is not None]),
         "judge_accuracy": judge_accuracy(whole),
         "kl": done.kl,
         "entropy": done.entropy,
@@ -78,32 +78,32 @@ def line(step: int, judged: Sequence[Judged], done: Step, learning_rate: float) 
         "grad_norm": done.grad_norm,
         "clip_fraction": done.clip_fraction,
         "learning_rate": learning_rate,
-        "groups": len(judged),
+        "groups": len(groups),
         "tied_groups": tied,
         "failed_groups": failed,
-        "tied_share": tied / len(judged),
-        "failed_share": failed / len(judged),
+        "tied_share": tied / len(groups),
+        "failed_share": failed / len(groups),
         "broken_rollouts": sum(r.trajectory is None for r in rollouts),
         "truncated_share": _mean([float(r.truncated) for r in rollouts]),
         "completion_tokens_mean": _mean([float(r.sampled_tokens) for r in rollouts]),
         "loss_tokens": done.tokens,
         "sampler_mismatch": done.mismatch,
-        "lag": max((step - 1 - j.group.version for j in judged), default=0),
+        "lag": max((step - 1 - j.group.version for j in groups), default=0),
         "judge_calls": usage.calls,
         "judge_cached_calls": usage.cached_calls,
         "judge_cost_usd": usage.cost_usd,
     }
     for name in sorted({name for j in whole for name in j.reward.parts}):
         values = [v for j in whole for v in _present(j.reward.parts.get(name, []))]
-        made[f"rewards/{name}"] = _mean(values)
-    return made
+        record[f"rewards/{name}"] = _mean(values)
+    return record
 
 
-def judge_accuracy(judged: Sequence[Judged]) -> float | None:
+def judge_accuracy(groups: Sequence[ScoredGroup]) -> float | None:
     """Share of pairs with different ground truth that the rewards order as the truth does, ties half."""
     right = 0.0
     pairs = 0
-    for j in judged:
+    for j in groups:
         known = [
             (t, v)
             for t, v in zip(j.group.ground_truths, j.reward.values, strict=True)

@@ -77,17 +77,17 @@ def _with_lora(model: Any, config: GRPOConfig) -> Any:
         with torch.random.fork_rng(), warnings.catch_warnings():
             torch.manual_seed(config.seed)
             warnings.filterwarnings("ignore", category=FutureWarning)  # peft asks transformers by an old name
-            made = get_peft_model(model, lora)
+            adapted = get_peft_model(model, lora)
     except ValueError as error:
         raise ConfigurationError(f"lora_target_modules = {names!r} does not fit the model: {error}") from None
-    causal = inner(made)
+    causal = inner(adapted)
     ends = (causal.get_input_embeddings(), causal.get_output_embeddings())
     if getattr(model.config, "tie_word_embeddings", False) and any(hasattr(m, "base_layer") for m in ends):
         raise ConfigurationError(
             "lora_target_modules names an embedding that this model ties to its output: an adapter would change "
             "one use of the weight and not the other, and merging it would change both. Leave it out."
         )
-    return made
+    return adapted
 
 
 def without_dropout(model: Any) -> None:
@@ -141,10 +141,10 @@ def end_tokens(model: Any, tokenizer: Any) -> list[int]:
         named = getattr(source, "eos_token_id", None)
         ends.update(named if isinstance(named, (list, tuple)) else [named])
     ends.add(tokenizer.eos_token_id)
-    found = sorted(e for e in ends if e is not None)
-    if not found:
+    tokens = sorted(e for e in ends if e is not None)
+    if not tokens:
         raise ConfigurationError("Neither tokenizer nor model names an end token; set tokenizer.eos_token.")
-    return found
+    return tokens
 
 
 def context_length(model: Any) -> int | None:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grpo.metrics import Judged
-from grpo.rollout import Rollout, RolloutGroup, Sequence
+from grpo.metrics import ScoredGroup
+from grpo.rollout import Rollout, RolloutGroup, TokenSequence
 from ranker import Trajectory
 
 
-def sample_record(step: int, judged: Judged) -> dict[str, Any]:
+def sample_record(step: int, scored: ScoredGroup) -> dict[str, Any]:
     """A line of samples.jsonl: one group, what each attempt said, and what it was worth.
 
     The messages that all attempts begin with stand once, as "prompt".
     """
-    group, reward = judged.group, judged.reward
+    group, reward = scored.group, scored.reward
     shared = _shared([list(r.trajectory.messages) for r in group.rollouts if r.trajectory is not None])
     attempts = []
     for i, rollout in enumerate(group.rollouts):
         attempt: dict[str, Any] = {
             "messages": list(rollout.trajectory.messages)[len(shared) :] if rollout.trajectory else None,
             "reward": reward.values[i],
-            "advantage": judged.advantages.values[i] if judged.advantages.values else None,
+            "advantage": scored.advantages.values[i] if scored.advantages.values else None,
             "ground_truth": group.ground_truths[i],
             "tokens": rollout.sampled_tokens,
             "truncated": rollout.truncated,
@@ -34,18 +34,18 @@ def sample_record(step: int, judged: Judged) -> dict[str, Any]:
         if rollout.error is not None:
             attempt["error"] = rollout.error
         attempts.append(attempt)
-    made: dict[str, Any] = {
+    record: dict[str, Any] = {
         "step": step,
         "group": group.index,
         "version": group.version,
         "prompt": shared,
         "rollouts": attempts,
     }
-    if group.row.get("id") is not None:
-        made["row"] = group.row["id"]
+    if group.example.get("id") is not None:
+        record["row"] = group.example["id"]
     if reward.error is not None:
-        made["error"] = reward.error
-    return made
+        record["error"] = reward.error
+    return record
 
 
 def _shared(conversations: list[list[Any]]) -> list[Any]:
@@ -59,7 +59,7 @@ def _shared(conversations: list[list[Any]]) -> list[Any]:
 
 
 def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
-    """JSON that `group_from_dict` makes the same group of, given its row."""
+    """JSON that `group_from_dict` makes the same group of, given its example."""
     return {
         "index": group.index,
         "version": group.version,
@@ -68,10 +68,10 @@ def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
     }
 
 
-def group_from_dict(fields: Mapping[str, Any], row: Mapping[str, Any]) -> RolloutGroup:
+def group_from_dict(fields: Mapping[str, Any], example: Mapping[str, Any]) -> RolloutGroup:
     return RolloutGroup(
         fields["index"],
-        row,
+        example,
         tuple(_rollout_from_dict(r) for r in fields["rollouts"]),
         fields["version"],
         tuple(fields["ground_truths"]),
@@ -79,14 +79,14 @@ def group_from_dict(fields: Mapping[str, Any], row: Mapping[str, Any]) -> Rollou
 
 
 def _rollout_to_dict(rollout: Rollout) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "sequences": [s.to_dict() for s in rollout.sequences],
         "truncated": rollout.truncated,
         "error": rollout.error,
     }
     t = rollout.trajectory
     if t is not None:
-        made["trajectory"] = {
+        fields["trajectory"] = {
             "messages": list(t.messages),
             "tools": None if t.tools is None else list(t.tools),
             "id": t.id,
@@ -94,14 +94,14 @@ def _rollout_to_dict(rollout: Rollout) -> dict[str, Any]:
             "metadata": dict(t.metadata),
             "histories": [list(h) for h in t.histories],
         }
-    return made
+    return fields
 
 
 def _rollout_from_dict(fields: Mapping[str, Any]) -> Rollout:
-    told = fields.get("trajectory")
+    trajectory = fields.get("trajectory")
     return Rollout(
-        None if told is None else Trajectory(**told),
-        tuple(Sequence.from_dict(s) for s in fields["sequences"]),
+        None if trajectory is None else Trajectory(**trajectory),
+        tuple(TokenSequence.from_dict(s) for s in fields["sequences"]),
         fields["truncated"],
         fields["error"],
     )

@@ -65,14 +65,14 @@ class RemoteEngine:
         limit = self.sampling.max_completion_length if most is None else most
         origin: Any = random.bit_generator.seed_seq  # the same for all replies of one attempt
         at = zlib.crc32(repr(getattr(origin, "entropy", 0)).encode()) % len(self.servers)
-        made = await self.reply(self.servers[at], prompt, limit, int(random.integers(_SEEDS)))
-        self.sampled_tokens += len(made.tokens)
-        return made
+        completion = await self.reply(self.servers[at], prompt, limit, int(random.integers(_SEEDS)))
+        self.sampled_tokens += len(completion.tokens)
+        return completion
 
     async def reply(self, server: Server, prompt: np.ndarray, limit: int, seed: int) -> Completion:
         """One reply of a given server."""
         asked = [int(token) for token in prompt]
-        adapter, found_missing = self.adapter, False
+        adapter, was_missing = self.adapter, False
         while True:
             believed = self.context
             if self.context is not None:
@@ -91,19 +91,19 @@ class RemoteEngine:
                 self.context = min(context, self.context or context)  # shorter than was known here
                 continue
             if answer.status == 404 and adapter is not None:
-                if found_missing:
+                if was_missing:
                     raise TrainingError(
                         f"{server.url} has just loaded the adapter {adapter.name} and does not know it "
                         f"({answer.text}). If several servers stand behind this address, name each of them in "
                         "vllm_server_base_url."
                     )
-                found_missing = True
+                was_missing = True
                 await server.load(adapter)  # it was started anew
                 continue
-            told = f" and --max-logprobs {body['logprobs']}" if self.sampling.truncates else ""
+            advice = f" and --max-logprobs {body['logprobs']}" if self.sampling.truncates else ""
             raise ConfigurationError(
                 f"{server.url}/completions refuses the request ({answer.status}: {answer.text}). The trainer needs "
-                f"vLLM 0.10.2 or later{told}."
+                f"vLLM 0.10.2 or later{advice}."
             )
 
 
@@ -153,13 +153,13 @@ def read_reply(
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         raise ReplyError(f"The rollout server's answer holds no reply: it has the fields {sorted(data)}.")
     choice = choices[0]
-    tokens, told = choice.get("token_ids"), choice.get("logprobs")
+    tokens, reported = choice.get("token_ids"), choice.get("logprobs")
     if tokens is None:
         raise ConfigurationError(
             "The rollout server returns no token ids, and text is never tokenised again: it must be vLLM 0.10.2 or "
             "later, which knows return_token_ids."
         )
-    if not isinstance(told, dict) or not isinstance(told.get("token_logprobs"), list):
+    if not isinstance(reported, dict) or not isinstance(reported.get("token_logprobs"), list):
         raise ConfigurationError(
             "The rollout server returns no log-probs; vLLM does unless it runs with --max-logprobs 0."
         )
@@ -170,7 +170,7 @@ def read_reply(
         raise ConfigurationError(
             f"The rollout server read another prompt ({len(read)} tokens) than it was sent ({len(prompt)} tokens)."
         )
-    logps = [_logp(value) for value in told["token_logprobs"]]
+    logps = [_logp(value) for value in reported["token_logprobs"]]
     counted = (data.get("usage") or {}).get("completion_tokens", len(tokens))
     if not len(tokens) == len(logps) == counted or not 0 < len(tokens) <= limit:
         raise ReplyError(
@@ -186,8 +186,8 @@ def read_reply(
             f"The rollout server ended a reply ({reason!r}) with token {tokens[-1]}, which does not end replies here; "
             "serve the model with the files it is trained from."
         )
-    kept = _kept(told.get("top_logprobs"), tokens, vocabulary) if sampling.truncates else []
-    return Completion(tokens, logps, kept, ended)
+    support = _support(reported.get("top_logprobs"), tokens, vocabulary) if sampling.truncates else []
+    return Completion(tokens, logps, support, ended)
 
 
 def _logp(value: Any) -> float:
@@ -206,7 +206,7 @@ def _logp(value: Any) -> float:
     return min(float(value), 0.0)
 
 
-def _kept(top: Any, tokens: Sequence[int], vocabulary: int) -> list[np.ndarray]:
+def _support(top: Any, tokens: Sequence[int], vocabulary: int) -> list[np.ndarray]:
     """For each token, the ids there were to choose from: those whose log-prob is not masked.
 
     Raises:
@@ -214,7 +214,7 @@ def _kept(top: Any, tokens: Sequence[int], vocabulary: int) -> list[np.ndarray]:
     """
     if not isinstance(top, list) or len(top) != len(tokens):
         raise ReplyError("The rollout server did not say which tokens truncated sampling left.")
-    kept = []
+    support = []
     for token, choices in zip(tokens, top, strict=True):
         left: dict[int, float] = {}
         for name, value in (choices or {}).items():
@@ -226,5 +226,5 @@ def _kept(top: Any, tokens: Sequence[int], vocabulary: int) -> list[np.ndarray]:
                 f"The tokens that truncated sampling left have a probability of {total:.3f} together, not 1. Start "
                 "the server with --logprobs-mode processed_logprobs."
             )
-        kept.append(np.array(sorted(left), dtype=np.int32))
-    return kept
+        support.append(np.array(sorted(left), dtype=np.int32))
+    return support

@@ -72,21 +72,21 @@ class GroupReward:
         return cls(**{**fields, "usage": Usage(**fields["usage"])})
 
 
-def as_rewards(given: Any) -> list[Reward]:
+def as_rewards(rewards: Any) -> list[Reward]:
     """What `reward_fn` may be: a function, a Reward, or a list of them.
 
     Raises:
         ConfigurationError: it is something else.
     """
-    if isinstance(given, Reward):
-        return [given]
-    listed = isinstance(given, Sequence) and not isinstance(given, str)
-    if listed and all(isinstance(r, Reward) for r in given):
-        return list(given)
-    if callable(given):
-        return [Reward(given)]
+    if isinstance(rewards, Reward):
+        return [rewards]
+    listed = isinstance(rewards, Sequence) and not isinstance(rewards, str)
+    if listed and all(isinstance(r, Reward) for r in rewards):
+        return list(rewards)
+    if callable(rewards):
+        return [Reward(rewards)]
     raise ConfigurationError(
-        f"reward_fn is a {type(given).__name__}; give a function of a group, such as partial(rank_group, judge=…), "
+        f"reward_fn is a {type(rewards).__name__}; give a function of a group, such as partial(rank_group, judge=…), "
         "or a list of Reward(function, name, weight)."
     )
 
@@ -110,20 +110,20 @@ class Rewarder:
         self._aggregation = aggregation
         self._timeout = timeout
 
-    def start(self, group: RolloutGroup, then: Callable[[GroupReward], None]) -> Job:
+    def start(self, group: RolloutGroup, then: Callable[[GroupReward], None]) -> PendingReward:
         """Begin; `then` is called with the result in the background when it is there."""
-        job = Job(self._timeout, len(group.rollouts))
+        pending = PendingReward(self._timeout, len(group.rollouts))
 
         def work() -> None:
             try:
-                made = self.reward(group)
-                then(made)
-                job.future.set_result(made)
+                reward = self.reward(group)
+                then(reward)
+                pending.future.set_result(reward)
             except BaseException as error:
-                job.future.set_exception(error)
+                pending.future.set_exception(error)
 
         threading.Thread(target=work, name=f"reward-{group.index}", daemon=True).start()
-        return job
+        return pending
 
     def reward(self, group: RolloutGroup) -> GroupReward:
         """Call every function on the group's finished attempts.
@@ -142,8 +142,8 @@ class Rewarder:
         usage = Usage()
         for reward in self._rewards:
             try:
-                given = group.for_judge()
-                ranked = _call(reward, given)
+                attempts = group.for_judge()
+                ranked = _call(reward, attempts)
             except ConfigurationError:
                 raise
             except JudgeCallError as error:
@@ -166,7 +166,7 @@ class Rewarder:
 
 
 @dataclass(slots=True)
-class Job:
+class PendingReward:
     """A group's rewards to come."""
 
     timeout: float
@@ -193,34 +193,36 @@ def failed(count: int, why: str, usage: Usage | None = None) -> GroupReward:
 
 
 def _call(reward: Reward, group: TrajectoryGroup) -> RankedGroup:
-    made = reward.function(group)
-    if inspect.isawaitable(made):
-        made = run_sync(_awaited(made))
-    if isinstance(made, RankedGroup):
-        if made.error is not None:
-            raise made.error
-        return replace(made, rewards=_checked(made.rewards, group))  # type: ignore[arg-type]
-    return RankedGroup(group, _checked(made, group), [], [])  # type: ignore[arg-type]
+    result = reward.function(group)
+    if inspect.isawaitable(result):
+        result = run_sync(_resolve(result))
+    if isinstance(result, RankedGroup):
+        if result.error is not None:
+            raise result.error
+        return replace(result, rewards=_checked(result.rewards, group))  # type: ignore[arg-type]
+    return RankedGroup(group, _checked(result, group), [], [])  # type: ignore[arg-type]
 
 
-async def _awaited(made: Any) -> Any:
-    return await made
+async def _resolve(awaitable: Any) -> Any:
+    return await awaitable
 
 
-def _checked(made: Any, group: TrajectoryGroup) -> list[float | None]:
-    if hasattr(made, "tolist"):
-        made = made.tolist()
-    if isinstance(made, (str, bytes, Mapping)) or not isinstance(made, Sequence):
+def _checked(values: Any, group: TrajectoryGroup) -> list[float | None]:
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Sequence):
         raise RewardError(
-            f"returned a {type(made).__name__}; return a list with one float (or None) per trajectory."
+            f"returned a {type(values).__name__}; return a list with one float (or None) per trajectory."
         )
-    if len(made) != len(group):
-        raise RewardError(f"returned {len(made)} rewards for {len(group)} trajectories; return one for each.")
+    if len(values) != len(group):
+        raise RewardError(
+            f"returned {len(values)} rewards for {len(group)} trajectories; return one for each."
+        )
     return [
         number(
             value, f"returned {value!r} for trajectory {i}; return a finite number, or None for no reward."
         )
-        for i, value in enumerate(made)
+        for i, value in enumerate(values)
     ]
 
 
@@ -229,6 +231,6 @@ def number(value: Any, otherwise: str) -> float | None:
     if value is None:
         return None
     with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not isinstance(value, (str, bytes)) and math.isfinite(made := float(value)):
-            return made
+        if not isinstance(value, (str, bytes)) and math.isfinite(result := float(value)):
+            return result
     raise RewardError(otherwise)

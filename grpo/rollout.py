@@ -12,7 +12,7 @@ from ranker import Trajectory, TrajectoryGroup
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class TokenSequence:
     """One run of tokens that the policy read and wrote, in the order in which it did; T tokens.
 
     Nothing in it was ever text and tokenised again: what the policy sampled stands as sampled.
@@ -21,14 +21,14 @@ class Sequence:
         tokens_T: token ids.
         sampled_T: True where the policy sampled the token; only these are trained on.
         logps_T: log-prob under the distribution really sampled from; 0 elsewhere.
-        kept: for each sampled token in order, the ids that truncated sampling left to choose from;
+        support: for each sampled token in order, the ids that truncated sampling left to choose from;
             empty tuple where sampling was not truncated.
     """
 
     tokens_T: np.ndarray
     sampled_T: np.ndarray
     logps_T: np.ndarray
-    kept: tuple[np.ndarray, ...] = ()
+    support: tuple[np.ndarray, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON that gives back the same sequence, to the bit."""
@@ -36,11 +36,11 @@ class Sequence:
             "tokens": self.tokens_T.tolist(),
             "sampled": np.flatnonzero(self.sampled_T).tolist(),
             "logps": self.logps_T[self.sampled_T].tolist(),
-            "kept": [ids.tolist() for ids in self.kept],
+            "kept": [ids.tolist() for ids in self.support],
         }
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Sequence:
+    def from_dict(cls, fields: Mapping[str, Any]) -> TokenSequence:
         tokens_T = np.array(fields["tokens"], dtype=np.int64)
         sampled_T = np.zeros(len(tokens_T), dtype=bool)
         sampled_T[fields["sampled"]] = True
@@ -62,7 +62,7 @@ class Rollout:
     """
 
     trajectory: Trajectory | None
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[TokenSequence, ...]
     truncated: bool = False
     error: str | None = None
 
@@ -73,17 +73,17 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class RolloutGroup:
-    """The attempts at one row.
+    """The attempts at one example of the dataset.
 
     Attributes:
         index: counted from 0 over the whole run, on all ranks together; seeds the sampling.
-        row: the dataset row.
+        example: of the dataset.
         rollouts: one for each attempt, broken ones included.
         version: optimizer steps the policy had taken when it was sampled.
     """
 
     index: int
-    row: Mapping[str, Any]
+    example: Mapping[str, Any]
     rollouts: tuple[Rollout, ...]
     version: int = 0
     ground_truths: tuple[float | None, ...] = field(default=())
@@ -96,12 +96,12 @@ class RolloutGroup:
     def for_judge(self) -> TrajectoryGroup:
         """The attempts that came to an end, as a reward function gets them.
 
-        The row is the group's `metadata`, for reward functions that compare with it; a judge is never
+        The example is the group's `metadata`, for reward functions that compare with it; a judge is never
         shown metadata.
         """
         return TrajectoryGroup(
             [r.trajectory for r in self.rollouts if r.trajectory is not None],
-            id=str(self.row.get("id") or self.index),
-            rubric=self.row.get("rubric"),
-            metadata=self.row,
+            id=str(self.example.get("id") or self.index),
+            rubric=self.example.get("rubric"),
+            metadata=self.example,
         )

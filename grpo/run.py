@@ -107,7 +107,7 @@ class RunFolder:
         append(self.path / name, b"".join(dump_line(record) for record in records))
 
 
-class Earnings:
+class RewardCache:
     """Rewards as they are earned, one file for each process: a resumed run asks for none of them again.
 
     Failures are not kept: a judge that is mended gets another chance.
@@ -116,7 +116,7 @@ class Earnings:
     def __init__(self, folder: Path, rank: int, resume: bool):
         self._file = folder / ("rewards.jsonl" if rank == 0 else f"rewards-{rank}.jsonl")
         self._lock = threading.Lock()
-        self._earned: dict[str, GroupReward] = {}
+        self._rewards: dict[str, GroupReward] = {}
         if not resume:
             return
         for file in sorted(folder.glob("rewards*.jsonl")):
@@ -125,15 +125,15 @@ class Earnings:
                 good += len(raw)
                 key = record.pop("key")
                 record.pop("group")
-                self._earned[key] = GroupReward.from_dict(record)
+                self._rewards[key] = GroupReward.from_dict(record)
             if file == self._file:
                 os.truncate(file, good)
 
-    def earned(self, group: RolloutGroup) -> GroupReward | None:
+    def get(self, group: RolloutGroup) -> GroupReward | None:
         """The rewards this very group was given before a kill."""
-        return self._earned.get(_digest(group))
+        return self._rewards.get(_digest(group))
 
-    def earn(self, group: RolloutGroup, reward: GroupReward) -> None:
+    def add(self, group: RolloutGroup, reward: GroupReward) -> None:
         """Keep a group's rewards."""
         if reward.error is None:
             record = {"group": group.index, "key": _digest(group), **reward.to_dict()}
@@ -193,10 +193,10 @@ def _record(raw: bytes) -> dict[str, Any] | None:
     if not raw.endswith(b"\n"):
         return None
     try:
-        made = json.loads(raw)
+        record = json.loads(raw)
     except ValueError:
         return None
-    return made if isinstance(made, dict) else None
+    return record if isinstance(record, dict) else None
 
 
 def _digest(group: RolloutGroup) -> str:
@@ -223,9 +223,9 @@ def _compare(held: Path, resolved: Mapping[str, Any]) -> None:
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{held} cannot be read ({error}); the run cannot go on.") from None
     if not isinstance(before, dict) or before.get("format") != FORMAT:
-        told = before.get("format") if isinstance(before, dict) else None
+        version = before.get("format") if isinstance(before, dict) else None
         raise RunFolderError(
-            f"{held} is of format {told}, this version ({__version__}) reads {FORMAT}: go on with the version that "
+            f"{held} is of format {version}, this version ({__version__}) reads {FORMAT}: go on with the version that "
             f"began the run ({before.get('ranker_version') if isinstance(before, dict) else 'unknown'}), or begin anew."
         )
     plain = json.loads(json.dumps(resolved, default=str))

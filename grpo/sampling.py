@@ -44,12 +44,12 @@ class Drawn:
     Attributes:
         tokens_B: the ids drawn.
         logps_B: their log-probs under the distribution drawn from.
-        kept: the ids there were to choose from, for each row; None where nothing was cut off.
+        support: the ids there were to choose from, for each row; None where nothing was cut off.
     """
 
     tokens_B: Tensor
     logps_B: Tensor
-    kept: list[np.ndarray] | None
+    support: list[np.ndarray] | None
 
 
 def distribution(logits_BV: Tensor, sampling: Sampling) -> Tensor:
@@ -96,7 +96,7 @@ def draw(logits_BV: Tensor, uniforms_B: Tensor, sampling: Sampling) -> Drawn:
     last_B1 = (cumulative_BV < cumulative_BV[:, -1:]).sum(1, keepdim=True)
     tokens_B1 = torch.minimum(tokens_B1, last_B1)
     logps_B = probs_BV.gather(1, tokens_B1)[:, 0].log()
-    kept = None
+    support = None
     if sampling.truncates:
-        kept = [row.nonzero()[:, 0].to(torch.int32).cpu().numpy() for row in probs_BV]
-    return Drawn(tokens_B1[:, 0], logps_B, kept)
+        support = [row.nonzero()[:, 0].to(torch.int32).cpu().numpy() for row in probs_BV]
+    return Drawn(tokens_B1[:, 0], logps_B, support)

@@ -112,7 +112,7 @@ class Server:
                 ),
             )
 
-        self._session = PerLoop(session, lambda made: made.close())
+        self._session = PerLoop(session, lambda opened: opened.close())
 
     async def served(self) -> Served:
         """Its models.
@@ -187,7 +187,7 @@ class Server:
             error = state.outcome.exception()
             return bool(patience(state)) or (not error.away and state.attempt_number >= tries)
 
-        def told(state: Any) -> None:
+        def on_retry(state: Any) -> None:
             if state.attempt_number == 3:
                 log.warning("The rollout server %s: %s; waiting.", self.url, state.outcome.exception())
 
@@ -195,7 +195,7 @@ class Server:
             stop=stop,
             wait=_pause,
             retry=retry_if_exception_type(_Again),
-            before_sleep=told,
+            before_sleep=on_retry,
             sleep=asyncio.sleep,
             reraise=True,
         )
@@ -251,8 +251,8 @@ def context_of(answer: Answer) -> int | None:
     """The server's context, where it refused a request that goes beyond; 0 where it does not say which."""
     if answer.status != 400 or "context length" not in answer.text:
         return None
-    found = re.search(r"maximum context length is (\d+)", answer.text)
-    return int(found[1]) if found else 0
+    match = re.search(r"maximum context length is (\d+)", answer.text)
+    return int(match[1]) if match else 0
 
 
 def servers(urls: Sequence[str], key: str | None, timeout: float, most: int) -> list[Server]:
@@ -262,10 +262,10 @@ def servers(urls: Sequence[str], key: str | None, timeout: float, most: int) -> 
 
 def _seconds(header: str | None) -> float | None:
     try:
-        found = float(header) if header else None
+        seconds = float(header) if header else None
     except ValueError:
         return None
-    return found if found is not None and math.isfinite(found) and found >= 0 else None
+    return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _pause(state: Any) -> float:

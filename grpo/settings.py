@@ -1,8 +1,7 @@
-"""A training run as a file says it: which model, rows and judge, and every setting of GRPOConfig."""
+"""A training run as a file says it: which model, dataset and judge, and every setting of GRPOConfig."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import sys
@@ -14,17 +13,60 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, model_validator
+
 from grpo.config import GRPOConfig
 from grpo.rewards import Reward
 from ranker import Budget, ConfigurationError, rank_group
+from ranker.validation import check, did_you_mean
 
-# What a file may say beside the fields of GRPOConfig.
-_PLACES = ("model", "dataset", "eval_dataset", "rollout", "checker", "judge", "rewards")
-_REWARD = ("name", "weight", "function", "judge")
-_JUDGE = (
-    "model", "name", "weight", "base_url", "rubric", "passes", "reward", "seed", "max_calls", "max_cost_usd",
-    "temperature", "timeout", "cache", "max_tokens", "template", "concurrency",
-)  # fmt: skip
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _Judge(_Table):
+    model: str | None = None
+    name: str = "judge"
+    weight: float = 1.0
+    base_url: str | None = None
+    rubric: str | None = None
+    passes: int = 1
+    reward: str | None = None
+    seed: int = 0
+    max_calls: int | None = None
+    max_cost_usd: float | None = None
+    temperature: float | None = None
+    timeout: float | None = None
+    cache: str | None = None
+    max_tokens: int | None = None
+    template: str | None = None
+    concurrency: int | None = None
+
+
+class _Reward(_Table):
+    name: str
+    weight: float = 1.0
+    function: str | None = None
+    judge: _Judge | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> _Reward:
+        if (self.function is None) == (self.judge is None):
+            raise ValueError('needs either function = "module:name" or a judge table.')
+        return self
+
+
+class _Run(_Table):
+    """What a file may say beside the fields of GRPOConfig."""
+
+    model: str
+    dataset: str
+    eval_dataset: str | None = None
+    rollout: str | None = None
+    checker: str | None = None
+    judge: _Judge = _Judge()
+    rewards: list[_Reward] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +84,44 @@ class Settings:
 
     def model(self) -> tuple[Any, Any]:
         """The model (or its name) and its tokenizer (or None)."""
-        named = self.said["model"]
-        if ":" in named and not _is_path(named, self.folder):
-            made = self._load("model")
-            model, tokenizer = made() if callable(made) else made
-            return model, tokenizer
-        return _path(named, self.folder), None
+        path, value = self._path_or_value("model")
+        return (path, None) if path is not None else value
 
-    def rows(self, key: str = "dataset") -> Sequence[Mapping[str, Any]] | None:
+    def examples(self, key: str = "dataset") -> Sequence[Mapping[str, Any]] | None:
         """The dataset: a JSONL file, or what "module:name" is or returns."""
-        named = self.said.get(key)
-        if named is None:
+        if self.said.get(key) is None:
             return None
-        if not _is_path(named, self.folder) and ":" in named:
-            made = self._load(key)
-            rows: Sequence[Mapping[str, Any]] = made() if callable(made) else made
-            return rows
-        return read_rows(_path(named, self.folder))
+        path, value = self._path_or_value(key)
+        return value if path is None else read_examples(path)
 
     def function(self, key: str) -> Any:
         """The rollout function or checker, or None."""
-        return None if self.said.get(key) is None else self._load(key)
+        named = self.said.get(key)
+        return None if named is None else load_reference(named, self.folder, key)
 
     def rewards(self) -> list[Reward]:
         """The judge and the reward functions, with names and weights."""
-        made = []
+        rewards = []
         if "judge" in self.said or not self.said.get("rewards"):
-            made.append(_judge(self.said.get("judge", {})))
+            rewards.append(_judge(self.said.get("judge", {})))
         for table in self.said.get("rewards", ()):
-            if "function" in table:
+            name, weight = table["name"], table.get("weight", 1.0)
+            if table.get("function") is not None:
                 function = load_reference(table["function"], self.folder, "rewards.function")
-                made.append(Reward(function, table["name"], table.get("weight", 1.0)))
+                rewards.append(Reward(function, name, weight))
             else:
-                made.append(
-                    _judge({**table["judge"], "name": table["name"], "weight": table.get("weight", 1.0)})
-                )
-        return made
+                rewards.append(_judge({**table["judge"], "name": name, "weight": weight}))
+        return rewards
 
-    def _load(self, key: str) -> Any:
-        return load_reference(self.said[key], self.folder, key)
+    def _path_or_value(self, key: str) -> tuple[str | None, Any]:
+        """A path (beside the config file where there is one of that name), or what "module:name" is or returns."""
+        named = path = self.said[key]
+        if self.folder is not None and not Path(named).is_absolute() and (self.folder / named).exists():
+            path = str(self.folder / named)
+        if ":" not in named or Path(path).exists() or named.endswith((".jsonl", ".json")):
+            return path, None
+        value = load_reference(named, self.folder, key)
+        return None, value() if callable(value) else value
 
 
 def packaged() -> list[str]:
@@ -108,7 +149,7 @@ def read_settings(named: str, changes: Sequence[str] = ()) -> Settings:
     else:
         raise ConfigurationError(
             f"There is no config {named!r}: give a TOML file, or one of {', '.join(packaged())}."
-            + _near(named, packaged())
+            + did_you_mean(named, packaged())
         )
     try:
         said = tomllib.loads(text)
@@ -121,58 +162,40 @@ def read_settings(named: str, changes: Sequence[str] = ()) -> Settings:
 
 def make_settings(said: dict[str, Any], folder: Path | None, named: str = "config") -> Settings:
     """Check what a file said."""
-    known = [f.name for f in fields(GRPOConfig)]
-    for key in said:
-        if key not in known and key not in _PLACES:
-            raise ConfigurationError(
-                f"{named}: there is no setting {key!r}." + _near(key, [*known, *_PLACES])
-            )
-    for key in ("model", "dataset"):
-        if not isinstance(said.get(key), str):
-            raise ConfigurationError(f'{named}: say which {key}: {key} = "…".')
-    for key in ("eval_dataset", "rollout", "checker"):
-        if key in said and not isinstance(said[key], str):
-            raise ConfigurationError(f"{named}: {key} must be text, not {said[key]!r}.")
-    _check_table(said.get("judge", {}), _JUDGE, f"{named}: judge")
-    rewards = said.get("rewards", [])
-    if not isinstance(rewards, list):
-        raise ConfigurationError(f"{named}: rewards is a list of tables: [[rewards]].")
-    for i, table in enumerate(rewards):
-        _check_table(table, _REWARD, f"{named}: rewards[{i}]")
-        if not isinstance(table.get("name"), str) or ("function" in table) == ("judge" in table):
-            raise ConfigurationError(
-                f'{named}: rewards[{i}] needs a name, and either function = "module:name" or a judge table.'
-            )
-        if "judge" in table:
-            _check_table(table["judge"], _JUDGE, f"{named}: rewards[{i}].judge")
-    config = GRPOConfig(**{k: v for k, v in said.items() if k in known})
-    return Settings({k: said[k] for k in _PLACES if k in said}, config, folder)
+    trainer = {f.name for f in fields(GRPOConfig)}
+    beside = {key: value for key, value in said.items() if key not in trainer}
+    check(_Run, beside, named, trainer)
+    try:
+        config = GRPOConfig(**{key: value for key, value in said.items() if key in trainer})
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{named}: {error}") from None
+    return Settings({key: said[key] for key in _Run.model_fields if key in said}, config, folder)
 
 
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a JSONL file.
+def read_examples(path: str | Path) -> list[dict[str, Any]]:
+    """Examples of a JSONL file.
 
     Raises:
         ConfigurationError: it cannot be read, or a line is no JSON object; the line is named.
     """
-    rows = []
+    examples = []
     try:
         with open(path, "rb") as file:
             for number, raw in enumerate(file, start=1):
                 if not raw.strip():
                     continue
                 try:
-                    row = json.loads(raw)
+                    example = json.loads(raw)
                 except ValueError as error:
                     raise ConfigurationError(f"{path}, line {number}: not JSON ({error}).") from None
-                if not isinstance(row, dict):
+                if not isinstance(example, dict):
                     raise ConfigurationError(
-                        f"{path}, line {number}: a row is an object, not {type(row).__name__}."
+                        f"{path}, line {number}: a row is an object, not {type(example).__name__}."
                     )
-                rows.append(row)
+                examples.append(example)
     except OSError as error:
         raise ConfigurationError(f"The dataset {path} cannot be read: {error.strerror}.") from None
-    return rows
+    return examples
 
 
 def load_reference(named: str, folder: Path | None, key: str) -> Any:
@@ -181,20 +204,22 @@ def load_reference(named: str, folder: Path | None, key: str) -> Any:
     Raises:
         ConfigurationError: not of that form, no such module, or no such name in it.
     """
-    module, colon, name = named.partition(":")
-    if not colon or not module or not name:
+    module, _, name = named.partition(":")
+    if not module or not name:
         raise ConfigurationError(f'{key} = {named!r}: write "module:name", e.g. "my_rewards:short_answers".')
     if folder is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        found = importlib.import_module(module)
+        loaded = importlib.import_module(module)
     except ImportError as error:
         raise ConfigurationError(
             f"{key} = {named!r}: {error}. Put the module beside the config, or install it."
         ) from error
-    if not hasattr(found, name):
-        raise ConfigurationError(f"{key} = {named!r}: {module} has no {name}." + _near(name, dir(found)))
-    return getattr(found, name)
+    if not hasattr(loaded, name):
+        raise ConfigurationError(
+            f"{key} = {named!r}: {module} has no {name}." + did_you_mean(name, dir(loaded))
+        )
+    return getattr(loaded, name)
 
 
 def _judge(table: Mapping[str, Any]) -> Reward:
@@ -204,16 +229,6 @@ def _judge(table: Mapping[str, Any]) -> Reward:
     budget = Budget(table.get("max_calls"), table.get("max_cost_usd"))  # of the whole run
     function = partial(rank_group, judge=table.get("model"), budget=budget, **options)
     return Reward(function, table.get("name", "judge"), table.get("weight", 1.0))
-
-
-def _check_table(table: Any, known: Sequence[str], where: str) -> None:
-    if not isinstance(table, Mapping):
-        raise ConfigurationError(f"{where} is a table, not {table!r}.")
-    for key in table:
-        if key == "api_key":
-            raise ConfigurationError(f"{where}: keys do not belong in files; put it into $RANKER_API_KEY.")
-        if key not in known:
-            raise ConfigurationError(f"{where}: there is no setting {key!r}." + _near(key, known))
 
 
 def _change(said: dict[str, Any], change: str) -> None:
@@ -232,19 +247,3 @@ def _change(said: dict[str, Any], change: str) -> None:
         if not isinstance(place, dict):
             raise ConfigurationError(f"--set {change}: {table} is no table.")
     place[last] = parsed
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" Did you mean {found[0]!r}?" if found else ""
-
-
-def _path(named: str, folder: Path | None) -> str:
-    """A path beside the config file where there is one of that name, else the name."""
-    if folder is not None and not Path(named).is_absolute() and (folder / named).exists():
-        return str(folder / named)
-    return named
-
-
-def _is_path(named: str, folder: Path | None) -> bool:
-    return Path(_path(named, folder)).exists() or named.endswith((".jsonl", ".json"))

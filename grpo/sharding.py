@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from grpo.processes import Processes
+from grpo.distributed import Processes
 from ranker import ConfigurationError
 from ranker.local.read import trunk
 
@@ -114,8 +114,8 @@ class Sharded:
         self.spread()
 
     def forward(self, work: Callable[[], T]) -> T:
-        made: T = self._root(work)
-        return made
+        result: T = self._root(work)
+        return result
 
     def forwards(self, mine: Sequence[int]) -> list[int]:
         """Those of the process with most: a forward is the work of all processes."""
@@ -182,8 +182,8 @@ def held(model: Any) -> dict[str, Tensor] | None:
         return None
     state = {name: weight.detach() for name, weight in model.named_parameters(remove_duplicate=False)}
     for place, module in model.named_modules():
-        kept = [n for n, b in module._buffers.items() if b is not None]
-        for name in set(kept) - module._non_persistent_buffers_set:
+        names = [n for n, b in module._buffers.items() if b is not None]
+        for name in set(names) - module._non_persistent_buffers_set:
             state[f"{place}.{name}" if place else name] = module._buffers[name].detach()
     return state
 

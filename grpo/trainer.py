@@ -11,21 +11,21 @@ from typing import Any
 
 from grpo import checkpoint, metrics
 from grpo.adapters import Adapters
-from grpo.collect import Checker, Collector, RolloutFunction, Row, Rows, check_rows, run_loop
+from grpo.collect import Checker, Collector, Example, ExampleStream, RolloutFunction, check_examples, run_loop
+from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
+from grpo.distributed import Processes
 from grpo.engine import Engine, Sampler
 from grpo.errors import RunFolderError
 from grpo.loggers import Logger, loggers
-from grpo.metrics import Judged
+from grpo.metrics import ScoredGroup
 from grpo.model import Reference, context_length, end_tokens, load
-from grpo.probe import probe
-from grpo.processes import Processes
 from grpo.records import group_from_dict, group_to_dict, sample_record
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
 from grpo.rollout import RolloutGroup
-from grpo.run import Earnings, RunFolder
-from grpo.update import Example, Updater
-from grpo.windows import Place, Windows
+from grpo.run import RewardCache, RunFolder
+from grpo.schedule import RunState, Schedule
+from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
 
 log = logging.getLogger("ranker")
@@ -69,7 +69,7 @@ class GRPOTrainer:
         self,
         model: Any,
         *,
-        dataset: Sequence[Row],
+        dataset: Sequence[Example],
         reward_fn: RewardFunction | Reward | Sequence[Reward],
         tokenizer: Any = None,
         rollout: RolloutFunction | None = None,
@@ -83,10 +83,10 @@ class GRPOTrainer:
         rewarder = Rewarder(as_rewards(reward_fn), config.multi_objective_aggregation, config.reward_timeout)
         self._processes = processes = Processes()
         self.model, self.tokenizer = load(model, tokenizer, config)
-        check_rows(dataset, rollout, self.tokenizer)
+        check_examples(dataset, rollout, self.tokenizer)
         self.model.to(processes.device)
         processes.share(self.model)
-        layout = probe(self.model, self.tokenizer, config)
+        layout = compatible_layout(self.model, self.tokenizer, config)
         self._adapters: Adapters | None = None
         self.engine: Sampler
         if config.servers:
@@ -99,28 +99,28 @@ class GRPOTrainer:
                 config.sampling,
                 config.max_num_seqs,
                 context_length(self.model),
-                layout.tree and layout.head,
+                layout.packed and layout.head,
                 config.bf16,
             )
         self._rollout, self._checker = rollout, checker
         self._updater = Updater(
             self.model, config, layout, Reference(self.model, config.beta != 0), processes
         )
-        self._rows = Rows(dataset, config.shuffle_dataset, config.seed)
+        self._examples = ExampleStream(dataset, config.shuffle_dataset, config.seed)
         self._loggers: list[Logger] = []
         self._folder = self._open(out, resume, describe or {})
         self._collector = Collector(
             self.engine,
             self.tokenizer,
-            self._rows,
+            self._examples,
             rewarder,
             rollout,
             checker,
             config.num_generations,
             config.seed,
-            self._earnings,
+            self._reward_cache,
         )
-        self._windows = Windows(self._collector, processes, config)
+        self._schedule = Schedule(self._collector, processes, config)
         try:
             if resume:
                 self._resume()
@@ -132,7 +132,7 @@ class GRPOTrainer:
     @property
     def step(self) -> int:
         """Optimizer steps taken."""
-        return self._windows.place.step
+        return self._schedule.state.step
 
     @property
     def is_main(self) -> bool:
@@ -178,21 +178,23 @@ class GRPOTrainer:
         return history
 
     def evaluate(
-        self, dataset: Sequence[Row], num_generations: int = 1, seed: int = 1_000_003
+        self, dataset: Sequence[Example], num_generations: int = 1, seed: int = 1_000_003
     ) -> list[RolloutGroup]:
-        """Roll out rows with the present policy, without learning; each rollout has its ground truth.
+        """Roll out examples with the present policy, without learning; each rollout has its ground truth.
 
         The same seed draws the same random numbers before and after training. Under several processes each
-        one rolls out all of the rows.
+        one rolls out all of them.
         """
-        check_rows(dataset, self._rollout, self.tokenizer)
+        check_examples(dataset, self._rollout, self.tokenizer)
         self._hand_over()
         collector = Collector(
-            self.engine, self.tokenizer, Rows(dataset, False, 0), None, self._rollout, self._checker, 1, seed
+            self.engine, self.tokenizer, ExampleStream(dataset, False, 0), None, self._rollout, self._checker, 1, seed
         )  # fmt: skip
 
         async def work() -> list[RolloutGroup]:
-            groups = (collector.group(i, row, num_generations, self.step) for i, row in enumerate(dataset))
+            groups = (
+                collector.group(i, example, num_generations, self.step) for i, example in enumerate(dataset)
+            )
             return list(await asyncio.gather(*groups))
 
         return run_loop(work())
@@ -208,21 +210,21 @@ class GRPOTrainer:
         clock = metrics.Clock()
         with clock.time("generate"):
             self._hand_over()
-        judged = self._windows.next(clock)
+        groups = self._schedule.next(clock)
         learning_rate = self._updater.scheduler.get_last_lr()[0]
         with clock.time("update"):
-            done = self._updater.step(self._examples(judged))
-        self._windows.place.step += 1
-        everyone = sorted(self._processes.gather(judged), key=lambda j: j.group.index)
+            done = self._updater.step(self._weighted_rollouts(groups))
+        self._schedule.state.step += 1
+        everyone = sorted(self._processes.gather(groups), key=lambda j: j.group.index)
         tokens = sum(self._processes.gather([self.engine.sampled_tokens - sampled_before]))
-        line = metrics.line(self._windows.place.step, everyone, done, learning_rate)
+        line = metrics.line(self.step, everyone, done, learning_rate)
         if self._adapters is not None:
             line["server_mismatch"] = self._adapters.gap
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
-            self._folder.add("samples.jsonl", *(sample_record(self._windows.place.step, j) for j in everyone))
+            self._folder.add("samples.jsonl", *(sample_record(self.step, j) for j in everyone))
             self._folder.add("metrics.jsonl", line)
-        self._windows.watch(everyone)
+        self._schedule.watch(everyone)
         return line
 
     def _hand_over(self) -> None:
@@ -230,18 +232,18 @@ class GRPOTrainer:
         if self._adapters is not None:
             self._adapters.hand_over(self.model, self.step)
 
-    def _examples(self, judged: Sequence[Judged]) -> list[Example]:
+    def _weighted_rollouts(self, groups: Sequence[ScoredGroup]) -> list[WeightedRollout]:
         masked = self.config.mask_truncated_completions
         return [
-            Example(rollout, advantage, j.group.version == self._windows.place.step)
-            for j in judged
+            WeightedRollout(rollout, advantage, j.group.version == self.step)
+            for j in groups
             for rollout, advantage in zip(j.group.rollouts, j.advantages.values, strict=True)
             if advantage is not None and not (masked and rollout.truncated)
         ]
 
     def _open(self, out: str | Path | None, resume: bool, describe: Mapping[str, Any]) -> RunFolder | None:
         self._out = None if out is None else Path(out)
-        self._earnings: Earnings | None = None
+        self._reward_cache: RewardCache | None = None
         folder = None
         if self._out is None:
             if resume:
@@ -250,18 +252,16 @@ class GRPOTrainer:
         if self.is_main:
             folder = RunFolder(self._out, {**self.config.to_dict(), **describe}, resume)
         self._processes.wait()
-        self._earnings = Earnings(self._out, self._processes.rank, resume)
+        self._reward_cache = RewardCache(self._out, self._processes.rank, resume)
         return folder
 
     def _save(self) -> None:
-        state, everyone = (
-            self._windows.place,
-            self._processes.gather([group_to_dict(g) for g, _ in self._collector.pending.values()]),
-        )
+        state = self._schedule.state
+        everyone = self._processes.gather([group_to_dict(g) for g, _ in self._collector.pending.values()])
         learned = self._updater.snapshot()
         if self._out is None or not self.is_main:
             return
-        kept = {
+        fields = {
             "step": state.step,
             "taken": state.taken,
             "sampled": state.sampled,
@@ -269,13 +269,7 @@ class GRPOTrainer:
             "pending": sorted(everyone, key=lambda g: g["index"]),
         }
         folder = self._out / "checkpoints"
-        checkpoint.save(
-            folder / f"step-{state.step}",
-            self.model,
-            self.tokenizer,
-            learned,
-            kept,
-        )
+        checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
         checkpoint.prune(folder, self.config.save_total_limit)
 
     def _resume(self) -> None:
@@ -287,11 +281,13 @@ class GRPOTrainer:
             )
         if saved is not None:
             self._updater.restore(saved)
-            kept = saved.state
-            self._windows.place = Place(kept["step"], kept["taken"], kept["sampled"], tuple(kept["recent"]))
-            for fields in kept["pending"]:
+            state = saved.state
+            self._schedule.state = RunState(
+                state["step"], state["taken"], state["sampled"], tuple(state["recent"])
+            )
+            for fields in state["pending"]:
                 if fields["index"] % self._processes.world == self._processes.rank:
-                    self._collector.send(group_from_dict(fields, self._rows.of(fields["index"])))
+                    self._collector.send(group_from_dict(fields, self._examples.of(fields["index"])))
         if self._folder is not None:
-            self._folder.rewind(self._windows.place.step)
+            self._folder.rewind(self.step)
         self._processes.wait()

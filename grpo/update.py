@@ -13,22 +13,21 @@ import torch
 
 from grpo.checkpoint import Saved, Snapshot, restore
 from grpo.config import GRPOConfig
+from grpo.distributed import Processes
 from grpo.errors import TrainingError
+from grpo.logprobs import Layout, TokenLogprobs, token_logprobs
 from grpo.losses import Loss, token_losses, token_weights
 from grpo.model import Reference, autocast
-from grpo.processes import Processes
-from grpo.rollout import Rollout
-from grpo.rollout import Sequence as Tokens
-from grpo.score import Layout, Scores, score
+from grpo.packing import batches
+from grpo.rollout import Rollout, TokenSequence
 from grpo.sharding import Weights, collected, place, whole
-from grpo.tree import batches
 from ranker import ConfigurationError
 
 Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class WeightedRollout:
     """A trajectory to learn from.
 
     Attributes:
@@ -107,10 +106,10 @@ class Updater:
                 "linear, cosine, constant or constant_with_warmup."
             )
 
-    def step(self, examples: Sequence[Example]) -> Step:
+    def step(self, rollouts: Sequence[WeightedRollout]) -> Step:
         """Take `num_iterations` optimizer steps on these examples and those of the other processes."""
         loss = self._config.loss
-        mine = [e for e in examples if e.rollout.sampled_tokens]
+        mine = [e for e in rollouts if e.rollout.sampled_tokens]
         tokens, trajectories = self._processes.sum([sum(e.rollout.sampled_tokens for e in mine), len(mine)])
         if not trajectories:
             with warnings.catch_warnings():  # that the optimizer has not stepped is meant
@@ -131,12 +130,12 @@ class Updater:
             micro = [self._prepare(c, n, loss, tokens, trajectories) for c, n in zip(cuts, idle, strict=True)]
             self.model.train(
                 self._config.gradient_checkpointing
-            )  # transformers checkpoints in train mode only
+            )  # activations are checkpointed in train mode only
             for iteration in range(self._config.num_iterations):
                 for batch in micro:
-                    found = self._backward(batch, loss, fresh=iteration == 0)
+                    batch_sums = self._backward(batch, loss, fresh=iteration == 0)
                     if iteration == 0:
-                        sums += found
+                        sums += batch_sums
                 norm = self._apply()
             self.model.eval()
         total = self._processes.sum(sums.tolist())
@@ -166,52 +165,54 @@ class Updater:
         self._shards.spread()
 
     def _prepare(
-        self, examples: list[Example], idle: int, loss: Loss, tokens: float, trajectories: float
+        self, rollouts: list[WeightedRollout], idle: int, loss: Loss, tokens: float, trajectories: float
     ) -> _Micro:
         device = self.model.device
-        sequences = [s for e in examples for s in e.rollout.sequences]
-        lengths_S = torch.tensor([e.rollout.sampled_tokens for e in examples], dtype=torch.int64)
-        trajectory_N = torch.arange(len(examples)).repeat_interleave(lengths_S)
+        sequences = [s for e in rollouts for s in e.rollout.sequences]
+        lengths_S = torch.tensor([e.rollout.sampled_tokens for e in rollouts], dtype=torch.int64)
+        trajectory_N = torch.arange(len(rollouts)).repeat_interleave(lengths_S)
         weights_S = token_weights(lengths_S, loss, int(tokens), int(trajectories))
         old = [np.zeros(0, np.float32), *(s.logps_T[s.sampled_T] for s in sequences)]
         old_N = torch.from_numpy(np.concatenate(old))
-        on_policy_S = torch.tensor([e.on_policy for e in examples], dtype=torch.bool)
+        on_policy_S = torch.tensor([e.on_policy for e in rollouts], dtype=torch.bool)
         ref_N = None
         if loss.beta:
             with torch.no_grad(), self._reference() as reference:
-                ref_N = self._score(reference, self._reference_shards, sequences, idle)[0].logps_N
+                ref_N = self._logprobs(reference, self._reference_shards, sequences, idle)[0].logps_N
         return _Micro(
             sequences,
             idle,
             trajectory_N.to(device),
             weights_S[trajectory_N].to(device),
-            torch.tensor([e.advantage for e in examples], dtype=torch.float32)[trajectory_N].to(device),
+            torch.tensor([e.advantage for e in rollouts], dtype=torch.float32)[trajectory_N].to(device),
             old_N.to(device),
             on_policy_S[trajectory_N].to(device),
             ref_N,
         )
 
-    def _score(
+    def _logprobs(
         self,
         model: Any,
         shards: Weights,
-        sequences: list[Tokens],
+        sequences: list[TokenSequence],
         idle: int,
         gradient_N: Tensor | None = None,
-    ) -> tuple[Scores, Tensor]:
+    ) -> tuple[TokenLogprobs, Tensor]:
         """Log-probs of the sequences; and a zero whose backward keeps step with other processes."""
 
         def work() -> tuple[Tensor, Tensor]:
             more = [*sequences, *([_IDLE] * idle)]
-            made = score(model, more, self._config.temperature, self.layout, None if idle else gradient_N)
-            return made.logps_N, made.entropy_N
+            logprobs = token_logprobs(
+                model, more, self._config.temperature, self.layout, None if idle else gradient_N
+            )
+            return logprobs.logps_N, logprobs.entropy_N
 
         with autocast(self.model, self._config.bf16):
             logps_N, entropy_N = shards.forward(work)
         if not idle:
-            return Scores(logps_N, entropy_N), 0.0
+            return TokenLogprobs(logps_N, entropy_N), 0.0
         count = len(logps_N) - idle
-        return Scores(logps_N[:count], entropy_N[:count]), logps_N[count:].sum() * 0.0
+        return TokenLogprobs(logps_N[:count], entropy_N[:count]), logps_N[count:].sum() * 0.0
 
     def _backward(self, batch: _Micro, loss: Loss, fresh: bool) -> np.ndarray:
         """Add the gradient of a micro-batch's share of the window's loss; returns sums for the metrics."""
@@ -225,11 +226,11 @@ class Updater:
             zeros_N = torch.zeros_like(batch.old_N, requires_grad=True)
             value = (objective(zeros_N, None).loss_N * batch.weights_N).sum()
             (expected_N,) = torch.autograd.grad(value, zeros_N)
-        scores, zero = self._score(self.model, self._shards, batch.sequences, batch.idle, expected_N)
+        logprobs, zero = self._logprobs(self.model, self._shards, batch.sequences, batch.idle, expected_N)
         if not batch.sequences:
             zero.backward()
             return np.zeros(6)
-        logps_N = scores.logps_N
+        logps_N = logprobs.logps_N
         old_N = None
         if not on_policy:
             old_N = batch.old_N
@@ -244,7 +245,7 @@ class Updater:
         return np.array(
             [
                 float(value.detach()),
-                float(scores.entropy_N.sum()),
+                float(logprobs.entropy_N.sum()),
                 0.0 if terms.kl_N is None else float(terms.kl_N.sum()),
                 float(terms.clipped_N.sum()),
                 float(gap_N.sum()),
@@ -292,9 +293,9 @@ class _Micro:
 
 
 # What a forward without work reads: one loss token.
-_IDLE = Tokens(np.zeros(2, np.int64), np.array([False, True]), np.zeros(2, np.float32))
+_IDLE = TokenSequence(np.zeros(2, np.int64), np.array([False, True]), np.zeros(2, np.float32))
 
 
-def _flat(example: Example) -> np.ndarray:
+def _flat(weighted: WeightedRollout) -> np.ndarray:
     """All tokens of a trajectory, by which micro-batches are cut."""
-    return np.concatenate([s.tokens_T for s in example.rollout.sequences])
+    return np.concatenate([s.tokens_T for s in weighted.rollout.sequences])

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ranker.budget import Budget
 from ranker.errors import ConfigurationError, RankerError
 from ranker.judge import Judge, Lineup, SizedJudge
+from ranker.validation import check
 from ranker.verdict import Verdict
 
 CLIP = 1e-6  # probabilities are kept this far from 0 and 1
@@ -98,10 +101,28 @@ class CascadeJudge:
         return [judge for judge in (self.small, self.strong) if isinstance(judge, SizedJudge)]
 
 
+@dataclass(frozen=True, slots=True)
+class CascadeFile:
+    """What a cascade's file says.
+
+    Attributes:
+        small, strong, threshold: of `CascadeJudge`; `small` is a judge, or the settings of a local one.
+        wanted, measured: what `ranker calibrate` was asked for, and what it measured.
+    """
+
+    small: Annotated[str, Field(min_length=1)] | Annotated[Mapping[str, Any], Field(min_length=1)]
+    strong: Annotated[str, Field(min_length=1)]
+    threshold: Annotated[float, Field(ge=0, le=2)]
+    schema_version: int = 1
+    judge: str = "cascade"
+    wanted: Any = None
+    measured: Any = None
+
+
 def cascade_from(
-    told: Mapping[str, Any], name: str, *, home: Path | None = None, **options: Any
+    content: Mapping[str, Any], name: str, *, home: Path | None = None, **options: Any
 ) -> CascadeJudge:
-    """The cascade that a judge file tells.
+    """The cascade that a judge file describes.
 
     `cache` and `form` go to both judges, `device` and `dtype` to the small one, all else to the strong one.
 
@@ -116,45 +137,18 @@ def cascade_from(
     from ranker.local.setup import setup_from
     from ranker.resolve import resolve
 
-    small, strong, threshold = check_cascade(told)
-    given = Path(name.removeprefix("local:")).expanduser()
-    home = home or (given if given.is_dir() else given.parent)
+    cascade = CascadeFile(**check(CascadeFile, content, "The cascade's file"))
+    path = Path(name.removeprefix("local:")).expanduser()
+    home = home or (path if path.is_dir() else path.parent)
     options = {k: v for k, v in options.items() if v is not None}
     below = {k: v for k, v in options.items() if k in _BOTH | _SMALL_ONLY}
     above = {k: v for k, v in options.items() if k not in _SMALL_ONLY}
-    if isinstance(small, str):
-        path = home / Path(small).expanduser()
-        first = from_file(path, small, **below) if small.endswith(".json") else resolve(small, **below)
-    else:
+    small = cascade.small
+    if not isinstance(small, str):
         setup = setup_from(small, home)
         first = probing(setup, name=f"local:{setup.base}@{setup.way}", **below)
-    return CascadeJudge(first, resolve(strong, **above), threshold, name)
-
-
-def check_cascade(told: Mapping[str, Any]) -> tuple[str | Mapping[str, Any], str, float]:
-    """The small judge, the strong judge and the threshold of a cascade's file.
-
-    Raises:
-        ConfigurationError: one of them cannot be.
-    """
-    known = {"schema_version", "judge", "small", "strong", "threshold", "wanted", "measured"}
-    wrong = [key for key in told if key not in known]
-    if wrong:
-        raise ConfigurationError(
-            f"A cascade's file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}."
-        )
-    small, strong, threshold = told.get("small"), told.get("strong"), told.get("threshold")
-    faults = [
-        (
-            not small or not isinstance(small, (str, Mapping)),
-            f"small is {small!r}, neither a judge nor its settings",
-        ),
-        (not strong or not isinstance(strong, str), f"strong is {strong!r}, not the name of a judge"),
-        (type(threshold) not in (int, float) or not 0 <= threshold <= 2, f"threshold is {threshold!r}"),  # type: ignore[operator]
-    ]
-    for bad, what in faults:
-        if bad:
-            raise ConfigurationError(
-                f"The cascade's file is wrong: {what}. `ranker calibrate --strong` writes such files."
-            )
-    return small, strong, float(threshold)  # type: ignore[return-value, arg-type]
+    elif small.endswith(".json"):
+        first = from_file(home / Path(small).expanduser(), small, **below)
+    else:
+        first = resolve(small, **below)
+    return CascadeJudge(first, resolve(cascade.strong, **above), cascade.threshold, name)

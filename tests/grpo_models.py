@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import transformers
 
-from grpo.rollout import Sequence
+from grpo.rollout import TokenSequence
 
 VOCABULARY = 60
 SMALL = {
@@ -133,17 +133,17 @@ def lora(model: Any, seed: int = 1, scale: float = 0.3, **settings: Any) -> Any:
     return model.eval()
 
 
-def sequence(tokens: Any, prompt: int, kept: Any = ()) -> Sequence:
+def sequence(tokens: Any, prompt: int, kept: Any = ()) -> TokenSequence:
     """Tokens of which all after `prompt` were sampled; their log-probs are not known."""
     tokens_T = np.asarray(tokens, dtype=np.int64)
-    return Sequence(
+    return TokenSequence(
         tokens_T, np.arange(len(tokens_T)) >= prompt, np.zeros(len(tokens_T), np.float32), tuple(kept)
     )
 
 
 def group(
     prompt: int = 7, lengths: tuple[int, ...] = (5, 3, 6, 1), seed: int = 0, vocab: int = VOCABULARY
-) -> list[Sequence]:
+) -> list[TokenSequence]:
     """Random completions of one random prompt."""
     rng = np.random.default_rng(seed)
     start = rng.integers(2, vocab, prompt)

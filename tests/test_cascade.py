@@ -364,7 +364,7 @@ GOOD = {
         ({"threshold": "high"}, "threshold is 'high'"),
         ({"threshold": True}, "threshold is True"),
         ({"threshold": -1}, "threshold is -1"),
-        ({"treshold": 0.5}, "has no treshold"),
+        ({"treshold": 0.5}, "no setting 'treshold'. Did you mean 'threshold'"),
         ({"schema_version": 9}, "no judge file of ours"),
     ],
 )

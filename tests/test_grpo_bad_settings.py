@@ -13,7 +13,7 @@ from grpo.run import RunFolder
 from ranker import ConfigurationError
 
 REFUSED = [
-    ({"num_generations": 1}, "num_generations"),
+    ({"num_generations": 1}, "num_generations is 1; it takes at least 2"),
     ({"num_generations": 8.0}, "num_generations .*whole number"),
     ({"num_generations": True}, "num_generations"),
     ({"groups_per_step": 0}, "groups_per_step"),
@@ -34,7 +34,7 @@ REFUSED = [
     ({"loss_type": "cispo"}, "epsilon_high"),
     ({"loss_type": "cispo", "epsilon_high": 0.2}, "epsilon_high"),
     ({"loss_type": "cispo", "epsilon_high": 5.0, "delta": 6.0}, "delta"),
-    ({"delta": 1.1}, "delta"),
+    ({"delta": 1.1}, r"delta is 1\.1.*set delta above"),
     ({"importance_sampling_level": "group"}, "importance_sampling_level"),
     ({"kl_estimator": "k4"}, "kl_estimator"),
     ({"scale_rewards": True}, "scale_rewards"),
@@ -47,14 +47,14 @@ REFUSED = [
     ({"bf16": "yes"}, "bf16 .*true or false"),
     ({"save_total_limit": 0}, "save_total_limit"),
     ({"report_to": "tensorboard"}, "report_to .*list"),
-    ({"report_to": ["mlflow"]}, "report_to .*mlflow"),
+    ({"report_to": ["mlflow"]}, r"report_to\[0\] is 'mlflow'; it takes 'tensorboard', 'wandb' or 'trackio'"),
     ({"seed": -1}, "seed"),
     ({"temperature": float("nan")}, "temperature"),
     ({"temperature": float("inf")}, "temperature"),
     ({"learning_rate": float("inf")}, "learning_rate"),
     ({"beta": float("inf")}, "beta"),
     ({"delta": float("nan")}, "delta"),
-    ({"adam_beta1": 1.0}, "adam_beta1"),
+    ({"adam_beta1": 1.0}, "adam_beta1 is 1.0; it takes less than 1"),
     ({"adam_beta2": 2.0}, "adam_beta2"),
     ({"reward_timeout": 0}, "reward_timeout"),
 ]

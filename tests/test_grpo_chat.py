@@ -13,7 +13,7 @@ from openai.types.chat import ChatCompletion
 
 from grpo.chat import Policy, parse_calls
 from grpo.engine import Engine
-from grpo.rollout import Sequence
+from grpo.rollout import TokenSequence
 from grpo.sampling import Sampling
 from ranker import ConfigurationError, GroupError
 
@@ -268,9 +268,9 @@ async def test_a_sequence_survives_json_to_the_bit() -> None:
     policy = Policy(engine, TOKENIZER, np.random.default_rng(0))
     await policy.chat([user("w5")])
     (sequence,) = policy.sequences
-    again = Sequence.from_dict(json.loads(json.dumps(sequence.to_dict())))
+    again = TokenSequence.from_dict(json.loads(json.dumps(sequence.to_dict())))
     for name in ("tokens_T", "sampled_T", "logps_T"):
         one, two = getattr(sequence, name), getattr(again, name)
         assert one.dtype == two.dtype
         assert one.tobytes() == two.tobytes()
-    assert [k.tolist() for k in again.kept] == [k.tolist() for k in sequence.kept]
+    assert [k.tolist() for k in again.support] == [k.tolist() for k in sequence.support]

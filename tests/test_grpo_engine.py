@@ -15,9 +15,9 @@ from grpo_models import made as built
 
 from grpo.engine import Completion, Engine
 from grpo.errors import ContextError, TrainingError
+from grpo.logprobs import Layout, plain_logprobs, token_logprobs
 from grpo.model import context_length
 from grpo.sampling import Sampling
-from grpo.score import Layout, plain_logps, score
 
 CUT = {"temperature": 0.7, "top_k": 9, "top_p": 0.9, "min_p": 0.02}
 NEVER: tuple[int, ...] = ()
@@ -45,7 +45,9 @@ def generate(
 
 
 def read(asked: Seq[np.ndarray], made: Seq[Completion]) -> list[Any]:
-    return [sequence(np.concatenate([p, c.tokens]), len(p), c.kept) for p, c in zip(asked, made, strict=True)]
+    return [
+        sequence(np.concatenate([p, c.tokens]), len(p), c.support) for p, c in zip(asked, made, strict=True)
+    ]
 
 
 def told(made: Seq[Completion]) -> torch.Tensor:
@@ -63,11 +65,11 @@ def test_the_sampler_says_what_the_trainer_says(model: Any, settings: dict[str, 
     assert len({len(c.tokens) for c in made}) > 3, "rows leave at different times"
     temperature = settings.get("temperature", 1.0)
     with torch.no_grad():
-        scored = score(model, read(asked, made), temperature).logps_N
-        plain = plain_logps(model, read(asked, made), temperature)
+        scored = token_logprobs(model, read(asked, made), temperature).logps_N
+        plain = plain_logprobs(model, read(asked, made), temperature)
     torch.testing.assert_close(told(made), scored, atol=1e-4, rtol=0)
     torch.testing.assert_close(scored, plain, atol=1e-4, rtol=0)
-    assert all(len(c.kept) == (len(c.tokens) if settings is CUT else 0) for c in made)
+    assert all(len(c.support) == (len(c.tokens) if settings is CUT else 0) for c in made)
     assert engine.sampled_tokens == sum(len(c.tokens) for c in made)
 
 
@@ -79,7 +81,7 @@ def test_models_that_share_nothing_sample_too(model: Any) -> None:
     asked[2], asked[3] = asked[0], asked[1]
     made = generate(engine, asked, most=[10, 3, 4, 10, 10, 6])
     with torch.no_grad():
-        expected = score(model, read(asked, made), 0.7, Layout(tree=False, head=False)).logps_N
+        expected = token_logprobs(model, read(asked, made), 0.7, Layout(packed=False, head=False)).logps_N
     torch.testing.assert_close(told(made), expected, atol=1e-4, rtol=0)
     assert [len(c.tokens) <= n for c, n in zip(made, [10, 3, 4, 10, 10, 6], strict=True)] == [True] * 6
 
@@ -89,9 +91,9 @@ def test_adapters_take_part_in_sampling() -> None:
     asked = prompts(4, 6)
     made = generate(Engine(model, NEVER, Sampling(max_completion_length=6)), asked)
     with torch.no_grad():
-        torch.testing.assert_close(told(made), plain_logps(model, read(asked, made)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(told(made), plain_logprobs(model, read(asked, made)), atol=1e-4, rtol=0)
         with model.disable_adapter():
-            assert (told(made) - plain_logps(model, read(asked, made))).abs().max() > 0.1
+            assert (told(made) - plain_logprobs(model, read(asked, made))).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("model", [llama, gpt2])
@@ -232,7 +234,7 @@ def test_a_row_that_ended_at_the_context_may_stay_while_others_go_on(attention: 
     made = generate(Engine(model, NEVER, Sampling(max_completion_length=9), context=16), asked)
     assert [len(c.tokens) for c in made] == [2] + [9] * 7
     with torch.no_grad():
-        torch.testing.assert_close(told(made), plain_logps(model, read(asked, made)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(told(made), plain_logprobs(model, read(asked, made)), atol=1e-4, rtol=0)
 
 
 def test_packed_prompts_may_be_longer_than_a_window_that_no_reply_outgrows() -> None:
@@ -240,7 +242,7 @@ def test_packed_prompts_may_be_longer_than_a_window_that_no_reply_outgrows() -> 
     asked = prompts(14, 13, 12, 14)
     made = generate(Engine(model, NEVER, Sampling(max_completion_length=8), context=32), asked)
     with torch.no_grad():
-        torch.testing.assert_close(told(made), plain_logps(model, read(asked, made)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(told(made), plain_logprobs(model, read(asked, made)), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("shares", [True, False])
@@ -257,7 +259,7 @@ def test_rows_of_any_length_through_blocks_of_the_cache() -> None:
     asked = prompts(60, 3, 100, 64, 63)
     made = generate(Engine(model, NEVER, Sampling(max_completion_length=70)), asked, [70, 8, 2, 3, 5])
     with torch.no_grad():
-        torch.testing.assert_close(told(made), plain_logps(model, read(asked, made)), atol=1e-3, rtol=0)
+        torch.testing.assert_close(told(made), plain_logprobs(model, read(asked, made)), atol=1e-3, rtol=0)
 
 
 def test_positions_that_mean_something_else_in_long_texts() -> None:
@@ -272,7 +274,7 @@ def test_positions_that_mean_something_else_in_long_texts() -> None:
         Engine(model, NEVER, Sampling(max_completion_length=12), context=context_length(model)), asked
     )
     with torch.no_grad():
-        torch.testing.assert_close(told(made), plain_logps(model, read(asked, made)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(told(made), plain_logprobs(model, read(asked, made)), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +290,6 @@ def test_bfloat16_on_both_sides(model: Any) -> None:
     asked = prompts(5, 9, 5)
     made = generate(Engine(model, NEVER, Sampling(max_completion_length=8), bf16=True), asked)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        scored = score(model, read(asked, made)).logps_N
+        scored = token_logprobs(model, read(asked, made)).logps_N
     assert (told(made) - scored).abs().mean() < 0.05
-    assert (told(made) - plain_logps(model, read(asked, made))).abs().mean() < 0.05
+    assert (told(made) - plain_logprobs(model, read(asked, made))).abs().mean() < 0.05

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from grpo.head import Kept, head_logps
+from grpo.head import Support, head_logps
 
 H = 6
 
@@ -23,7 +23,7 @@ def case(count: int, vocabulary: int, bias: bool = True, seed: int = 0, dtype: A
     return hidden_NH, weight_VH, bias_V, torch.randint(vocabulary, (count,), generator=made)
 
 
-def kept_for(targets_N: Any, vocabulary: int, seed: int = 0) -> Kept:
+def support_for(targets_N: Any, vocabulary: int, seed: int = 0) -> Support:
     """Some ids for each token, its own among them; every third token was not cut."""
     rng = np.random.default_rng(seed)
     lists = [
@@ -32,19 +32,21 @@ def kept_for(targets_N: Any, vocabulary: int, seed: int = 0) -> Kept:
         else np.union1d(rng.choice(vocabulary, rng.integers(0, 5), replace=False), [int(t)]).astype(np.int32)
         for i, t in enumerate(targets_N)
     ]
-    return Kept(np.concatenate([*lists, np.zeros(0, np.int32)]), np.array([len(x) for x in lists], np.int64))
+    return Support(
+        np.concatenate([*lists, np.zeros(0, np.int32)]), np.array([len(x) for x in lists], np.int64)
+    )
 
 
-def plain(inputs: Any, temperature: float = 1.0, kept: Any = None) -> tuple[Any, Any]:
+def plain(inputs: Any, temperature: float = 1.0, support: Any = None) -> tuple[Any, Any]:
     hidden_NH, weight_VH, bias_V, targets_N = inputs
     logits_NV = hidden_NH.float() @ weight_VH.float().T + (0 if bias_V is None else bias_V.float())
     logits_NV = logits_NV / temperature
-    if kept is not None:
-        ends = np.cumsum(kept.counts_N)
-        for n, (end, count) in enumerate(zip(ends, kept.counts_N, strict=True)):
+    if support is not None:
+        ends = np.cumsum(support.counts_N)
+        for n, (end, count) in enumerate(zip(ends, support.counts_N, strict=True)):
             if count:
                 out = torch.ones(logits_NV.shape[1], dtype=torch.bool)
-                out[kept.ids[end - count : end].tolist()] = False
+                out[support.ids[end - count : end].tolist()] = False
                 logits_NV = logits_NV.masked_fill(
                     (torch.arange(len(logits_NV)) == n)[:, None] & out[None], -torch.inf
                 )
@@ -54,11 +56,11 @@ def plain(inputs: Any, temperature: float = 1.0, kept: Any = None) -> tuple[Any,
 
 
 def agree(
-    inputs: Any, gradient_N: Any, weights_N: Any, *, temperature: float, kept: Any, atol: float
+    inputs: Any, gradient_N: Any, weights_N: Any, *, temperature: float, support: Any, atol: float
 ) -> None:
     leaves = [x for x in inputs[:3] if x is not None]
-    found_N, entropy_N = head_logps(*inputs, temperature, kept, gradient_N)
-    expected_N, expected_entropy_N = plain(inputs, temperature, kept)
+    found_N, entropy_N = head_logps(*inputs, temperature, support, gradient_N)
+    expected_N, expected_entropy_N = plain(inputs, temperature, support)
     torch.testing.assert_close(found_N, expected_N, atol=atol, rtol=1e-5)
     torch.testing.assert_close(entropy_N, expected_entropy_N, atol=atol, rtol=1e-5)
     assert not entropy_N.requires_grad
@@ -77,21 +79,21 @@ def test_against_the_full_table(known: str, temperature: float, cut: bool, count
     inputs = case(count, 23, bias)
     weights_N = torch.linspace(-1, 2, count)
     said = {"no": None, "right": weights_N, "wrong": weights_N.flip(0) + 1, "nearly": weights_N + 1e-3}[known]
-    kept = kept_for(inputs[3], 23) if cut else None
-    agree(inputs, said, weights_N, temperature=temperature, kept=kept, atol=1e-5)
+    support = support_for(inputs[3], 23) if cut else None
+    agree(inputs, said, weights_N, temperature=temperature, support=support, atol=1e-5)
 
 
 def test_chunks_join_without_a_seam() -> None:
     inputs = case(80, 1 << 18)  # 64 tokens fill a chunk: two of 40
-    kept = kept_for(inputs[3], 1 << 18)
+    support = support_for(inputs[3], 1 << 18)
     weights_N = torch.linspace(-1, 2, 80)
     some = slice(34, 46)
-    ends = np.cumsum(kept.counts_N)
-    part = Kept(kept.ids[ends[33] : ends[45]], kept.counts_N[some])
+    ends = np.cumsum(support.counts_N)
+    part = Support(support.ids[ends[33] : ends[45]], support.counts_N[some])
     alone_N, _ = plain((inputs[0][some], *inputs[1:3], inputs[3][some]), 0.8, part)
     (alone,) = torch.autograd.grad((alone_N * weights_N[some]).sum(), inputs[:1])
     for said in (None, weights_N):
-        found_N, _ = head_logps(*inputs, 0.8, kept, said)
+        found_N, _ = head_logps(*inputs, 0.8, support, said)
         (grad_NH,) = torch.autograd.grad((found_N * weights_N).sum(), inputs[:1])
         torch.testing.assert_close(found_N[some], alone_N, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(grad_NH[some], alone[some], atol=2e-3, rtol=1e-3)
@@ -117,7 +119,7 @@ def test_only_what_needs_a_gradient_gets_one(said: bool) -> None:
 def test_half_precision(said: bool) -> None:
     inputs = case(9, 23, dtype=torch.bfloat16)
     weights_N = torch.linspace(-1, 2, 9)
-    agree(inputs, weights_N if said else None, weights_N, temperature=0.7, kept=None, atol=0.1)
+    agree(inputs, weights_N if said else None, weights_N, temperature=0.7, support=None, atol=0.1)
     assert head_logps(*inputs)[0].dtype == torch.float32
 
 
@@ -131,8 +133,8 @@ def test_no_tokens() -> None:
 
 def test_an_only_token_to_choose_from_is_certain() -> None:
     inputs = case(2, 23)
-    kept = Kept(inputs[3].numpy().astype(np.int32), np.array([1, 1]))
-    logps_N, entropy_N = head_logps(*inputs, 1.0, kept)
+    support = Support(inputs[3].numpy().astype(np.int32), np.array([1, 1]))
+    logps_N, entropy_N = head_logps(*inputs, 1.0, support)
     assert logps_N.tolist() == [0.0, 0.0]
     assert entropy_N.tolist() == [0.0, 0.0]
     assert not torch.autograd.grad(logps_N.sum(), inputs[0])[0].any()

@@ -44,7 +44,7 @@ def read(data: Any, sampling: Sampling = PLAIN) -> Any:
 
 def test_a_reply_is_read_as_it_was_sampled():
     made = read(answer())
-    assert (made.tokens, made.logps, made.kept, made.ended) == ([3, 4, 39], [-1.0, -2.0, -0.5], [], True)
+    assert (made.tokens, made.logps, made.support, made.ended) == ([3, 4, 39], [-1.0, -2.0, -0.5], [], True)
     assert not read(answer((3, 4), (-1.0, -2.0))).ended
     assert read(answer((3,), (1e-7,))).logps == [0.0], "rounding"
     without = answer()
@@ -120,7 +120,7 @@ def test_what_truncated_sampling_left_is_taken_from_the_reply():
     top = {"token_id:3": half, "token_id:7": half, "token_id:9": -9999.0}
     data = answer((3,), (half,), logprobs={"token_logprobs": [half], "top_logprobs": [top]})
     made = read(data, sampling)
-    assert [kept.tolist() for kept in made.kept] == [[3, 7]]
+    assert [kept.tolist() for kept in made.support] == [[3, 7]]
     for spoilt in (
         {**top, "token_id:7": -1.0},  # before it was renormalised
         {"token_id:7": half, "token_id:8": half},  # the one drawn is missing

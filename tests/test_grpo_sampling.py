@@ -74,8 +74,8 @@ def test_any_settings(seed: int, temperature: float, top_k: int, top_p: float, m
     chosen_B = probs_BV.gather(1, drawn.tokens_B[:, None])[:, 0]
     assert (chosen_B > 0).all()
     torch.testing.assert_close(drawn.logps_B, chosen_B.log())
-    assert (drawn.kept is not None) == sampling.truncates
-    for row, kept in enumerate(drawn.kept or []):
+    assert (drawn.support is not None) == sampling.truncates
+    for row, kept in enumerate(drawn.support or []):
         assert kept.tolist() == probs_BV[row].nonzero()[:, 0].tolist()
         assert drawn.tokens_B[row] in kept
 
@@ -122,7 +122,7 @@ def test_temperature_zero_takes_the_likeliest(cut: dict[str, Any]) -> None:
     drawn = draw(logits_BV, torch.rand(6, dtype=torch.float64), Sampling(**{**cut, "temperature": 0.0}))
     assert drawn.tokens_B.tolist() == logits_BV.argmax(1).tolist()
     assert drawn.logps_B.tolist() == [0.0] * 6
-    assert drawn.kept is None
+    assert drawn.support is None
 
 
 def test_a_row_draws_the_same_beside_any_others() -> None:
@@ -132,7 +132,7 @@ def test_a_row_draws_the_same_beside_any_others() -> None:
     for i in range(6):
         alone = draw(logits_BV[i : i + 1], uniforms_B[i : i + 1], sampling)
         assert alone.tokens_B[0] == together.tokens_B[i]
-        assert alone.kept[0].tolist() == together.kept[i].tolist()
+        assert alone.support[0].tolist() == together.support[i].tolist()
 
 
 def test_half_precision_is_computed_in_full() -> None:

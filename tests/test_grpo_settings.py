@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_cli import ranker
 
-from grpo.settings import make_settings, packaged, read_rows, read_settings
+from grpo.settings import make_settings, packaged, read_examples, read_settings
 from ranker import ConfigurationError
 
 PLAIN = 'model = "m"\ndataset = "d.jsonl"\n'
@@ -22,19 +22,20 @@ def written(folder: Path, text: str) -> str:
     ("text", "told"),
     [
         ("model = ", "not TOML"),
-        ('dataset = "d.jsonl"', "which model"),
-        ('model = "m"', "which dataset"),
+        ('dataset = "d.jsonl"', "model is missing"),
+        ('model = "m"', "dataset is missing"),
         (PLAIN + "learning_rat = 1e-5", "no setting 'learning_rat'.*'learning_rate'"),
         (PLAIN + "num_generation = 4", "'num_generations'"),
-        (PLAIN + 'learning_rate = "fast"', "learning_rate .*a number"),
+        (PLAIN + 'learning_rate = "fast"', "run.toml: learning_rate is 'fast'; it takes a number"),
         (PLAIN + "num_generations = 1", "at least 2"),
-        (PLAIN + "rollout = 3", "rollout must be text"),
+        (PLAIN + "rollout = 3", "rollout is 3; it takes text"),
         (PLAIN + "[judge]\nmodl = 'x'", "'modl'.*'model'"),
         (PLAIN + "[judge]\napi_key = 'sk-1'", r"\$RANKER_API_KEY"),
-        (PLAIN + "judge = 'gpt'", "judge is a table"),
-        (PLAIN + "rewards = 3", "list of tables"),
-        (PLAIN + "[[rewards]]\nname = 'a'", "either function"),
-        (PLAIN + "[[rewards]]\nfunction = 'a:b'", "needs a name"),
+        (PLAIN + "judge = 'gpt'", "judge is 'gpt'; it takes a table"),
+        (PLAIN + "rewards = 3", "rewards is 3; it takes a list"),
+        (PLAIN + "[[rewards]]\nname = 'a'", r"rewards\[0\] needs either function"),
+        (PLAIN + "[judge]\npasses = 'two'", r"judge.passes is 'two'; it takes a whole number"),
+        (PLAIN + "[[rewards]]\nfunction = 'a:b'", r"rewards\[0\].name is missing"),
         (PLAIN + "[[rewards]]\nname = 'a'\nfunction = 'a:b'\nwieght = 2.0", "'wieght'.*'weight'"),
         (PLAIN + "[[rewards]]\nname = 'a'\n[rewards.judge]\nmodle = 'x'", "'modle'.*'model'"),
     ],
@@ -67,7 +68,7 @@ def test_packaged_configs_are_whole():
     assert packaged() == ["demo", "quick", "smollm2"]
     for name in packaged():
         settings = read_settings(name)
-        assert len(settings.rows()) > 100
+        assert len(settings.examples()) > 100
         assert settings.function("checker") is not None
         (reward,) = settings.rewards()
         assert reward.name == "judge"
@@ -85,10 +86,10 @@ def test_modules_and_files_beside_the_config_are_found(tmp_path):
         + "[judge]\nmodel = 'a'\nweight = 0.5\n[[rewards]]\nname = 'short'\nfunction = 'mine_of_this_test:short'\n"
     )
     settings = read_settings(written(tmp_path, text))
-    assert [row["prompt"] for row in settings.rows()] == ["a", "b"]
+    assert [row["prompt"] for row in settings.examples()] == ["a", "b"]
     assert [(r.name, r.weight) for r in settings.rewards()] == [("judge", 0.5), ("short", 1.0)]
     other = read_settings(written(tmp_path, text), ["dataset=mine_of_this_test:rows"])
-    assert other.rows() == [{"prompt": "x"}]
+    assert other.examples() == [{"prompt": "x"}]
     for named, told in (
         ("mine_of_this_test:shrt", "'short'"),
         ("nowhere_at_all:x", "No module"),
@@ -103,9 +104,9 @@ def test_a_bad_line_of_a_dataset_is_named(tmp_path):
     for line, told in (("{", "line 2: not JSON"), ("[1]", "line 2: a row is an object")):
         path.write_text('{"prompt": "a"}\n' + line + "\n")
         with pytest.raises(ConfigurationError, match=told):
-            read_rows(path)
+            read_examples(path)
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_rows(tmp_path / "none.jsonl")
+        read_examples(tmp_path / "none.jsonl")
 
 
 def test_the_command_refuses_with_exit_code_2(tmp_path):

@@ -58,7 +58,8 @@ GOOD = {"schema_version": 1, "judge": "local", "base": None, "way": "alone"}
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"way": "loud"}, "way is 'loud'"),
+        ({"way": "loud"}, "way is 'loud'; it takes .*'alone'"),
+        ({"toleranse": 1}, "'tolerance'"),
         ({"way": ["alone"]}, "way is"),
         ({"base": 7}, "base is 7"),
         ({"adapter": 7}, "adapter is 7"),
@@ -73,7 +74,7 @@ GOOD = {"schema_version": 1, "judge": "local", "base": None, "way": "alone"}
         ({"content_free": True}, "content_free is for"),
         ({"template": 3}, "template is 3"),
         ({"measured": [1]}, "measured is"),
-        ({"temperature": 0.5}, "no temperature"),
+        ({"temperature": 0.5}, "no setting 'temperature'"),
         ({"schema_version": 2}, "schema_version is 2"),
         ({"judge": "oracle"}, "judge is 'oracle'"),
     ],

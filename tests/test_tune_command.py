@@ -9,7 +9,7 @@ import pytest
 from tuning_models import command, group, tiny, write_groups
 
 from ranker import ConfigurationError
-from ranker.cli.tune import begun
+from ranker.cli.tune import judge_to_continue
 from ranker.files import read_lines
 from ranker.tuning.examples import agreeing
 
@@ -81,12 +81,12 @@ def test_it_says_plainly_that_nothing_was_learned_and_what_to_do(base, tmp_path)
 
 def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    *asked, adapter = begun(Path("local"), "local", "alone")
+    *asked, adapter = judge_to_continue(Path("local"), "local", "alone")
     assert asked == ["smollm2-135m-instruct", "blend", "brief.v2"]
     assert (adapter / "adapter_model.safetensors").is_file()
     Path("local").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read"):  # what is there is what is meant
-        begun(Path("local"), "local", "alone")
+        judge_to_continue(Path("local"), "local", "alone")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
         (["--start", "."], "no judge file of ours"),
         (["--start", "nowhere"], "cannot be read"),
         (["--way", "generated"], "generated"),
-        (["--rate", "0"], "--rate"),
-        (["--rate", "nan"], "--rate"),
-        (["--minutes", "-1"], "--minutes"),
+        (["--rate", "0"], "rate is 0.0; it takes more than 0"),
+        (["--rate", "nan"], "rate is nan"),
+        (["--minutes", "-1"], "minutes is -1.0; it takes more than 0"),
         (["--epochs", "0"], "epochs"),
         (["--truth", "ranking"], "no ranking"),
         (["--loss", "mse"], "loss"),

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from ranker.benchmarks import desk, quick
 
-from grpo.collect import Collector, Rows, run_loop
+from grpo.collect import Collector, ExampleStream, run_loop
 from grpo.engine import Engine
+from grpo.logprobs import token_logprobs
 from grpo.metrics import mean_truth
 from grpo.model import context_length, end_tokens
 from grpo.rollout import RolloutGroup
 from grpo.sampling import Sampling
-from grpo.score import score
 from ranker import TrajectoryGroup
 from ranker.transcript import transcribe
 
@@ -47,7 +47,7 @@ def sample(
         context_length(model),
     )
     collector = Collector(
-        engine, tokenizer, Rows(rows, False, 0), None, quick.rollout, quick.checker, size, seed
+        engine, tokenizer, ExampleStream(rows, False, 0), None, quick.rollout, quick.checker, size, seed
     )
 
     async def some(start: int) -> list[RolloutGroup]:
@@ -137,7 +137,7 @@ def divergence(model: Any, start: Any, groups: Sequence[RolloutGroup]) -> float:
     with torch.no_grad():
         for begin in range(0, len(groups), 32):
             sequences = [s for g in groups[begin : begin + 32] for r in g.rollouts for s in r.sequences]
-            gap_N = score(model, sequences).logps_N - score(start, sequences).logps_N
+            gap_N = token_logprobs(model, sequences).logps_N - token_logprobs(start, sequences).logps_N
             total += float(gap_N.double().sum())
             tokens += len(gap_N)
     return total / max(1, tokens)

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from ranker.benchmarks import quick
 
-from grpo.collect import Rows
+from grpo.collect import ExampleStream
+from grpo.logprobs import token_logprobs
 from grpo.metrics import mean_truth
 from grpo.rollout import Rollout
-from grpo.score import score
 from ranker import RankedGroup
 
 from .attempts import examine, examined_start, sample
@@ -59,7 +59,7 @@ def dpo_loss(
 
 def attempt_logps(model: Any, rollouts: Sequence[Rollout]) -> Tensor:
     """Log-prob of each attempt under the model, summed over what it sampled."""
-    logps_N = score(model, [s for r in rollouts for s in r.sequences]).logps_N
+    logps_N = token_logprobs(model, [s for r in rollouts for s in r.sequences]).logps_N
     counts = [r.sampled_tokens for r in rollouts]
     return torch.stack([part.sum() for part in logps_N.split(counts)])
 
@@ -68,8 +68,8 @@ def train_dpo(unit: Unit) -> dict[str, Any]:
     """Sample, judge, learn under each learning rate, keep the best, examine it."""
     arm = unit.arm
     start, tokenizer = quick.policy()
-    rows = quick.rows()
-    order = Rows(rows, True, unit.seed)
+    rows = quick.examples()
+    order = ExampleStream(rows, True, unit.seed)
     count = unit.steps * GROUPS
     sampled = sample((start, tokenizer), [order.of(i) for i in range(count)], arm.generations, unit.seed)
     judged, calls = [], 0

@@ -116,7 +116,7 @@ def train(unit: Unit) -> dict[str, Any]:
         trainer = GRPOTrainer(
             model,
             tokenizer=tokenizer,
-            dataset=quick.rows(),
+            dataset=quick.examples(),
             reward_fn=spreads,
             rollout=quick.rollout,
             checker=quick.checker,

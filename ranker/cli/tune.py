@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from ranker.cli.tune_progress import Bar
+from ranker.cli.tune_report import show
 from ranker.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from ranker.tuning.examples import Source
-    from ranker.tuning.told import Progress, Tuned, Tuning
-
-Way = Enum(
-    "Way",
-    {
-        "alone": "alone",
-        "compared": "compared",
-        "together": "together",
-        "letter": "letter",
-        "digits": "digits",
-    },
-    type=str,
-)
-Loss = Enum("Loss", {"pairwise": "pairwise", "listwise": "listwise", "both": "both"}, type=str)
-Truth = Enum("Truth", {"auto": "auto", "ground_truth": "ground_truth", "ranking": "ranking"}, type=str)
+Way = Literal["alone", "compared", "together", "letter", "digits"]
+Loss = Literal["pairwise", "listwise", "both"]
+Truth = Literal["auto", "ground_truth", "ranking"]
 
 TRAINING = "Training"
 
@@ -60,20 +47,20 @@ def tune_judge(
             help="How it is asked. alone: Yes or No for each attempt by itself; compared: with the others in view; "
             "together and letter: all attempts in one text; digits: a grade."
         ),
-    ] = Way["alone"],
+    ] = "alone",
     truth: Annotated[
         Truth,
         typer.Option(
             help="What it learns: the ranking that a judge gave, the ground truth, or (auto) the ranking where the "
             "file has one."
         ),
-    ] = Truth["auto"],
+    ] = "auto",
     loss: Annotated[
         Loss,
         typer.Option(
             help="On pairs (RankNet), on the whole order (ListMLE), or both.", rich_help_panel=TRAINING
         ),
-    ] = Loss["pairwise"],
+    ] = "pairwise",
     epochs: Annotated[
         int, typer.Option(min=1, help="How often each group is seen, at most.", rich_help_panel=TRAINING)
     ] = 2,
@@ -111,18 +98,16 @@ def tune_judge(
     command again.
     """
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    for name, value in (("--rate", rate), ("--minutes", minutes)):
-        if value is not None and not 0 < value < 1e6:
-            raise ConfigurationError(f"{name} {value}: give a number above 0.")
     from ranker.tuning.examples import read_examples
 
-    named = base_of(base)
-    asked: Any = way.value
-    template: str | None = None
     adapter: Path | None = None
-    if start is not None:
-        named, asked, template, adapter = begun(start, base, way.value)
-    found = read_examples(groups, truth.value)
+    tuned_way: Any = way
+    template: str | None = None
+    if start is None:
+        model = base_of(base)
+    else:
+        model, tuned_way, template, adapter = judge_to_continue(start, base, way)
+    source = read_examples(groups, truth)
     try:
         from ranker.tuning.run import Run
         from ranker.tuning.told import Tuning
@@ -131,22 +116,22 @@ def tune_judge(
             f"Tuning needs torch and more ({error}): pip install 'ranker-rl[train]'."
         ) from None
     tuning = Tuning(
-        named, asked, loss.value, epochs, rate=rate, minutes=minutes, seed=seed, most_tokens=most_tokens,
+        model, tuned_way, loss, epochs, rate=rate, minutes=minutes, seed=seed, most_tokens=most_tokens,
         template=template,
     )  # fmt: skip
-    source = {"file": groups.name, "truth": found.truth, "judge": found.judge}
-    source |= {"start": start.name} if start is not None else {}
+    origin = {"file": groups.name, "truth": source.truth, "judge": source.judge}
+    origin |= {"start": start.name} if start is not None else {}
     try:
         with Bar(not quiet) as bar:
-            tuned = Run(tuning, found.examples, out, start=adapter, report=bar.report, source=source).go()
+            tuned = Run(tuning, source.examples, out, start=adapter, report=bar.report, source=origin).go()
     except KeyboardInterrupt:
         print("ranker: interrupted; what was done is saved. The same command goes on.", file=sys.stderr)
         raise typer.Exit(130) from None
     if not quiet:
-        show(found, tuning, tuned)
+        show(source, tuning, tuned)
 
 
-def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]:
+def judge_to_continue(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]:
     """Base, way, template and adapter of the judge to go on from.
 
     Raises:
@@ -156,21 +141,21 @@ def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]
     from ranker.local.setup import read_judge, setup_from
     from ranker.models import DEFAULT
 
-    told, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
-    if told.get("judge") != "local" or not told.get("adapter"):
+    content, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
+    if content.get("judge") != "local" or not content.get("adapter"):
         raise ConfigurationError(
             f"--start {start}: give the folder of a judge that `ranker tune-judge` made."
         )
-    setup = setup_from(told, home)
-    named = setup.base or DEFAULT
-    if base != "local" and base_of(base) != named:
-        raise ConfigurationError(f"--start {start} was tuned on {named}: leave --base out.")
+    setup = setup_from(content, home)
+    model = setup.base or DEFAULT
+    if base != "local" and base_of(base) != model:
+        raise ConfigurationError(f"--start {start} was tuned on {model}: leave --base out.")
     if way not in ("alone", setup.way):
         raise ConfigurationError(f"--start {start} is asked in the way {setup.way}: leave --way out.")
-    return named, setup.way, setup.template, home / str(told["adapter"])
+    return model, setup.way, setup.template, home / str(content["adapter"])
 
 
-def base_of(given: str) -> str:
+def base_of(judge: str) -> str:
     """What stands after `local:`, made independent of where the command runs; the default model for `local`.
 
     Raises:
@@ -180,143 +165,14 @@ def base_of(given: str) -> str:
     from ranker.local.ways import WAYS
     from ranker.models import DEFAULT
 
-    kind, _, name = given.partition(":")
+    kind, _, name = judge.partition(":")
     if kind != "local":
         raise ConfigurationError(
-            f"--base {given}: only a model in this process can be tuned; give local, local:NAME or local:PATH."
+            f"--base {judge}: only a model in this process can be tuned; give local, local:NAME or local:PATH."
         )
     if name.rpartition("@")[2] in WAYS and not Path(name).exists():
-        raise ConfigurationError(f"--base {given}: give the model alone, and how it is asked with --way.")
+        raise ConfigurationError(f"--base {judge}: give the model alone, and how it is asked with --way.")
     path = Path(name).expanduser()
     if name and (path.suffix == ".json" or (path / FILE).is_file()):
-        raise ConfigurationError(f"--base {given} is a judge already; give the model that it was made of.")
+        raise ConfigurationError(f"--base {judge} is a judge already; give the model that it was made of.")
     return str(path.resolve()) if name and path.exists() else name or DEFAULT
-
-
-class Bar:
-    """How far it is: a bar on a terminal's standard error, a line a check elsewhere."""
-
-    def __init__(self, shown: bool):
-        self._shown = shown
-        self._bar: Any = None
-        self._phase = ""
-        self._held: float | None = None
-
-    def __enter__(self) -> Bar:
-        if self._shown and sys.stderr.isatty():
-            from rich import progress as rich
-            from rich.console import Console
-
-            self._bar = rich.Progress(
-                rich.TextColumn("{task.description}"),
-                rich.BarColumn(10),
-                rich.MofNCompleteColumn(),
-                rich.TextColumn("{task.fields[told]}"),
-                rich.TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def report(self, now: Progress) -> None:
-        what = {"before": "the base", "after": "the judge", "checking": "held out"}
-        if self._bar is None:
-            if self._shown and now.phase == "training" and now.held_loss != self._held:
-                self._held = now.held_loss
-                print(f"ranker: step {now.step} of {now.steps}: {told(now)}", file=sys.stderr)
-            elif self._shown and now.phase in ("before", "after") and now.done == 1:
-                print(f"ranker: measuring {what[now.phase]} on {now.of} groups …", file=sys.stderr)
-            return
-        name = what.get(now.phase, "training")
-        at, of = (now.step, now.steps) if now.phase == "training" else (now.done, now.of)
-        ids = {task.description: task.id for task in self._bar.tasks}
-        if name not in ids:
-            ids[name] = self._bar.add_task(name, total=of, told="", start=now.phase != "training")
-            if now.phase == "training":
-                self._bar.start_task(ids[name])
-        self._bar.update(ids[name], completed=at, total=of, told=told(now) if now.phase == "training" else "")
-        if now.phase == "checking" and at == of:
-            self._bar.remove_task(ids[name])
-
-
-def told(now: Progress) -> str:
-    held = "–" if now.held_loss is None else f"{now.held_loss:.3f}"
-    return f"loss {now.loss:.3f}, accuracy {now.accuracy:.3f}, held-out {held}"
-
-
-def show(source: Source, tuning: Tuning, tuned: Tuned) -> None:
-    """The closing table, what it means, and what to do next."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    stops = {"done": "all epochs", "early": "no lower loss on held-out groups", "time": "the time was over"}
-    of = "the ground truth" if source.truth == "ground_truth" else f"the ranking of {source.judge}"
-    n = tuned.groups
-    left = source.left_out + n["left_out"]
-    table = Table(show_header=False, title=f"{tuning.base}, asked {tuning.way}", title_justify="left")
-    table.add_row("learned from", f"{of}: {n['train']} groups")
-    table.add_row("held out", f"{n['held']} groups to choose the best state by, {n['test']} to measure on")
-    if left:
-        table.add_row("left out", f"{left} groups: all tied, failed, without truth, or too long")
-    table.add_row(
-        "training", f"{tuned.steps} steps, {tuned.seconds / 60:.1f} minutes; ended by: {stops[tuned.stopped]}"
-    )
-    table.add_row("accuracy before", f"{tuned.before} of pairs as in {of}")
-    table.add_row("accuracy after", f"{tuned.after}")
-    table.add_row("gain", f"{tuned.gain:+.3f}")
-    console.print(table)
-    folder = tuned.judge.parent
-    if tuned.learned:
-        console.print(
-            f"It learned. Judge with it:\n  ranker rank GROUPS.jsonl --judge local:{folder} --out FILE",
-            soft_wrap=True,
-        )
-        return
-    console.print(f"It did not learn: {fault(tuned)}", style="bold")
-    console.print("What to do:")
-    for line in advice(source, tuning, tuned):
-        console.print(f"  - {line}", soft_wrap=True)
-    console.print(
-        f"The judge is in {folder} all the same (--judge local:{folder}); do not train on its word.",
-        soft_wrap=True,
-    )
-
-
-def fault(tuned: Tuned) -> str:
-    """Why it cannot be said that it learned."""
-    faults = []
-    if not (tuned.gain.low or 0.0) > 0:
-        faults.append(f"the gain may as well be nothing ({tuned.gain:+.3f})")
-    if not (tuned.after.low or 0.0) > 0.5:
-        faults.append(f"the accuracy may as well be chance, 0.5 ({tuned.after})")
-    return ", and ".join(faults) + f", on {tuned.groups['test']} groups that it did not see."
-
-
-def advice(source: Source, tuning: Tuning, tuned: Tuned) -> list[str]:
-    """What to try, the likeliest first."""
-    made = []
-    if tuned.groups["train"] < 300:
-        made.append(f"Give more groups: it saw {tuned.groups['train']}; some hundred are usual.")
-    if (tuned.before.low or 0.0) > 0.5 and (tuned.after.low or 0.0) > 0.5:
-        made.append(
-            "The base ranks better than chance as it is; more groups would narrow the gain's interval."
-        )
-    if tuned.stopped == "early":
-        made.append("The loss on held-out groups did not fall: try a lower --rate, or --loss listwise.")
-    else:
-        made.append(
-            "It may not have had enough: give more --epochs" + (" and --minutes." if tuning.minutes else ".")
-        )
-    if tuning.way != "compared":
-        made.append("Let it see the other attempts: --way compared.")
-    made.append("Take a larger base, e.g. --base local:qwen2.5-coder-0.5b-instruct (see `ranker models`).")
-    if source.truth == "ranking":
-        made.append(
-            "See whether the strong judge agrees with itself (`ranker rank --passes 3` tells): noise cannot be learned."
-        )
-    return made

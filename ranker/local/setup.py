@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ranker.errors import ConfigurationError
-from ranker.local.ways import JOINT, WAYS, Way
+from ranker.local.ways import JOINT, Way
+from ranker.validation import check as check_values
 
 FILE = "judge.json"
 SCHEMA = 1
@@ -35,8 +38,8 @@ class Setup:
 
     base: str | None
     way: Way = "alone"
-    tolerance: float = 0.0
-    orders: int = 1
+    tolerance: Annotated[float, Field(ge=0, lt=1e6)] = 0.0
+    orders: Annotated[int, Field(ge=1, le=64)] = 1
     content_free: bool = False
     adapter: Path | None = None
     template: str | None = None
@@ -53,63 +56,30 @@ class Setup:
         return digest.hexdigest()[:16]
 
     def to_dict(self, beside: Path) -> dict[str, Any]:
-        """As JSON for a file in the folder `beside`; the adapter's folder is told relative to it."""
-        adapter = None
+        """As JSON for a file in the folder `beside`; the adapter's folder is relative to it, where it lies in it."""
+        settings: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.adapter is not None:
             folder, home = self.adapter.resolve(), beside.resolve()
-            adapter = str(folder.relative_to(home)) if folder.is_relative_to(home) else str(folder)
-        return {
-            "schema_version": SCHEMA,
-            "judge": "local",
-            "base": self.base,
-            "adapter": adapter,
-            "way": self.way,
-            "tolerance": self.tolerance,
-            "orders": self.orders,
-            "content_free": self.content_free,
-            "template": self.template,
-            "measured": dict(self.measured),
-        }
+            settings["adapter"] = str(folder.relative_to(home) if folder.is_relative_to(home) else folder)
+        settings["measured"] = dict(self.measured)
+        first = {"schema_version": SCHEMA, "judge": "local", "base": None, "adapter": None}
+        return first | settings
 
 
-def setup_from(told: Mapping[str, Any], beside: Path) -> Setup:
-    """The setup that a judge file tells, found in the folder `beside`.
+def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
+    """The setup that a judge file in the folder `beside` describes.
 
     Raises:
-        ConfigurationError: a setting that cannot be.
+        ConfigurationError: a setting that does not exist, a value that it does not take, or no adapter where one is named.
     """
-    known = {"base", "adapter", "way", "tolerance", "orders", "content_free", "template", "measured"}
-    wrong = [k for k in told if k not in known | {"schema_version", "judge"}]
-    if wrong:
-        raise ConfigurationError(
-            f"A judge file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}."
-        )
-    base, adapter = told.get("base"), told.get("adapter")
-    way, tolerance, orders = told.get("way", "alone"), told.get("tolerance", 0.0), told.get("orders", 1)
-    free, template, measured = told.get("content_free", False), told.get("template"), told.get("measured")
-    faults = [
-        (way not in WAYS, f"way is {way!r}, not one of {', '.join(WAYS)}"),
-        (not (base is None or isinstance(base, str)), f"base is {base!r}, not a name"),
-        (not (adapter is None or isinstance(adapter, str)), f"adapter is {adapter!r}, not a folder"),
-        (
-            type(tolerance) not in (int, float) or not 0 <= tolerance < 1e6,
-            f"tolerance is {tolerance!r}, not a number from 0",
-        ),
-        (
-            type(orders) is not int or not 1 <= orders <= 64,
-            f"orders is {orders!r}, not a number from 1 to 64",
-        ),
-        (type(free) is not bool, f"content_free is {free!r}, not true or false"),
-        (not (template is None or isinstance(template, str)), f"template is {template!r}, not a name"),
-        (not (measured is None or isinstance(measured, dict)), f"measured is {measured!r}, not an object"),
-    ]
-    for bad, what in faults:
-        if bad:
-            raise ConfigurationError(f"The judge file is wrong: {what}.")
-    folder = None if adapter is None else beside / adapter
-    if folder is not None and not (folder / "adapter_config.json").is_file():
-        raise ConfigurationError(f"The judge file names an adapter, and there is none in {folder}.")
-    setup = Setup(base, way, float(tolerance), orders, free, folder, template, measured or {})
+    settings = {"base": None} | {k: v for k, v in content.items() if k not in ("schema_version", "judge")}
+    if isinstance(settings.get("adapter"), str):
+        settings["adapter"] = beside / settings["adapter"]
+    if settings.get("measured") is None:
+        settings.pop("measured", None)
+    setup = Setup(**check_values(Setup, settings, "The judge file"))
+    if setup.adapter is not None and not (setup.adapter / "adapter_config.json").is_file():
+        raise ConfigurationError(f"The judge file names an adapter, and there is none in {setup.adapter}.")
     check(setup)
     return setup
 
@@ -132,7 +102,7 @@ def check(setup: Setup) -> None:
         )
 
 
-def write_judge(path: Path, told: Mapping[str, Any]) -> None:
+def write_judge(path: Path, content: Mapping[str, Any]) -> None:
     """Write a judge file.
 
     Raises:
@@ -140,7 +110,7 @@ def write_judge(path: Path, told: Mapping[str, Any]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
 
@@ -153,21 +123,21 @@ def read_judge(path: Path) -> tuple[dict[str, Any], Path]:
     """
     file = path / FILE if path.is_dir() else path
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"The judge file {file} cannot be read: {error.strerror or error}."
         ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"The judge file {file} is no JSON: {error}") from None
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         fault = "it holds no JSON object"
-    elif told.get("schema_version") != SCHEMA:
-        fault = f"its schema_version is {told.get('schema_version')!r}, expected {SCHEMA}"
-    elif told.get("judge") not in KINDS:
-        fault = f"its judge is {told.get('judge')!r}, expected {' or '.join(KINDS)}"
+    elif content.get("schema_version") != SCHEMA:
+        fault = f"its schema_version is {content.get('schema_version')!r}, expected {SCHEMA}"
+    elif content.get("judge") not in KINDS:
+        fault = f"its judge is {content.get('judge')!r}, expected {' or '.join(KINDS)}"
     else:
-        return told, file.parent
+        return content, file.parent
     raise ConfigurationError(
         f"{file} is no judge file of ours: {fault}. `ranker calibrate` and `ranker tune-judge` write them."
     )

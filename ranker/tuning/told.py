@@ -1,23 +1,29 @@
-"""What a tuning is told, and what it tells."""
+"""The settings of a tuning, its progress, and what comes of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from ranker.local.ways import Way
 from ranker.statistics import Estimate
 from ranker.tuning.lora import Lora
+from ranker.validation import check
 
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Number = Annotated[int | float, Field(gt=0, lt=1e6)]
 Phase = Literal["before", "training", "checking", "after"]
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a judge is tuned.
+    """How a judge is tuned; a value that a setting does not take is refused with a ConfigurationError.
 
     Attributes:
         base: what `local:` takes.
@@ -42,20 +48,23 @@ class Tuning:
 
     base: str | None = None
     way: Way = "alone"
-    loss: str = "pairwise"
-    epochs: int = 2
-    batch: int = 8
-    rate: float = 1e-3
-    minutes: float | None = 12.0
-    held: float = 0.08
-    test: float = 0.15
-    checks: int = 4
-    patience: int = 4
+    loss: Literal["pairwise", "listwise", "both"] = "pairwise"
+    epochs: Count = 2
+    batch: Count = 8
+    rate: Number = 1e-3
+    minutes: Number | None = 12.0
+    held: Share = 0.08
+    test: Share = 0.15
+    checks: Count = 4
+    patience: Count = 4
     keep: Literal["best", "last"] = "best"
     seed: int = 0
     lora: Lora = field(default_factory=Lora)
-    most_tokens: int | None = None
+    most_tokens: Annotated[int, Field(ge=256)] | None = None
     template: str | None = None
+
+    def __post_init__(self) -> None:
+        check(Tuning, {field.name: getattr(self, field.name) for field in fields(self)}, "Tuning")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from rich.console import Console
 from grpo import GRPOConfig, GRPOTrainer
 from grpo.demo import sparkline
 from grpo.plot import plot
-from grpo.show import Shown
+from grpo.progress import TrainingProgress
 
 
 def spread(group: Any) -> list[float]:
@@ -33,7 +33,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[dict[st
     )
     trainer = GRPOTrainer(model, tokenizer=tokenizer, dataset=ROWS, reward_fn=spread, config=config, out=out)
     stream = io.StringIO()
-    with Shown(Console(file=stream, width=200), 3) as shown:
+    with TrainingProgress(Console(file=stream, width=200), 3) as shown:
         lines = trainer.train(shown)
     return out, lines, stream.getvalue()
 

@@ -1,4 +1,4 @@
-"""Packing: token sequences that begin alike become one tree, in which every shared token stands once."""
+"""Packing: token sequences that begin alike become one prefix tree, in which every shared token stands once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class PackedTree:
     """Sequences as the paths of a forest, its tokens laid out depth first.
 
     L counts the tokens of the forest. Token j is an ancestor of token i (and may be attended to by it)
@@ -31,7 +31,7 @@ class Tree:
         return len(self.tokens_L)
 
 
-def pack(sequences: Sequence[np.ndarray]) -> Tree:
+def pack(sequences: Sequence[np.ndarray]) -> PackedTree:
     """Lay sequences out as a tree: shared beginnings once, then the branches.
 
     Works for any sharing: a group's prompt, the system prompt of several groups, turns that two
@@ -66,7 +66,7 @@ def pack(sequences: Sequence[np.ndarray]) -> Tree:
                 open_[open_ == size] = start_later
             if first_later <= first:
                 break
-    return Tree(
+    return PackedTree(
         np.concatenate([*tokens, np.zeros(0, np.int64)]),
         np.concatenate([*positions, np.zeros(0, np.int64)]),
         ends_L,
@@ -94,17 +94,17 @@ def batches(sequences: Sequence[np.ndarray], most: int, width: int | None = None
             8·r·(t - s)·width operations a layer against 24·s·width², attention running at half the speed
             of matrix products. None: hidden tokens cost nothing.
     """
-    made: list[list[int]] = []
+    runs: list[list[int]] = []
     size = 0
     for i, sequence in enumerate(sequences):
-        if made:
-            shared = max(_common(np.asarray(sequences[j]), np.asarray(sequence)) for j in made[-1])
+        if runs:
+            shared = max(_common(np.asarray(sequences[j]), np.asarray(sequence)) for j in runs[-1])
             own = len(sequence) - shared
             worth = width is None or size < _ENOUGH or own * (size - shared) <= 1.5 * shared * width
             if size + own <= most and worth:
-                made[-1].append(i)
+                runs[-1].append(i)
                 size += own
                 continue
-        made.append([i])
+        runs.append([i])
         size = len(sequence)
-    return made
+    return runs

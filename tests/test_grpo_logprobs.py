@@ -28,13 +28,13 @@ from grpo_models import (
     tokenizer,
 )
 
+from grpo.compatibility import check_layout, compatible_layout
 from grpo.config import GRPOConfig
+from grpo.logprobs import Layout, plain_logprobs, token_logprobs
 from grpo.model import Reference, without_dropout
-from grpo.probe import probe
-from grpo.score import Layout, check_layout, plain_logps, score
 from ranker import ConfigurationError
 
-TREE, PADDED, WHOLE = Layout(), Layout(tree=False), Layout(tree=False, head=False)
+PACKED, PADDED, WHOLE = Layout(), Layout(packed=False), Layout(packed=False, head=False)
 
 
 def phi(seed: int = 0) -> Any:
@@ -55,7 +55,7 @@ def mixed() -> list[Any]:
 def run(model: Any, sequences: Any, layout: Layout, weights_N: Any, **more: Any) -> tuple[Any, Any]:
     """Log-probs, and gradients by name."""
     model.zero_grad()
-    scores = score(model, sequences, layout=layout, **more)
+    scores = token_logprobs(model, sequences, layout=layout, **more)
     (scores.logps_N * weights_N).sum().backward()
     return scores, {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
@@ -79,7 +79,7 @@ def test_every_layout_gives_the_same(build: Any, attention: str, temperature: fl
     sequences = mixed()
     weights_N = torch.linspace(-1, 2, sum(int(s.sampled_T.sum()) for s in sequences))
     whole = run(model, sequences, WHOLE, weights_N, temperature=temperature)
-    for layout in (TREE, PADDED):
+    for layout in (PACKED, PADDED):
         for said in (None, weights_N):
             same(run(model, sequences, layout, weights_N, temperature=temperature, gradient_N=said), whole)
     own = []
@@ -102,9 +102,9 @@ def test_ids_that_sampling_kept_restrict_every_layout(build: Any) -> None:
     model = build()
     weights_N = torch.linspace(-1, 2, sum(int(s.sampled_T.sum()) for s in sequences))
     whole = run(model, sequences, WHOLE, weights_N)
-    for layout in (TREE, PADDED):
+    for layout in (PACKED, PADDED):
         same(run(model, sequences, layout, weights_N), whole)
-    assert (whole[0].logps_N > plain_logps(model, mixed()[:6])).all()
+    assert (whole[0].logps_N > plain_logprobs(model, mixed()[:6])).all()
 
 
 def test_the_same_tokens_kept_from_different_ids() -> None:
@@ -115,7 +115,7 @@ def test_the_same_tokens_kept_from_different_ids() -> None:
     model = llama()
     with torch.no_grad():
         torch.testing.assert_close(
-            score(model, [one, two]).logps_N, score(model, [one, two], layout=WHOLE).logps_N
+            token_logprobs(model, [one, two]).logps_N, token_logprobs(model, [one, two], layout=WHOLE).logps_N
         )
 
 
@@ -124,7 +124,7 @@ def test_a_token_in_two_trajectories_learns_from_both() -> None:
     one, short = group(lengths=(5,))[0], group(lengths=(5,))[0]
     short = sequence(one.tokens_T[:9], 7)
     weights_N = torch.tensor([1.0, 2, 3, 4, 5, 10, 20])
-    both = run(model, [one, short], TREE, weights_N)[1]
+    both = run(model, [one, short], PACKED, weights_N)[1]
     first = run(model, [one], WHOLE, weights_N[:5])[1]
     second = run(model, [short], WHOLE, weights_N[5:])[1]
     for name in both:
@@ -138,12 +138,12 @@ def test_dropout_is_off_in_training_and_with_checkpointing() -> None:
     quiet = run(model, sequences, WHOLE, weights_N)
     model.train()
     with pytest.raises(AssertionError):
-        same(run(model, sequences, TREE, weights_N), quiet)
+        same(run(model, sequences, PACKED, weights_N), quiet)
     without_dropout(model)
-    same(run(model, sequences, TREE, weights_N), quiet)
+    same(run(model, sequences, PACKED, weights_N), quiet)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     assert model.training
-    for layout in (TREE, PADDED, WHOLE):
+    for layout in (PACKED, PADDED, WHOLE):
         same(run(model, sequences, layout, weights_N), quiet)
 
 
@@ -168,23 +168,23 @@ def test_every_kind_of_dropout_is_off(name: str) -> None:
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (llama, TREE), (gpt2, TREE), (qwen3, TREE), (phi, TREE), (mistral, PADDED), (bloom, PADDED),
+        (llama, PACKED), (gpt2, PACKED), (qwen3, PACKED), (phi, PACKED), (mistral, PADDED), (bloom, PADDED),
         (mamba, PADDED), (gemma2, WHOLE), (cohere, WHOLE),
     ],
 )  # fmt: skip
 def test_each_model_gets_the_layout_it_can_take(build: Any, expected: Layout) -> None:
     model = build()
     assert check_layout(model, group(), longest=128) == expected
-    assert probe(model, tokenizer(), GRPOConfig()) == expected
+    assert compatible_layout(model, tokenizer(), GRPOConfig()) == expected
     sequences = mixed()
     weights_N = torch.linspace(-1, 2, sum(int(s.sampled_T.sum()) for s in sequences))
     same(run(model, sequences, expected, weights_N), run(model, sequences, WHOLE, weights_N))
 
 
 def test_a_window_matters_only_if_something_is_longer() -> None:
-    assert check_layout(mistral(window=16), group(), longest=16).tree
-    assert not check_layout(mistral(window=16), group(), longest=17).tree
-    assert check_layout(mistral(window=None), group(), longest=10_000).tree
+    assert check_layout(mistral(window=16), group(), longest=16).packed
+    assert not check_layout(mistral(window=16), group(), longest=17).packed
+    assert check_layout(mistral(window=None), group(), longest=10_000).packed
 
 
 def neo(kinds: tuple[str, ...], window: int = 30, context: int = 64) -> Any:
@@ -211,15 +211,15 @@ def test_a_mask_that_the_model_keeps_itself(kinds: tuple[str, ...]) -> None:
     long = group(prompt=20, lengths=(30, 30, 30))
     with torch.no_grad():
         torch.testing.assert_close(
-            score(model, long, layout=layout).logps_N, plain_logps(model, long), atol=1e-5, rtol=0
+            token_logprobs(model, long, layout=layout).logps_N, plain_logprobs(model, long), atol=1e-5, rtol=0
         )
 
 
 def test_the_probe_works_where_a_loop_runs() -> None:
     async def notebook() -> Layout:
-        return probe(llama(), tokenizer(), GRPOConfig())
+        return compatible_layout(llama(), tokenizer(), GRPOConfig())
 
-    assert asyncio.run(notebook()) == TREE
+    assert asyncio.run(notebook()) == PACKED
 
 
 @pytest.mark.parametrize("build", [llama, gpt2])
@@ -228,23 +228,25 @@ def test_the_reference_of_adapters_is_the_base_model(build: Any) -> None:
     model = lora(copy.deepcopy(base))
     reference = Reference(model, needed=True)
     with torch.no_grad():
-        expected_N = plain_logps(base, sequences)
+        expected_N = plain_logprobs(base, sequences)
         with reference() as frozen:
-            torch.testing.assert_close(score(frozen, sequences).logps_N, expected_N, atol=1e-5, rtol=0)
-        assert (score(model, sequences).logps_N - expected_N).abs().max() > 0.1
-    assert check_layout(model, sequences, longest=128) == TREE
+            torch.testing.assert_close(
+                token_logprobs(frozen, sequences).logps_N, expected_N, atol=1e-5, rtol=0
+            )
+        assert (token_logprobs(model, sequences).logps_N - expected_N).abs().max() > 0.1
+    assert check_layout(model, sequences, longest=128) == PACKED
     weights_N = torch.linspace(-1, 2, len(expected_N))
-    same(run(model, sequences, TREE, weights_N), run(model, sequences, WHOLE, weights_N))
+    same(run(model, sequences, PACKED, weights_N), run(model, sequences, WHOLE, weights_N))
 
 
 def test_the_reference_of_a_whole_model_stays_as_it_was() -> None:
     model, sequences = llama(), mixed()
-    before_N = plain_logps(model, sequences).detach()
+    before_N = plain_logprobs(model, sequences).detach()
     reference = Reference(model, needed=True)
     with torch.no_grad():
         model.lm_head.weight.mul_(1.5)
         with reference() as frozen:
-            assert torch.equal(plain_logps(frozen, sequences), before_N)
+            assert torch.equal(plain_logprobs(frozen, sequences), before_N)
             assert not any(p.requires_grad for p in frozen.parameters())
 
 
@@ -260,14 +262,14 @@ def test_an_output_embedding_that_is_trained_by_peft_is_trained(settings: dict[s
 
 
 @pytest.mark.parametrize("build", [llama, gpt2, qwen3])
-@pytest.mark.parametrize("layout", [TREE, PADDED])
+@pytest.mark.parametrize("layout", [PACKED, PADDED])
 def test_autocast(build: Any, layout: Layout) -> None:
     model, sequences = build(), mixed()
     weights_N = torch.linspace(-1, 2, sum(int(s.sampled_T.sum()) for s in sequences))
-    exact_N = plain_logps(model, sequences)
+    exact_N = plain_logprobs(model, sequences)
     for said in (None, weights_N):
         with torch.autocast("cpu", torch.bfloat16):
-            scores = score(model, sequences, layout=layout, gradient_N=said)
+            scores = token_logprobs(model, sequences, layout=layout, gradient_N=said)
         (scores.logps_N * weights_N).sum().backward()
         assert scores.logps_N.dtype == torch.float32
         assert (scores.logps_N - exact_N).abs().mean() < 0.05
@@ -276,9 +278,9 @@ def test_autocast(build: Any, layout: Layout) -> None:
 def test_a_model_that_is_another_in_train_mode_is_refused_with_checkpointing() -> None:
     model = llama()
     model.model.norm.register_forward_hook(lambda module, _, out: out * 1.5 if module.training else out)
-    assert probe(model, tokenizer(), GRPOConfig()) == TREE
+    assert compatible_layout(model, tokenizer(), GRPOConfig()) == PACKED
     with pytest.raises(ConfigurationError, match="leave it out"):
-        probe(model, tokenizer(), GRPOConfig(gradient_checkpointing=True))
+        compatible_layout(model, tokenizer(), GRPOConfig(gradient_checkpointing=True))
     quiet = gpt2()
     without_dropout(quiet)
-    assert probe(quiet, tokenizer(), GRPOConfig(gradient_checkpointing=True)).tree
+    assert compatible_layout(quiet, tokenizer(), GRPOConfig(gradient_checkpointing=True)).packed

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from grpo.advantages import group_advantages
 from grpo.collect import Collector
 from grpo.config import GRPOConfig
+from grpo.distributed import Processes
 from grpo.errors import TrainingError
-from grpo.metrics import Clock, Judged
-from grpo.processes import Processes
+from grpo.metrics import Clock, ScoredGroup
 
 _RECENT = 20  # groups over which the share of failures is taken
 _ENOUGH = 4  # failures before it can stop a run
 
 
 @dataclass(slots=True)
-class Place:
+class RunState:
     """Where a run stands.
 
     Attributes:
@@ -33,7 +33,7 @@ class Place:
     recent: tuple[bool, ...] = ()
 
 
-class Windows:
+class Schedule:
     """The groups of one step after the other. Group k is the business of process k modulo their number.
 
     Which groups are sampled before which update follows from the settings and from which groups had
@@ -45,37 +45,37 @@ class Windows:
 
     def __init__(self, collector: Collector, processes: Processes, config: GRPOConfig):
         self._collector, self._processes, self._config = collector, processes, config
-        self.place = Place()
+        self.state = RunState()
 
-    def next(self, clock: Clock) -> list[Judged]:
+    def next(self, clock: Clock) -> list[ScoredGroup]:
         """This process's share of the next step's groups; others are sampled while they are judged."""
-        place, processes = self.place, self._processes
-        taken: list[Judged] = []
+        state, processes = self.state, self._processes
+        taken: list[ScoredGroup] = []
         lacking = self._config.groups_per_step
         for _ in range(1 + self._config.dynamic_sampling_rounds):
-            upto = place.taken + lacking
+            upto = state.taken + lacking
             with clock.time("generate"):
                 self._sample_to(upto + self._config.ahead)
-            mine = [k for k in range(place.taken, upto) if k % processes.world == processes.rank]
+            mine = [k for k in range(state.taken, upto) if k % processes.world == processes.rank]
             fresh = [self._take(k, clock) for k in mine]
             taken += fresh
-            place.taken = upto
+            state.taken = upto
             useful = [not j.advantages.tied and j.reward.error is None for j in self._advised(fresh)]
             lacking -= sum(processes.gather([sum(useful)]))
             if lacking <= 0:
                 break
         return self._advised(taken)
 
-    def watch(self, everyone: Sequence[Judged]) -> None:
+    def watch(self, everyone: Sequence[ScoredGroup]) -> None:
         """Stop a run whose judge fails too often.
 
         Raises:
             TrainingError: more than `max_failed_share` of the latest groups got no rewards.
         """
-        place, most = self.place, self._config.max_failed_share
+        state, most = self.state, self._config.max_failed_share
         failures = [j.reward.error is not None for j in everyone]
-        place.recent = recent = (*place.recent, *failures)[-_RECENT:]
-        enough = sum(recent) >= _ENOUGH or place.step == self._config.max_steps
+        state.recent = recent = (*state.recent, *failures)[-_RECENT:]
+        enough = sum(recent) >= _ENOUGH or state.step == self._config.max_steps
         if enough and sum(recent) > most * len(recent):
             last = next((j.reward.error for j in reversed(everyone) if j.reward.error), "earlier.")
             raise TrainingError(
@@ -84,25 +84,25 @@ class Windows:
             )
 
     def _sample_to(self, end: int) -> None:
-        place, processes = self.place, self._processes
-        last = place.taken + (self._config.max_steps - place.step) * self._config.groups_per_step
+        state, processes = self.state, self._processes
+        last = state.taken + (self._config.max_steps - state.step) * self._config.groups_per_step
         end = min(end, last)  # no group that no step learns from
-        wanted = [k for k in range(place.sampled, end) if k % processes.world == processes.rank]
-        self._collector.sample(wanted, place.step)
-        place.sampled = max(place.sampled, end)
+        wanted = [k for k in range(state.sampled, end) if k % processes.world == processes.rank]
+        self._collector.sample(wanted, state.step)
+        state.sampled = max(state.sampled, end)
 
-    def _take(self, index: int, clock: Clock) -> Judged:
-        group, job = self._collector.pending[index]
+    def _take(self, index: int, clock: Clock) -> ScoredGroup:
+        group, pending = self._collector.pending[index]
         with clock.time("judge_wait"):
-            reward = job.result()
+            reward = pending.result()
         del self._collector.pending[index]
-        return Judged(group, reward)
+        return ScoredGroup(group, reward)
 
-    def _advised(self, judged: list[Judged]) -> list[Judged]:
+    def _advised(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
         """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards."""
-        mine = {j.group.index for j in judged}
-        every = self._processes.gather([(j.group.index, j.reward.values) for j in judged])
+        mine = {j.group.index for j in groups}
+        every = self._processes.gather([(j.group.index, j.reward.values) for j in groups])
         every.sort(key=lambda pair: pair[0])
-        found = group_advantages([values for _, values in every], self._config.scale_rewards)
-        by_index = {index: a for (index, _), a in zip(every, found, strict=True) if index in mine}
-        return [j.with_advantages(by_index[j.group.index]) for j in judged]
+        advantages = group_advantages([values for _, values in every], self._config.scale_rewards)
+        by_index = {index: a for (index, _), a in zip(every, advantages, strict=True) if index in mine}
+        return [j.with_advantages(by_index[j.group.index]) for j in groups]

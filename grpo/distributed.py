@@ -21,7 +21,7 @@ _LOST = (
     "connection closed",
     "connection reset",
     "broken pipe",
-)  # what lost connections are told by
+)  # words by which a lost connection is recognised
 
 
 class Processes:

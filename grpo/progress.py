@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 
-class Shown:
+class TrainingProgress:
     """A bar on a terminal; elsewhere a line every ten seconds, and for the first and last step."""
 
     def __init__(self, console: Console, total: int, done: int = 0):
@@ -32,14 +32,14 @@ class Shown:
                 TextColumn("step"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[told]}"),
+                TextColumn("{task.fields[summary]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=console,
             )
-            self._task = self._bar.add_task("", total=total, completed=done, told="")
+            self._task = self._bar.add_task("", total=total, completed=done, summary="")
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> TrainingProgress:
         if self._bar is not None:
             self._bar.start()
         return self
@@ -54,16 +54,16 @@ class Shown:
         """Take a step's metrics."""
         self._cost += line["judge_cost_usd"] or 0.0
         self._failed += line["failed_groups"]
-        told = self._told(line)
+        summary = self._summary(line)
         if self._bar is not None:
-            self._bar.update(self._task, completed=line["step"], told=told)
+            self._bar.update(self._task, completed=line["step"], summary=summary)
             return
         now = time.monotonic()
         if line["step"] in (1, self._total) or now - self._last >= 10:
             self._last = now
-            self._console.print(f"step {line['step']}/{self._total}  {told}", highlight=False)
+            self._console.print(f"step {line['step']}/{self._total}  {summary}", highlight=False)
 
-    def _told(self, line: Mapping[str, Any]) -> str:
+    def _summary(self, line: Mapping[str, Any]) -> str:
         parts = []
         if line["ground_truth_mean"] is not None:
             parts.append(f"truth {line['ground_truth_mean']:.2f}")
