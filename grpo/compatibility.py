@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from grpo.collect import run_loop
 from grpo.config import GRPOConfig
-from grpo.engine import Engine
 from grpo.errors import TrainingError
-from grpo.logprobs import Layout, plain_logprobs, token_logprobs
-from grpo.model import autocast, context_length
-from grpo.rollout import TokenSequence
+from grpo.model.loading import autocast, context_length
+from grpo.model.logprobs import Layout, plain_logprobs, token_logprobs
+from grpo.rollouts.collect import run_loop
+from grpo.rollouts.engine import Engine
 from grpo.sampling import Sampling
+from grpo.types import TokenSequence
 from ranker import ConfigurationError
-from ranker.local.read import CANNOT, inner
+from ranker.judges.local.read import CANNOT, inner
 
 log = logging.getLogger("ranker")
 Tensor = Any

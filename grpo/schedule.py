@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grpo.advantages import group_advantages
-from grpo.collect import Collector
 from grpo.config import GRPOConfig
-from grpo.distributed import Processes
 from grpo.errors import TrainingError
-from grpo.metrics import Clock, ScoredGroup
+from grpo.model.distributed import Processes
+from grpo.rollouts.collect import Collector
+from grpo.runs.metrics import Clock, ScoredGroup
 
 _RECENT = 20  # groups over which the share of failures is taken
 _ENOUGH = 4  # failures before it can stop a run

@@ -9,22 +9,30 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo import checkpoint, metrics
-from grpo.adapters import Adapters
-from grpo.collect import Checker, Collector, Example, ExampleStream, RolloutFunction, check_examples, run_loop
 from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
-from grpo.distributed import Processes
-from grpo.engine import Engine, Sampler
 from grpo.errors import RunFolderError
-from grpo.loggers import Logger, loggers
-from grpo.metrics import ScoredGroup
-from grpo.model import Reference, context_length, end_tokens, load
-from grpo.records import group_from_dict, group_to_dict, sample_record
+from grpo.model.distributed import Processes
+from grpo.model.loading import Reference, context_length, end_tokens, load
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
-from grpo.rollout import RolloutGroup
-from grpo.run import RewardCache, RunFolder
+from grpo.rollouts.adapters import Adapters
+from grpo.rollouts.collect import (
+    Checker,
+    Collector,
+    Example,
+    ExampleStream,
+    RolloutFunction,
+    check_examples,
+    run_loop,
+)
+from grpo.rollouts.engine import Engine, Sampler
+from grpo.runs import checkpoint, metrics
+from grpo.runs.folder import RewardCache, RunFolder
+from grpo.runs.loggers import Logger, loggers
+from grpo.runs.metrics import ScoredGroup
+from grpo.runs.records import group_from_dict, group_to_dict, sample_record
 from grpo.schedule import RunState, Schedule
+from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
 

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from grpo.checkpoint import Saved, Snapshot, restore
 from grpo.config import GRPOConfig
-from grpo.distributed import Processes
 from grpo.errors import TrainingError
-from grpo.logprobs import Layout, TokenLogprobs, token_logprobs
 from grpo.losses import Loss, token_losses, token_weights
-from grpo.model import Reference, autocast
-from grpo.packing import batches
-from grpo.rollout import Rollout, TokenSequence
-from grpo.sharding import Weights, collected, place, whole
+from grpo.model.distributed import Processes
+from grpo.model.loading import Reference, autocast
+from grpo.model.logprobs import Layout, TokenLogprobs, token_logprobs
+from grpo.model.packing import batches
+from grpo.model.sharding import Weights, collected, place, whole
+from grpo.runs.checkpoint import Saved, Snapshot, restore
+from grpo.types import Rollout, TokenSequence
 from ranker import ConfigurationError
 
 Tensor = Any

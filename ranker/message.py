@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranker.calls import as_mapping, has_name
 from ranker.errors import GroupError
+from ranker.prompting.tool_calls import as_mapping, has_name
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 

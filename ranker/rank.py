@@ -21,17 +21,17 @@ from collections.abc import (
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, Unpack
 
-from ranker.budget import Budget
+from ranker.aggregate.pipeline import Pipeline
+from ranker.aggregate.rewards import RULES, RewardRule
 from ranker.errors import ConfigurationError, GroupError, RankerError
-from ranker.judge import Judge, SizedJudge
-from ranker.loops import iterate_sync, run_sync
-from ranker.options import JudgeOptions, check_options
-from ranker.pipeline import Pipeline
-from ranker.progress import Progress
+from ranker.judges.base import Judge, SizedJudge
+from ranker.judges.options import JudgeOptions, check_options
+from ranker.judges.registry import resolve
+from ranker.prompting.rubric import read_rubric
 from ranker.ranked import RankedGroup
-from ranker.resolve import resolve
-from ranker.rewards import RULES, RewardRule
-from ranker.rubric import read_rubric
+from ranker.runtime.budget import Budget
+from ranker.runtime.event_loop import iterate_sync, run_sync
+from ranker.runtime.progress import Progress
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
 
 OnError = Literal["raise", "skip"]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import transformers
 
-from grpo.rollout import TokenSequence
+from grpo.types import TokenSequence
 
 VOCABULARY = 60
 SMALL = {

@@ -180,7 +180,7 @@ def test_another_file_is_not_taken_for_an_output(tmp_path):
 
 def test_hostile_text_does_not_slow_the_parser():
     from ranker.errors import VerdictError
-    from ranker.verdict import parse_verdict
+    from ranker.judges.verdict import parse_verdict
 
     for text in (
         "{" * 200_000,

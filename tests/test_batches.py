@@ -13,19 +13,12 @@ import pytest
 from conftest import make_groups, ranking, truthful
 from test_cli import ranker, records, write
 
-from ranker import (
-    ConfigurationError,
-    JudgeCallError,
-    LLMJudge,
-    VerdictError,
-    batches,
-    rank_group,
-    rank_groups,
-)
-from ranker.batch_store import BatchStore
-from ranker.batches import BatchJudge
+from ranker import ConfigurationError, JudgeCallError, LLMJudge, VerdictError, rank_group, rank_groups
 from ranker.cli.rank import batch_judge, store_of
-from ranker.shards import plan_of
+from ranker.jsonl.shards import plan_of
+from ranker.judges import batch as batches
+from ranker.judges.batch import BatchJudge
+from ranker.judges.batch_store import BatchStore
 from ranker.testing.batches import BatchJudgeServer
 
 

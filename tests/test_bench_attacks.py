@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from bench_runs import here, observed, write
 from conftest import make_groups
-from ranker.benchmarks.bench.attacks import ADDED, INSTEAD, KINDS, attacked, worst_of
 
 from ranker import Trajectory, TrajectoryGroup
-from ranker.fit import estimate_tokens
-from ranker.judge import Lineup
-from ranker.neutral import restore
-from ranker.prompt import build_prompt
-from ranker.template import RANK, load_template
+from ranker.bench.attacks import ADDED, INSTEAD, KINDS, attacked, worst_of
+from ranker.judges.base import Lineup
+from ranker.prompting.escaping import restore
+from ranker.prompting.prompt import build_prompt
+from ranker.prompting.template import RANK, load_template
+from ranker.prompting.transcript import transcript_of
+from ranker.prompting.truncation import estimate_tokens
 from ranker.testing import JudgeServer
 from ranker.testing.simulated import blocks
-from ranker.transcript import transcript_of
 
 CALL = {"id": "c1", "function": {"name": "look", "arguments": '{"at": "sea"}'}}
 LAST = {

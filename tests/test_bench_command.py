@@ -12,11 +12,11 @@ import subprocess
 import pytest
 from bench_runs import args_for, cell, command, figures, here, knowing, observed, read, values, write
 from conftest import make_groups
-from ranker.benchmarks.bench.measures import METRICS
-from ranker.benchmarks.suites import load
 
 from ranker import Trajectory, TrajectoryGroup
+from ranker.bench.measures import METRICS
 from ranker.errors import ConfigurationError
+from ranker.suites import load
 
 
 @pytest.fixture
@@ -406,9 +406,9 @@ def test_the_worst_groups_are_kept_for_a_reader(serve, file, tmp_path):
 
 
 def test_a_judge_may_see_fewer_groups_of_a_suite():
-    from ranker.benchmarks.bench.contestant import contestant
-    from ranker.benchmarks.bench.matrix import Matrix
-    from ranker.benchmarks.suites import load
+    from ranker.bench.judge_spec import contestant
+    from ranker.bench.matrix import Matrix
+    from ranker.suites import load
 
     judges = (contestant("oracle", None, {}), contestant("random", None, {}))
     suite = load("arithmetic", 5)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from bench_runs import here, knowing, write
 from conftest import make_groups
-from ranker.benchmarks.bench.compare import compare, read_results
 
+from ranker.bench.compare import compare, read_results
 from ranker.errors import ConfigurationError
 
 PAIRS = 6

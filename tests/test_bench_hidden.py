@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from bench_runs import args_for, here, write
-from ranker.benchmarks.suites import GENERATED, load
 
 from ranker import Trajectory, TrajectoryGroup
+from ranker.suites import GENERATED, load
 from ranker.testing import JudgeServer
 from ranker.testing.simulated import blocks
 

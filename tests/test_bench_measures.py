@@ -8,8 +8,8 @@ import pytest
 from bench_runs import answers, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranker.benchmarks.bench.measures import METRICS, by_attack, gather, kendall, measure, parts
 
+from ranker.bench.measures import METRICS, by_attack, gather, kendall, measure, parts
 from ranker.usage import Usage
 
 UP = (0.0, 0.5, 1.0)  # truths, or rewards, that rise

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from bench_runs import cell, here, read, values, write
 from conftest import make_groups
-from ranker.benchmarks.bench.attacks import ADDED, INSTEAD, KINDS
-from ranker.benchmarks.bench.contestant import contestant
-from ranker.benchmarks.bench.minds import Mind, gaps, mind, noise_for
 from scipy.stats import norm
 
 from ranker import Trajectory, TrajectoryGroup
+from ranker.bench.attacks import ADDED, INSTEAD, KINDS
+from ranker.bench.judge_spec import contestant
+from ranker.bench.simulated_judges import Mind, gaps, mind, noise_for
 from ranker.errors import ConfigurationError
-from ranker.transcript import transcript_of
+from ranker.prompting.transcript import transcript_of
 
 
 def group(texts, truths, name="g", task=None):
@@ -187,10 +187,10 @@ def long_group(name, size=6):
 
 
 def test_long_groups_are_indeed_shown_in_parts():
-    from ranker.fit import estimate_tokens
-    from ranker.judge import Lineup
-    from ranker.prompt import build_prompt
-    from ranker.template import RANK, load_template
+    from ranker.judges.base import Lineup
+    from ranker.prompting.prompt import build_prompt
+    from ranker.prompting.template import RANK, load_template
+    from ranker.prompting.truncation import estimate_tokens
 
     lineup = Lineup(tuple(t.bare() for t in long_group("long").trajectories))
     prompt = build_prompt(lineup, load_template(RANK, None), room=None, count=estimate_tokens)

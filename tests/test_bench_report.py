@@ -11,9 +11,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from ranker.benchmarks.bench import pictures, report
-from ranker.benchmarks.bench.report import write_report
 
+from ranker.bench import pictures, report
+from ranker.bench.report import write_report
 from ranker.cli.report import make
 from ranker.errors import ConfigurationError
 from ranker.pages import figures, folded, money, num, pretty, visible

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from ranker.benchmarks.ways import MORE, merged, show, summary
+
+from benchmarks.judges.ways import MORE, merged, show, summary
 
 
 def records(n: int) -> list[dict]:

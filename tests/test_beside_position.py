@@ -7,10 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-from ranker.benchmarks import beside_measures, beside_position, beside_ruler
-from ranker.benchmarks.beside_groups import small_groups, worths
 from rich.console import Console
 from scipy import stats
+
+from benchmarks.ruler import compare as beside_ruler
+from benchmarks.ruler import measures as beside_measures
+from benchmarks.ruler import position as beside_position
+from benchmarks.ruler.groups import small_groups, worths
 
 # It asks as RULER does: once, in the order given, ids from 1; the scores are taken by position.
 STAND_IN = """
@@ -125,7 +128,7 @@ def test_a_part_taken_alone_says_how_and_leaves_the_others(ruler, tmp_path, monk
     found = json.loads(out.read_text())
     part = found.pop("position")
     assert found == {"seed": 0, **earlier}
-    assert part["command"].startswith("python -m ranker.benchmarks.beside_ruler --only position")
+    assert part["command"].startswith("python -m benchmarks.ruler.compare --only position")
     assert {"commit", "machine", "cells"} <= part.keys()
     assert str(tmp_path) not in json.dumps(part)
     assert "killed" not in capsys.readouterr().out

@@ -13,8 +13,8 @@ import pytest
 from conftest import make_groups, truthful
 
 from ranker import LLMJudge, rank_group, rank_groups
-from ranker.cache import Cache, cache_key, cache_path, open_cache
-from ranker.servers import ENDINGS, server_of
+from ranker.judges.servers import ENDINGS, server_of
+from ranker.runtime.cache import Cache, cache_key, cache_path, open_cache
 
 
 def test_the_same_question_is_paid_for_once(serve, tmp_path):
@@ -86,7 +86,7 @@ def test_bad_replies_are_not_kept(serve, tmp_path):
 
 def test_many_processes_share_one_file(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from ranker.cache import Cache; c = Cache(Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path; from ranker.runtime.cache import Cache; c = Cache(Path(sys.argv[1]))\n"
         "for i in range(200): c.put(f'{i}', 'j', {'text': sys.argv[2]}); assert c.get(f'{i}')"
     )
     path = tmp_path / "c.sqlite"

@@ -21,12 +21,12 @@ from test_cli import records, write
 from tuning_models import tiny as make_tiny
 
 from ranker import ConfigurationError
-from ranker.cache import Cache
-from ranker.calibrating import best_tolerance, choose
-from ranker.calibrating.choosing import bundles_of, folds_of, levels_of, pick, right_pairs, rights
-from ranker.calibrating.reading import Reader, label, read_all, setups, ways_of
+from ranker.calibration import best_tolerance, choose
+from ranker.calibration.choosing import bundles_of, folds_of, levels_of, pick, right_pairs, rights
+from ranker.calibration.reading import Reader, label, read_all, setups, ways_of
 from ranker.cli import main
-from ranker.local.setup import Setup, read_judge, setup_from, write_judge
+from ranker.judges.local.setup import Setup, read_judge, setup_from, write_judge
+from ranker.runtime.cache import Cache
 from ranker.tuning.examples import from_groups
 
 
@@ -208,7 +208,7 @@ def test_what_cannot_be_chosen_from(scores, truths, told):
 
 def test_scores_are_those_of_the_judge_that_is_then_used(tiny):
     """What was read of a group in pieces is what the judge file's judge says of it."""
-    from ranker.local.probe import ProbeJudge
+    from ranker.judges.local.probe import ProbeJudge
 
     examples = from_groups(make_groups(3))
     reader = Reader(Setup(str(tiny)), cache="off")
@@ -222,7 +222,7 @@ def test_scores_are_those_of_the_judge_that_is_then_used(tiny):
         judge = ProbeJudge(setup, cache="off")
         for example, scores in zip(examples, found.scores[name], strict=True):
             # `letter` and `together` are shown the order that the seed drew.
-            from ranker.orders import balanced_orders
+            from ranker.prompting.orders import balanced_orders
 
             order = balanced_orders(4, 1, random.Random(f"0:{example.id}"))[0]
             texts = example.shown.attempts
@@ -356,7 +356,7 @@ def test_a_written_verdict_is_tried_when_named(ranker, tiny, tmp_path):
 def test_a_reference_is_asked_about_only_where_there_is_one(tiny):
     from dataclasses import replace
 
-    from ranker.calibrating.reading import askable
+    from ranker.calibration.reading import askable
 
     examples = from_groups(make_groups(8))
     assert "reference" not in askable(examples, None)

@@ -26,17 +26,17 @@ from ranker import (
     rank_group,
     rank_groups,
 )
-from ranker.budget import Budget
-from ranker.calibrating import fit_threshold
-from ranker.calibrating.reading import Reader
-from ranker.calibrating.threshold import least_groups, lowest_threshold, most_claimed
-from ranker.cascade import CascadeJudge, confidence
-from ranker.judge import Lineup
-from ranker.local.setup import Setup
-from ranker.resolve import resolve
+from ranker.calibration import fit_threshold
+from ranker.calibration.reading import Reader
+from ranker.calibration.threshold import least_groups, lowest_threshold, most_claimed
+from ranker.judges.base import Lineup
+from ranker.judges.cascade import CascadeJudge, confidence
+from ranker.judges.local.setup import Setup
+from ranker.judges.registry import resolve
+from ranker.judges.verdict import Verdict, tiers_of
+from ranker.runtime.budget import Budget
 from ranker.tuning.examples import from_groups
 from ranker.usage import Usage
-from ranker.verdict import Verdict, tiers_of
 
 tiny, ranker = test_calibrate.tiny, test_calibrate.ranker
 PROBABILITY = st.floats(0, 1)
@@ -259,7 +259,7 @@ def test_what_no_threshold_can_be_fitted_on(args, told):
 
 def known_to(tiny: Path, n: int) -> list[TrajectoryGroup]:
     """Groups whose truth is what the model says where it is surer than usual, and drawn where it is not."""
-    from ranker.local.scores import probabilities
+    from ranker.judges.local.scores import probabilities
 
     groups = make_groups(n)
     reader = Reader(Setup(str(tiny)), cache="off")

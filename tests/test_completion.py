@@ -8,7 +8,7 @@ import pytest
 from scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
 
 from ranker import JudgeCallError, VerdictError, rank_group
-from ranker.completion import check_finished, read_completion
+from ranker.judges.completion import check_finished, read_completion
 
 OPTIONS = {"cache": "off", "max_retries": 2}
 

@@ -10,8 +10,8 @@ import pytest
 from scripted_server import GROUP, ScriptedServer, chat, verdict
 
 from ranker import JudgeCallError, rank_group, rank_groups
-from ranker.budget import Budget
-from ranker.fit import most_tokens
+from ranker.prompting.truncation import most_tokens
+from ranker.runtime.budget import Budget
 
 PRICE = (1_000.0, 1_000.0)  # dollars for a million tokens: a tenth of a cent each
 

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from ranker.benchmarks.sample import groups
 from test_cli import ranker
+
+from benchmarks.load.sample import groups
 
 pytestmark = pytest.mark.slow
 

@@ -9,15 +9,16 @@ import statistics
 
 import pytest
 from openai.types.chat import ChatCompletion
-from ranker.benchmarks import desk, desk_blocks
 
+from grpo.demo import desk_blocks
 from ranker import TrajectoryGroup, rank_group
-from ranker.judge import Lineup
-from ranker.prompt import build_prompt
-from ranker.template import load_template
+from ranker.judges.base import Lineup
+from ranker.prompting.prompt import build_prompt
+from ranker.prompting.template import load_template
+from ranker.prompting.transcript import transcribe
+from ranker.suites import desk_world as desk
 from ranker.testing import Behaviour, JudgeServer
 from ranker.testing.simulated import blocks
-from ranker.transcript import transcribe
 
 ROW = {
     "prompt": [

@@ -8,16 +8,17 @@ import statistics
 
 import pytest
 import torch
-from ranker.benchmarks import desk, desk_blocks
 from test_desk import REPLY, attempt, look, resolve
 
+from grpo.demo import desk_blocks
 from ranker import Trajectory
-from ranker.transcript import transcribe
+from ranker.prompting.transcript import transcribe
+from ranker.suites import desk_world as desk
 
 
 @pytest.fixture(scope="module")
 def words():
-    from ranker.benchmarks import desk_policy
+    from grpo.demo import desk_policy
 
     return desk_policy.tokenizer()
 
@@ -70,7 +71,7 @@ def test_calls_are_rendered_in_the_manner_of_hermes(words):
 
 
 def test_labels_are_what_the_assistant_wrote(words):
-    from ranker.benchmarks import desk_policy
+    from grpo.demo import desk_policy
 
     messages = attempt(look(417), resolve(417, "replace"), REPLY).messages
     (ids, labels), *_ = desk_policy.examples(words, [messages, messages])
@@ -84,8 +85,9 @@ def test_labels_are_what_the_assistant_wrote(words):
 
 
 def test_a_saved_policy_is_loaded_by_transformers(words, tmp_path):
-    from ranker.benchmarks import desk_policy
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from grpo.demo import desk_policy
 
     model, _ = desk_policy.policy(3)
     model.save_pretrained(tmp_path)
@@ -100,7 +102,7 @@ def test_a_saved_policy_is_loaded_by_transformers(words, tmp_path):
 
 
 def test_the_warm_start_is_made_once_for_a_seed(tmp_path, monkeypatch, caplog):
-    from ranker.benchmarks import desk_policy
+    from grpo.demo import desk_policy
 
     short = desk_policy.WarmStart(steps=3, clean=1)
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path / "models"))
@@ -159,7 +161,7 @@ def sampled(model, words, rows):
 
 @pytest.mark.slow
 def test_the_warm_policy_is_middling_and_its_groups_differ(tmp_path, monkeypatch):
-    from ranker.benchmarks import desk_policy
+    from grpo.demo import desk_policy
 
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path))
     short = desk_policy.WarmStart(steps=750, clean=550, lr=1e-2)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ranker import GroupError, Trajectory
-from ranker.transcript import transcribe
+from ranker.prompting.transcript import transcribe
 
 ARGS = {"order": 17}
 CALL = '<call refund>{"order":17}\n'

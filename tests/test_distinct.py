@@ -7,12 +7,12 @@ import json
 import pytest
 
 from ranker import Trajectory, TrajectoryGroup, rank_group
-from ranker.distinct import distinct_of
-from ranker.judge import Lineup
-from ranker.prompt import build_prompt
-from ranker.template import load_template
+from ranker.aggregate.dedupe import distinct_of
+from ranker.judges.base import Lineup
+from ranker.prompting.prompt import build_prompt
+from ranker.prompting.template import load_template
+from ranker.prompting.transcript import transcript_of
 from ranker.testing.simulated import blocks
-from ranker.transcript import transcript_of
 
 U = {"role": "user", "content": "q"}
 LONG = "x" * 90

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import pytest_socket
-from ranker.benchmarks import embedded
-from ranker.benchmarks.suites import GENERATED, load
 
-import ranker.embedded
+import ranker.judges.embedded
+from benchmarks.judges import embedded
 from ranker import rank_group
-from ranker.embedded import FOLDER, told
-from ranker.local.setup import read_judge
+from ranker.judges.embedded import FOLDER, told
+from ranker.judges.local.setup import read_judge
+from ranker.suites import GENERATED, load
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def test_the_figures_follow_from_the_recorded_scores(measured):
 
 
 def test_at_the_first_use_it_says_what_it_can_do_and_what_not(measured, caplog, network):
-    ranker.embedded.warn_once.cache_clear()
+    ranker.judges.embedded.warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             rank_group(["4", "5"], "local", task="What is 2 + 2?", cache="off")

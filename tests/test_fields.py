@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import GroupError, Trajectory, rank_group
-from ranker.fields import SILENT
-from ranker.neutral import TAGS, restore
-from ranker.transcript import transcribe
+from ranker.prompting.escaping import TAGS, restore
+from ranker.prompting.fields import SILENT
+from ranker.prompting.transcript import transcribe
 
 law = settings(derandomize=True, deadline=None, max_examples=200)
 

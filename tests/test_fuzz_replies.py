@@ -22,7 +22,7 @@ def test_the_oracle_sees_what_a_careless_reader_gets_wrong(monkeypatch, blind):
     """A reader that ignores finish_reason, or takes the last ranking it can find, is caught."""
     import json
 
-    from ranker.verdict import Verdict
+    from ranker.judges.verdict import Verdict
 
     def last_ranking(text, ids):
         start = text.rfind('"ranking":')

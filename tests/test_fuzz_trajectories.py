@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranker.neutral import neutral
+from ranker.prompting.escaping import neutral
 from tests.fuzzing import trajectories
 from tests.fuzzing.dialects import DIALECTS
 

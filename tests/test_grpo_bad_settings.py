@@ -9,7 +9,7 @@ import pytest
 from grpo_runs import ROWS, begin, likes_fives, lines, settings, spread, train
 
 from grpo import GRPOConfig, RunFolderError, TrainingError
-from grpo.run import RunFolder
+from grpo.runs.folder import RunFolder
 from ranker import ConfigurationError
 
 REFUSED = [

@@ -11,10 +11,10 @@ import pytest
 from grpo_models import TEMPLATE, llama, scripted, tokenizer
 from openai.types.chat import ChatCompletion
 
-from grpo.chat import Policy, parse_calls
-from grpo.engine import Engine
-from grpo.rollout import TokenSequence
+from grpo.rollouts.chat import Policy, parse_calls
+from grpo.rollouts.engine import Engine
 from grpo.sampling import Sampling
+from grpo.types import TokenSequence
 from ranker import ConfigurationError, GroupError
 
 PAD, END, UNK, STOP, SYSTEM, USER, ASSISTANT, TOOL = range(8)

@@ -13,10 +13,10 @@ import transformers
 from grpo_models import SMALL, bloom, gemma2, gpt2, llama, lora, mamba, mistral, qwen3, scripted, sequence
 from grpo_models import made as built
 
-from grpo.engine import Completion, Engine
 from grpo.errors import ContextError, TrainingError
-from grpo.logprobs import Layout, plain_logprobs, token_logprobs
-from grpo.model import context_length
+from grpo.model.loading import context_length
+from grpo.model.logprobs import Layout, plain_logprobs, token_logprobs
+from grpo.rollouts.engine import Completion, Engine
 from grpo.sampling import Sampling
 
 CUT = {"temperature": 0.7, "top_k": 9, "top_p": 0.9, "min_p": 0.02}

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from grpo.head import Support, head_logps
+from grpo.model.head import Support, head_logps
 
 H = 6
 

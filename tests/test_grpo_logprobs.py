@@ -30,8 +30,8 @@ from grpo_models import (
 
 from grpo.compatibility import check_layout, compatible_layout
 from grpo.config import GRPOConfig
-from grpo.logprobs import Layout, plain_logprobs, token_logprobs
-from grpo.model import Reference, without_dropout
+from grpo.model.loading import Reference, without_dropout
+from grpo.model.logprobs import Layout, plain_logprobs, token_logprobs
 from ranker import ConfigurationError
 
 PACKED, PADDED, WHOLE = Layout(), Layout(packed=False), Layout(packed=False, head=False)

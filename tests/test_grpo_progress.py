@@ -10,9 +10,9 @@ from grpo_runs import ROWS, policy
 from rich.console import Console
 
 from grpo import GRPOConfig, GRPOTrainer
-from grpo.demo import sparkline
-from grpo.plot import plot
-from grpo.progress import TrainingProgress
+from grpo.demo.run import sparkline
+from grpo.runs.plot import plot
+from grpo.runs.progress import TrainingProgress
 
 
 def spread(group: Any) -> list[float]:

@@ -15,9 +15,9 @@ from vllm_server import LORA
 
 from grpo import GRPOConfig, TrainingError
 from grpo.errors import ReplyError
-from grpo.remote import read_reply, request_body
+from grpo.rollouts.remote import read_reply, request_body
+from grpo.rollouts.server import Answer, Server, context_of
 from grpo.sampling import Sampling
-from grpo.server import Answer, Server, context_of
 from ranker import ConfigurationError
 
 pytest_plugins = ("vllm_fixtures",)

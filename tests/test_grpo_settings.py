@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_cli import ranker
 
-from grpo.settings import make_settings, packaged, read_examples, read_settings
+from grpo.config_file import make_settings, packaged, read_examples, read_settings
 from ranker import ConfigurationError
 
 PLAIN = 'model = "m"\ndataset = "d.jsonl"\n'

@@ -20,7 +20,7 @@ from grpo_runs import (
     weights,
 )
 
-from grpo.metrics import TIMED
+from grpo.runs.metrics import TIMED
 from ranker import Trajectory
 
 LEARN = {"groups_per_step": 4, "num_generations": 8, "max_steps": 25}

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import Trajectory
-from ranker.fit import estimate_tokens
-from ranker.ids import fresh_ids
-from ranker.judge import Lineup
-from ranker.neutral import neutral
-from ranker.prompt import Prompt, build_prompt
-from ranker.template import load_template
+from ranker.judges.base import Lineup
+from ranker.prompting.escaping import neutral
+from ranker.prompting.ids import fresh_ids
+from ranker.prompting.prompt import Prompt, build_prompt
+from ranker.prompting.template import load_template
+from ranker.prompting.truncation import estimate_tokens
 
 law = settings(derandomize=True, deadline=None, max_examples=100)
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"

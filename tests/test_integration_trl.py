@@ -25,12 +25,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker import ConfigurationError, GroupError, JudgeCallError, VerdictError
+from ranker.aggregate.rewards import rank_rewards
 from ranker.integrations.completions import identity, messages_of, trajectory_of
 from ranker.integrations.placing import Placed, groups_of
 from ranker.integrations.trl import rank_reward
-from ranker.rewards import rank_rewards
+from ranker.judges.verdict import tiers_of
 from ranker.testing.simulated import blocks
-from ranker.verdict import tiers_of
 
 GROUP = 4
 PAGE = Path(__file__).parents[1] / "docs" / "integrations" / "trl.md"

@@ -8,7 +8,7 @@ import sys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranker.known import Known
+from ranker.jsonl.id_index import Known
 
 NAMES = st.text(max_size=6) | st.sampled_from(["a", "A", "ä", "a\0", "\ud800", ""])
 
@@ -35,7 +35,7 @@ def test_memory_does_not_grow_with_the_names():
     """A dictionary of these would take 60 MB."""
     code = """
 import resource
-from ranker.known import Known
+from ranker.jsonl.id_index import Known
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 known = Known()
 for i in range(1_000): known.put(f"task-{i * 2_654_435_761 % 2**32:x}", 0)

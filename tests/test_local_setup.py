@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from local_models import saved
 
 from ranker import ConfigurationError, LocalJudge
-from ranker.local import open_local
-from ranker.local.probe import ProbeJudge
-from ranker.local.setup import FILE, Setup, check, read_judge, setup_from, write_judge
-from ranker.local.ways import JOINT, WAYS
-from ranker.resolve import resolve
+from ranker.judges.local import open_local
+from ranker.judges.local.probe import ProbeJudge
+from ranker.judges.local.setup import FILE, Setup, check, read_judge, setup_from, write_judge
+from ranker.judges.local.ways import JOINT, WAYS
+from ranker.judges.registry import resolve
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from local_models import GIVEN, HOSTILE, TEMPLATE, loaded_from, saved, texts
 
 from ranker import Trajectory
 from ranker.errors import ContextLengthError, JudgeError
-from ranker.judge import Lineup
-from ranker.local.judge import _tokenize
-from ranker.local.model import _specials, chat_pieces, encode, frame_of
-from ranker.local.read import plain_tails
-from ranker.local.reading import read_scores
-from ranker.local.scores import (
+from ranker.judges.base import Lineup
+from ranker.judges.local.judge import _tokenize
+from ranker.judges.local.model import _specials, chat_pieces, encode, frame_of
+from ranker.judges.local.read import plain_tails
+from ranker.judges.local.reading import read_scores
+from ranker.judges.local.scores import (
     NUMBERS,
     PRIOR,
     expected_digit,
@@ -33,7 +33,7 @@ from ranker.local.scores import (
     variants,
     word_logits,
 )
-from ranker.local.ways import JOINT, PROBED, Frame, fit, framing, question, shown
+from ranker.judges.local.ways import JOINT, PROBED, Frame, fit, framing, question, shown
 
 FREE = sorted(set(PROBED) - JOINT)
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import Trajectory
-from ranker.neutral import TAGS, neutral, restore
-from ranker.transcript import transcribe
+from ranker.prompting.escaping import TAGS, neutral, restore
+from ranker.prompting.transcript import transcribe
 
 law = settings(derandomize=True, deadline=None, max_examples=300)
 

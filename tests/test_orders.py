@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranker.orders import balanced_orders, windows
+from ranker.prompting.orders import balanced_orders, windows
 
 law = settings(derandomize=True, deadline=None, max_examples=200)
 SIZES = st.integers(1, 24)

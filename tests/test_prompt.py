@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import ConfigurationError, ContextLengthError, Trajectory
-from ranker.fit import FLOOR, cut_middle, estimate_tokens
-from ranker.judge import Lineup
-from ranker.neutral import neutral, restore
-from ranker.prompt import Prompt, build_prompt, capacity
-from ranker.template import RANK, SCORE, load_template
+from ranker.judges.base import Lineup
+from ranker.prompting.escaping import neutral, restore
+from ranker.prompting.prompt import Prompt, build_prompt, capacity
+from ranker.prompting.template import RANK, SCORE, load_template
+from ranker.prompting.truncation import FLOOR, cut_middle, estimate_tokens
 
 law = settings(derandomize=True, deadline=None, max_examples=120)
 OURS = load_template()

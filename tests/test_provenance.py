@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from ranker.benchmarks import provenance
+
+from ranker.bench import provenance
 
 
 @pytest.fixture
@@ -54,8 +55,8 @@ def test_an_installed_package_has_no_commit_even_inside_a_checkout(checkout, tmp
 def test_a_command_names_no_folder(monkeypatch):
     given = ["x.py", "--out", "/home/me/a b.json", "--tau=/home/me/t.jsonl", "--set", "seed=3", "-v"]
     monkeypatch.setattr(sys, "argv", given)
-    assert provenance.command("quick_seeds") == (
-        "python -m ranker.benchmarks.quick_seeds --out 'a b.json' --tau=t.jsonl --set seed=3 -v"
+    assert provenance.command("benchmarks.trainer.quick_seeds") == (
+        "python -m benchmarks.trainer.quick_seeds --out 'a b.json' --tau=t.jsonl --set seed=3 -v"
     )
 
 

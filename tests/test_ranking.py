@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ranker import FunctionJudge, Trajectory, TrajectoryGroup, Verdict, rank_group
-from ranker.judge import Lineup
-from ranker.ranking import average_ranks, kendall_w, mean_ranking, merge, strengths
+from ranker.aggregate.ranking import average_ranks, kendall_w, mean_ranking, merge, strengths
+from ranker.judges.base import Lineup
 
 law = settings(derandomize=True, deadline=None, max_examples=150)
 RNG = st.randoms(use_true_random=False)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from test_ranking import draw, places
 
 from ranker import ConfigurationError, Verdict, rank_group
-from ranker.rewards import RULES, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
-from ranker.verdict import tiers_of
+from ranker.aggregate.rewards import RULES, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
+from ranker.judges.verdict import tiers_of
 
 law = settings(derandomize=True, deadline=None, max_examples=150)
 RNG = st.randoms(use_true_random=False)

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ranker.benchmarks.suites.sandbox import Case, Tests, encoded, same, share_passed, shares_passed
+
+from ranker.suites.sandbox import Case, Tests, encoded, same, share_passed, shares_passed
 
 DOUBLE = Tests("double", (Case((2,), 4), Case((0,), 0), Case((-3,), -6), Case((10,), 20)))
 RIGHT = "def double(x):\n    return 2 * x\n"

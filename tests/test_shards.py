@@ -18,7 +18,7 @@ from test_cli import ranker, records, write
 
 from ranker import ConfigurationError
 from ranker.files import Appender, BeingWritten, Part, read_lines
-from ranker.shards import Shard, mark_of, part_of, plan_of, set_mark, state_of
+from ranker.jsonl.shards import Shard, mark_of, part_of, plan_of, set_mark, state_of
 
 
 @pytest.fixture

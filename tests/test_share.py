@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from ranker import Trajectory
 from ranker.files import read_groups
-from ranker.fit import estimate_tokens
-from ranker.judge import Lineup
-from ranker.neutral import neutral, restore
-from ranker.prompt import build_prompt
-from ranker.share import FINE_FROM, MIN_PART, expand, share
-from ranker.template import load_template
-from ranker.transcript import transcribe
+from ranker.judges.base import Lineup
+from ranker.prompting.escaping import neutral, restore
+from ranker.prompting.prompt import build_prompt
+from ranker.prompting.sharing import FINE_FROM, MIN_PART, expand, share
+from ranker.prompting.template import load_template
+from ranker.prompting.transcript import transcribe
+from ranker.prompting.truncation import estimate_tokens
 
 law = settings(derandomize=True, deadline=None, max_examples=150)
 

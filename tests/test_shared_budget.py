@@ -13,14 +13,14 @@ from conftest import make_groups, ranking
 from test_cli import records, write
 
 from ranker import BudgetExceeded, ConfigurationError
-from ranker import shared_budget as module
-from ranker.shared_budget import SharedBudget
-from ranker.transaction import transaction
+from ranker.runtime import shared_budget as module
+from ranker.runtime.shared_budget import SharedBudget
+from ranker.runtime.transaction import transaction
 
 WORKER = """
 import asyncio, random, sys
 from ranker.errors import BudgetExceeded
-from ranker.shared_budget import SharedBudget
+from ranker.runtime.shared_budget import SharedBudget
 
 async def main():
     budget = SharedBudget(sys.argv[1], **eval(sys.argv[2]))
@@ -42,7 +42,7 @@ asyncio.run(main())
 
 HOLDER = """
 import asyncio, sys
-from ranker.shared_budget import SharedBudget
+from ranker.runtime.shared_budget import SharedBudget
 async def main():
     async with SharedBudget(sys.argv[1], max_cost_usd=1.0).reserve(0.7):
         print("held", flush=True)

@@ -7,9 +7,9 @@ import pytest
 from bench_runs import answers, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranker.benchmarks.bench.measures import METRICS, kendall, parts
 from scipy.stats import beta, norm
 
+from ranker.bench.measures import METRICS, kendall, parts
 from ranker.statistics import (
     DRAWS,
     NOTHING,

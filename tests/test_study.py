@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from ranker.benchmarks.study import page, plan, plots, table
-from ranker.benchmarks.study.command import estimate, summary
-from ranker.benchmarks.study.curves import median_steps, steps_to
-from ranker.benchmarks.study.plan import ARMS, TRUTH, Arm, JudgeSpec, Unit
-from ranker.benchmarks.study.store import Results
 from rich.console import Console
 
+from benchmarks.study import page, plan, plots, table
+from benchmarks.study.command import estimate, summary
+from benchmarks.study.curves import median_steps, steps_to
+from benchmarks.study.plan import ARMS, TRUTH, Arm, JudgeSpec, Unit
+from benchmarks.study.store import Results
 from ranker.errors import ConfigurationError
 
 
@@ -260,7 +260,7 @@ def test_results_keep_whole_lines_only(tmp_path):
 def test_what_is_missing_is_said_before_an_hour_is_spent(monkeypatch):
     import importlib.util
 
-    from ranker.benchmarks.study import command
+    from benchmarks.study import command
 
     found = importlib.util.find_spec
     for package, extra in (("matplotlib", "bench"), ("torch", "train")):

@@ -14,12 +14,13 @@ import time
 import numpy as np
 import pytest
 import torch
-from ranker.benchmarks import desk, desk_blocks
-from ranker.benchmarks.study import attempts, dpo, judges, one, plan
-from ranker.benchmarks.study.plan import ARMS, JudgeSpec, Unit
 
+from benchmarks.study import attempts, dpo, judges, one, plan
+from benchmarks.study.plan import ARMS, JudgeSpec, Unit
+from grpo.demo import desk_blocks
 from ranker import TrajectoryGroup, rank_group
-from ranker.transcript import transcribe
+from ranker.prompting.transcript import transcribe
+from ranker.suites import desk_world as desk
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_study_killed_goes_on_to_the_same_numbers(tmp_path):
         "--only",
         "group-4-truth",
     ]
-    command = [sys.executable, "-m", "ranker.benchmarks.study", *words]
+    command = [sys.executable, "-m", "benchmarks.study", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     runs = out / "runs.jsonl"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ranker.benchmarks.suites.answers import draw_task, groups, score
-from ranker.benchmarks.suites.answers_text import (
+
+from ranker import TrajectoryGroup
+from ranker.suites.answers import draw_task, groups, score
+from ranker.suites.answers_text import (
     SHAPES,
     Point,
     Sentence,
@@ -31,8 +33,6 @@ from ranker.benchmarks.suites.answers_text import (
     words,
     write,
 )
-
-from ranker import TrajectoryGroup
 
 TRAINING, HELD_OUT = words(False), words(True)
 FERRY = next(topic for topic in TRAINING.topics if topic.key == "ferry")
@@ -259,7 +259,7 @@ def test_facts_are_the_same_in_all_replies_of_a_group() -> None:
 
 _DIGEST = """
 import hashlib
-from ranker.benchmarks.suites.answers import groups
+from ranker.suites.answers import groups
 for held_out in (True, False):
     made = groups(60, 2, held_out=held_out)
     told = repr([[(t.messages, t.ground_truth) for t in g.trajectories] for g in made])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from ranker.benchmarks.suites import arithmetic
-from ranker.benchmarks.suites.arithmetic import score
-from ranker.benchmarks.suites.arithmetic_work import Problem, Step, Story, draw_problem, words, work
+
+from ranker.suites import arithmetic
+from ranker.suites.arithmetic import score
+from ranker.suites.arithmetic_work import Problem, Step, Story, draw_problem, words, work
 
 TRAINING, HELD_OUT = words(False), words(True)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from ranker.benchmarks.suites.code import checker, groups, variants
-from ranker.benchmarks.suites.code_functions import Function, words
-from ranker.benchmarks.suites.sandbox import shares_passed
 
+from ranker.suites.code import checker, groups, variants
+from ranker.suites.code_functions import Function, words
+from ranker.suites.sandbox import shares_passed
 from ranker.trajectory import Trajectory
 
 TRAINING, HELD_OUT = words(False).functions, words(True).functions

@@ -8,9 +8,10 @@ import re
 from typing import Any
 
 import pytest
-from ranker.benchmarks.suites.constraints import draw_task
-from ranker.benchmarks.suites.constraints_checks import CHECKS, Constraint, met, score
-from ranker.benchmarks.suites.constraints_text import words, write
+
+from ranker.suites.constraints import draw_task
+from ranker.suites.constraints_checks import CHECKS, Constraint, met, score
+from ranker.suites.constraints_text import words, write
 
 TRAINING, HELD_OUT = words(False), words(True)
 LIST = "- Boats rest.\n- Gulls cry.\n- Nets dry."

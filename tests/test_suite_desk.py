@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ranker.benchmarks import desk
-from ranker.benchmarks.suites import load
 
-from ranker.transcript import transcript_of
+from ranker.prompting.transcript import transcript_of
+from ranker.suites import desk_world as desk
+from ranker.suites import load
 
 
 @pytest.mark.parametrize("spec", ["desk", "desk:split=train", "desk:size=8,difficulty=1"])

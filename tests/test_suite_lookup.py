@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranker.benchmarks.suites import lookup
-from ranker.benchmarks.suites.lookup import draw_task, slip
-from ranker.benchmarks.suites.lookup_score import credit, invented, read, score
-from ranker.benchmarks.suites.lookup_text import Domain, Field, Item, Rows, Task, padded, tell, words
+
+from ranker.suites import lookup
+from ranker.suites.lookup import draw_task, slip
+from ranker.suites.lookup_score import credit, invented, read, score
+from ranker.suites.lookup_text import Domain, Field, Item, Rows, Task, padded, tell, words
 
 TRAINING, HELD_OUT = words(False), words(True)
 DOMAIN = Domain(
@@ -217,7 +218,7 @@ def test_no_name_or_value_hides_another(domain: Domain) -> None:
 
 _DIGEST = """
 import hashlib, json
-from ranker.benchmarks.suites import lookup
+from ranker.suites import lookup
 for held_out in (True, False):
     some = lookup.groups(40, 5, held_out=held_out, size=5)
     told = json.dumps([[(t.messages, t.ground_truth) for t in g.trajectories] for g in some])

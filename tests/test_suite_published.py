@@ -11,13 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ranker.benchmarks.suites import published
-from ranker.benchmarks.suites.published import SOURCES, digest, load
 
 from ranker import Trajectory, TrajectoryGroup
 from ranker.errors import ConfigurationError
 from ranker.files import read_groups
-from ranker.transcript import transcribe
+from ranker.prompting.transcript import transcribe
+from ranker.suites import published
+from ranker.suites.published import SOURCES, digest, load
 
 Serve = Callable[..., str]
 BROKEN = {"gsm8k-solutions": b'{"question": "1 + 1?"}\n', "tau-airline": b'[{"task_id": 0}]'}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
-from ranker.benchmarks.suites import (
+
+from ranker.suites import (
     answers_text,
     arithmetic_work,
     code_functions,
@@ -17,9 +18,9 @@ from ranker.benchmarks.suites import (
     lookup_text,
     toolenv_services,
 )
-from ranker.benchmarks.suites.arithmetic_work import Step
-from ranker.benchmarks.suites.lookup_text import Field
-from ranker.benchmarks.suites.tables import build, load
+from ranker.suites.arithmetic_work import Step
+from ranker.suites.lookup_text import Field
+from ranker.suites.tables import build, load
 
 SPLITS = {
     "answers": answers_text.Words,
@@ -43,7 +44,7 @@ def validated(table: Any) -> dict[str, Any]:
 
 
 def test_every_table_has_a_type() -> None:
-    folder = files("ranker.benchmarks.suites").joinpath("data")
+    folder = files("ranker.suites").joinpath("data")
     assert {file.name for file in folder.iterdir()} == {f"{name}.toml" for name in TABLES}
 
 

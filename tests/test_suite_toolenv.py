@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ranker.benchmarks.suites.toolenv import checker, grade, groups, messages, task_of
-from ranker.benchmarks.suites.toolenv_agents import TIMEOUT, Plan, attempt
-from ranker.benchmarks.suites.toolenv_services import Voice, voice
-from ranker.benchmarks.suites.toolenv_world import Task, draw_task, opening, tools
 
+from ranker.suites.toolenv import checker, grade, groups, messages, task_of
+from ranker.suites.toolenv_agents import TIMEOUT, Plan, attempt
+from ranker.suites.toolenv_services import Voice, voice
+from ranker.suites.toolenv_world import Task, draw_task, opening, tools
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
 SETTINGS = list(itertools.product((True, False), (0.1, 0.5, 0.9)))

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pytest
-from ranker.benchmarks.suites import GENERATED, load
 
 from ranker import TrajectoryGroup
 from ranker.errors import ConfigurationError
-from ranker.transcript import transcribe
+from ranker.prompting.transcript import transcribe
+from ranker.suites import GENERATED, load
 
 SETTINGS = [(2, 1.0), (3, 0.0), *itertools.product((4,), (0.0, 0.1, 0.5, 0.9, 1.0)), *itertools.product((8,), (0.1, 0.5, 0.9))]  # fmt: skip
 MANY = {2: 20, 3: 20, 4: 70, 8: 24}  # groups of each size
@@ -65,7 +65,7 @@ class Made:
 
     def __post_init__(self) -> None:
         self.laws = LAWS[self.name]
-        self.module = importlib.import_module(f"ranker.benchmarks.suites.{self.name}")
+        self.module = importlib.import_module(f"ranker.suites.{self.name}")
 
     def groups(self, size: int = 4, difficulty: float = 0.5, held_out: bool = True) -> list[TrajectoryGroup]:
         key = (size, difficulty, held_out)
@@ -231,7 +231,7 @@ def test_a_bad_setting_is_refused(suite: Made, setting: str) -> None:
 
 _DIGEST = """
 import hashlib, sys
-from ranker.benchmarks.suites import load
+from ranker.suites import load
 for name in sys.argv[1:]:
     for spec in (name, name + ":split=train,difficulty=0.9,size=6"):
         told = repr([[(t.messages, t.ground_truth) for t in g.trajectories] for g in load(spec, 60).groups])

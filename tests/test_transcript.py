@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import Trajectory
-from ranker.neutral import restore
-from ranker.transcript import transcribe
+from ranker.prompting.escaping import restore
+from ranker.prompting.transcript import transcribe
 
 law = settings(derandomize=True, deadline=None, max_examples=200)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ranker.benchmarks.suites import load
-from ranker.benchmarks.tuned_judge import line
-
+from benchmarks.judges.tuned_judge import line
 from ranker.files import read_groups
+from ranker.suites import load
 from ranker.tuning.examples import from_groups
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tuning_models import group
 
 from ranker import ConfigurationError, Trajectory, TrajectoryGroup
-from ranker.local.ways import Shown
+from ranker.judges.local.ways import Shown
 from ranker.tuning.examples import (
     Example,
     agreeing,

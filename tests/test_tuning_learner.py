@@ -14,8 +14,8 @@ from grpo_models import gpt2
 from tuning_models import group, tiny
 
 from ranker import ConfigurationError, rank_group
-from ranker.local.setup import Setup, write_judge
-from ranker.local.ways import Shown
+from ranker.judges.local.setup import Setup, write_judge
+from ranker.judges.local.ways import Shown
 from ranker.tuning.examples import Example, from_groups
 from ranker.tuning.learner import Learner, Lora
 
@@ -92,7 +92,7 @@ def test_the_saved_adapter_makes_a_judge_with_the_learners_scores(learner, tmp_p
         tmp_path / "judge.json",
         Setup(one.loaded.tokenizer.name_or_path, way, adapter=tmp_path / "adapter").to_dict(tmp_path),
     )
-    from ranker.local import open_local
+    from ranker.judges.local import open_local
 
     judge = open_local(str(tmp_path))
     loaded = judge.local.load()
@@ -108,7 +108,7 @@ def test_the_saved_adapter_makes_a_judge_with_the_learners_scores(learner, tmp_p
 
 
 def test_a_fresh_adapter_changes_nothing(learner, base):
-    from ranker.local import open_local
+    from ranker.judges.local import open_local
 
     one = learner("alone")
     shown = examples(1)[0].shown

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ranker.benchmarks.suites import load
 from tuning_models import group, tiny
 
 from ranker import Trajectory, TrajectoryGroup
-from ranker.local.scores import variants
-from ranker.local.segments import Segment
+from ranker.judges.local.scores import variants
+from ranker.judges.local.segments import Segment
+from ranker.suites import load
 from ranker.tuning.examples import at_most, from_groups
 from ranker.tuning.learner import Learner
 from ranker.tuning.marks import Marks, mark_loss, marks_of, places

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_ranking import draw
 
 from ranker.errors import VerdictError
-from ranker.verdict import check_tiers, parse_verdict, schema, tiers_of
+from ranker.judges.verdict import check_tiers, parse_verdict, schema, tiers_of
 
 law = settings(derandomize=True, deadline=None, max_examples=200)
 IDS = ("QXZ", "BCD", "FGH")

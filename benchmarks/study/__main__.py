@@ -1,4 +1,4 @@
-"""`python -m ranker.benchmarks.study`, which `make study` runs."""
+"""`python -m benchmarks.study`, which `make study` runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.study.command import study
 from ranker.errors import ConfigurationError
-
-from .command import study
 
 
 def main(
@@ -33,7 +32,7 @@ def main(
     """
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     names = only or []
-    words = ["python", "-m", "ranker.benchmarks.study", "--seeds", str(seeds), "--steps", str(steps)]
+    words = ["python", "-m", "benchmarks.study", "--seeds", str(seeds), "--steps", str(steps)]
     words += [word for name in names for word in ("--only", name)]
     try:
         complete = study(out, seeds, workers, names, steps, Console(), shlex.join(words))

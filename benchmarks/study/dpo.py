@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from ranker.benchmarks import quick
 
-from grpo.collect import ExampleStream
-from grpo.logprobs import token_logprobs
-from grpo.metrics import mean_truth
-from grpo.rollout import Rollout
+from benchmarks.study.attempts import examine, examined_start, sample
+from benchmarks.study.online import finite, noise_of, rewards, values_of
+from benchmarks.study.plan import Unit
+from grpo.demo import quick
+from grpo.model.logprobs import token_logprobs
+from grpo.rollouts.collect import ExampleStream
+from grpo.runs.metrics import mean_truth
+from grpo.types import Rollout
 from ranker import RankedGroup
-
-from .attempts import examine, examined_start, sample
-from .online import finite, noise_of, rewards, values_of
-from .plan import Unit
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
 EPOCHS = 2
@@ -68,7 +67,7 @@ def train_dpo(unit: Unit) -> dict[str, Any]:
     """Sample, judge, learn under each learning rate, keep the best, examine it."""
     arm = unit.arm
     start, tokenizer = quick.policy()
-    rows = quick.examples()
+    rows = quick.rows()
     order = ExampleStream(rows, True, unit.seed)
     count = unit.steps * GROUPS
     sampled = sample((start, tokenizer), [order.of(i) for i in range(count)], arm.generations, unit.seed)

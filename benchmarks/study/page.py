@@ -9,11 +9,10 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from benchmarks.study import plots
+from benchmarks.study.plan import FAMILIES
 from ranker import pages
 from ranker.pages.figures import Drawing
-
-from . import plots
-from .plan import FAMILIES
 
 Study = Mapping[str, Any]
 

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.study.curves import median_steps, steps_to
+from benchmarks.study.plan import BIASES, FAIR, FAMILIES, TRUTH, Arm, Unit
 from ranker.statistics import NOTHING, Estimate, fieller, mean, paired
-
-from .curves import median_steps, steps_to
-from .plan import BIASES, FAIR, FAMILIES, TRUTH, Arm, Unit
 
 GAIN = 0.9  # share of the truth's gain whose steps are counted, and that a sufficient judge recovers
 Record = Mapping[str, Any]

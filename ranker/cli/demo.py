@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ranker.agreement import agreement
+from ranker.aggregate.agreement import agreement
 from ranker.errors import ConfigurationError
 from ranker.files import read_groups
+from ranker.prompting.transcript import transcribe
 from ranker.rank import rank_groups
 from ranker.ranked import RankedGroup
 from ranker.testing import Behaviour, JudgeServer
 from ranker.trajectory import TrajectoryGroup
-from ranker.transcript import transcribe
 
 _SHOWN = ("instructions-0", "service-0")
 
@@ -49,7 +49,7 @@ def demo(
         _ranking(judge, passes)
         return
     try:
-        from grpo.demo import demo as start  # needs torch, which the reward library does without
+        from grpo.demo.run import demo as start  # needs torch, which the reward library does without
     except ImportError as error:
         raise ConfigurationError(
             f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."
@@ -67,7 +67,7 @@ def _fresh(wanted: Path) -> Path:
 def _ranking(judge: str, passes: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     console = Console()
-    with resources.as_file(resources.files("ranker.benchmarks") / "data" / "sample.jsonl") as path:
+    with resources.as_file(resources.files("ranker.suites") / "data" / "sample.jsonl") as path:
         groups = read_groups(path)
     console.print(f"Ranking {len(groups)} groups of {len(groups[0])} attempts with the judge {judge} …")
     started = time.monotonic()

@@ -137,9 +137,9 @@ def judge_to_continue(start: Path, base: str, way: str) -> tuple[str, Any, str |
     Raises:
         ConfigurationError: it is no tuned judge, or another base or way is asked for.
     """
-    from ranker.embedded import FOLDER
-    from ranker.local.setup import read_judge, setup_from
-    from ranker.models import DEFAULT
+    from ranker.judges.embedded import FOLDER
+    from ranker.judges.local.models import DEFAULT
+    from ranker.judges.local.setup import read_judge, setup_from
 
     content, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
     if content.get("judge") != "local" or not content.get("adapter"):
@@ -161,9 +161,9 @@ def base_of(judge: str) -> str:
     Raises:
         ConfigurationError: no local model, or a judge file.
     """
-    from ranker.local.setup import FILE
-    from ranker.local.ways import WAYS
-    from ranker.models import DEFAULT
+    from ranker.judges.local.models import DEFAULT
+    from ranker.judges.local.setup import FILE
+    from ranker.judges.local.ways import WAYS
 
     kind, _, name = judge.partition(":")
     if kind != "local":

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ranker.distinct import distinct_of
-from ranker.share import expand
+from ranker.aggregate.dedupe import distinct_of
+from ranker.judges.verdict import tiers_of
+from ranker.prompting.sharing import expand
+from ranker.prompting.transcript import transcript_of
 from ranker.trajectory import TrajectoryGroup
-from ranker.transcript import transcript_of
-from ranker.verdict import tiers_of
 
 _BLOCK = re.compile(r'<trajectory id="(\w+)">\n(.*?)\n?</trajectory>', re.DOTALL)
 _PART = re.compile(r"<p(\d+)>(.*?)</p\1>\n", re.DOTALL)

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from ranker.errors import ConfigurationError
-from ranker.local.setup import FILE, Setup, write_judge
-from ranker.local.ways import LETTERS
+from ranker.judges.local.setup import FILE, Setup, write_judge
+from ranker.judges.local.ways import LETTERS
 from ranker.statistics import difference, ratio
 from ranker.tuning.examples import Example, agreeing, at_most, split
 from ranker.tuning.folder import AFTER, BEFORE, BEST, STATE, Folder

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ranker.local.ways import Way
+from ranker.judges.local.ways import Way
 from ranker.statistics import Estimate
 from ranker.tuning.lora import Lora
 from ranker.validation import check

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranker import RankerError, Trajectory, rank_group
-from ranker.judge import Lineup
-from ranker.neutral import neutral, restore
-from ranker.prompt import build_prompt
-from ranker.template import load_template
+from ranker.judges.base import Lineup
+from ranker.prompting.escaping import neutral, restore
+from ranker.prompting.prompt import build_prompt
+from ranker.prompting.template import load_template
+from ranker.prompting.transcript import transcript_of
 from ranker.testing.simulated import blocks
-from ranker.transcript import transcript_of
 from tests.fuzzing.dialects import DIALECTS, attempt, scalar, text, value
 from tests.fuzzing.record import main_of
 

@@ -1,0 +1,1 @@
+"""How good local judges are, and how fast."""

@@ -1,0 +1,1 @@
+"""Ranker beside RULER, on the same groups in the same run."""

@@ -1,0 +1,1 @@
+"""The work behind `ranker train`."""

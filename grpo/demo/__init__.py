@@ -1,0 +1,1 @@
+"""The tasks of `ranker demo` and of the packaged configs."""

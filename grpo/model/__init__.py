@@ -1,0 +1,1 @@
+"""The policy's model: loading, packing, log-probs, sharding."""

@@ -1,0 +1,1 @@
+"""Producing trajectories with the policy, in this process or on vLLM servers."""

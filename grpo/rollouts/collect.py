@@ -1,0 +1,211 @@
+"""Collecting: rollouts of many groups at once, each group to its judge as soon as its last rollout ends."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from grpo.errors import TrainingError
+from grpo.rewards import GroupReward, PendingReward, Rewarder, number
+from grpo.rollouts.chat import Policy
+from grpo.rollouts.engine import Sampler
+from grpo.types import Rollout, RolloutGroup
+from ranker import ConfigurationError, Trajectory
+from ranker.errors import scrub
+
+log = logging.getLogger("ranker")
+T = TypeVar("T")
+Example = Mapping[str, Any]
+RolloutFunction = Callable[[Policy, Example], Awaitable[Any]]
+Checker = Callable[[Trajectory, Example], float | None]
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in an event loop of its own; where one is running already (a notebook),
+    that is in another thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+class ExampleStream:
+    """The dataset, in the order in which a run takes it: the example of group k, for every k."""
+
+    def __init__(self, examples: Sequence[Example], shuffle: bool, seed: int):
+        self._examples = examples
+        self._shuffle = shuffle
+        self._seed = seed
+        self._orders: dict[int, np.ndarray] = {}  # of the present epoch and the one before
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def of(self, index: int) -> Example:
+        """Each example once an epoch; an epoch's order depends on the seed and its number alone."""
+        epoch, place = divmod(index, len(self._examples))
+        if not self._shuffle:
+            return self._examples[place]
+        if epoch not in self._orders:
+            order = np.random.default_rng((self._seed, epoch)).permutation(len(self._examples))
+            self._orders = {epoch: order, **{e: o for e, o in self._orders.items() if e == epoch - 1}}
+        return self._examples[int(self._orders[epoch][place])]
+
+
+def check_examples(examples: Sequence[Example], rollout: RolloutFunction | None, tokenizer: Any) -> None:
+    """Refuse a dataset that single-turn rollouts cannot be made of.
+
+    Raises:
+        ConfigurationError: it can be read only once, or is empty.
+        ConfigurationError: an example is no mapping or has no usable prompt, named by number; messages, but
+            no chat template.
+    """
+    if not hasattr(examples, "__len__") or not hasattr(examples, "__getitem__"):
+        raise ConfigurationError(
+            f"The dataset is a {type(examples).__name__}, which can be read only once; give a list of rows."
+        )
+    if not len(examples):
+        raise ConfigurationError("The dataset is empty; give at least one row.")
+    for i, example in enumerate(examples):
+        if not isinstance(example, Mapping):
+            raise ConfigurationError(
+                f"Row {i} of the dataset is a {type(example).__name__}, not an object with fields."
+            )
+        if rollout is not None:
+            continue
+        prompt = example.get("prompt")
+        if not prompt or not isinstance(prompt, (str, list, tuple)):
+            raise ConfigurationError(
+                f'Row {i} of the dataset has no "prompt" (text or messages), but {sorted(example)}; add one, or give a '
+                "rollout function that makes do without."
+            )
+        if not isinstance(prompt, str) and not getattr(tokenizer, "chat_template", None):
+            raise ConfigurationError(
+                f"Row {i} of the dataset has messages for a prompt, and the model's tokenizer has no chat template: use an "
+                "instruction-tuned model, set tokenizer.chat_template, or give prompts as text."
+            )
+
+
+async def single_turn(policy: Policy, example: Example) -> Trajectory:
+    """The rollout of an example without a rollout function: one reply to its prompt."""
+    prompt = example["prompt"]
+    if isinstance(prompt, str):
+        reply = {"role": "assistant", "content": await policy.complete(prompt)}
+        return Trajectory([{"role": "user", "content": prompt}, reply])
+    completion = await policy.chat(prompt, tools=example.get("tools"))
+    message = completion.choices[0].message.model_dump(exclude_none=True)
+    return Trajectory([*prompt, message], tools=example.get("tools"))
+
+
+class RewardStore(Protocol):
+    """Where rewards are kept, so that a resumed run need not ask for them again."""
+
+    def get(self, group: RolloutGroup) -> GroupReward | None: ...
+
+    def add(self, group: RolloutGroup, reward: GroupReward) -> None: ...
+
+
+class Collector:
+    """Samples groups and sends them to their reward functions.
+
+    Attributes:
+        pending: groups sampled and not yet taken, by index, with their rewards to come.
+    """
+
+    def __init__(
+        self,
+        engine: Sampler,
+        tokenizer: Any,
+        examples: ExampleStream,
+        rewarder: Rewarder | None,
+        rollout: RolloutFunction | None,
+        checker: Checker | None,
+        num_generations: int,
+        seed: int,
+        store: RewardStore | None = None,
+    ):
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._examples = examples
+        self._rewarder = rewarder
+        self._rollout = rollout or single_turn
+        self._checker = checker
+        self._count = num_generations
+        self._seed = seed
+        self._store = store
+        self.pending: dict[int, tuple[RolloutGroup, PendingReward]] = {}
+
+    def sample(self, indices: Sequence[int], version: int) -> None:
+        """Roll out these groups, all at once; returns when the last rollout has ended."""
+        if indices:
+            run_loop(self._sample(indices, version))
+
+    async def _sample(self, indices: Sequence[int], version: int) -> None:
+        async def one(index: int) -> None:
+            group = await self.group(index, self._examples.of(index), self._count, version)
+            self.send(group)
+
+        tasks = [asyncio.create_task(one(index)) for index in indices]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def group(self, index: int, example: Example, count: int, version: int) -> RolloutGroup:
+        """Roll out one group."""
+        rollouts = await asyncio.gather(*(self._attempt(index, i, example) for i in range(count)))
+        truths = tuple(self._truth(r, example) for r in rollouts)
+        return RolloutGroup(index, example, tuple(rollouts), version, truths)
+
+    def send(self, group: RolloutGroup) -> None:
+        """Give a group to its reward functions, unless it has its rewards already."""
+        store = self._store
+        known = store.get(group) if store else None
+        if known is not None:
+            pending = PendingReward(0.0, len(group.rollouts))
+            pending.future.set_result(known)
+        else:
+            assert self._rewarder is not None
+            pending = self._rewarder.start(group, lambda reward: store.add(group, reward) if store else None)
+        self.pending[group.index] = group, pending
+
+    async def _attempt(self, index: int, i: int, example: Example) -> Rollout:
+        policy = Policy(self._engine, self._tokenizer, np.random.default_rng((self._seed, index, i)))
+        try:
+            result: Any = self._rollout(policy, example)
+            if not inspect.isawaitable(result):
+                raise ConfigurationError(
+                    "The rollout function must be async: async def rollout(policy, row)."
+                )
+            result = await result
+            trajectory = result if isinstance(result, Trajectory) else Trajectory(result)
+            if not policy.sequences:
+                raise ValueError("the rollout ended without asking the policy for anything")
+        except (ConfigurationError, TrainingError):
+            raise  # not the fault of this attempt
+        except Exception as error:
+            message = scrub(f"{type(error).__name__}: {error}")
+            log.debug("rollout %d of group %d broke off: %s", i, index, message)
+            return Rollout(None, policy.sequences, policy.truncated, message)
+        return Rollout(trajectory, policy.sequences, policy.truncated)
+
+    def _truth(self, rollout: Rollout, example: Example) -> float | None:
+        if rollout.trajectory is None:
+            return None
+        if self._checker is None:
+            return rollout.trajectory.ground_truth
+        try:
+            truth = self._checker(rollout.trajectory, example)
+            return number(truth, f"it returned {truth!r}; return a finite number, or None")
+        except Exception as error:
+            raise ConfigurationError(f"The checker failed: {type(error).__name__}: {error}") from error

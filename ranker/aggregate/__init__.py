@@ -1,0 +1,1 @@
+"""From the verdicts on a group to its ranking and rewards."""

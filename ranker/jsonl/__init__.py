@@ -1,0 +1,1 @@
+"""Group files: JSONL, one group a line."""

@@ -1,0 +1,80 @@
+"""The options that judges take by name, in one place for editors, type checkers and messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from ranker.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ranker.runtime.cache import Cache
+
+
+class JudgeOptions(TypedDict, total=False):
+    """Options of `LLMJudge`, `LocalJudge` and judges of log-probabilities; each judge says which of them it takes.
+
+    Attributes:
+        template, prompt_folder: a prompt template by name, and a folder of your own templates.
+        form: ``"ranking"`` or ``"scores"``.
+        max_reasks: how often an unusable reply is sent back with its fault named.
+        max_group: the most trajectories in one call; larger groups are ranked in windows.
+        cache: a path, a Cache, ``"off"``, or None for the default.
+        record: a path; every call is appended to it as a line of JSON.
+        context_window: tokens of prompt and reply together.
+        temperature, max_tokens, extra: request fields of an API.
+        timeout, max_retries, rpm, tpm: seconds, retries, requests and tokens a minute of an API.
+        price: dollars for a million tokens (read, written).
+        structured: how an API is asked for JSON.
+        reason_tokens, device, dtype: of a model in this process.
+        store: the file in which a batch judge notes what it sent.
+    """
+
+    template: str | None
+    prompt_folder: str | Path | None
+    form: Literal["ranking", "scores"]
+    max_reasks: int
+    max_group: int | None
+    cache: str | Path | Cache | bool | None
+    record: str | Path | None
+    context_window: int | None
+    temperature: float | None
+    max_tokens: int | None
+    extra: dict[str, Any] | None
+    timeout: float
+    max_retries: int
+    rpm: float | None
+    tpm: float | None
+    price: tuple[float, float] | None
+    structured: Literal["auto", "json_schema", "json_object", "text"]
+    reason_tokens: int
+    device: str | None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"]
+    store: str | Path
+
+
+_OF_RANKING = (
+    "task", "reward", "seed", "base_url", "api_key", "max_calls", "max_cost_usd", "budget", "progress", "passes",
+    "rubric", "concurrency", "on_error", "ordered",
+)  # fmt: skip
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise for an option that no judge has, naming the nearest one that some has.
+
+    Raises:
+        ConfigurationError: such an option.
+    """
+    for name in options:
+        if name not in JudgeOptions.__annotations__:
+            raise ConfigurationError(
+                f"There is no option {name!r}{nearest(name, (*JudgeOptions.__annotations__, *_OF_RANKING))}."
+            )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``; did you mean 'NAME'?`` for the name most like `name`; empty where none is like it."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
