@@ -101,7 +101,7 @@ BESIDE := build/integrations
 test-integrations: $(INTEGRATIONS:%=test-integration-%)
 
 $(INTEGRATIONS:%=test-integration-%): test-integration-%: $(BESIDE)/%/done.stamp
-	$(BESIDE)/$*/bin/python -m pytest -q --timeout 600 tests/test_integration_$*.py
+	$(BESIDE)/$*/bin/python -m pytest -q --timeout 600 tests/integrations/test_integration_$*.py
 
 $(BESIDE)/%/done.stamp: pyproject.toml Makefile
 	test -x $(BESIDE)/$*/bin/python || $(PYTHON) -m venv $(BESIDE)/$*

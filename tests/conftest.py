@@ -81,7 +81,9 @@ def serve() -> Iterator[Callable[..., JudgeServer]]:
 @pytest.fixture(autouse=True, scope="module")
 def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     """The tests of training have matrices so small that threads only wait for each other."""
-    if not request.module.__name__.startswith(("test_grpo", "test_tuning", "test_integration_trl")):
+    if not request.module.__name__.rpartition(".")[2].startswith(
+        ("test_grpo", "test_tuning", "test_integration_trl")
+    ):
         yield
         return
     import torch

@@ -203,7 +203,7 @@ class Nursery:
             **os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "RANKER_CACHE": "off",
         }  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "tests.grpo_runs"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

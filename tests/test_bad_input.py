@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
-from conftest import make_groups, ranking
-from test_cli import ranker, records, write
 
 from ranker import GroupError, LLMJudge, rank_group
 from ranker.files import Appender, read_groups
+from tests.cli.test_cli import ranker, records, write
+from tests.conftest import make_groups, ranking
 
 GOOD = {"id": "good", "trajectories": [{"id": "a", "messages": [{"role": "assistant", "content": "x"}]}]}
 MESSAGE = {"role": "assistant", "content": "y"}

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-ELSEWHERE = ("trl.md",)  # pages whose programs are run beside the framework: tests/test_integration_trl.py
+ELSEWHERE = (
+    "trl.md",
+)  # pages whose programs are run beside the framework: tests/integrations/test_integration_trl.py
 TOLD = ("training.md", "bench.md")  # pages whose commands go on where the one before stopped
 
 
@@ -33,7 +35,9 @@ def commands() -> list[tuple[str, str]]:
     lines = [
         (name, line.strip()) for name, code in blocks("bash") for line in code.splitlines() if line.strip()
     ]
-    lines = [(name, line) for name, line in lines if not line.startswith("ranker demo")]  # tests/test_demo.py
+    lines = [
+        (name, line) for name, line in lines if not line.startswith("ranker demo")
+    ]  # tests/grpo/test_demo.py
     lines = [(name, line) for name, line in lines if name.partition("-")[0] not in TOLD or "pip" in line]
     inline = re.findall(r"`(pip install [^`]+)`", (ROOT / "README.md").read_text())
     return lines + [("README.md-inline", line) for line in inline]
@@ -43,7 +47,7 @@ def commands() -> list[tuple[str, str]]:
 def place(serve, tmp_path, monkeypatch):
     """A folder with what the pages take for granted, and a server behind every judge they name."""
     server = serve(lambda text: float(len(text)))
-    sample = (ROOT / "benchmarks" / "data" / "sample.jsonl").read_text()
+    sample = (ROOT / "ranker" / "suites" / "data" / "sample.jsonl").read_text()
     (tmp_path / "groups.jsonl").write_text(sample)
     (tmp_path / "my_prompts").mkdir()
     (template,) = [code for _, code in blocks("jinja")]
@@ -102,7 +106,7 @@ def test_commands_run(place, line, monkeypatch):
 
 def small(text: str) -> str:
     """The same with a model of some thousand weights and a step or two."""
-    from grpo_models import llama, tokenizer
+    from tests.grpo_models import llama, tokenizer
 
     llama().save_pretrained("tiny")
     tokenizer().save_pretrained("tiny")

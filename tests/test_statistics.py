@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench_runs import answers, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, norm
@@ -23,6 +22,7 @@ from ranker.statistics import (
     resampled,
     resamples,
 )
+from tests.bench_runs import answers, seen
 
 FIRST, SECOND = np.triu_indices(4, 1)
 BENCHES, GROUPS = 1_000, 120
