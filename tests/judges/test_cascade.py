@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_calibrate
+from tests.calibration import test_calibrate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
