@@ -20,9 +20,9 @@ from ranker.benchmarks.suites import GENERATED, load
 from rich.progress import Progress as Bar
 from rich.progress import track
 
+from ranker.appender import Appender, read_records
 from ranker.calibrating.threshold import Fitted, fit_threshold
 from ranker.cascade import confidence
-from ranker.files import Appender, read_records
 from ranker.local.probe import ProbeJudge
 from ranker.local.scores import probabilities
 from ranker.local.setup import FILE, read_judge, setup_from, write_judge

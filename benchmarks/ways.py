@@ -27,8 +27,8 @@ from ranker.benchmarks import provenance
 from ranker.benchmarks.suites import load
 from rich.progress import track
 
+from ranker.appender import Appender, read_records
 from ranker.calibrating.choosing import choose
-from ranker.files import Appender, read_records
 from ranker.local.model import Loaded, LocalModel
 from ranker.local.probe import EMPTY
 from ranker.local.reading import read_ways

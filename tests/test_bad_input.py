@@ -10,7 +10,8 @@ from conftest import make_groups, ranking
 from test_cli import ranker, records, write
 
 from ranker import GroupError, LLMJudge, rank_group
-from ranker.files import Appender, read_groups
+from ranker.appender import Appender
+from ranker.files import read_groups
 
 GOOD = {"id": "good", "trajectories": [{"id": "a", "messages": [{"role": "assistant", "content": "x"}]}]}
 MESSAGE = {"role": "assistant", "content": "y"}
@@ -86,7 +87,7 @@ def test_files_that_are_missing_or_cannot_be_written(tmp_path):
         (["rank", source, "--judge", "x", "--base-url", "nonsense"], "http://"),
         (["rank", source, "--judge", "x", "--price", "cheap"], "0.25,2"),
         (["rank", source, "--judge", "local:/no/such/model"], "no model at"),
-        (["rank", source, "--judge", "x", "--out", source], "no ranked group"),
+        (["rank", source, "--judge", "x", "--out", source], "same file as the input"),
     ):
         before = source.read_bytes()
         done = ranker(*args)

@@ -17,7 +17,8 @@ from conftest import make_groups, ranking, truthful
 from test_cli import ranker, records, write
 
 from ranker import ConfigurationError
-from ranker.files import Appender, BeingWritten, Part, read_lines
+from ranker.appender import Appender, BeingWritten
+from ranker.files import Part, read_lines
 from ranker.shards import Shard, mark_of, part_of, plan_of, set_mark, state_of
 
 
@@ -81,7 +82,7 @@ def test_plans_that_cannot_work(folder, tmp_path, monkeypatch):
         (["no*.jsonl"], "out", "No file matches"),
         (["in"], None, "--out FOLDER"),
         (["in"], "file", "is a file"),
-        (["in"], "in", "where the input lies"),
+        (["in"], "in", "same file as the input"),
         (["in", "other"], "out", "both be written"),
     ):
         with pytest.raises(ConfigurationError, match=told):

@@ -12,9 +12,9 @@ from ranker.benchmarks.bench.contestant import Contestant
 from ranker.benchmarks.bench.observation import ASKINGS, ATTACKED, Observation, digest
 from ranker.benchmarks.suites import Suite
 
+from ranker.appender import Appender, read_records
 from ranker.budget import Budget
 from ranker.errors import BudgetExceeded, ConfigurationError, JudgeCallError, RankerError
-from ranker.files import Appender, read_records
 from ranker.judge import Judge
 
 FATAL_STATUS = {401, 403, 404}  # a wrong key or name is wrong for every group
