@@ -186,7 +186,7 @@ def main() -> None:
     reading.add_argument("--out", type=Path, required=True)
     telling = commands.add_parser("table")
     telling.add_argument("files", type=Path, nargs="+")
-    telling.add_argument("--json", type=Path)
+    telling.add_argument("--json", type=provenance.record)
     given = parser.parse_args()
     if given.command == "table":
         rows = summary(given.files)

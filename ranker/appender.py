@@ -97,10 +97,10 @@ class Appender:
         return end, end
 
     def _foreign(self, path: Path, number: int, cut_off: bool) -> ConfigurationError:
-        hint = "If it is one that a kill of an earlier version cut off, delete the line. " if cut_off else ""
+        hint = "If a kill of an earlier version cut it off, delete the line; else move" if cut_off else "Move"
         return ConfigurationError(
-            f"{path}, line {number}, is no {self._what}, and nothing is overwritten that Ranker did not write. {hint}"
-            "Move the file away, or name another."
+            f"{path}, line {number}, is no {self._what}, and what Ranker did not write is left as it is. {hint} the "
+            "file away, or name another."
         )
 
     def drop_failed(self) -> int:

@@ -53,7 +53,7 @@ def _identity(file: File) -> Hashable:
 
 
 def check_absent(folder: Path, names: Iterable[str], whose: str) -> None:
-    """Refuse a folder in which files that would be replaced are somebody else's.
+    """Refuse a folder in which files that would be replaced are somebody else's. Devices are nobody's.
 
     Args:
         names: of files and folders that would be replaced, as patterns.
@@ -62,7 +62,8 @@ def check_absent(folder: Path, names: Iterable[str], whose: str) -> None:
     Raises:
         ConfigurationError: one of them is there.
     """
-    there = sorted(path.name for name in names for path in folder.glob(name))
+    every = (path for name in names for path in folder.glob(name))
+    there = sorted(path.name for path in every if path.is_file() or path.is_dir())
     if there:
         raise ConfigurationError(
             f"{folder} is not {whose}, and its {', '.join(there)} would be replaced: name another folder, or move "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,10 +26,12 @@ from ranker import __version__
 from ranker.budget import Budget
 from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.files import dump_line
+from ranker.outputs import check_absent, replace_file
 
 OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT = (
     "observations.jsonl", "results.json", "disagreements.jsonl", "report.html"
 )  # fmt: skip
+WRITTEN = (OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ async def bench(job: Job, console: Console) -> int:
         job.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{job.out} cannot be made: {error.strerror}.") from None
+    check_folder(job.out)
     log = Log(job.out / OBSERVATIONS)
     try:
         ahead = forecast(job.matrix, log)
@@ -83,6 +85,17 @@ async def bench(job: Job, console: Console) -> int:
     return _code(stopped, made)
 
 
+def check_folder(out: Path) -> None:
+    """Refuse a folder whose results are not known to be a benchmark's: it holds no observations.
+
+    Raises:
+        ConfigurationError: it holds results all the same.
+    """
+    seen = out / OBSERVATIONS
+    if not seen.exists() or seen.stat().st_size == 0:
+        check_absent(out, (RESULTS, DISAGREEMENTS, REPORT), f"a folder of `ranker bench` (no {OBSERVATIONS})")
+
+
 def header(matrix: Matrix) -> dict[str, Any]:
     """Where the figures come from."""
     way = matrix.way
@@ -104,12 +117,9 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         ConfigurationError: it cannot be written; the old one is still there.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
+        replace_file(path, data)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigurationError(
             f"{path} cannot be written ({error.strerror}). The observations are kept: make room and run the same "
             "command again."

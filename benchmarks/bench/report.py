@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from ranker.benchmarks.bench.pictures import Bin, Cell
 
 from ranker.errors import ConfigurationError
 from ranker.files import Line, read_lines
+from ranker.outputs import replace_file
 
 MOST_BYTES = 2_900_000
 LONG, SHOWN = 1_500, 1_200  # characters from which a text is folded, and those that stay in sight
@@ -56,12 +56,10 @@ def write_report(folder: Path) -> Path:
     """
     results = read_results(folder / "results.json")
     groups = read_disagreements(folder / "disagreements.jsonl", results)
-    path, beside = folder / "report.html", folder / f".report.html.{os.getpid()}"
+    path = folder / "report.html"
     try:
-        beside.write_bytes(page(results, groups).encode("utf-8"))
-        os.replace(beside, path)
+        replace_file(path, page(results, groups).encode("utf-8"))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}. Make room and run "
                                  f"`ranker report {folder}`.") from None  # fmt: skip
     return path
@@ -232,8 +230,8 @@ def read_disagreements(path: Path, results: Results) -> list[dict[str, Any]]:
 
 def _disagreement(line: Line, results: Results, simulated: set[str]) -> dict[str, Any]:
     group, fields = line.group, line.fields
-    if group is None:
-        raise ValueError("no group")
+    if group is None or fields.get("error") is not None:
+        raise ValueError("no group that was ranked")
     judge, suite = str(fields["judge"]), str(fields["suite"])
     ids, truths = group.ids, [t.ground_truth for t in group.trajectories]
     tiers = [[ids.index(name) for name in tier] for tier in fields["ranking"]]

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from ranker.errors import ConfigurationError
+from ranker.outputs import check_absent, replace_file
 
 from . import answers, page, plan, plots, table
 from .plan import Unit
@@ -35,7 +36,11 @@ def study(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be made: {error.strerror}.") from None
-    results = Results(out / "runs.jsonl")
+    runs = out / "runs.jsonl"
+    if not runs.exists() or runs.stat().st_size == 0:
+        names = ("study.json", "study.html", *(f"{name}.png" for name in plots.PICTURES))
+        check_absent(out, names, "a folder of `ranker study` (no runs.jsonl)")
+    results = Results(runs)
     try:
         missing = [unit for unit in units if not results.has(unit.id)]
         console.print(estimate(units, missing, workers), highlight=False)
@@ -111,14 +116,14 @@ def summary(
 
 def _draw(out: Path, told: Mapping[str, Any], console: Console) -> None:
     """The table on the screen; study.json, the pictures and the page in the folder."""
-    (out / "study.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_file(out / "study.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
     drawn = plots.pictures(told)
     try:
         plots.save(drawn, out)
         inline = {name: plots.svg(figure, name) for name, figure in drawn.items()}
     finally:
         plots.close(drawn)
-    (out / "study.html").write_text(page.page(told, inline), encoding="utf-8")
+    replace_file(out / "study.html", page.page(told, inline).encode())
     shown = Table(title="The study", title_justify="left")
     for column in page.COLUMNS:
         shown.add_column(column, no_wrap=column == page.COLUMNS[0])

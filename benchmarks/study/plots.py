@@ -27,6 +27,11 @@ _STYLE = {
 _SIZE = (5.6, 4.6)  # inches
 
 
+PICTURES = (
+    "recovery", "curves", "systematic", "scores", "passes", "group-size", "dpo", "beta", "temperature", "learning-rate"
+)  # fmt: skip
+
+
 def pictures(figures: Figures) -> dict[str, Any]:
     """Figures of matplotlib by name; those whose arms were not run are left out."""
     import matplotlib as mpl

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ranker.cli.judging import judge_options, rubric_of
+from ranker.cli.judging import check_files, judge_options, rubric_of
 
 JUDGES = "The judges"
 LIMITS = "Limits"
@@ -106,12 +106,12 @@ def bench(
     from rich.console import Console
 
     from ranker.benchmarks.bench.asking import Way
-    from ranker.benchmarks.bench.command import Job
+    from ranker.benchmarks.bench.command import WRITTEN, Job
     from ranker.benchmarks.bench.command import bench as start
     from ranker.benchmarks.bench.contestant import contestant
     from ranker.benchmarks.bench.matrix import Matrix
     from ranker.benchmarks.bench.observation import ASKINGS
-    from ranker.benchmarks.suites import load
+    from ranker.benchmarks.suites import file_of, load
     from ranker.rubric import read_rubric
 
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
@@ -123,6 +123,7 @@ def bench(
         max_tokens=max_tokens,
         timeout=timeout,
     )
+    check_files({"--out": [out / name for name in WRITTEN]}, map(file_of, suites), rubric=rubric)
     names = dict.fromkeys([*judges, "length"])
     try:
         matrix = Matrix(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ranker.errors import ConfigurationError
+from ranker.outputs import check_outputs
 
 if TYPE_CHECKING:
     from ranker.tuning.examples import Source
@@ -122,6 +123,8 @@ def tune_judge(
     adapter: Path | None = None
     if start is not None:
         named, asked, template, adapter = begun(start, base, way.value)
+    outputs = [path for names in ("judge.json", "*.pt", "adapter/*") for path in out.glob(names)]
+    check_outputs({"--out": outputs}, [groups, *([] if adapter is None else adapter.rglob("*"))])
     found = read_examples(groups, truth.value)
     try:
         from ranker.tuning.run import Run

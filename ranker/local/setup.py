@@ -11,6 +11,7 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.local.ways import JOINT, WAYS, Way
+from ranker.outputs import replace_file
 
 FILE = "judge.json"
 SCHEMA = 1
@@ -133,14 +134,14 @@ def check(setup: Setup) -> None:
 
 
 def write_judge(path: Path, told: Mapping[str, Any]) -> None:
-    """Write a judge file.
+    """Write a judge file, whole or not at all.
 
     Raises:
         ConfigurationError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        replace_file(path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
 
