@@ -7,18 +7,18 @@ import gzip
 import json
 
 import pytest
-from conftest import make_groups
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import write
 
 from ranker import ConfigurationError, FunctionJudge
-from ranker.appender import FAILED, RANKED, Appender
-from ranker.budget import Budget
 from ranker.cli.ranking import Job, run
 from ranker.files import dump_line, read_lines
-from ranker.shards import plan_of
-from ranker.torn import begins_record, is_cut_off, opening_first
+from ranker.jsonl.appender import FAILED, RANKED, Appender
+from ranker.jsonl.shards import plan_of
+from ranker.jsonl.torn_line import begins_record, is_cut_off, opening_first
+from ranker.runtime.budget import Budget
+from tests.cli.test_cli import write
+from tests.conftest import make_groups
 
 HOSTILE = {
     "id": 'gä😀"\\x\x01',

@@ -13,16 +13,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from bench_runs import here
-from conftest import make_groups
-from ranker.benchmarks import provenance
-from ranker.benchmarks.suites import file_of
-from test_cli import write
 
 from ranker import ConfigurationError
-from ranker.cache import Cache
-from ranker.outputs import check_outputs, replace_file
-from ranker.shards import plan_of
+from ranker.bench import provenance
+from ranker.jsonl.shards import plan_of
+from ranker.runtime.cache import Cache
+from ranker.runtime.outputs import check_outputs, replace_file
+from ranker.suites import file_of
+from tests.bench_runs import here
+from tests.cli.test_cli import write
+from tests.conftest import make_groups
 
 NOWHERE = ("--judge", "sim", "--base-url", "http://127.0.0.1:9/v1")
 
@@ -218,7 +218,7 @@ def test_a_tuning_takes_no_folder_with_files_of_its_names(tmp_path):
 
 
 def test_models_that_were_not_fetched_are_not_deleted(tmp_path, monkeypatch):
-    from ranker.models import DEFAULT, KNOWN, remove
+    from ranker.judges.local.models import DEFAULT, KNOWN, remove
 
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path))
     mine = tmp_path / DEFAULT / "weights"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from bench_runs import here
-from conftest import make_groups, truthful
-from ranker.benchmarks.bench.observation import Observation
-from test_cli import records
 
 from ranker import ConfigurationError, GroupError, RankedGroup, RankerError, Usage
+from ranker.bench.observation import Observation
 from ranker.files import group_from_dict, ranked_record, rewards_of
 from ranker.ranked import RESULT_FIELDS
 from ranker.tuning.examples import read_examples
+from tests.bench_runs import here
+from tests.cli.test_cli import records
+from tests.conftest import make_groups, truthful
 
 STALE = {
     "ranking": [["t0"], ["t1"], ["t2"], ["t3"]],

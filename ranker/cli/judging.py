@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ranker.errors import ConfigurationError
-from ranker.outputs import File, check_outputs
+from ranker.runtime.outputs import File, check_outputs
 
 JUDGE = "The judge"
 LIMITS = "Limits"
@@ -79,7 +79,7 @@ def check_files(
     Raises:
         ConfigurationError: one file stands in the place of two.
     """
-    from ranker.cache import open_cache
+    from ranker.runtime.cache import open_cache
 
     named = Path((judge or os.environ.get("RANKER_JUDGE") or "local").removeprefix("local:")).expanduser()
     text = None if rubric is None else rubric_of(rubric)

@@ -13,8 +13,8 @@ import numpy as np
 
 from ranker.errors import ConfigurationError, GroupError
 from ranker.files import Line, read_lines, rewards_of
-from ranker.judge import Lineup
-from ranker.local.ways import Shown, shown
+from ranker.judges.base import Lineup
+from ranker.judges.local.ways import Shown, shown
 from ranker.trajectory import TrajectoryGroup
 from ranker.tuning.marks import Marks, marks_of
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from ranker.errors import ConfigurationError
-from ranker.local.setup import FILE
-from ranker.outputs import check_absent
+from ranker.judges.local.setup import FILE
+from ranker.runtime.outputs import check_absent
 
 STATE, BEST, BEFORE, AFTER = "state.pt", "best.pt", "before.pt", "after.pt"
 ADAPTER = "adapter"
