@@ -5,16 +5,15 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
+import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError, GroupError
-from ranker.jsonl.id_index import Known
-from ranker.ranked import RankedGroup
+from ranker.ranked import RESULT_FIELDS, RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
 _HIDDEN = ("ground_truth", "metadata")  # of an attempt: no judge sees them
@@ -67,8 +66,8 @@ def read_lines(path: str | Path, part: Part | None = None, *, others: bool = Fal
                 elif others:
                     yield Line(number, _read_fields(raw, number)[0], None, None, {})
     except (OSError, EOFError, zlib.error) as error:
-        told = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"{path} cannot be read: {told}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"{path} cannot be read: {reason}.") from None
 
 
 def read_groups(path: str | Path) -> list[TrajectoryGroup]:
@@ -151,13 +150,31 @@ def dump_line(record: Mapping[str, Any]) -> bytes:
         return json.dumps(record, default=str).encode("ascii") + b"\n"
 
 
-def ranked_record(line: Line, ranked: RankedGroup) -> dict[str, Any]:
-    """The output record of a group: its own fields, and what ranking added."""
-    kept = {k: v for k, v in line.fields.items() if k != "error"}
-    return {**kept, "id": line.id, **ranked.to_dict()}
+def ranked_record(fields: Mapping[str, Any], ranked: RankedGroup) -> dict[str, Any]:
+    """The output record of a group: its line's own fields, and what ranking added. Results of an earlier ranking that
+    the line brought along are nobody's any more, and left out."""
+    own = {k: v for k, v in fields.items() if k not in RESULT_FIELDS}
+    named = {} if ranked.group.id is None else {"id": ranked.group.id}
+    return {**own, **named, **ranked.to_dict()}
 
 
-FAILED = 1
+def rewards_of(fields: Mapping[str, Any], group: TrajectoryGroup) -> list[float] | None:
+    """The rewards that a ranked line holds, in the order of its group; None where it was not ranked, or failed: what
+    an earlier judge said does not stand in for the one that failed.
+
+    Raises:
+        GroupError: they are not one finite number for each of the group's trajectories.
+    """
+    rewards = fields.get("rewards")
+    if fields.get("error") is not None or not isinstance(rewards, Mapping):
+        return None
+    values: list[Any] = [rewards.get(name) for name in group.ids]
+    if len(rewards) != len(values) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+        raise GroupError(
+            f"Group {fields.get('id')!r}: its rewards are not one finite number for each of its trajectories. "
+            "Rank it again with `ranker rank`."
+        )
+    return [float(value) for value in values]
 
 
 def print_of(fields: Mapping[str, Any]) -> int:
@@ -167,157 +184,5 @@ def print_of(fields: Mapping[str, Any]) -> int:
     if not isinstance(members, list):
         return 0
     shown = [{k: v for k, v in m.items() if k not in _HIDDEN} if isinstance(m, dict) else m for m in members]
-    told = json.dumps([shown, [fields.get(k) for k in ("task", "rubric", "reference")]], default=str)
-    return (int.from_bytes(hashlib.sha256(told.encode()).digest()[:7], "big") | FAILED) + 1
-
-
-def _mark_of(record: Mapping[str, Any]) -> int:
-    return FAILED if "error" in record else print_of(record)
-
-
-def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file that an Appender has opened; nothing of what is no regular file."""
-    if Path(path).is_file():
-        with open(path, "rb") as file:
-            for raw in file:
-                yield json.loads(raw)
-
-
-class BeingWritten(ConfigurationError):
-    """Another process is writing the file."""
-
-
-class Appender:
-    """Appends whole lines to a file of records that one process writes, and knows which ids it holds.
-
-    A line cut off by a kill is removed on opening. A line that cannot be written whole (full disk) is
-    taken back, so the file always ends with a complete one.
-
-    Args:
-        holds: keys of which every record has one.
-        what: what a record is called in messages.
-
-    Attributes:
-        done: the ids the file holds, each with FAILED if it failed, else with its `print_of`; exact, and a few
-            megabytes for any number of ids.
-
-    Raises:
-        BeingWritten: another process is writing the file.
-        ConfigurationError: the file cannot be written, or holds something else.
-    """
-
-    def __init__(
-        self, path: str | Path, *, holds: Sequence[str] = ("rewards", "error"), what: str = "ranked group"
-    ):
-        self.path = Path(path)
-        self._holds, self._what = holds, what
-        self._file = _open_locked(self.path)
-        self.done = Known()
-        try:
-            if self.path.is_file():
-                self._recover()
-        except BaseException:
-            self.close()
-            raise
-
-    def _recover(self) -> None:
-        good = 0
-        with open(self.path, "rb") as file:
-            for number, raw in enumerate(file, start=1):
-                try:
-                    record = json.loads(raw)
-                    name = record["id"]
-                    if not any(key in record for key in self._holds):
-                        raise KeyError(self._holds)
-                except (ValueError, KeyError, TypeError):
-                    if not raw.endswith(b"\n"):
-                        break  # the last line of a run that was killed
-                    raise ConfigurationError(
-                        f"{self.path}, line {number}, is no {self._what}; move the file away, or name another."
-                    ) from None
-                self.done.put(str(name), _mark_of(record))
-                good += len(raw)
-                if not raw.endswith(b"\n"):
-                    os.write(self._file, b"\n")
-                    good += 1
-        os.ftruncate(self._file, good)
-
-    def drop_failed(self) -> int:
-        """Take the failed groups out of the file, so that they are tried again; returns how many.
-
-        Raises:
-            ConfigurationError: no room for the file without them; the file is as it was.
-        """
-        failed = self.done.count(FAILED)
-        if failed:
-            beside = self.path.with_name(self.path.name + ".partial")
-            try:
-                kept = _open_locked(
-                    beside
-                )  # locked before it takes the file's place: no moment without a lock
-                try:
-                    os.ftruncate(kept, 0)
-                    with open(self.path, "rb") as file, open(beside, "ab") as copy:
-                        copy.writelines(raw for raw in file if "error" not in json.loads(raw))
-                    os.replace(beside, self.path)
-                except BaseException:
-                    os.close(kept)
-                    beside.unlink(missing_ok=True)
-                    raise
-            except OSError as error:
-                raise ConfigurationError(f"{beside} cannot be written: {error.strerror}.") from None
-            self.close()
-            self._file, self.done = kept, Known()
-            self._recover()
-        return failed
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record.
-
-        Raises:
-            ConfigurationError: it could not be written whole; the file is as it was.
-        """
-        line = dump_line(record)
-        start = os.fstat(self._file).st_size
-        written = 0
-        try:
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-        except OSError as error:
-            if self.path.is_file():
-                os.ftruncate(self._file, start)
-            raise ConfigurationError(
-                f"{self.path} cannot be written ({error.strerror}). What it holds is complete; make room and "
-                "run the same command again to go on."
-            ) from None
-        self.done.put(str(record["id"]), _mark_of(record))
-
-    def sync(self) -> None:
-        """Wait until what was written is on the disk."""
-        os.fsync(self._file)
-
-    def close(self) -> None:
-        os.close(self._file)
-        self.done.close()
-
-
-def _open_locked(path: Path) -> int:
-    """A file opened for appending that no other process can open so until it is closed or this one ends."""
-    import fcntl
-
-    while True:
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
-            raise BeingWritten(f"Another process is writing {path}; wait for it.") from None
-        try:
-            if os.path.samestat(os.fstat(file), os.stat(path)):
-                return file
-        except OSError:
-            pass
-        os.close(file)  # replaced or removed between opening and locking
+    text = json.dumps([shown, [fields.get(k) for k in ("task", "rubric", "reference")]], default=str)
+    return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") | 1) + 1

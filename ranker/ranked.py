@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ranker.errors import RankerError
@@ -64,3 +64,7 @@ class RankedGroup:
         if self.warnings:
             added["warnings"] = list(self.warnings)
         return added
+
+
+RESULT_FIELDS = frozenset(f.name for f in fields(RankedGroup)) - {"group"}
+"""What `RankedGroup.to_dict` may add to a line."""

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from ranker import GroupError, LLMJudge, rank_group
-from ranker.files import Appender, read_groups
+from ranker.files import read_groups
+from ranker.jsonl.appender import Appender
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking
 
@@ -86,7 +87,7 @@ def test_files_that_are_missing_or_cannot_be_written(tmp_path):
         (["rank", source, "--judge", "x", "--base-url", "nonsense"], "http://"),
         (["rank", source, "--judge", "x", "--price", "cheap"], "0.25,2"),
         (["rank", source, "--judge", "local:/no/such/model"], "no model at"),
-        (["rank", source, "--judge", "x", "--out", source], "no ranked group"),
+        (["rank", source, "--judge", "x", "--out", source], "same file as the input"),
     ):
         before = source.read_bytes()
         done = ranker(*args)

@@ -19,7 +19,7 @@ from rich.progress import track
 
 from ranker.bench import provenance
 from ranker.calibration.threshold import Fitted, fit_threshold
-from ranker.files import Appender, read_records
+from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.cascade import confidence
 from ranker.judges.local.probe import ProbeJudge
 from ranker.judges.local.scores import probabilities

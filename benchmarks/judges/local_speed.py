@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, help="a GGUF file, read packed and dequantised")
     parser.add_argument("--groups", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=provenance.record)
     given = parser.parse_args()
     made: dict[str, Any]
     if given.cost:

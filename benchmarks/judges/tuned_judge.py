@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--start", help="folder of a judge to go on from, as for tune-judge")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--out", type=Path, help="keeps the judge; default: a temporary folder")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=provenance.record, help="where the figures go")
     given = parser.parse_args()
     source = {
         "command": provenance.command("benchmarks.judges.tuned_judge"),

@@ -27,7 +27,7 @@ from rich.progress import track
 
 from ranker.bench import provenance
 from ranker.calibration.choosing import choose
-from ranker.files import Appender, read_records
+from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.local.model import Loaded, LocalModel
 from ranker.judges.local.probe import EMPTY
 from ranker.judges.local.reading import read_ways
@@ -186,7 +186,7 @@ def main() -> None:
     reading.add_argument("--out", type=Path, required=True)
     telling = commands.add_parser("table")
     telling.add_argument("files", type=Path, nargs="+")
-    telling.add_argument("--json", type=Path)
+    telling.add_argument("--json", type=provenance.record)
     given = parser.parse_args()
     if given.command == "table":
         rows = summary(given.files)

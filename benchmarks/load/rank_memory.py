@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.ruler.judge_process import judge_process
-from ranker.bench.provenance import command, commit, machine
+from ranker.bench.provenance import command, commit, machine, record
 from ranker.files import dump_line
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--groups", default="10000,1000000", help="numbers of groups, with commas between")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=record)
     given = parser.parse_args()
     rows: list[Row] = []
     source = {"command": command("rank_memory"), "commit": commit(), "machine": machine()}

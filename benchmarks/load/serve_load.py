@@ -27,7 +27,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 from benchmarks.ruler.groups import small_groups, worth, worths
@@ -142,7 +141,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=8, help="attempts in a group")
     parser.add_argument("--judge", choices=("function", "server"), default="function")
     parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=provenance.record)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:

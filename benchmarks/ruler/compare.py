@@ -239,7 +239,9 @@ def main() -> None:
     )
     parser.add_argument("--tau", type=Path, help="the tau_airline group file; without it no prompt size")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json, to give prompt sizes in tokens too")
-    parser.add_argument("--out", type=Path, default=Path("beside_ruler.json"), help="the results as JSON")
+    parser.add_argument(
+        "--out", type=provenance.record, default="beside_ruler.json", help="the results as JSON"
+    )
     given = parser.parse_args()
     parts = given.only or [part for part in PARTS if part != "prompt_size" or given.tau is not None]
     if "prompt_size" in parts and given.tau is None:

@@ -11,12 +11,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.study import page, plan, table
+from benchmarks.study import page, plots, plan, table
 from benchmarks.study.plan import Unit
 from benchmarks.study.pool import work
 from benchmarks.study.store import Results
 from ranker.bench import provenance
 from ranker.errors import ConfigurationError
+from ranker.runtime.outputs import check_absent, replace_file
 
 
 def study(
@@ -33,7 +34,11 @@ def study(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be created: {error.strerror}.") from None
-    results = Results(out / "runs.jsonl")
+    runs = out / "runs.jsonl"
+    if not runs.exists() or runs.stat().st_size == 0:
+        names = ("study.json", "study.html", *(f"{name}.png" for name in plots.NAMES))
+        check_absent(out, names, "a folder of the study (no runs.jsonl)")
+    results = Results(runs)
     try:
         missing = [unit for unit in units if not results.has(unit.id)]
         console.print(estimate(units, missing, workers), highlight=False)
@@ -110,7 +115,7 @@ def summary(
 def _write(out: Path, study: Mapping[str, Any], console: Console) -> None:
     """The table on the screen; study.json, the figures and the page in the folder."""
     text = json.dumps(study, indent=1, ensure_ascii=False, default=lambda estimate: estimate.to_dict(6))
-    (out / "study.json").write_text(text + "\n", encoding="utf-8")
+    replace_file(out / "study.json", (text + "\n").encode())
     path = page.write(study, out)
     console.print(page.table(study))
     console.print(f"\nThe page: {path}", highlight=False)

@@ -34,6 +34,9 @@ _DIFFERENCES = {
 }
 
 
+NAMES = ("recovery", "curves", *_DIFFERENCES, *_RELATIONS)
+
+
 def drawings(figures: Figures) -> dict[str, Drawing]:
     """By name; those whose arms were not run are left out."""
     every = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranker.files import Appender, read_records
+from ranker.jsonl.appender import Appender, read_records
 
 
 class Results:

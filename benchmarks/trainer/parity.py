@@ -191,7 +191,7 @@ def main() -> int:
     parser.add_argument("--trl-python", type=Path, help="a Python with TRL; default: made on first use")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE,
                         help=f"largest difference that passes, loss or relative gradient (default {TOLERANCE})")  # fmt: skip
-    parser.add_argument("--json", type=Path, help="the differences as JSON")
+    parser.add_argument("--json", type=provenance.record, help="the differences as JSON")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -57,7 +57,7 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], help="change a setting, as in ranker train")
-    parser.add_argument("--json", type=Path, help="the results as JSON")
+    parser.add_argument("--json", type=provenance.record, help="the results as JSON")
     given = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     runs = []

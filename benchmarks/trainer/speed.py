@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--judge-latency", type=float,
                         help="also measure ours with a judge that takes so many seconds a group")  # fmt: skip
     parser.add_argument("--trl-python", type=Path, help="a Python with TRL; default: made on first use")
-    parser.add_argument("--json", type=Path, help="the results as JSON")
+    parser.add_argument("--json", type=provenance.record, help="the results as JSON")
     given = parser.parse_args()
     work = speed_model.work_of(given)
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -105,7 +105,7 @@ def main() -> None:
     speed_model.add_work(parser)
     parser.add_argument("--rounds", type=int, default=6, help="runs of every kind (default 6)")
     parser.add_argument("--trl-python", type=Path, help="a Python with TRL; default: made on first use")
-    parser.add_argument("--json", type=Path, help="the results as JSON")
+    parser.add_argument("--json", type=provenance.record, help="the results as JSON")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     with Console(stderr=True).status("TRL's environment") as status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from ranker.judges.local.read import inner
 
 log = logging.getLogger("ranker")
 KEY = "RANKER_ROLLOUT_API_KEY"
+_NAME = re.compile(r"policy-[0-9a-f]{8}-\d+")  # of the run, and its step
 TOLERANCE = 0.1  # mean difference of log-probs; bfloat16 kernels differ by 0.005 to 0.05
 _TEXTS = (
     "The harbour was quiet that morning, and the first boats came in with",
@@ -137,14 +139,16 @@ class Adapters:
             raise ConfigurationError(
                 f"The servers of vllm_server_base_url serve different models: {', '.join(models)}."
             )
-        self._left = [a for served in answers for a in served.adapters if a.path.parent == self._folder]
+        every = (adapter for served in answers for adapter in served.adapters)
+        self._left = [a for a in every if a.path.parent == self._folder and _NAME.fullmatch(a.path.name)]
         return [served.context for served in answers]
 
     def _clear(self) -> None:
         """Take away what a run that was killed left in the folder and on the servers."""
         self._forget(self._left)
         for path in self._folder.glob("policy-*"):
-            shutil.rmtree(path, ignore_errors=True)
+            if _NAME.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _forget(self, adapters: Sequence[Adapter]) -> None:
         for adapter in adapters:

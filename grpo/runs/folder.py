@@ -16,8 +16,14 @@ from grpo.errors import RunFolderError
 from grpo.rewards import GroupReward
 from grpo.types import RolloutGroup
 from ranker import __version__
+from ranker.errors import ConfigurationError
 from ranker.files import dump_line
+from ranker.runtime.outputs import check_absent
 
+WRITTEN = (
+    "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "evaluation.json", "curves.png", "checkpoints",
+    "final",
+)  # fmt: skip
 FORMAT = 1  # of everything in the folder; another number is not read
 
 
@@ -45,6 +51,7 @@ class RunFolder:
                     f"{path} holds a run already: go on with --resume, or name another folder."
                 )
             else:
+                _check_ours(self.path)
                 for earned in self.path.glob("rewards*.jsonl"):  # of a start that ended before its first step
                     if earned.is_file():
                         earned.unlink()
@@ -207,6 +214,24 @@ def _digest(group: RolloutGroup) -> str:
         for sequence in rollout.sequences:
             hashed.update(b"\0" + sequence.tokens_T.tobytes())
     return hashed.hexdigest()
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse a folder that no run was begun in, and that holds files of the names that a run replaces.
+
+    Raises:
+        RunFolderError: there are such files.
+    """
+    try:
+        before = json.loads((path / "config.json").read_bytes())
+        if isinstance(before, dict) and {"format", "ranker_version"} <= before.keys():
+            return
+    except (OSError, ValueError):
+        pass
+    try:
+        check_absent(path, WRITTEN, "a run folder")
+    except ConfigurationError as error:
+        raise RunFolderError(str(error)) from None
 
 
 # What may differ when a run goes on: how often it is saved, where it is shown, which servers it samples

@@ -25,10 +25,12 @@ from ranker.bench.results import disagreements, results
 from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.files import dump_line
 from ranker.runtime.budget import Budget
+from ranker.runtime.outputs import check_absent
 
 OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT = (
     "observations.jsonl", "results.json", "disagreements.jsonl", "report.html"
 )  # fmt: skip
+WRITTEN = (OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ async def bench(job: Job, console: Console) -> int:
         job.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{job.out} cannot be created: {error.strerror}.") from None
+    check_folder(job.out)
     log = Log(job.out / OBSERVATIONS)
     try:
         ahead = forecast(job.matrix, log)
@@ -79,6 +82,17 @@ async def bench(job: Job, console: Console) -> int:
         told_where = f"Figures: {job.out / RESULTS}\nReport: {job.out / REPORT}"
         console.print(told_where, highlight=False, markup=False, soft_wrap=True)
     return _code(stopped, figures)
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder whose results are not known to be a benchmark's: it holds no observations.
+
+    Raises:
+        ConfigurationError: it holds results all the same.
+    """
+    seen = out / OBSERVATIONS
+    if not seen.exists() or seen.stat().st_size == 0:
+        check_absent(out, (RESULTS, DISAGREEMENTS, REPORT), f"a folder of `ranker bench` (no {OBSERVATIONS})")
 
 
 def header(matrix: Matrix) -> dict[str, Any]:

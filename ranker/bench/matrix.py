@@ -11,7 +11,7 @@ from ranker.bench.conditions import Asking, Way, ask, prepare
 from ranker.bench.judge_spec import Contestant
 from ranker.bench.observation import ASKINGS, ATTACKED, Observation, digest
 from ranker.errors import BudgetExceeded, ConfigurationError, JudgeCallError, RankerError
-from ranker.files import Appender, read_records
+from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.base import Judge
 from ranker.runtime.budget import Budget
 from ranker.suites import Suite

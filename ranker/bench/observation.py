@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ranker.usage import Usage
@@ -62,9 +62,14 @@ class Observation:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Observation:
-        """Raises KeyError or TypeError where the record is none."""
+        """Raises KeyError, TypeError or ValueError where the record is none."""
         made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-        return cls(**{"rewards": None, **made, "usage": Usage(**record["usage"])})
+        seen = cls(**{"rewards": None, **made, "usage": Usage(**record["usage"])})
+        if seen.error is not None:
+            return replace(seen, rewards=None)
+        if seen.rewards is None or len(seen.rewards) != len(seen.truths):
+            raise ValueError("its rewards are not one for each trajectory")
+        return seen
 
 
 def digest(**shapes: Any) -> str:

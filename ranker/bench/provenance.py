@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
+import json
 import os
 import platform
 import shlex
@@ -48,6 +50,22 @@ def machine(*, torch: bool = False) -> dict[str, Any]:
         "python": platform.python_version(),
     }
     return told | ({"torch": importlib.metadata.version("torch")} if torch else {})
+
+
+def record(argument: str) -> Path:
+    """The file that an option names for a record, as argparse reads it.
+
+    Raises:
+        ArgumentTypeError: a file is there, and it is no record: it would be replaced.
+    """
+    path = Path(argument)
+    try:
+        held = path.read_bytes() if path.is_file() else b""
+        if not held or "commit" in dict(json.loads(held)):
+            return path
+    except (OSError, ValueError, TypeError):
+        pass
+    raise argparse.ArgumentTypeError(f"{path} is no record that could be replaced; name another file")
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -212,7 +212,7 @@ def read_disagreements(path: Path, results: Results) -> list[dict[str, Any]]:
 
 def _disagreement(line: Line, results: Results, simulated: set[str]) -> dict[str, Any]:
     group, fields = line.group, line.fields
-    if group is None:
+    if group is None or fields.get("error") is not None:
         raise ValueError("no group")
     judge, suite = str(fields["judge"]), str(fields["suite"])
     ids, truths = group.ids, [t.ground_truth for t in group.trajectories]

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ranker.cli.judging import judge_options, rubric_of
+from ranker.cli.judging import check_files, judge_options, rubric_of
 
 JUDGES = "The judges"
 LIMITS = "Limits"
@@ -105,14 +105,14 @@ def bench(
     """
     from rich.console import Console
 
-    from ranker.bench.command import Job
+    from ranker.bench.command import WRITTEN, Job
     from ranker.bench.command import bench as start
     from ranker.bench.conditions import Way
     from ranker.bench.judge_spec import contestant
     from ranker.bench.matrix import Matrix
     from ranker.bench.observation import ASKINGS
     from ranker.prompting.rubric import read_rubric
-    from ranker.suites import load
+    from ranker.suites import file_of, load
 
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     options = judge_options(
@@ -123,6 +123,7 @@ def bench(
         max_tokens=max_tokens,
         timeout=timeout,
     )
+    check_files({"--out": [out / name for name in WRITTEN]}, map(file_of, suites), rubric=rubric)
     names = dict.fromkeys([*judges, "length"])
     try:
         matrix = Matrix(

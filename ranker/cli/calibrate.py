@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ranker.cli.judging import check_files
 from ranker.errors import ConfigurationError
 
 CASCADE = "A cascade"
@@ -115,6 +116,7 @@ def _run(
 
     named = None if ways is None else ways_of(ways)
     if out is not None:
+        check_files({"--out": out}, [groups], judge=judge, cache=cache)
         writable(out)
     if strong is not None:
         check_strong(strong, agreement, named)
@@ -218,18 +220,25 @@ def writable(out: Path) -> None:
     """Found out before anything is read.
 
     Raises:
-        ConfigurationError: `out` cannot be written.
+        ConfigurationError: `out` cannot be written, or is there and no judge file.
     """
+    from ranker.judges.local.setup import read_judge
+
     if out.suffix != ".json":
         raise ConfigurationError(f"--out {out}: a judge file's name ends in .json.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        new = not out.exists()
         with open(out, "ab"):
             pass
-        if out.stat().st_size == 0:
+        if new:
             out.unlink()
+        elif out.is_file() and out.stat().st_size:
+            read_judge(out)
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be written: {error.strerror or error}.") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--out {out} would be replaced; name another file. {error}") from None
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ranker.errors import ConfigurationError
+from ranker.runtime.outputs import File, check_outputs
 
 JUDGE = "The judge"
 LIMITS = "Limits"
@@ -61,6 +64,30 @@ def judge_options(price: str | None, **given: Any) -> dict[str, Any]:
     """
     options = {**given, "price": None if price is None else price_of(price)}
     return {name: value for name, value in options.items() if value is not None}
+
+
+def check_files(
+    outputs: Mapping[str, File | Iterable[Path | None] | None],
+    inputs: Iterable[Path | None],
+    *,
+    judge: str | None = None,
+    rubric: str | None = None,
+    cache: str | None = None,
+) -> None:
+    """`check_outputs` with what these options read and write: the judge's file, the rubric's, the cache.
+
+    Raises:
+        ConfigurationError: one file stands in the place of two.
+    """
+    from ranker.runtime.cache import open_cache
+
+    named = Path((judge or os.environ.get("RANKER_JUDGE") or "local").removeprefix("local:")).expanduser()
+    text = None if rubric is None else rubric_of(rubric)
+    replies = open_cache(cache)
+    check_outputs(
+        {**outputs, "--cache": None if replies is None else replies.path},
+        [*inputs, named, named / "judge.json", text if isinstance(text, Path) else None],
+    )
 
 
 def rubric_of(given: str) -> str | Path:

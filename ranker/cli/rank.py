@@ -27,6 +27,7 @@ from ranker.cli.judging import (
     RewardRule,
     Temperature,
     TemplateName,
+    check_files,
     judge_options,
     rubric_of,
 )
@@ -37,6 +38,7 @@ from ranker.judges.base import Judge
 from ranker.rank import judge_for
 from ranker.runtime.budget import Budget
 
+STDOUT = 1  # the number of the open file
 OnError = Enum("OnError", {"raise": "raise", "skip": "skip"}, type=str)
 
 
@@ -164,6 +166,13 @@ def rank(
         cache=cache,
     )
     plan = plan_of(groups, out, None if shard is None else part_of(shard))
+    outputs = {
+        "--out": [shard.out for shard in plan.shards] if out else STDOUT,
+        "--record": record,
+        "--budget": budget,
+        "--batch": store_of(plan, out) if batch else None,
+    }
+    check_files(outputs, plan.inputs, judge=judge, rubric=rubric, cache=cache)
     if concurrency is None:
         concurrency = 2_000 if batch else 16
     job = Job(

@@ -13,18 +13,11 @@ from typing import Any, Protocol
 
 from ranker.cli.tally import Tally, show
 from ranker.errors import BudgetExceeded, ConfigurationError, GroupError, JudgeCallError, RankerError
-from ranker.files import (
-    FAILED,
-    Appender,
-    BeingWritten,
-    Line,
-    dump_line,
-    print_of,
-    ranked_record,
-    read_lines,
-)
+from ranker.files import Line, dump_line, print_of, ranked_record, read_lines
+from ranker.jsonl.appender import FAILED, RANKED, Appender, BeingWritten
 from ranker.jsonl.id_index import Known
 from ranker.jsonl.shards import Plan, Shard, mark_of, set_mark, state_of
+from ranker.jsonl.torn_line import opening_first
 from ranker.judges.base import Judge
 from ranker.rank import rank_groups_async
 from ranker.runtime.budget import Budget
@@ -60,7 +53,7 @@ class _Stdout:
         self.done = Known()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        sys.stdout.buffer.write(dump_line(record))
+        sys.stdout.buffer.write(dump_line(opening_first(record, RANKED)))
         sys.stdout.buffer.flush()
 
     def close(self) -> None:
@@ -271,7 +264,7 @@ class _Run:
                             stopped.append(_named(error, line, shard if job.plan.folder else None))
                         tally.usage += ranked.usage
                         continue
-                    sink.write(ranked_record(line, ranked))
+                    sink.write(ranked_record(line.fields, ranked))
                     tally.add(ranked)
                     bar.advance(ranked)
         return stopped[0] if stopped else None

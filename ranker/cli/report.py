@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ranker.errors import ConfigurationError
+from ranker.runtime.outputs import check_outputs
 
 
 def report(
@@ -50,6 +51,7 @@ def _curves(folder: Path) -> Path:
             f"A run's curves need more ({error}): pip install 'ranker-rl[train]'."
         ) from None
     path = folder / "curves.png"
+    check_outputs({"curves.png": path}, [folder / "metrics.jsonl"])
     try:
         drawn = plot(_metrics(folder / "metrics.jsonl"), path, folder.resolve().name)
     except OSError as error:

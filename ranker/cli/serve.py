@@ -26,6 +26,7 @@ from ranker.cli.judging import (
     RewardRule,
     Temperature,
     TemplateName,
+    check_files,
     judge_options,
     rubric_of,
 )
@@ -135,6 +136,7 @@ def serve(
     [bold]ranker serve --judge openai/gpt-5-mini --max-cost 5[/bold]
     """
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
+    check_files({"--record": record}, [token_file], judge=judge, rubric=rubric, cache=cache)
     options = judge_options(
         price,
         timeout=timeout,

@@ -12,6 +12,7 @@ import typer
 from ranker.cli.tune_progress import Bar
 from ranker.cli.tune_report import show
 from ranker.errors import ConfigurationError
+from ranker.runtime.outputs import check_outputs
 
 Way = Literal["alone", "compared", "together", "letter", "digits"]
 Loss = Literal["pairwise", "listwise", "both"]
@@ -107,6 +108,8 @@ def tune_judge(
         model = base_of(base)
     else:
         model, tuned_way, template, adapter = judge_to_continue(start, base, way)
+    outputs = [path for names in ("judge.json", "*.pt", "adapter/*") for path in out.glob(names)]
+    check_outputs({"--out": outputs}, [groups, *([] if adapter is None else adapter.rglob("*"))])
     source = read_examples(groups, truth)
     try:
         from ranker.tuning.run import Run

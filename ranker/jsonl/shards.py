@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ranker.errors import ConfigurationError
 from ranker.files import Part
+from ranker.runtime.outputs import check_outputs, replace_file
 
 _ENDINGS = (".jsonl", ".jsonl.gz")
 
@@ -32,11 +32,13 @@ class Plan:
         shards: in the order in which they are tried.
         part: which groups of the one file; None for all.
         folder: whether every shard has an output file of its own in a folder.
+        inputs: all files that are named, those that other processes rank included.
     """
 
     shards: tuple[Shard, ...]
     part: Part | None
     folder: bool
+    inputs: tuple[Path, ...]
 
 
 def plan_of(given: Sequence[str | Path], out: Path | None, part: Part | None = None) -> Plan:
@@ -46,7 +48,7 @@ def plan_of(given: Sequence[str | Path], out: Path | None, part: Part | None = N
     `out`, each shard to a file of its own name (without ``.gz``), and `part` takes every N-th shard.
 
     Raises:
-        ConfigurationError: no shards, two of one name, or an `out` that does not fit.
+        ConfigurationError: no shards, two of one name, an `out` that is an input, or one that does not fit.
     """
     found: list[Path] = []
     several = len(given) > 1
@@ -69,7 +71,8 @@ def plan_of(given: Sequence[str | Path], out: Path | None, part: Part | None = N
         else:
             found.append(path)
     if not several:
-        return Plan((Shard(found[0], out),), part, False)
+        check_outputs({"--out": out}, found)
+        return Plan((Shard(found[0], out),), part, False, tuple(found))
     if out is None:
         raise ConfigurationError(
             "Several files or a directory need --out FOLDER: one output file for each goes there."
@@ -78,7 +81,8 @@ def plan_of(given: Sequence[str | Path], out: Path | None, part: Part | None = N
         raise ConfigurationError(f"--out {out} is a file; several input files need a folder.")
     shards = tuple(Shard(path, out / path.name.removesuffix(".gz")) for path in found)
     _check_names(shards)
-    return Plan(shards if part is None else shards[part.index :: part.of], None, True)
+    check_outputs({"--out": [shard.out for shard in shards]}, found)
+    return Plan(shards if part is None else shards[part.index :: part.of], None, True, tuple(found))
 
 
 def _check_names(shards: Sequence[Shard]) -> None:
@@ -90,10 +94,6 @@ def _check_names(shards: Sequence[Shard]) -> None:
             raise ConfigurationError(
                 f"{other} and {shard.groups} would both be written to {shard.out}; rename one, or rank them into two "
                 "folders."
-            )
-        if shard.out.exists() and shard.groups.exists() and shard.out.samefile(shard.groups):
-            raise ConfigurationError(
-                f"--out {shard.out.parent} is where the input lies; name another folder."
             )
 
 
@@ -153,11 +153,9 @@ def set_mark(shard: Shard, read: tuple[int, int], groups: int, failed: int) -> N
     assert shard.out is not None
     path = mark_path(shard)
     mark = Mark(read, shard.out.stat().st_size, groups, failed)
-    beside = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(exist_ok=True)
-        beside.write_text(json.dumps(asdict(mark)))
-        os.replace(beside, path)
+        replace_file(path, json.dumps(asdict(mark)).encode())
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}. Make room and run it again."

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ranker.errors import ConfigurationError
-from ranker.runtime.transaction import transaction
+from ranker.runtime.transaction import check_database, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches
@@ -54,6 +54,7 @@ class BatchStore:
         with self._told():
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
             weakref.finalize(self, self._db.close)
+            check_database(self._db, self.path, "batches")
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
 

@@ -6,7 +6,6 @@ A page is one file that loads nothing: text goes through autoescape and `visible
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from ranker.errors import ConfigurationError
+from ranker.runtime.outputs import replace_file
 
 LONG, SHOWN = 1_500, 1_200  # characters from which a text is folded, and those that stay in sight
 # Controls, directions, zero widths, tags, lone surrogates, letters and marks that show nothing, private use.
@@ -54,12 +54,9 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         ConfigurationError: it cannot be written; the old one is still there.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
+        replace_file(path, content)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigurationError(
             f"{path} cannot be written ({error.strerror}); the old one is still there. Make room and run the same "
             "command again."

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
+from ranker.runtime.transaction import check_database
 
 log = logging.getLogger("ranker")
 
@@ -106,6 +107,7 @@ class Cache:
         if self._db is None or self._pid != os.getpid():  # a connection must not cross a fork
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            check_database(self._db, self.path, "replies")
             self._pid = os.getpid()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ class Recorder:
     """Appends records to a file, whole lines only, from any number of threads and processes.
 
     Raises:
-        ConfigurationError: the file cannot be opened for writing.
+        ConfigurationError: the file cannot be opened for writing, or holds something else.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            with open(self.path, "rb") if self.path.is_file() else BytesIO() as lines:
+                first = lines.readline()
         except OSError as error:
             raise ConfigurationError(f"The record {path} cannot be written: {error.strerror}.") from None
+        if first and not _is_call(first):
+            os.close(self._file)
+            raise ConfigurationError(f"{path} is no record of judge calls; name another file.")
         self._lock = threading.Lock()
         self._failed = False
 
@@ -42,3 +48,10 @@ class Recorder:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _is_call(line: bytes) -> bool:
+    try:
+        return {"time", "judge", "raw", "usage"} <= dict(json.loads(line)).keys()
+    except (ValueError, TypeError):
+        return False

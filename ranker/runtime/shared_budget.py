@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.runtime.budget import Budget, Reservation
-from ranker.runtime.transaction import transaction
+from ranker.runtime.transaction import check_database, transaction
 
 log = logging.getLogger("ranker")
 
@@ -80,6 +80,7 @@ class SharedBudget(Budget):
         with self._told():
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
             weakref.finalize(self, self._db.close)
+            check_database(self._db, self.path, "spent")
             # No WAL: it does not work across machines. No waiting for the disk: a kill loses nothing by it.
             self._db.execute("PRAGMA journal_mode = TRUNCATE")
             self._db.execute("PRAGMA synchronous = OFF")

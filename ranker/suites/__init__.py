@@ -78,6 +78,14 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
     return _informative(spec, groups, n)
 
 
+def file_of(spec: str) -> Path | None:
+    """The file that a suite's name says; None where it says none."""
+    name, _, rest = spec.partition(":")
+    if name in GENERATED or name in PRACTICE:
+        return None
+    return (Path(rest) if rest else None) if name in PUBLISHED else Path(spec)
+
+
 def _settings(spec: str, text: str) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for part in filter(None, text.split(",")):

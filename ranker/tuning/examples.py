@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ranker.errors import ConfigurationError
-from ranker.files import read_lines
+from ranker.errors import ConfigurationError, GroupError
+from ranker.files import Line, read_lines, rewards_of
 from ranker.judges.base import Lineup
 from ranker.judges.local.ways import Shown, shown
 from ranker.trajectory import TrajectoryGroup
@@ -102,20 +101,20 @@ def read_examples(path: Path, truth: str = "auto") -> Source:
         ConfigurationError: a bad line, or no group that says which attempt is better.
     """
     lines = list(read_lines(path))
-    bad = [str(line.error) for line in lines if line.error is not None]
+    bad = [str(line.error) for line in lines if line.error is not None and line.fields.get("error") is None]
     if bad:
         more = f" And {len(bad) - 3} more." if len(bad) > 3 else ""
         raise ConfigurationError(f"{path} has bad lines; mend or remove them. {' '.join(bad[:3])}{more}")
-    ranked = [line for line in lines if isinstance(line.fields.get("rewards"), Mapping)]
-    failed = sum(1 for line in lines if line.fields.get("error") and line not in ranked)
+    rewards = {} if truth == "ground_truth" else {line.number: _rewards(path, line) for line in lines}
+    failed = sum(line.fields.get("error") is not None for line in lines)
     if truth == "auto":
-        truth = "ranking" if ranked else "ground_truth"
+        truth = "ground_truth" if all(r is None for r in rewards.values()) else "ranking"
     made: list[Example] = []
     for line in lines:
         group = line.group
         if group is None:
             continue
-        truths = _rewards(line.fields, group) if truth == "ranking" else _truths(group)
+        truths = rewards[line.number] if truth == "ranking" else _truths(group)
         one = None if truths is None else example(group, truths, line.id)
         made += [one] if one else []
     if not made:
@@ -127,7 +126,7 @@ def read_examples(path: Path, truth: str = "auto") -> Source:
             f"{path} has {len(lines)} groups ({failed} failed), and no {truth} that says which attempt is better: "
             f"{wanted}."
         )
-    judges = {str(line.fields.get("judge")) for line in ranked}
+    judges = {str(line.fields.get("judge")) for line in lines if rewards.get(line.number) is not None}
     judge = ", ".join(sorted(judges)) if truth == "ranking" else None
     return Source(tuple(made), truth, judge, len(lines) - len(made))
 
@@ -137,20 +136,11 @@ def _truths(group: TrajectoryGroup) -> list[float] | None:
     return None if any(t is None for t in truths) else [float(t or 0.0) for t in truths]
 
 
-def _rewards(fields: Mapping[str, Any], group: TrajectoryGroup) -> list[float] | None:
-    rewards = fields.get("rewards")
-    if not isinstance(rewards, Mapping):
-        return None
+def _rewards(path: Path, line: Line) -> list[float] | None:
     try:
-        made = [float(rewards[name]) for name in group.ids]
-    except (KeyError, TypeError, ValueError):
-        made = [math.nan]
-    if not all(map(math.isfinite, made)):
-        raise ConfigurationError(
-            f"Group {fields.get('id')!r}: its rewards are not one finite number for each of its trajectories. "
-            "Rank it again with `ranker rank`."
-        )
-    return made
+        return None if line.group is None else rewards_of(line.fields, line.group)
+    except GroupError as error:
+        raise ConfigurationError(f"{path}, line {line.number}: {error}") from None
 
 
 def agreeing(

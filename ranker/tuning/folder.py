@@ -13,8 +13,10 @@ import torch
 
 from ranker.errors import ConfigurationError
 from ranker.judges.local.setup import FILE
+from ranker.runtime.outputs import check_absent
 
 STATE, BEST, BEFORE, AFTER = "state.pt", "best.pt", "before.pt", "after.pt"
+ADAPTER = "adapter"
 
 
 class Folder:
@@ -32,7 +34,7 @@ class Folder:
         """Make the folder, and keep other processes out of it.
 
         Raises:
-            ConfigurationError: it cannot be made, is in use, or holds a judge that no tuning wrote.
+            ConfigurationError: it cannot be made, is in use, or holds a judge, or files of its names, that no tuning wrote.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -50,6 +52,8 @@ class Folder:
                 ) from None
             if (self.path / FILE).exists() and not (self.path / BEFORE).exists():
                 raise ConfigurationError(f"{self.path} holds another judge already; choose another folder.")
+            if not (self.path / BEFORE).exists():  # which a tuning writes first
+                check_absent(self.path, (ADAPTER, STATE, BEST, AFTER), "a folder of `ranker tune-judge`")
             yield
         finally:
             os.close(lock)
@@ -85,7 +89,7 @@ class Folder:
             ConfigurationError: it cannot be written; what stood there before stays.
         """
         path = self.path / name
-        scratch = path.with_suffix(".new")
+        scratch = self.path / f".{name}.new"
         try:
             torch.save({**told, "digest": self.digest}, scratch)
             os.replace(scratch, path)

@@ -21,13 +21,12 @@ from ranker.judges.local.setup import FILE, Setup, write_judge
 from ranker.judges.local.ways import LETTERS
 from ranker.statistics import difference, ratio
 from ranker.tuning.examples import Example, agreeing, at_most, split
-from ranker.tuning.folder import AFTER, BEFORE, BEST, STATE, Folder
+from ranker.tuning.folder import ADAPTER, AFTER, BEFORE, BEST, STATE, Folder
 from ranker.tuning.learner import JOINT, Learner
 from ranker.tuning.told import Phase, Progress, State, Tuned, Tuning
 
 __all__ = ["Progress", "Run", "Tuned", "Tuning"]
 
-ADAPTER = "adapter"
 LEAST = (8, 1, 2)  # groups to train on, to choose the best state by, and to measure on
 # More of the last two cost minutes of reading, and narrow an interval of 0.04 by little.
 MOST_HELD, MOST_TEST = 64, 150

@@ -118,7 +118,7 @@ def test_another_file_in_its_place_is_refused_and_left_as_it_is(serve, tmp_path,
     done = here(*args)
     assert done.code == 2
     assert "observations.jsonl" in done.err
-    assert "move" in done.err
+    assert "away" in done.err
     assert file.read_bytes() == before
     assert server.requests == asked
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from ranker import ConfigurationError
-from ranker.files import Appender, BeingWritten, Part, read_lines
+from ranker.files import Part, read_lines
+from ranker.jsonl.appender import Appender, BeingWritten
 from ranker.jsonl.shards import Shard, mark_of, part_of, plan_of, set_mark, state_of
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking, truthful
@@ -81,7 +82,7 @@ def test_plans_that_cannot_work(folder, tmp_path, monkeypatch):
         (["no*.jsonl"], "out", "No file matches"),
         (["in"], None, "--out FOLDER"),
         (["in"], "file", "is a file"),
-        (["in"], "in", "where the input lies"),
+        (["in"], "in", "same file as the input"),
         (["in", "other"], "out", "both be written"),
     ):
         with pytest.raises(ConfigurationError, match=told):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.calibration import test_calibrate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +34,7 @@ from ranker.judges.verdict import Verdict, tiers_of
 from ranker.runtime.budget import Budget
 from ranker.tuning.examples import from_groups
 from ranker.usage import Usage
+from tests.calibration import test_calibrate
 from tests.cli.test_cli import records, write
 from tests.conftest import make_groups
 

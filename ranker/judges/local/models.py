@@ -140,8 +140,21 @@ def remove(model: KnownModel) -> bool:
     """Delete a known model from the disk; whether there was one."""
     folder = models_folder() / model.name
     there = folder.is_dir()
+    _check_ours(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return there
+
+
+def _check_ours(folder: Path) -> None:
+    """
+    Raises:
+        ConfigurationError: a folder that would be deleted, and that we did not make.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "ranker.json").is_file():
+        raise ConfigurationError(
+            f"{folder} is no model that Ranker fetched, and is left alone: move it away, or set RANKER_MODELS to "
+            "another folder."
+        )
 
 
 def file_digest(path: Path) -> str:
@@ -178,6 +191,7 @@ def _kept(name: str, build: Callable[[Path], None], report: Report) -> Path:
                 build(made)
                 if not (made / "ranker.json").exists():
                     (made / "ranker.json").write_text("{}")
+                _check_ours(target)
                 shutil.rmtree(target, ignore_errors=True)
                 os.replace(made, target)
     except OSError as error:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from ranker.errors import ConfigurationError
 from ranker.judges.local.ways import JOINT, Way
+from ranker.runtime.outputs import replace_file
 from ranker.validation import check as check_values
 
 FILE = "judge.json"
@@ -103,14 +104,14 @@ def check(setup: Setup) -> None:
 
 
 def write_judge(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a judge file.
+    """Write a judge file, whole or not at all.
 
     Raises:
         ConfigurationError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        replace_file(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
 

@@ -1,0 +1,191 @@
+"""A JSONL file of records that grows by whole lines, whatever moment its process is killed at."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ranker.errors import ConfigurationError
+from ranker.files import dump_line, print_of
+from ranker.jsonl.id_index import Known
+from ranker.jsonl.torn_line import begins_record, is_cut_off, opening_first
+
+FAILED = 1
+RANKED = ("rewards", "error")
+
+
+def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file that an Appender has opened; nothing of what is no regular file."""
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            for raw in file:
+                yield json.loads(raw)
+
+
+class BeingWritten(ConfigurationError):
+    """Another process is writing the file."""
+
+
+class Appender:
+    """Appends whole lines to a file of records that one process writes, and knows which ids it holds.
+
+    A record that a kill cut off is removed on opening, where it is known to be one: it follows whole records, or it
+    begins as they do, with an id and one of `holds`. Any other file is refused and left as it is. A line that cannot
+    be written whole (full disk) is taken back, so the file always ends with a complete one.
+
+    Args:
+        holds: keys of which every record has one.
+        what: what a record is called in messages.
+
+    Attributes:
+        done: the ids the file holds, each with FAILED if it failed, else with its `print_of`; exact, and a few
+            megabytes for any number of ids.
+
+    Raises:
+        BeingWritten: another process is writing the file.
+        ConfigurationError: the file cannot be written, or holds something else.
+    """
+
+    def __init__(self, path: str | Path, *, holds: Sequence[str] = RANKED, what: str = "ranked group"):
+        self.path = Path(path)
+        self._holds, self._what = holds, what
+        self._file = _open_locked(self.path)
+        self.done = Known()
+        try:
+            self._recover()
+        except BaseException:
+            self.close()
+            raise
+
+    def _recover(self) -> None:
+        end, size = self._check(self.path, self._file, self.done)
+        if end < size:
+            if os.fstat(self._file).st_size != size:
+                raise ConfigurationError(f"{self.path} changed while it was read; something else writes it.")
+            os.ftruncate(self._file, end)
+        elif size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")
+
+    def _check(self, path: Path, file: int, done: Known) -> tuple[int, int]:
+        """Where the last whole record of a file ends, and where the file does; both 0 for what is no regular file.
+
+        Raises:
+            ConfigurationError: it holds something else than whole records and at most one cut off at its end.
+        """
+        end = 0
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return end, end
+        with open(file, "rb", closefd=False) as lines:
+            lines.seek(0)
+            for number, raw in enumerate(lines, start=1):
+                try:
+                    record = json.loads(raw)
+                    name = record["id"]
+                    if not isinstance(name, str) or not any(key in record for key in self._holds):
+                        raise KeyError(self._holds)
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    cut_off = not raw.endswith(b"\n") and is_cut_off(raw)
+                    if cut_off and (end or begins_record(raw, self._holds)):
+                        return end, end + len(raw)
+                    raise self._foreign(path, number, cut_off) from None
+                done.put(name, _mark_of(record))
+                end += len(raw)
+        return end, end
+
+    def _foreign(self, path: Path, number: int, cut_off: bool) -> ConfigurationError:
+        hint = "If a kill of an earlier version cut it off, delete the line; else move" if cut_off else "Move"
+        return ConfigurationError(
+            f"{path}, line {number}, is no {self._what}, and what Ranker did not write is left as it is. {hint} the "
+            "file away, or name another."
+        )
+
+    def drop_failed(self) -> int:
+        """Take the failed groups out of the file, so that they are tried again; returns how many.
+
+        Raises:
+            ConfigurationError: no room for the file without them, or another file in the place where it is written;
+                the file is as it was.
+        """
+        failed = self.done.count(FAILED)
+        if failed:
+            beside = self.path.with_name(self.path.name + ".partial")
+            copy = _open_locked(beside)  # locked before it takes the file's place: no moment without a lock
+            try:
+                self._check(beside, copy, Known())  # what a run that was killed may have left
+            except BaseException:
+                os.close(copy)
+                raise
+            try:
+                os.ftruncate(copy, 0)
+                with open(self.path, "rb") as lines, open(copy, "ab", closefd=False) as rest:
+                    rest.writelines(raw for raw in lines if "error" not in json.loads(raw))
+                os.replace(beside, self.path)
+            except BaseException as error:
+                os.close(copy)
+                beside.unlink(missing_ok=True)
+                if isinstance(error, OSError):
+                    raise ConfigurationError(f"{beside} cannot be written: {error.strerror}.") from None
+                raise
+            self.close()
+            self._file, self.done = copy, Known()
+            self._recover()
+        return failed
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one record.
+
+        Raises:
+            ConfigurationError: it could not be written whole; the file is as it was.
+        """
+        line = dump_line(opening_first(record, self._holds))
+        start = os.fstat(self._file).st_size
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError as error:
+            if self.path.is_file():
+                os.ftruncate(self._file, start)
+            raise ConfigurationError(
+                f"{self.path} cannot be written ({error.strerror}). What it holds is complete; make room and "
+                "run the same command again to go on."
+            ) from None
+        self.done.put(str(record["id"]), _mark_of(record))
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+        self.done.close()
+
+
+def _mark_of(record: Mapping[str, Any]) -> int:
+    return FAILED if "error" in record else print_of(record)
+
+
+def _open_locked(path: Path) -> int:
+    """A file opened for appending that no other process can open so until it is closed or this one ends."""
+    import fcntl
+
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            raise BeingWritten(f"Another process is writing {path}; wait for it.") from None
+        try:
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except OSError:
+            pass
+        os.close(file)  # replaced or removed between opening and locking

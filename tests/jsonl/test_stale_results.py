@@ -1,0 +1,155 @@
+"""Rewards are those of the present run, or there are none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ranker import ConfigurationError, GroupError, RankedGroup, RankerError, Usage
+from ranker.bench.observation import Observation
+from ranker.files import group_from_dict, ranked_record, rewards_of
+from ranker.ranked import RESULT_FIELDS
+from ranker.tuning.examples import read_examples
+from tests.bench_runs import here
+from tests.cli.test_cli import records
+from tests.conftest import make_groups, truthful
+
+STALE = {
+    "ranking": [["t0"], ["t1"], ["t2"], ["t3"]],
+    "rewards": {"t0": 1.0, "t1": 0.75, "t2": 0.25, "t3": 0.0},
+    "reasons": {"t0": "earlier"},
+    "judge": "earlier",
+    "prompt_id": "earlier",
+    "usage": {"calls": 99},
+    "consistency": 0.5,
+    "cut": {"t0": 7},
+    "warnings": ["earlier"],
+    "error": {"type": "JudgeError", "message": "earlier"},
+}
+
+
+def line(group, **more):
+    attempts = [{"id": t.id, "messages": list(t.messages)} for t in group.trajectories]
+    return {"id": group.id, "trajectories": attempts, "note": "mine", **more}
+
+
+def write(path, *lines):
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    return path
+
+
+def test_the_fields_of_a_result_are_those_that_a_result_adds():
+    (group,) = make_groups(1)
+    full = RankedGroup(
+        group, [1.0, 0.5, 0.5, 0.0], [[0], [1, 2], [3]], [""] * 4, 1.0, cut=(1, 0, 0, 0), warnings=("w",)
+    )
+    failed = RankedGroup(group, [None] * 4, [], [""] * 4, error=RankerError("no"))
+    assert full.to_dict().keys() | failed.to_dict().keys() == RESULT_FIELDS == STALE.keys()
+    for ranked in (full, failed):
+        record = ranked_record(line(group, **STALE), ranked)
+        assert record == {**line(group), **ranked.to_dict()}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["ranked", "failed"])
+@pytest.mark.parametrize("where", ["file", "standard output"])
+def test_a_ranked_file_ranked_again_holds_this_run_s_results_only(serve, tmp_path, known, where, capfdbinary):
+    groups = make_groups(3)
+    server = serve(groups if known else groups[:0])
+    source, out = write(tmp_path / "in.jsonl", *(line(g, **STALE) for g in groups)), tmp_path / "out.jsonl"
+    args = ("rank", source, "--judge", "sim", "--base-url", server.base_url, "--on-error", "skip", "-q")
+    if where == "file":
+        done = here(*args, "--out", out)
+        assert done.code == (0 if known else 1)
+    else:
+        import subprocess
+        import sys
+
+        command = [sys.executable, "-m", "ranker", *map(str, args)]
+        out.write_bytes(subprocess.run(command, capture_output=True, timeout=60, check=False).stdout)
+    written = records(out)
+    assert len(written) == 3
+    for record in written:
+        group = groups[int(record["id"][1:])]
+        key = "rewards" if known else "error"
+        assert list(record)[:2] == ["id", key]
+        assert record["judge"] == "sim"
+        assert record["note"] == "mine"
+        assert "earlier" not in json.dumps(record)
+        if known:
+            assert truthful(group, [record["rewards"][t.id] for t in group.trajectories])
+        else:
+            assert not {"rewards", "ranking", "reasons", "prompt_id", "consistency", "cut"} & record.keys()
+
+
+def test_a_failed_group_has_no_rewards_whatever_stands_beside_its_error(tmp_path):
+    """As in files of earlier versions; also lines that could not be read, which have nothing but an error."""
+    good, *failed = make_groups(4)
+    rewards = STALE["rewards"]
+    bad = {"id": "line:5", "line": 5, "error": {"type": "GroupError", "message": "Line 5 is not JSON"}}
+    lines = [
+        line(good, rewards=rewards, judge="strong"),
+        line(failed[0], **STALE),
+        line(failed[1], rewards=rewards, judge="earlier", error={}),
+        line(failed[2], error={"type": "JudgeError", "message": "no"}, judge="strong"),
+        bad,
+    ]
+    found = read_examples(write(tmp_path / "ranked.jsonl", *lines))
+    assert [e.id for e in found.examples] == ["g0"]
+    assert (found.truth, found.judge, found.left_out) == ("ranking", "strong", 4)
+    with pytest.raises(ConfigurationError, match=r"4 groups \(4 failed\)"):
+        read_examples(write(tmp_path / "failed.jsonl", *lines[1:]), "ranking")
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        {"t0": 1.0, "t1": 0.5, "t2": 0.0},
+        {**STALE["rewards"], "t4": 0.5},
+        {"a": 1.0, "b": 0.5, "c": 0.25, "d": 0.0},
+        {**STALE["rewards"], "t0": None},
+        {**STALE["rewards"], "t0": float("inf")},
+        {**STALE["rewards"], "t0": "1.0"},
+        {**STALE["rewards"], "t0": True},
+    ],
+    ids=["one missing", "one too many", "of other trajectories", "none", "infinite", "text", "truth value"],
+)
+def test_rewards_that_are_not_one_for_each_trajectory_are_not_used(tmp_path, rewards):
+    one = line(make_groups(1)[0], rewards=rewards)
+    with pytest.raises(GroupError, match="one finite number for each"):
+        rewards_of(one, group_from_dict(one))
+    path = write(tmp_path / "ranked.jsonl", line(make_groups(2)[1], rewards=STALE["rewards"]), one)
+    with pytest.raises(ConfigurationError, match=r"line 2: .*one finite number for each"):
+        read_examples(path)
+
+
+def test_rewards_come_in_the_order_of_the_group():
+    one = line(make_groups(1)[0], rewards={"t3": 0.1, "t1": 1, "t0": 0.5, "t2": 0.0})
+    assert rewards_of(one, group_from_dict(one)) == [0.5, 1.0, 0.0, 0.1]
+    assert rewards_of({**one, "error": {}}, group_from_dict(one)) is None
+    assert rewards_of({**one, "error": None}, group_from_dict(one)) == [0.5, 1.0, 0.0, 0.1]
+
+
+def test_an_observation_with_an_error_has_no_rewards():
+    seen = Observation(
+        "id",
+        "judge",
+        "suite",
+        "g",
+        0,
+        "plain",
+        "s",
+        (1.0, 0.0),
+        (1, 1),
+        (0, 1),
+        (0.0, 1.0),
+        (1.0, 0.0),
+        Usage(),
+        0.1,
+    )
+    record = json.loads(json.dumps(seen.to_record()))
+    assert Observation.from_record(record) == seen
+    assert Observation.from_record({**record, "error": {"type": "JudgeError"}}).rewards is None
+    for rewards in ([1.0], [1.0, 0.5, 0.0], None):
+        with pytest.raises(ValueError, match="one for each"):
+            Observation.from_record({**record, "rewards": rewards})
