@@ -18,7 +18,7 @@ from ranker import TrajectoryGroup
 from ranker.bench.observation import Answers, Observation
 from ranker.bench.simulated_judges import Mind
 from ranker.cli import main
-from ranker.files import dump_line
+from ranker.jsonl.group_file import dump_line
 from ranker.testing import JudgeServer
 from ranker.usage import Usage
 

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from ranker import GroupError, LLMJudge, rank_group
-from ranker.files import read_groups
 from ranker.jsonl.appender import Appender
+from ranker.jsonl.group_file import read_groups
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking
 

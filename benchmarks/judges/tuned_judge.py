@@ -23,7 +23,7 @@ from rich.progress import track
 
 from benchmarks.judges.embedded import figures
 from ranker.bench import provenance
-from ranker.files import dump_line
+from ranker.jsonl.group_file import dump_line
 from ranker.judges.local.probe import ProbeJudge
 from ranker.judges.local.setup import Setup, read_judge, setup_from
 from ranker.judges.local.ways import fit

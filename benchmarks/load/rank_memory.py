@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.ruler.judge_process import judge_process
 from ranker.bench.provenance import command, commit, machine, record
-from ranker.files import dump_line
+from ranker.jsonl.group_file import dump_line
 
 
 @dataclass(frozen=True, slots=True)

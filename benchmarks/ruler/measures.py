@@ -24,7 +24,7 @@ from benchmarks.ruler.groups import (
 )
 from benchmarks.ruler.judge_process import Answers, JudgeProcess, judge_process
 from benchmarks.ruler.score_server import SCORE_FAULTS
-from ranker.files import group_from_dict
+from ranker.jsonl.group_file import group_from_dict
 from ranker.prompting.transcript import transcribe
 from ranker.testing import FAULTS
 from ranker.testing.simulated import blocks

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.ruler.groups import Fields, load_groups
 from ranker import rank_groups_async
-from ranker.files import group_from_dict
+from ranker.jsonl.group_file import group_from_dict
 from ranker.ranked import RankedGroup
 from ranker.usage import Usage
 

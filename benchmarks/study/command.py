@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.study import page, plots, plan, table
+from benchmarks.study import page, plan, plots, table
 from benchmarks.study.plan import Unit
 from benchmarks.study.pool import work
 from benchmarks.study.store import Results

@@ -17,7 +17,7 @@ from grpo.rewards import GroupReward
 from grpo.types import RolloutGroup
 from ranker import __version__
 from ranker.errors import ConfigurationError
-from ranker.files import dump_line
+from ranker.jsonl.group_file import dump_line
 from ranker.runtime.outputs import check_absent
 
 WRITTEN = (

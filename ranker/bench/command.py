@@ -23,7 +23,7 @@ from ranker.bench.observation import Observation
 from ranker.bench.report import write_report
 from ranker.bench.results import disagreements, results
 from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
-from ranker.files import dump_line
+from ranker.jsonl.group_file import dump_line
 from ranker.runtime.budget import Budget
 from ranker.runtime.outputs import check_absent
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from ranker.errors import ConfigurationError
-from ranker.files import Line, read_lines
+from ranker.jsonl.group_file import Line, read_lines
 from ranker.pages import visible
 from ranker.statistics import Estimate
 

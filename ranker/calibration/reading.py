@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeError
-from ranker.files import read_lines
+from ranker.jsonl.group_file import read_lines
 from ranker.judges.base import Lineup
 from ranker.judges.local.probe import EMPTY, ProbeJudge
 from ranker.judges.local.setup import Setup

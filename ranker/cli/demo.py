@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ranker.aggregate.agreement import agreement
 from ranker.errors import ConfigurationError
-from ranker.files import read_groups
+from ranker.jsonl.group_file import read_groups
 from ranker.prompting.transcript import transcribe
 from ranker.rank import rank_groups
 from ranker.ranked import RankedGroup

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from ranker.cli.tally import Tally, show
 from ranker.errors import BudgetExceeded, ConfigurationError, GroupError, JudgeCallError, RankerError
-from ranker.files import Line, dump_line, print_of, ranked_record, read_lines
 from ranker.jsonl.appender import FAILED, RANKED, Appender, BeingWritten
+from ranker.jsonl.group_file import Line, dump_line, print_of, ranked_record, read_lines
 from ranker.jsonl.id_index import Known
 from ranker.jsonl.shards import Plan, Shard, mark_of, set_mark, state_of
 from ranker.jsonl.torn_line import opening_first

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
-from ranker.files import dump_line, print_of
+from ranker.jsonl.group_file import dump_line, print_of
 from ranker.jsonl.id_index import Known
 from ranker.jsonl.torn_line import begins_record, is_cut_off, opening_first
 

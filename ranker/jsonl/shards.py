@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ranker.errors import ConfigurationError
-from ranker.files import Part
+from ranker.jsonl.group_file import Part
 from ranker.runtime.outputs import check_outputs, replace_file
 
 _ENDINGS = (".jsonl", ".jsonl.gz")

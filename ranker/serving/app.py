@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from ranker.errors import RankerError
-from ranker.files import dump_line
+from ranker.jsonl.group_file import dump_line
 from ranker.serving import openrlhf
 from ranker.serving.openapi import document, page
 from ranker.serving.protocol import Failure, failure_of, ranked_reply, read_job

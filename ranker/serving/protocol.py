@@ -17,7 +17,7 @@ from ranker.errors import (
     JudgeError,
     RankerError,
 )
-from ranker.files import dump_line, group_from_dict
+from ranker.jsonl.group_file import dump_line, group_from_dict
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
 

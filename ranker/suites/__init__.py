@@ -69,7 +69,7 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
             f"There is no suite {spec!r}. Choose {', '.join([*GENERATED, *PUBLISHED])}, or name a group file "
             "(JSONL) whose trajectories have ground_truth."
         )
-    from ranker.files import read_groups
+    from ranker.jsonl.group_file import read_groups
 
     try:
         groups = read_groups(path)

@@ -29,7 +29,7 @@ from typing import Any
 
 from ranker import Trajectory, TrajectoryGroup
 from ranker.errors import ConfigurationError
-from ranker.files import dump_line, read_groups
+from ranker.jsonl.group_file import dump_line, read_groups
 
 _TIMEOUT = 60.0  # seconds without an answer
 _SOLVERS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ranker.errors import ConfigurationError, GroupError
-from ranker.files import Line, read_lines, rewards_of
+from ranker.jsonl.group_file import Line, read_lines, rewards_of
 from ranker.judges.base import Lineup
 from ranker.judges.local.ways import Shown, shown
 from ranker.trajectory import TrajectoryGroup

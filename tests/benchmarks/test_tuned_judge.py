@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.judges.tuned_judge import line
-from ranker.files import read_groups
+from ranker.jsonl.group_file import read_groups
 from ranker.suites import load
 from ranker.tuning.examples import from_groups
 

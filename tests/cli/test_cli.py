@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ranker.files import dump_line, read_groups
+from ranker.jsonl.group_file import dump_line, read_groups
 from tests.conftest import make_groups, ranking, truthful
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ranker.files import dump_line
+from ranker.jsonl.group_file import dump_line
 from ranker.testing import JudgeServer
 from ranker.trajectory import TrajectoryGroup
 from tests.conftest import make_groups, truthful

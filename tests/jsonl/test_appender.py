@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ranker import ConfigurationError, FunctionJudge
 from ranker.cli.ranking import Job, run
-from ranker.files import dump_line, read_lines
 from ranker.jsonl.appender import FAILED, RANKED, Appender
+from ranker.jsonl.group_file import dump_line, read_lines
 from ranker.jsonl.shards import plan_of
 from ranker.jsonl.torn_line import begins_record, is_cut_off, opening_first
 from ranker.runtime.budget import Budget

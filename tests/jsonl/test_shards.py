@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from ranker import ConfigurationError
-from ranker.files import Part, read_lines
 from ranker.jsonl.appender import Appender, BeingWritten
+from ranker.jsonl.group_file import Part, read_lines
 from ranker.jsonl.shards import Shard, mark_of, part_of, plan_of, set_mark, state_of
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking, truthful

@@ -8,7 +8,7 @@ import pytest
 
 from ranker import ConfigurationError, GroupError, RankedGroup, RankerError, Usage
 from ranker.bench.observation import Observation
-from ranker.files import group_from_dict, ranked_record, rewards_of
+from ranker.jsonl.group_file import group_from_dict, ranked_record, rewards_of
 from ranker.ranked import RESULT_FIELDS
 from ranker.tuning.examples import read_examples
 from tests.bench_runs import here

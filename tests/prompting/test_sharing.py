@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import Trajectory
-from ranker.files import read_groups
+from ranker.jsonl.group_file import read_groups
 from ranker.judges.base import Lineup
 from ranker.prompting.escaping import neutral, restore
 from ranker.prompting.prompt import build_prompt

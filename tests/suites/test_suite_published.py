@@ -14,7 +14,7 @@ import pytest
 
 from ranker import Trajectory, TrajectoryGroup
 from ranker.errors import ConfigurationError
-from ranker.files import read_groups
+from ranker.jsonl.group_file import read_groups
 from ranker.prompting.transcript import transcribe
 from ranker.suites import published
 from ranker.suites.published import SOURCES, digest, load

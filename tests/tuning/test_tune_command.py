@@ -9,7 +9,7 @@ import pytest
 
 from ranker import ConfigurationError
 from ranker.cli.tune import judge_to_continue
-from ranker.files import read_lines
+from ranker.jsonl.group_file import read_lines
 from ranker.tuning.examples import agreeing
 from tests.tuning_models import command, group, tiny, write_groups
 

@@ -1,0 +1,5 @@
+"""The old name of `ranker.calibration`."""
+
+from ranker.calibration import choose
+
+__all__ = ["choose"]
