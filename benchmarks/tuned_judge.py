@@ -25,8 +25,8 @@ from ranker.benchmarks.suites import load
 from rich.progress import track
 
 from ranker.files import dump_line
-from ranker.local.probe import ProbeJudge
-from ranker.local.setup import Setup, read_judge, setup_from
+from ranker.local.judge_file import Setup, read_judge, setup_from
+from ranker.local.logprob_judge import LogprobJudge
 from ranker.local.ways import fit
 from ranker.trajectory import TrajectoryGroup
 from ranker.tuning.examples import Example, from_groups, opening_of
@@ -59,7 +59,7 @@ def tune(groups: Sequence[TrajectoryGroup], out: Path, options: Sequence[str]) -
 
 def worth(setup: Setup, examples: Sequence[Example]) -> dict[str, Any]:
     """Accuracy of a judge on groups, what a cascade with it saves, and seconds a group."""
-    probe = ProbeJudge(setup, cache="off")
+    probe = LogprobJudge(setup, cache="off")
     loaded = probe.local.load()
     started = time.monotonic()
     scores = [

@@ -4,9 +4,9 @@
     python -m ranker.benchmarks.ways read --numbers …   # one more way for the same groups
     python -m ranker.benchmarks.ways table FILE …
 
-`read` asks a model about every group in all ways that read the same tokens at once: `alone` and `digits` after each
-attempt by itself, `letter` and `together` after the whole list, in a drawn order and, with --reversed, in the reverse; with
---empty what each place scores for attempts that say nothing stands beside it. `numbers` shares no reading with others and is
+`read` asks a model about every group in all ways that read the same tokens at once: `pointwise` and `expected_digit` after each
+attempt by itself, `first_token` and `pointwise_in_context` after the whole list, in a drawn order and, with --reversed, in the reverse; with
+--empty what each place scores for attempts that say nothing stands beside it. `number_likelihood` shares no reading with others and is
 asked by itself. Started again, it goes on where it stopped.
 """
 
@@ -16,6 +16,7 @@ import argparse
 import itertools
 import json
 import random
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,16 +30,16 @@ from rich.progress import track
 
 from ranker.calibrating.choosing import choose
 from ranker.files import Appender, read_records
+from ranker.local.forward import read_ways
+from ranker.local.logprob_judge import EMPTY
 from ranker.local.model import Loaded, LocalModel
-from ranker.local.probe import EMPTY
-from ranker.local.reading import read_ways
-from ranker.local.ways import Shown, Way, fit, questions
+from ranker.local.ways import FORMER, Shown, Way, fit, questions
 from ranker.template import ASK, ASK_BLOCKS, load_template
 from ranker.tuning.examples import Example, from_groups
 
-ALONE: tuple[Way, ...] = ("alone", "digits")
-LISTED: tuple[Way, ...] = ("letter", "together")
-NUMBERS: tuple[Way, ...] = ("numbers",)
+ALONE: tuple[Way, ...] = ("pointwise", "expected_digit")
+LISTED: tuple[Way, ...] = ("first_token", "pointwise_in_context")
+NUMBERS: tuple[Way, ...] = ("number_likelihood",)
 MORE = "+numbers"  # ends the id of a record that holds this way only
 
 
@@ -64,17 +65,17 @@ def read(
         segments, wanted = questions(given, ways, template, loaded.frame, loaded.encode, shown_in)
         found = read_ways(loaded, segments, wanted, n)
         for way, made in found.items():
-            placed = [made[list(shown_in).index(i)] for i in range(n)] if way == "letter" else made
+            placed = [made[list(shown_in).index(i)] for i in range(n)] if way == "first_token" else made
             scores[f"{way}{mark}"] = [round(s, 4) for s in placed]
         tokens[f"{'+'.join(ways)}{mark}"] = sum(map(len, segments))
         seconds[f"{'+'.join(ways)}{mark}"] = round(time.perf_counter() - started, 3)
 
-    given = fit(example.shown, "alone", room, loaded.count)
+    given = fit(example.shown, "pointwise", room, loaded.count)
     if numbers:
         ask(given, NUMBERS, range(n))
         return {"truths": example.truths_G, "scores": scores, "tokens": tokens, "seconds": seconds}
     ask(given, ALONE, range(n))
-    listed = fit(example.shown, "together", room, loaded.count)
+    listed = fit(example.shown, "pointwise_in_context", room, loaded.count)
     ask(listed, LISTED, order)
     nothing = replace(listed, attempts=(EMPTY,) * n)
     if empty:  # a place's leaning stands under the attempt that stood there
@@ -113,8 +114,13 @@ def merged(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         name = str(record["id"]).removesuffix(MORE)
         known = found.setdefault(name, {**record, "id": name, "scores": {}, "tokens": {}, "seconds": {}})
         for part in ("scores", "tokens", "seconds"):
-            known[part] = {**known[part], **record[part]}
+            known[part] |= {_current(key): value for key, value in record[part].items()}
     return list(found.values())
+
+
+def _current(key: str) -> str:
+    """A record's key, e.g. ``letter+together:reversed``, with the present names of its ways."""
+    return re.sub(r"\w+", lambda word: FORMER.get(word[0], word[0]), key)
 
 
 def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -137,7 +143,7 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
                 "ways": {name: estimate.to_dict() for name, estimate in choice.ways.items()},
                 "chosen_by_others": dict(choice.chosen),
                 "cross_fitted": choice.accuracy.to_dict(),
-                "over_letter": choice.over_baseline.to_dict() if choice.over_baseline else None,
+                "over_first_token": choice.over_baseline.to_dict() if choice.over_baseline else None,
                 "seconds": {k: round(v, 2) for k, v in seconds.items()},
                 "tokens": {k: round(v) for k, v in tokens.items()},
             }
@@ -154,12 +160,20 @@ def _middle(found: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a table in Markdown."""
     names = list(dict.fromkeys(name for row in rows for name in row["ways"]))
-    head = ["model", "suite", "groups", *names, "best way, cross-fitted", "minus letter", "seconds a group"]
+    head = [
+        "model",
+        "suite",
+        "groups",
+        *names,
+        "best way, cross-fitted",
+        "minus first_token",
+        "seconds a group",
+    ]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for row in rows:
         cells = [row["model"].removesuffix("-instruct"), row["suite"], str(row["groups"])]
         cells += [_told(row["ways"].get(name)) for name in names]
-        cells += [_told(row["cross_fitted"]), _told(row["over_letter"])]
+        cells += [_told(row["cross_fitted"]), _told(row["over_first_token"])]
         cells.append(", ".join(f"{way} {s:.1f}" for way, s in row["seconds"].items() if ":" not in way))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from grpo.rollout import Sequence
 from grpo.score import Layout, score
 from grpo.server import Adapter, Server, servers
 from ranker import ConfigurationError, RankerError
-from ranker.local.read import inner
+from ranker.local.hidden_states import inner
 
 log = logging.getLogger("ranker")
 KEY = "RANKER_ROLLOUT_API_KEY"

@@ -18,7 +18,7 @@ from grpo.model import autocast
 from grpo.sampling import Sampling, draw
 from grpo.score import head_logits, run_tree
 from grpo.tree import pack
-from ranker.local.read import inner, mask_for, trunk
+from ranker.local.hidden_states import inner, mask_for, trunk
 
 Tensor = Any
 

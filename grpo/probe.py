@@ -18,7 +18,7 @@ from grpo.rollout import Sequence
 from grpo.sampling import Sampling
 from grpo.score import Layout, check_layout, plain_logps, score
 from ranker import ConfigurationError
-from ranker.local.read import CANNOT, inner
+from ranker.local.hidden_states import CANNOT, inner
 
 log = logging.getLogger("ranker")
 

@@ -13,7 +13,7 @@ import torch
 from grpo.head import Kept, head_logps
 from grpo.rollout import Sequence
 from grpo.tree import Tree, pack
-from ranker.local.read import CANNOT, inner, mask_for, trunk
+from ranker.local.hidden_states import CANNOT, inner, mask_for, trunk
 
 Tensor = Any
 log = logging.getLogger("ranker")

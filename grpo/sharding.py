@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from grpo.processes import Processes
 from ranker import ConfigurationError
-from ranker.local.read import trunk
+from ranker.local.hidden_states import trunk
 
 Tensor = Any
 T = TypeVar("T")

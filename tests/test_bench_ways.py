@@ -9,7 +9,7 @@ from ranker.benchmarks.ways import MORE, merged, show, summary
 
 
 def records(n: int) -> list[dict]:
-    """n groups of two in which `digits` is always right and `alone` never, and `numbers` right, read later."""
+    """n groups of two, in the names of an earlier version, in which `expected_digit` is always right and `pointwise` never, and `number_likelihood` right, read later."""
     made = []
     for i in range(n):
         common = {"model": "m", "suite": "s", "truths": [0.0, 1.0]}
@@ -17,7 +17,11 @@ def records(n: int) -> list[dict]:
         seconds = {"alone+digits": 1.0, "letter+together": 2.0}
         tokens = {"alone+digits": 10, "letter+together": 20}
         made.append({"id": f"m/s/{i}", **common, "scores": scores, "seconds": seconds, "tokens": tokens})
-        more = {"scores": {"numbers": [-2.0, -1.0]}, "seconds": {"numbers": 0.5}, "tokens": {"numbers": 5}}
+        more = {
+            "scores": {"numbers": [-2.0, -1.0]},
+            "seconds": {"numbers": 0.5},
+            "tokens": {"numbers": 5},
+        }
         made.append({"id": f"m/s/{i}{MORE}", **common, **more})
     return made
 
@@ -25,7 +29,13 @@ def records(n: int) -> list[dict]:
 def test_what_was_read_at_different_times_is_one_group():
     found = merged(records(3))
     assert [r["id"] for r in found] == ["m/s/0", "m/s/1", "m/s/2"]
-    assert set(found[0]["scores"]) == {"alone", "digits", "letter", "together", "numbers"}
+    assert set(found[0]["scores"]) == {
+        "pointwise",
+        "expected_digit",
+        "first_token",
+        "pointwise_in_context",
+        "number_likelihood",
+    }
 
 
 @pytest.mark.parametrize("lacking", [0, 1])
@@ -36,12 +46,12 @@ def test_a_way_counts_where_it_was_read_of_every_group(tmp_path, lacking):
     (row,) = summary([file])
     assert row["groups"] == 10
     assert {way: e["value"] for way, e in row["ways"].items()} == {
-        "alone": 0.0,
-        "digits": 1.0,
-        "letter": 0.5,
-        "together": 1.0,
-    } | ({} if lacking else {"numbers": 1.0})
+        "pointwise": 0.0,
+        "expected_digit": 1.0,
+        "first_token": 0.5,
+        "pointwise_in_context": 1.0,
+    } | ({} if lacking else {"number_likelihood": 1.0})
     assert row["cross_fitted"]["value"] == 1.0
-    assert row["over_letter"]["value"] == 0.5
-    assert ("numbers" in row["seconds"]) == (not lacking)
-    assert "| alone+digits 1.0, letter+together 2.0" in show([row])
+    assert row["over_first_token"]["value"] == 0.5
+    assert ("number_likelihood" in row["seconds"]) == (not lacking)
+    assert "| pointwise+expected_digit 1.0, first_token+pointwise_in_context 2.0" in show([row])

@@ -58,7 +58,7 @@ def test_scores_are_bounded(network):
 
 def test_a_reply_under_masks_goes_through_the_ordinary_parser(judge):
     """Also with ids of any shape, and with reasons in which the model may write what it likes."""
-    from ranker.local.writer import Writer
+    from ranker.local.constrained_decoding import ConstrainedDecoder
     from ranker.verdict import parse_verdict
 
     loaded = judge._local.load()
@@ -66,8 +66,8 @@ def test_a_reply_under_masks_goes_through_the_ordinary_parser(judge):
     for ids in (["AB", "BA"], ["X1Y2Z3", "X1Y2Z4", "X1"], ["é", "ü", "日本"], [f"ID{i}" for i in range(12)]):
         import torch
 
-        writer = Writer(model, tokenizer, torch.tensor(tokenizer.encode("Rank them:")))
-        text = writer.reply(ids, "ranking", 6)
+        decoder = ConstrainedDecoder(model, tokenizer, torch.tensor(tokenizer.encode("Rank them:")))
+        text = decoder.reply(ids, "ranking", 6)
         verdict = parse_verdict(text, ids)
         assert sorted(i for tier in verdict.tiers for i in tier) == list(range(len(ids)))
         assert [r["id"] for r in json.loads(text)["reasons"]] == ids
@@ -78,12 +78,12 @@ def test_free_text_matches_plain_greedy_decoding(network):
     default where the processor has it, sums over chunks round differently and near ties may fall otherwise."""
     import torch
 
-    from ranker.local.writer import Writer
+    from ranker.local.constrained_decoding import ConstrainedDecoder
 
     loaded = LocalJudge(cache="off", dtype="float32")._local.load()
     model, tokenizer = loaded.model, loaded.tokenizer
     prompt_P = torch.tensor(tokenizer.encode("The capital of France is"))
-    said = Writer(model, tokenizer, prompt_P).sentence(6)
+    said = ConstrainedDecoder(model, tokenizer, prompt_P).sentence(6)
     with torch.inference_mode():
         tokens = prompt_P.tolist()
         for _ in range(6):

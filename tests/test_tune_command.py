@@ -81,12 +81,12 @@ def test_it_says_plainly_that_nothing_was_learned_and_what_to_do(base, tmp_path)
 
 def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    *asked, adapter = begun(Path("local"), "local", "alone")
-    assert asked == ["smollm2-135m-instruct", "blend", "brief.v2"]
+    *asked, adapter = begun(Path("local"), "local", "pointwise")
+    assert asked == ["smollm2-135m-instruct", "pointwise_with_numbers", "brief.v2"]
     assert (adapter / "adapter_model.safetensors").is_file()
     Path("local").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read"):  # what is there is what is meant
-        begun(Path("local"), "local", "alone")
+        begun(Path("local"), "local", "pointwise")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
     [
         (["--base", "openai/gpt-5"], "only a model in this process"),
         (["--base", "local:./none"], "no model at"),
-        (["--base", "local:smollm2@alone"], "--way"),
+        (["--base", "local:smollm2@pointwise"], "--way"),
         (["--base", "local:."], "judge already"),
         (["--start", "."], "no judge file of ours"),
         (["--start", "nowhere"], "cannot be read"),

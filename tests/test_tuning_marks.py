@@ -12,7 +12,7 @@ from tuning_models import group, tiny
 
 from ranker import Trajectory, TrajectoryGroup
 from ranker.local.scores import variants
-from ranker.local.segments import Segment
+from ranker.local.tree_attention import Segment
 from ranker.tuning.examples import at_most, from_groups
 from ranker.tuning.learner import Learner
 from ranker.tuning.marks import Marks, mark_loss, marks_of, places
@@ -20,7 +20,9 @@ from ranker.tuning.marks import Marks, mark_loss, marks_of, places
 
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory):
-    made = Learner(tiny(tmp_path_factory.mktemp("tiny")), "blend", template="brief.v2", rate=1e-2)
+    made = Learner(
+        tiny(tmp_path_factory.mktemp("tiny")), "pointwise_with_numbers", template="brief.v2", rate=1e-2
+    )
     yield made
     made.close()
 

@@ -15,9 +15,9 @@ from ranker.cache import cache_key
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeError
 from ranker.files import read_lines
 from ranker.judge import Lineup
-from ranker.local.probe import EMPTY, ProbeJudge
-from ranker.local.setup import Setup
-from ranker.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit, framing
+from ranker.local.judge_file import Setup
+from ranker.local.logprob_judge import EMPTY, LogprobJudge
+from ranker.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit, framing, way_named
 from ranker.orders import balanced_orders
 from ranker.tuning.examples import Example
 
@@ -55,29 +55,27 @@ class Readings:
 
 
 def label(setup: Setup) -> str:
-    """How a way is called in tables: ``letter x2, content-free`` is `letter` in two orders, less its leanings."""
+    """How a way is called in tables: ``first_token x2, content-free`` is `first_token` in two orders, less its leanings."""
     if setup.way not in JOINT:
         return str(setup.way)
     times = f" x{setup.orders}" if setup.orders > 1 else ""
     return f"{setup.way}{times}{', content-free' if setup.content_free else ''}"
 
 
-def ways_of(given: str) -> tuple[Way, ...]:
+def ways_of(names: str) -> tuple[Way, ...]:
     """The ways of a list with commas.
 
     Raises:
         ConfigurationError: one that is none.
     """
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    wrong = [name for name in names if name not in WAYS]
-    if wrong or not names:
-        told = f"There is no way to ask called {', '.join(map(repr, wrong))}" if wrong else "No way is named"
-        raise ConfigurationError(f"{told}; there are {', '.join(WAYS)}.")
-    return tuple(way for way in WAYS if way in names)
+    chosen = {way_named(name.strip()) for name in names.split(",") if name.strip()}
+    if not chosen:
+        raise ConfigurationError(f"No way is named; there are {', '.join(WAYS)}.")
+    return tuple(way for way in WAYS if way in chosen)
 
 
 def setups(base: Setup, ways: Iterable[Way]) -> dict[str, Setup]:
-    """The setups to try, by label: `letter` and `together` also with two orders and content-free."""
+    """The setups to try, by label: `first_token` and `pointwise_in_context` also with two orders and content-free."""
     made = []
     for way in ways:
         plain = replace(base, way=way, tolerance=0.0, orders=1, content_free=False, measured={})
@@ -87,17 +85,17 @@ def setups(base: Setup, ways: Iterable[Way]) -> dict[str, Setup]:
 
 
 def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Way, ...]:
-    """The ways to try where none are named: all that read probabilities; `reference` only where every group has one.
+    """The ways to try where none are named: all that read probabilities; `reference_likelihood` only where every group has one.
 
     Raises:
-        ConfigurationError: `reference` is named, and a group has none.
+        ConfigurationError: `reference_likelihood` is named, and a group has none.
     """
     known = all(e.shown.reference for e in examples)
     if ways is None:
-        return tuple(way for way in PROBED if way != "reference" or known)
-    if "reference" in ways and not known:
+        return tuple(way for way in PROBED if way != "reference_likelihood" or known)
+    if "reference_likelihood" in ways and not known:
         raise ConfigurationError(
-            "The way `reference` needs a right answer, and not every group has one in its field `reference`: leave "
+            "The way `reference_likelihood` needs a right answer, and not every group has one in its field `reference`: leave "
             "that way out."
         )
     return tuple(ways)
@@ -112,7 +110,7 @@ class Reader:
     Args:
         base: model and adapter; its way does not count.
         lineups: the groups by id, for the way `generated`.
-        options: ProbeJudge's, e.g. ``cache``, ``context_window``.
+        options: LogprobJudge's, e.g. ``cache``, ``context_window``.
     """
 
     def __init__(
@@ -160,11 +158,11 @@ class Reader:
             [by_text[text] for text in example.shown.attempts], _sum(parts, "seconds"), _sum(parts, "tokens")
         )
 
-    def _judge(self, way: Way) -> ProbeJudge:
+    def _judge(self, way: Way) -> LogprobJudge:
         if way not in self._judges:
             plain = replace(self._base, way=way, tolerance=0.0, orders=1, content_free=False)
-            made = ProbeJudge(plain, **self._options)
-            others = [judge for judge in self._judges.values() if isinstance(judge, ProbeJudge)]
+            made = LogprobJudge(plain, **self._options)
+            others = [judge for judge in self._judges.values() if isinstance(judge, LogprobJudge)]
             if others:
                 made.local = others[0].local  # one model in memory, however many ways
             self._judges[way] = made
@@ -172,7 +170,7 @@ class Reader:
 
     def _one(self, way: Way, shown: Shown, empty: bool = False) -> Reading:
         """One reading in the order given, from memory or the cache where it was made before."""
-        from ranker.local.reading import shares
+        from ranker.local.forward import shares
 
         judge = self._judge(way)
         loaded = judge.local.load()
@@ -264,7 +262,7 @@ def read_all(
     return found
 
 
-def _timed(judge: ProbeJudge, loaded: Any, given: Shown) -> Reading:
+def _timed(judge: LogprobJudge, loaded: Any, given: Shown) -> Reading:
     started = time.perf_counter()
     try:
         scores, tokens = judge.read(loaded, given)

@@ -40,8 +40,8 @@ def calibrate(
     ways: Annotated[
         str | None,
         typer.Option(
-            help="Ways to try, with commas: letter, alone, together, compared, digits, reference, numbers, blend, "
-            "generated (slow: only tried when named)."
+            help="Ways to try, with commas: first_token, pointwise, pointwise_in_context, compared, expected_digit, "
+            "reference_likelihood, number_likelihood, pointwise_with_numbers, generated (slow: only tried when named)."
         ),
     ] = None,
     most: Annotated[
@@ -110,7 +110,7 @@ def _run(
     from ranker.calibrating import report
     from ranker.calibrating.choosing import LEAST, choose
     from ranker.calibrating.reading import Reader, askable, label, lineups_of, read_all, setups, ways_of
-    from ranker.local.setup import write_judge
+    from ranker.local.judge_file import write_judge
     from ranker.tuning.examples import read_examples
 
     named = None if ways is None else ways_of(ways)
@@ -169,8 +169,8 @@ def base_of(judge: str | None, cache: str | None) -> tuple[Any, Any]:
     from dataclasses import replace
 
     from ranker.local import LocalJudge
-    from ranker.local.probe import ProbeJudge
-    from ranker.local.setup import Setup
+    from ranker.local.judge_file import Setup
+    from ranker.local.logprob_judge import LogprobJudge
     from ranker.resolve import resolve
 
     name = judge or os.environ.get("RANKER_JUDGE") or "local"
@@ -180,7 +180,7 @@ def base_of(judge: str | None, cache: str | None) -> tuple[Any, Any]:
             "`ranker bench` measures the others."
         )
     made = resolve(name, cache=cache)
-    if isinstance(made, ProbeJudge):
+    if isinstance(made, LogprobJudge):
         base = replace(made.setup, base=_steady(made.setup.base), tolerance=0.0, measured={})
         return base, base
     if isinstance(made, LocalJudge):

@@ -16,17 +16,7 @@ if TYPE_CHECKING:
     from ranker.tuning.examples import Source
     from ranker.tuning.told import Progress, Tuned, Tuning
 
-Way = Enum(
-    "Way",
-    {
-        "alone": "alone",
-        "compared": "compared",
-        "together": "together",
-        "letter": "letter",
-        "digits": "digits",
-    },
-    type=str,
-)
+WAYS = ("pointwise", "compared", "pointwise_in_context", "first_token", "expected_digit")
 Loss = Enum("Loss", {"pairwise": "pairwise", "listwise": "listwise", "both": "both"}, type=str)
 Truth = Enum("Truth", {"auto": "auto", "ground_truth": "ground_truth", "ranking": "ranking"}, type=str)
 
@@ -55,12 +45,12 @@ def tune_judge(
         ),
     ] = None,
     way: Annotated[
-        Way,
+        str,
         typer.Option(
-            help="How it is asked. alone: Yes or No for each attempt by itself; compared: with the others in view; "
-            "together and letter: all attempts in one text; digits: a grade."
+            help="How it is asked. pointwise: Yes or No for each attempt by itself; compared: with the others in view; "
+            "pointwise_in_context and first_token: all attempts in one text; expected_digit: a grade."
         ),
-    ] = Way["alone"],
+    ] = "pointwise",
     truth: Annotated[
         Truth,
         typer.Option(
@@ -93,7 +83,7 @@ def tune_judge(
         typer.Option(
             min=256,
             help="Of one text in training; longer ones are cut in the middle. Default on a CPU: 2048 (4096 for "
-            "together and letter); on a GPU the model's window.",
+            "pointwise_in_context and first_token); on a GPU the model's window.",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -117,11 +107,11 @@ def tune_judge(
     from ranker.tuning.examples import read_examples
 
     named = base_of(base)
-    asked: Any = way.value
+    asked: Any = way_of(way)
     template: str | None = None
     adapter: Path | None = None
     if start is not None:
-        named, asked, template, adapter = begun(start, base, way.value)
+        named, asked, template, adapter = begun(start, base, asked)
     found = read_examples(groups, truth.value)
     try:
         from ranker.tuning.run import Run
@@ -153,7 +143,7 @@ def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]
         ConfigurationError: it is no tuned judge, or another base or way is asked for.
     """
     from ranker.embedded import FOLDER
-    from ranker.local.setup import read_judge, setup_from
+    from ranker.local.judge_file import read_judge, setup_from
     from ranker.models import DEFAULT
 
     told, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
@@ -165,9 +155,23 @@ def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]
     named = setup.base or DEFAULT
     if base != "local" and base_of(base) != named:
         raise ConfigurationError(f"--start {start} was tuned on {named}: leave --base out.")
-    if way not in ("alone", setup.way):
+    if way not in ("pointwise", setup.way):
         raise ConfigurationError(f"--start {start} is asked in the way {setup.way}: leave --way out.")
     return named, setup.way, setup.template, home / str(told["adapter"])
+
+
+def way_of(name: str) -> str:
+    """The way of this name, if a judge can be tuned in it.
+
+    Raises:
+        ConfigurationError: no such way, or one that is not tuned.
+    """
+    from ranker.local.ways import way_named
+
+    way = way_named(name)
+    if way not in WAYS:
+        raise ConfigurationError(f"A judge is not tuned in the way {way}; choose {', '.join(WAYS)}.")
+    return way
 
 
 def base_of(given: str) -> str:
@@ -176,8 +180,8 @@ def base_of(given: str) -> str:
     Raises:
         ConfigurationError: no local model, or a judge file.
     """
-    from ranker.local.setup import FILE
-    from ranker.local.ways import WAYS
+    from ranker.local.judge_file import FILE
+    from ranker.local.ways import is_way
     from ranker.models import DEFAULT
 
     kind, _, name = given.partition(":")
@@ -185,7 +189,7 @@ def base_of(given: str) -> str:
         raise ConfigurationError(
             f"--base {given}: only a model in this process can be tuned; give local, local:NAME or local:PATH."
         )
-    if name.rpartition("@")[2] in WAYS and not Path(name).exists():
+    if is_way(name.rpartition("@")[2]) and not Path(name).exists():
         raise ConfigurationError(f"--base {given}: give the model alone, and how it is asked with --way.")
     path = Path(name).expanduser()
     if name and (path.suffix == ".json" or (path / FILE).is_file()):

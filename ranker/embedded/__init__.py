@@ -21,12 +21,12 @@ def embedded_judge(**options: Any) -> Judge:
     Raises:
         ConfigurationError: torch or transformers is missing, or an option it does not take.
     """
-    from ranker.local import probing
-    from ranker.local.setup import read_judge, setup_from
+    from ranker.local import open_logprob_judge
+    from ranker.local.judge_file import read_judge, setup_from
 
     setup = setup_from(*read_judge(FOLDER))
-    judge = probing(setup, name="local", **options)
-    warn_once(told(setup.measured))
+    judge = open_logprob_judge(setup, name="local", **options)
+    warn_once(summary(setup.measured))
     return judge
 
 
@@ -36,7 +36,7 @@ def warn_once(text: str) -> None:
     log.warning("%s", text)
 
 
-def told(measured: Mapping[str, Any]) -> str:
+def summary(measured: Mapping[str, Any]) -> str:
     """One sentence from what was measured."""
     families = measured.get("families") or {}
     if not families:

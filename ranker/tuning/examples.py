@@ -15,7 +15,7 @@ import numpy as np
 from ranker.errors import ConfigurationError
 from ranker.files import read_lines
 from ranker.judge import Lineup
-from ranker.local.ways import Shown, shown
+from ranker.local.ways import Shown, texts_of
 from ranker.trajectory import TrajectoryGroup
 from ranker.tuning.marks import Marks, marks_of
 
@@ -59,7 +59,7 @@ def example(group: TrajectoryGroup, truths: Sequence[float], name: str) -> Examp
     bare = tuple(t.bare() for t in group.trajectories)
     lineup = Lineup(bare, group.task, group.rubric, reference=group.reference)
     marks = tuple(marks_of(t.metadata) for t in group.trajectories)
-    return Example(name, shown(lineup), tuple(truths), opening_of(group), marks)
+    return Example(name, texts_of(lineup), tuple(truths), opening_of(group), marks)
 
 
 def opening_of(group: TrajectoryGroup) -> str:

@@ -16,9 +16,9 @@ import torch
 
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.fit import estimate_tokens
+from ranker.local.forward import scores_of, shares
+from ranker.local.hidden_states import hidden_tails, plain_tails
 from ranker.local.model import Loaded, computes_in_bf16, cores, frame_of
-from ranker.local.read import hidden_tails, plain_tails
-from ranker.local.reading import scores_of, shares
 from ranker.local.ways import LETTERS, Shown, Way, fit, question
 from ranker.models import find_model, require_local
 from ranker.template import ASK, ASK_BLOCKS, load_template
@@ -33,7 +33,10 @@ Tensor = Any
 EAGER = 1_500  # tokens up to which a CPU is faster with attention written out than with SDPA under a mask
 TRAIN_PACK = 320
 MARKS = 0.5  # weight of the loss on parts of attempts
-JOINT: tuple[Way, ...] = ("letter", "together")  # all attempts in one sequence, each named by a letter
+JOINT: tuple[Way, ...] = (
+    "first_token",
+    "pointwise_in_context",
+)  # all attempts in one sequence, each named by a letter
 # Tokens of one sequence, and of the attempts of one group that are trained on in one step, on a CPU: what is kept for
 # the gradient grows with both. A GPU takes the model's window, and this many.
 SEQUENCE, JOINT_SEQUENCE, GROUP, GROUP_GPU = 2_048, 4_096, 6_144, 24_576
@@ -76,8 +79,8 @@ class Learner:
     ):
         if way == "generated":
             raise ConfigurationError(
-                "A verdict that is written out cannot be tuned: choose the way alone, compared, together, letter or "
-                "digits."
+                "A verdict that is written out cannot be tuned: choose the way pointwise, compared, "
+                "pointwise_in_context, first_token or expected_digit."
             )
         transformers = require_local()
         path, self.label = find_model(base)
@@ -170,7 +173,7 @@ class Learner:
         except ValueError:
             raise ConfigurationError(
                 f"{self.label} takes no attention mask, and attempts cannot be weighed together without one: tune it "
-                "in the way alone."
+                "in the way pointwise."
             ) from None
         ends = [s.tail for s in asked if s.tail]
         read = [tail[-end:] for tail, end in zip(tails, ends, strict=True)]

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ranker.local.model import Loaded
 from ranker.local.scores import log_odds, variants, word_logits
-from ranker.local.segments import Segment
+from ranker.local.tree_attention import Segment
 
 Tensor = Any
 

@@ -18,8 +18,8 @@ import torch
 
 from ranker.benchmarks.bench.intervals import difference, ratio
 from ranker.errors import ConfigurationError
-from ranker.local.setup import FILE, Setup, write_judge
-from ranker.local.ways import LETTERS
+from ranker.local.judge_file import FILE, Setup, write_judge
+from ranker.local.ways import KEYS, LETTERS
 from ranker.tuning.examples import Example, agreeing, at_most, split
 from ranker.tuning.folder import AFTER, BEFORE, BEST, STATE, Folder
 from ranker.tuning.learner import JOINT, Learner
@@ -88,7 +88,8 @@ class Run:
 
     def digest(self, base: str = "") -> str:
         """Of the settings, the base and the groups' contents: what a resumed run must share."""
-        made = hashlib.sha256(json.dumps([base, asdict(self.tuning)], sort_keys=True).encode())
+        settings = asdict(self.tuning) | {"way": KEYS[self.tuning.way]}
+        made = hashlib.sha256(json.dumps([base, settings], sort_keys=True).encode())
         for part in (self.train, self.held, self.test):
             for e in part:
                 told = (

@@ -41,7 +41,7 @@ class Tuning:
     """
 
     base: str | None = None
-    way: Way = "alone"
+    way: Way = "pointwise"
     loss: str = "pairwise"
     epochs: int = 2
     batch: int = 8

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from local_models import GIVEN, TEMPLATE, loaded_from, saved, texts
 
 from ranker.errors import JudgeError
-from ranker.local.read import hidden_tails, plain_tails, trunk
-from ranker.local.reading import _shares, read_scores, read_ways, scores_of, shares
-from ranker.local.segments import Segment, packs, paths, positions, seen, visible
+from ranker.local.forward import _shares, read_scores, read_ways, scores_of, shares
+from ranker.local.hidden_states import hidden_tails, plain_tails, trunk
+from ranker.local.tree_attention import Segment, packs, paths, positions, seen, visible
 from ranker.local.ways import JOINT, PROBED, question, questions
 
 PACKS = (1, 100, 100_000)
@@ -115,7 +115,14 @@ def sequences(segments):
 
 @pytest.mark.parametrize(
     "ways",
-    [PROBED, ("alone", "digits"), ("reference",), ("letter", "alone"), ("together", "letter"), ("numbers",)],
+    [
+        PROBED,
+        ("pointwise", "expected_digit"),
+        ("reference_likelihood",),
+        ("first_token", "pointwise"),
+        ("pointwise_in_context", "first_token"),
+        ("number_likelihood",),
+    ],
 )
 def test_ways_asked_together_read_what_each_reads_by_itself(loaded, ways):
     order = (2, 0, 3, 1)
@@ -132,8 +139,8 @@ def test_ways_asked_together_read_what_each_reads_by_itself(loaded, ways):
 
 
 def test_shared_tokens_are_made_once(loaded):
-    together, _ = questions(GIVEN, ("alone", "digits"), TEMPLATE, loaded.frame, loaded.encode)
-    apart = [sum(map(len, asked(loaded, way))) for way in ("alone", "digits")]
+    together, _ = questions(GIVEN, ("pointwise", "expected_digit"), TEMPLATE, loaded.frame, loaded.encode)
+    apart = [sum(map(len, asked(loaded, way))) for way in ("pointwise", "expected_digit")]
     assert sum(map(len, together)) < 0.75 * sum(apart)
 
 
@@ -173,7 +180,7 @@ def test_only_plain_sequences_have_paths(loaded):
     for way in set(PROBED) - {"compared"}:
         made = paths(asked(loaded, way))
         assert made is not None
-        assert len(made) == (1 if way == "letter" else 4)
+        assert len(made) == (1 if way == "first_token" else 4)
 
 
 def test_a_model_with_a_window_reads_plain_sequences(tmp_path):
@@ -198,7 +205,7 @@ def test_a_model_with_a_window_reads_plain_sequences(tmp_path):
         with torch.inference_mode():
             expected = scores_of(windowed, plain_tails(windowed.model, segments), segments, way, 4).tolist()
         assert read_scores(windowed, segments, way, 4) == pytest.approx(expected, abs=1e-5)
-    with pytest.raises(RuntimeError, match="alone"):
+    with pytest.raises(RuntimeError, match="pointwise"):
         read_scores(windowed, asked(windowed, "compared"), "compared", 4)
 
 
@@ -207,4 +214,4 @@ def test_more_attempts_than_letters_are_refused(loaded):
     for way in sorted(JOINT):
         with pytest.raises(JudgeError, match="26 letters"):
             asked(loaded, way, many)
-    assert len(asked(loaded, "alone", many)) == 28
+    assert len(asked(loaded, "pointwise", many)) == 28

@@ -14,9 +14,9 @@ from tuning_models import group
 from ranker import ConfigurationError, ContextLengthError, JudgeError, Trajectory, rank_group
 from ranker.budget import Budget
 from ranker.judge import Lineup
-from ranker.local.probe import EMPTY, ProbeJudge
-from ranker.local.setup import Setup
-from ranker.local.ways import JOINT, LETTERS, PROBED, shown
+from ranker.local.judge_file import Setup
+from ranker.local.logprob_judge import EMPTY, LogprobJudge
+from ranker.local.ways import JOINT, LETTERS, PROBED, texts_of
 from ranker.orders import balanced_orders
 
 FREE = sorted(set(PROBED) - JOINT)
@@ -27,9 +27,9 @@ def model(tmp_path_factory):
     return saved(tmp_path_factory.mktemp("tiny"))
 
 
-def judge_of(model, way="alone", tolerance=0.0, orders=1, content_free=False, **options):
+def judge_of(model, way="pointwise", tolerance=0.0, orders=1, content_free=False, **options):
     setup = Setup(model, way, tolerance, orders, content_free)
-    return ProbeJudge(setup, **{"cache": "off", "dtype": "float32", "device": "cpu", **options})
+    return LogprobJudge(setup, **{"cache": "off", "dtype": "float32", "device": "cpu", **options})
 
 
 def lineup_of(n=4, seed=0, said=None):
@@ -91,7 +91,7 @@ def test_a_wide_tolerance_ties_all(model):
 def test_what_each_place_scores_for_nothing_is_taken_off(model, way):
     plain, free = judge_of(model, way), judge_of(model, way, content_free=True)
     loaded = plain.local.load()
-    given = shown(lineup_of())
+    given = texts_of(lineup_of())
     empty = replace(given, attempts=(EMPTY,) * 4)
     (scores, read), (level, more), (found, both) = (
         plain.read(loaded, given),
@@ -108,7 +108,7 @@ def test_what_each_place_scores_for_nothing_is_taken_off(model, way):
 def test_several_orders_are_averaged(model, way):
     one, two = judge_of(model, way), judge_of(model, way, orders=2)
     loaded = one.local.load()
-    given = shown(lineup_of())
+    given = texts_of(lineup_of())
     total = [0.0] * 4
     for order in balanced_orders(4, 2, random.Random("7:4")):
         listed = replace(given, attempts=tuple(given.attempts[i] for i in order))
@@ -128,12 +128,17 @@ def test_the_cache_knows_everything_that_shapes_a_score(model, tmp_path):
     assert calls(tolerance=0.3) == 0  # no part of a score
     assert calls(replace(lineup_of(), seed=3)) == 0
     assert calls(replace(lineup_of(), trajectories=lineup_of().trajectories[::-1])) == 0
-    assert calls(way="digits") == 1
+    assert calls(way="expected_digit") == 1
     assert calls(dtype="bfloat16") == 1
     assert calls(replace(lineup_of(), task="Other.")) == 1
     assert calls(replace(lineup_of(), rubric="Other.")) == 1
-    assert calls(way="letter") == calls(way="letter", content_free=True) == calls(way="letter", orders=2) == 1
-    assert calls(replace(lineup_of(), seed=3), way="letter", orders=2) == 1
+    assert (
+        calls(way="first_token")
+        == calls(way="first_token", content_free=True)
+        == calls(way="first_token", orders=2)
+        == 1
+    )
+    assert calls(replace(lineup_of(), seed=3), way="first_token", orders=2) == 1
     assert (
         verdict(judge_of(model, cache=cache), lineup_of()).scores
         == verdict(judge_of(model), lineup_of()).scores
@@ -141,9 +146,9 @@ def test_the_cache_knows_everything_that_shapes_a_score(model, tmp_path):
 
 
 def test_the_reference_reaches_the_way_that_needs_it(model):
-    judge = judge_of(model, "reference")
+    judge = judge_of(model, "reference_likelihood")
     for missing in (None, "", "  "):
-        with pytest.raises(ConfigurationError, match="reference"):
+        with pytest.raises(ConfigurationError, match="reference_likelihood"):
             verdict(judge, replace(lineup_of(), reference=missing))
     one, other = (verdict(judge, replace(lineup_of(), reference=r)).scores for r in ("blue 4", "red"))
     assert one != other
@@ -163,7 +168,7 @@ def test_long_attempts_are_cut_and_it_is_told(model):
 
 def test_lists_that_do_not_fit_are_told_before(model):
     long = lineup_of(said=[f"{i} " + "blue " * 900 for i in range(9)])
-    judge = judge_of(model, "together", context_window=3_000)
+    judge = judge_of(model, "pointwise_in_context", context_window=3_000)
     most = asyncio.run(judge.capacity(long))
     assert 2 <= most < 9
     some = replace(long, trajectories=long.trajectories[:most])
@@ -171,11 +176,11 @@ def test_lists_that_do_not_fit_are_told_before(model):
     assert asyncio.run(judge.capacity(lineup_of())) == 4
     assert asyncio.run(judge_of(model, context_window=3_000).capacity(long)) == 9
     with pytest.raises(ContextLengthError, match="alone"):
-        asyncio.run(judge_of(model, "letter", context_window=900).capacity(long))
+        asyncio.run(judge_of(model, "first_token", context_window=900).capacity(long))
 
 
 def test_more_attempts_than_letters_are_ranked_in_windows(model):
-    judge = judge_of(model, "letter", max_group=40)
+    judge = judge_of(model, "first_token", max_group=40)
     assert judge.max_group == len(LETTERS)
     words = [f"word {i}" for i in range(28)]
     ranked = rank_group(words, judge, task="Name it.")
@@ -227,9 +232,9 @@ def test_many_groups_at_once_read_as_one_by_one(model):
 def test_bfloat16_changes_little():
     """On the real default model, a few groups: far less than what parts attempts."""
     exact, rounded = (judge_of("smollm2", dtype=dtype).local.load() for dtype in ("float32", "bfloat16"))
-    for way, near in (("alone", 0.35), ("letter", 0.35), ("digits", 0.05)):
+    for way, near in (("pointwise", 0.35), ("first_token", 0.35), ("expected_digit", 0.05)):
         judge = judge_of("smollm2", way)
         for g in range(2):
-            given = shown(Lineup(tuple(t.bare() for t in group(g).trajectories)))
+            given = texts_of(Lineup(tuple(t.bare() for t in group(g).trajectories)))
             a, b = (judge.read(loaded, given)[0] for loaded in (exact, rounded))
             assert a == pytest.approx(b, abs=near)

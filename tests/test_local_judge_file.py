@@ -14,9 +14,9 @@ from local_models import saved
 
 from ranker import ConfigurationError, LocalJudge
 from ranker.local import open_local
-from ranker.local.probe import ProbeJudge
-from ranker.local.setup import FILE, Setup, check, read_judge, setup_from, write_judge
-from ranker.local.ways import JOINT, WAYS
+from ranker.local.judge_file import FILE, Setup, check, read_judge, setup_from, write_judge
+from ranker.local.logprob_judge import LogprobJudge
+from ranker.local.ways import FORMER, JOINT, WAYS
 from ranker.resolve import resolve
 
 
@@ -52,23 +52,23 @@ def test_a_judge_file_keeps_a_setup(tmp_path, setup, tuned):
         assert json.loads((home / FILE).read_text())["adapter"] == "adapter"
 
 
-GOOD = {"schema_version": 1, "judge": "local", "base": None, "way": "alone"}
+GOOD = {"schema_version": 1, "judge": "local", "base": None, "way": "pointwise"}
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         ({"way": "loud"}, "way is 'loud'"),
-        ({"way": ["alone"]}, "way is"),
+        ({"way": ["pointwise"]}, "way is"),
         ({"base": 7}, "base is 7"),
         ({"adapter": 7}, "adapter is 7"),
         ({"adapter": "nowhere"}, "nowhere"),
         ({"tolerance": -1}, "tolerance is -1"),
         ({"tolerance": float("nan")}, "tolerance is nan"),
         ({"tolerance": True}, "tolerance is True"),
-        ({"way": "letter", "orders": 0}, "orders is 0"),
-        ({"way": "letter", "orders": 1.5}, "orders is 1.5"),
-        ({"orders": 2}, "orders is for the ways letter and together"),
+        ({"way": "first_token", "orders": 0}, "orders is 0"),
+        ({"way": "first_token", "orders": 1.5}, "orders is 1.5"),
+        ({"orders": 2}, "orders is for the ways first_token and pointwise_in_context"),
         ({"content_free": "yes"}, "content_free is 'yes'"),
         ({"content_free": True}, "content_free is for"),
         ({"template": 3}, "template is 3"),
@@ -118,27 +118,42 @@ def test_a_writing_judge_has_no_adapter():
 
 
 def test_names_of_local_judges(model, tmp_path):
-    probe = open_local(f"{model}@digits", cache="off")
-    assert isinstance(probe, ProbeJudge)
-    assert probe.setup.way == "digits"
-    assert probe.name == f"local:{model}@digits"
+    probe = open_local(f"{model}@expected_digit", cache="off")
+    assert isinstance(probe, LogprobJudge)
+    assert probe.setup.way == "expected_digit"
+    assert probe.name == f"local:{model}@expected_digit"
     for name in (model, f"{model}@generated"):
         assert isinstance(open_local(name, cache="off"), LocalJudge)
-    write_judge(tmp_path / FILE, Setup(model, "letter", 0.5, 2, True).to_dict(tmp_path))
+    write_judge(tmp_path / FILE, Setup(model, "first_token", 0.5, 2, True).to_dict(tmp_path))
     for name in (f"local:{tmp_path}", f"local:{tmp_path / FILE}", str(tmp_path / FILE)):
         made = resolve(name, cache="off")
-        assert isinstance(made, ProbeJudge)
+        assert isinstance(made, LogprobJudge)
         assert made.name == name
-        assert made.setup == Setup(model, "letter", 0.5, 2, True)
+        assert made.setup == Setup(model, "first_token", 0.5, 2, True)
     write_judge(tmp_path / "g.json", Setup(model, "generated").to_dict(tmp_path))
     assert isinstance(resolve(str(tmp_path / "g.json"), cache="off"), LocalJudge)
     with pytest.raises(ConfigurationError, match="called 'loud'"):
         open_local(f"{model}@loud")
 
 
+def test_names_of_earlier_versions_are_taken_with_a_warning(model, tmp_path):
+    (tmp_path / FILE).write_text(json.dumps({**GOOD, "base": model, "way": "digits"}))
+    for former, way in FORMER.items():
+        with pytest.warns(FutureWarning, match=f"{former!r} is now called {way!r}"):
+            judge = open_local(f"{model}@{former}", cache="off")
+        assert judge.setup == Setup(model, way)
+    with pytest.warns(FutureWarning, match="'digits' is now called 'expected_digit'"):
+        assert resolve(str(tmp_path / FILE), cache="off").setup.way == "expected_digit"
+
+
+def test_a_renamed_way_keeps_its_cache_key(model):
+    keys = {former: LogprobJudge(Setup(model, way)).identity()["way"] for former, way in FORMER.items()}
+    assert keys == {former: former for former in FORMER}
+
+
 def test_options_that_a_judge_does_not_take_are_named(model):
     with pytest.raises(ConfigurationError, match="does not take temperature, record; it takes"):
-        resolve(f"local:{model}@alone", temperature=0.5, record="x.jsonl")
+        resolve(f"local:{model}@pointwise", temperature=0.5, record="x.jsonl")
     with pytest.raises(ConfigurationError, match="temperature"):
         resolve(f"local:{model}", temperature=0.5)
 
@@ -152,14 +167,14 @@ def test_options_that_a_judge_does_not_take_are_named(model):
 )
 def test_settings_that_cannot_be_are_refused(model, settings, fault):
     with pytest.raises(ConfigurationError, match=fault):
-        open_local(f"{model}@alone", **settings)
+        open_local(f"{model}@pointwise", **settings)
 
 
 def test_setups_that_cannot_be_are_refused(model, tmp_path):
     for setup, fault in (
         (Setup(model, "generated"), "generated"),
-        (Setup(model, "alone", orders=2), "orders"),
-        (Setup(model, "alone", adapter=tmp_path), "adapter_config"),
+        (Setup(model, "pointwise", orders=2), "orders"),
+        (Setup(model, "pointwise", adapter=tmp_path), "adapter_config"),
     ):
         with pytest.raises(ConfigurationError, match=fault):
-            ProbeJudge(setup)
+            LogprobJudge(setup)

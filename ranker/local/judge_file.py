@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
-from ranker.local.ways import JOINT, WAYS, Way
+from ranker.local.ways import JOINT, WAYS, Way, is_way, way_named
 
 FILE = "judge.json"
 SCHEMA = 1
@@ -26,15 +26,15 @@ class Setup:
         way: see `ranker.local.ways`.
         tolerance: scores at most this far apart tie; in the unit of the way: log-odds of Yes, log-probability of
             the letter, a digit over 9, or log-probability of a reference's token.
-        orders: for `letter` and `together`, how many orders of the attempts are read and averaged.
+        orders: for `first_token` and `pointwise_in_context`, how many orders of the attempts are read and averaged.
         content_free: for these two, subtract what each place scores where no attempt says anything.
         adapter: folder of a LoRA in PEFT's format.
         template: name of the prompt template.
-        measured: what was found on groups with a known truth, as `calibrate` and `tune-judge` write it.
+        measured: measurements on groups with a known truth, as `calibrate` and `tune-judge` write it.
     """
 
     base: str | None
-    way: Way = "alone"
+    way: Way = "pointwise"
     tolerance: float = 0.0
     orders: int = 1
     content_free: bool = False
@@ -53,7 +53,7 @@ class Setup:
         return digest.hexdigest()[:16]
 
     def to_dict(self, beside: Path) -> dict[str, Any]:
-        """As JSON for a file in the folder `beside`; the adapter's folder is told relative to it."""
+        """As JSON for a file in the folder `beside`; the adapter's folder is relative to it."""
         adapter = None
         if self.adapter is not None:
             folder, home = self.adapter.resolve(), beside.resolve()
@@ -72,23 +72,31 @@ class Setup:
         }
 
 
-def setup_from(told: Mapping[str, Any], beside: Path) -> Setup:
-    """The setup that a judge file tells, found in the folder `beside`.
+def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
+    """The setup that a judge file in the folder `beside` describes.
 
     Raises:
         ConfigurationError: a setting that cannot be.
     """
     known = {"base", "adapter", "way", "tolerance", "orders", "content_free", "template", "measured"}
-    wrong = [k for k in told if k not in known | {"schema_version", "judge"}]
+    wrong = [k for k in content if k not in known | {"schema_version", "judge"}]
     if wrong:
         raise ConfigurationError(
             f"A judge file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}."
         )
-    base, adapter = told.get("base"), told.get("adapter")
-    way, tolerance, orders = told.get("way", "alone"), told.get("tolerance", 0.0), told.get("orders", 1)
-    free, template, measured = told.get("content_free", False), told.get("template"), told.get("measured")
+    base, adapter = content.get("base"), content.get("adapter")
+    way, tolerance, orders = (
+        content.get("way", "pointwise"),
+        content.get("tolerance", 0.0),
+        content.get("orders", 1),
+    )
+    free, template, measured = (
+        content.get("content_free", False),
+        content.get("template"),
+        content.get("measured"),
+    )
     faults = [
-        (way not in WAYS, f"way is {way!r}, not one of {', '.join(WAYS)}"),
+        (not isinstance(way, str) or not is_way(way), f"way is {way!r}, not one of {', '.join(WAYS)}"),
         (not (base is None or isinstance(base, str)), f"base is {base!r}, not a name"),
         (not (adapter is None or isinstance(adapter, str)), f"adapter is {adapter!r}, not a folder"),
         (
@@ -109,7 +117,7 @@ def setup_from(told: Mapping[str, Any], beside: Path) -> Setup:
     folder = None if adapter is None else beside / adapter
     if folder is not None and not (folder / "adapter_config.json").is_file():
         raise ConfigurationError(f"The judge file names an adapter, and there is none in {folder}.")
-    setup = Setup(base, way, float(tolerance), orders, free, folder, template, measured or {})
+    setup = Setup(base, way_named(way), float(tolerance), orders, free, folder, template, measured or {})
     check(setup)
     return setup
 
@@ -132,7 +140,7 @@ def check(setup: Setup) -> None:
         )
 
 
-def write_judge(path: Path, told: Mapping[str, Any]) -> None:
+def write_judge(path: Path, content: Mapping[str, Any]) -> None:
     """Write a judge file.
 
     Raises:
@@ -140,7 +148,7 @@ def write_judge(path: Path, told: Mapping[str, Any]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
 
@@ -153,21 +161,21 @@ def read_judge(path: Path) -> tuple[dict[str, Any], Path]:
     """
     file = path / FILE if path.is_dir() else path
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"The judge file {file} cannot be read: {error.strerror or error}."
         ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"The judge file {file} is no JSON: {error}") from None
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         fault = "it holds no JSON object"
-    elif told.get("schema_version") != SCHEMA:
-        fault = f"its schema_version is {told.get('schema_version')!r}, expected {SCHEMA}"
-    elif told.get("judge") not in KINDS:
-        fault = f"its judge is {told.get('judge')!r}, expected {' or '.join(KINDS)}"
+    elif content.get("schema_version") != SCHEMA:
+        fault = f"its schema_version is {content.get('schema_version')!r}, expected {SCHEMA}"
+    elif content.get("judge") not in KINDS:
+        fault = f"its judge is {content.get('judge')!r}, expected {' or '.join(KINDS)}"
     else:
-        return told, file.parent
+        return content, file.parent
     raise ConfigurationError(
         f"{file} is no judge file of ours: {fault}. `ranker calibrate` and `ranker tune-judge` write them."
     )
