@@ -128,7 +128,7 @@ WAYS := benchmarks/results/ways
 READ := $(BIN)/python -m ranker.benchmarks.ways read
 bench-ways: $(VENV)/dev.stamp
 	for more in "" --numbers; do for suite in gsm8k-solutions constraints arithmetic code answers lookup; do \
-	  $(READ) --model smollm2-135m-instruct --suite $$suite --groups 60 --reversed --empty $$more --out $(WAYS)/smollm2-135m.jsonl && \
+	  $(READ) --model smollm2-135m-instruct --suite $$suite --groups 60 $$more --out $(WAYS)/smollm2-135m.jsonl && \
 	  $(READ) --model qwen2.5-coder-0.5b-instruct --suite $$suite --groups 30 $$more --out $(WAYS)/qwen2.5-coder-0.5b.jsonl \
 	  || exit 1; done; \
 	  for suite in arithmetic answers constraints; do \

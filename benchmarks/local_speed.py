@@ -41,7 +41,6 @@ WAYS: tuple[Way, ...] = (
     "pointwise_in_context",
     "number_likelihood",
     "pointwise_with_numbers",
-    "compared",
 )
 
 

@@ -24,7 +24,7 @@ from ranker import ConfigurationError
 from ranker.cache import Cache
 from ranker.calibrating import best_tolerance, choose
 from ranker.calibrating.choosing import bundles_of, folds_of, levels_of, pick, right_pairs, rights
-from ranker.calibrating.reading import Reader, label, read_all, setups, ways_of
+from ranker.calibrating.reading import Reader, read_all, setups, ways_of
 from ranker.cli import main
 from ranker.local.judge_file import Setup, read_judge, setup_from, write_judge
 from ranker.tuning.examples import from_groups
@@ -214,15 +214,11 @@ def test_scores_are_those_of_the_judge_that_is_then_used(tiny):
 
     examples = from_groups(make_groups(3))
     reader = Reader(Setup(str(tiny)), cache="off")
-    tried = setups(
-        Setup(str(tiny)), ("first_token", "pointwise", "pointwise_in_context", "compared", "expected_digit")
-    )
-    assert len(tried) == 11
+    tried = setups(Setup(str(tiny)), ("first_token", "pointwise", "pointwise_in_context", "expected_digit"))
+    assert list(tried) == [setup.way for setup in tried.values()]
     found = read_all(reader, examples, tried)
     assert not found.dropped
     for name, setup in tried.items():
-        if setup.orders > 1:
-            continue
         judge = LogprobJudge(setup, cache="off")
         for example, scores in zip(examples, found.scores[name], strict=True):
             # `first_token` and `pointwise_in_context` are shown the order that the seed drew.
@@ -246,9 +242,7 @@ def test_nothing_is_read_twice(tiny, tmp_path):
     tried = setups(Setup(str(tiny)), ("first_token",))
     reader = Reader(Setup(str(tiny)), cache=tmp_path / "kept.sqlite")
     first = read_all(reader, examples, tried)
-    assert len(reader._read) == 6  # for each of two groups: two orders, and one in which nothing is said
-    tokens = {name: cost[1] for name, cost in first.costs.items()}
-    assert tokens["first_token x2"] == 2 * tokens["first_token"]
+    assert len(reader._read) == 2  # one for each group
     again = Reader(Setup(str(tiny)), cache=tmp_path / "kept.sqlite")
     judge = again._judge("first_token")
     judge.read = None  # a second reading would fail
@@ -289,9 +283,8 @@ def test_a_group_that_does_not_fit_is_left_out(tiny):
     assert "do not fit" in found.why
 
 
-def test_labels_and_lists_of_ways():
+def test_lists_of_ways():
     assert ways_of("pointwise_in_context, pointwise") == ("pointwise", "pointwise_in_context")
-    assert label(Setup(None, "first_token", orders=2, content_free=True)) == "first_token x2, content-free"
     with pytest.raises(ConfigurationError, match=r"'loudly'.*first_token"):
         ways_of("pointwise,loudly")
     with pytest.raises(ConfigurationError, match="No way is named"):
@@ -314,7 +307,6 @@ def test_the_command_writes_a_judge_that_ranks(ranker, tiny, tmp_path):
     )
     done = ranker(*command, RANKER_CACHE=cache)
     assert done.returncode == 0, done.stderr
-    assert "first_token x2, content-free" in done.stdout
     assert "not shown to beat a coin" in done.stdout  # random weights know nothing of a random truth
     assert "ranker rank" in done.stdout
     told, home = read_judge(out)
@@ -325,7 +317,7 @@ def test_the_command_writes_a_judge_that_ranks(ranker, tiny, tmp_path):
     assert measured["beats_chance"] is False
     assert "coin" in measured["note"]
     assert set(measured["pairwise_accuracy"]) == {"value", "low", "high"}
-    assert len(measured["ways"]) == 5
+    assert len(measured["ways"]) == 2
     assert measured["seconds_per_group"] > 0
     ranked = tmp_path / "ranked.jsonl"
     done = ranker("rank", source, "--judge", out, "--out", ranked)
@@ -343,13 +335,11 @@ def test_a_judge_with_a_way_is_only_given_its_tolerance(ranker, tiny, tmp_path):
     done = ranker("calibrate", source, "--judge", f"local:{tiny}@expected_digit", "--out", first)
     assert done.returncode == 0, done.stderr
     assert list(json.loads(first.read_text())["measured"]["ways"]) == ["expected_digit"]
-    write_judge(
-        first, {**json.loads(first.read_text()), "way": "first_token", "orders": 3, "content_free": True}
-    )
+    write_judge(first, {**json.loads(first.read_text()), "way": "first_token"})
     done = ranker("calibrate", source, "--judge", first, "--out", second)
     assert done.returncode == 0, done.stderr
     told = json.loads(second.read_text())
-    assert (told["way"], told["orders"], told["content_free"]) == ("first_token", 3, True)
+    assert told["way"] == "first_token"
 
 
 def test_a_written_verdict_is_tried_when_named(ranker, tiny, tmp_path):
@@ -459,4 +449,4 @@ def test_an_interrupted_run_goes_on_where_it_stopped(ranker, tiny, tmp_path):
     assert 10 <= before < 360
     done = ranker(*command, RANKER_CACHE=str(cache))
     assert done.returncode == 0, done.stderr
-    assert sum(kept.summary().replies.values()) == 360  # each group in two orders, and once with nothing said
+    assert sum(kept.summary().replies.values()) == 120  # one for each group

@@ -16,7 +16,7 @@ from ranker import ConfigurationError, LocalJudge
 from ranker.local import open_local
 from ranker.local.judge_file import FILE, Setup, check, read_judge, setup_from, write_judge
 from ranker.local.logprob_judge import LogprobJudge
-from ranker.local.ways import FORMER, JOINT, WAYS
+from ranker.local.ways import FORMER, WAYS
 from ranker.resolve import resolve
 
 
@@ -30,11 +30,9 @@ SETUPS = st.builds(
     base=st.none() | st.text(max_size=8),
     way=st.sampled_from(WAYS),
     tolerance=st.floats(0, 1e5),
-    orders=st.integers(1, 64),
-    content_free=st.booleans(),
     template=st.none() | st.text(min_size=1, max_size=5),
     measured=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=2),
-).map(lambda s: s if s.way in JOINT else replace(s, orders=1, content_free=False))
+)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -66,11 +64,9 @@ GOOD = {"schema_version": 1, "judge": "local", "base": None, "way": "pointwise"}
         ({"tolerance": -1}, "tolerance is -1"),
         ({"tolerance": float("nan")}, "tolerance is nan"),
         ({"tolerance": True}, "tolerance is True"),
-        ({"way": "first_token", "orders": 0}, "orders is 0"),
-        ({"way": "first_token", "orders": 1.5}, "orders is 1.5"),
-        ({"orders": 2}, "orders is for the ways first_token and pointwise_in_context"),
-        ({"content_free": "yes"}, "content_free is 'yes'"),
-        ({"content_free": True}, "content_free is for"),
+        ({"way": "compared"}, "'compared' was removed.*Use 'pointwise_in_context'"),
+        ({"way": "first_token", "orders": 2}, "sets orders, which was removed.*--passes 2"),
+        ({"content_free": True}, "sets content_free, which was removed"),
         ({"template": 3}, "template is 3"),
         ({"measured": [1]}, "measured is"),
         ({"temperature": 0.5}, "no temperature"),
@@ -89,6 +85,11 @@ def test_a_wrong_judge_file_says_what_is_wrong(tmp_path, change, fault):
     ("content", "fault"),
     [(b"", "no JSON"), (b"{", "no JSON"), (b"[1]", "no JSON object"), (b"\xff\xfe{}", "no JSON"), (b"[" * 100_000, "no JSON")],
 )  # fmt: skip
+def test_settings_of_earlier_versions_that_did_nothing_are_passed_over(tmp_path):
+    content = {**GOOD, "orders": 1, "content_free": False}
+    assert setup_from(content, tmp_path) == Setup(None)
+
+
 def test_a_file_that_is_no_judge_file_says_so(tmp_path, content, fault):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(ConfigurationError, match=fault):
@@ -124,12 +125,12 @@ def test_names_of_local_judges(model, tmp_path):
     assert probe.name == f"local:{model}@expected_digit"
     for name in (model, f"{model}@generated"):
         assert isinstance(open_local(name, cache="off"), LocalJudge)
-    write_judge(tmp_path / FILE, Setup(model, "first_token", 0.5, 2, True).to_dict(tmp_path))
+    write_judge(tmp_path / FILE, Setup(model, "first_token", 0.5).to_dict(tmp_path))
     for name in (f"local:{tmp_path}", f"local:{tmp_path / FILE}", str(tmp_path / FILE)):
         made = resolve(name, cache="off")
         assert isinstance(made, LogprobJudge)
         assert made.name == name
-        assert made.setup == Setup(model, "first_token", 0.5, 2, True)
+        assert made.setup == Setup(model, "first_token", 0.5)
     write_judge(tmp_path / "g.json", Setup(model, "generated").to_dict(tmp_path))
     assert isinstance(resolve(str(tmp_path / "g.json"), cache="off"), LocalJudge)
     with pytest.raises(ConfigurationError, match="called 'loud'"):
@@ -173,7 +174,6 @@ def test_settings_that_cannot_be_are_refused(model, settings, fault):
 def test_setups_that_cannot_be_are_refused(model, tmp_path):
     for setup, fault in (
         (Setup(model, "generated"), "generated"),
-        (Setup(model, "pointwise", orders=2), "orders"),
         (Setup(model, "pointwise", adapter=tmp_path), "adapter_config"),
     ):
         with pytest.raises(ConfigurationError, match=fault):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import replace
 
 import pytest
@@ -15,9 +14,8 @@ from ranker import ConfigurationError, ContextLengthError, JudgeError, Trajector
 from ranker.budget import Budget
 from ranker.judge import Lineup
 from ranker.local.judge_file import Setup
-from ranker.local.logprob_judge import EMPTY, LogprobJudge
+from ranker.local.logprob_judge import LogprobJudge
 from ranker.local.ways import JOINT, LETTERS, PROBED, texts_of
-from ranker.orders import balanced_orders
 
 FREE = sorted(set(PROBED) - JOINT)
 
@@ -27,8 +25,8 @@ def model(tmp_path_factory):
     return saved(tmp_path_factory.mktemp("tiny"))
 
 
-def judge_of(model, way="pointwise", tolerance=0.0, orders=1, content_free=False, **options):
-    setup = Setup(model, way, tolerance, orders, content_free)
+def judge_of(model, way="pointwise", tolerance=0.0, **options):
+    setup = Setup(model, way, tolerance)
     return LogprobJudge(setup, **{"cache": "off", "dtype": "float32", "device": "cpu", **options})
 
 
@@ -87,36 +85,6 @@ def test_a_wide_tolerance_ties_all(model):
     )
 
 
-@pytest.mark.parametrize("way", sorted(JOINT))
-def test_what_each_place_scores_for_nothing_is_taken_off(model, way):
-    plain, free = judge_of(model, way), judge_of(model, way, content_free=True)
-    loaded = plain.local.load()
-    given = texts_of(lineup_of())
-    empty = replace(given, attempts=(EMPTY,) * 4)
-    (scores, read), (level, more), (found, both) = (
-        plain.read(loaded, given),
-        plain.read(loaded, empty),
-        free.read(loaded, given),
-    )
-    assert found == pytest.approx([a - b for a, b in zip(scores, level, strict=True)], abs=1e-4)
-    assert both == read + more
-    assert free.read(loaded, given)[1] == read  # measured once
-    assert free.read(loaded, empty)[0] == pytest.approx([0.0] * 4, abs=1e-4)
-
-
-@pytest.mark.parametrize("way", sorted(JOINT))
-def test_several_orders_are_averaged(model, way):
-    one, two = judge_of(model, way), judge_of(model, way, orders=2)
-    loaded = one.local.load()
-    given = texts_of(lineup_of())
-    total = [0.0] * 4
-    for order in balanced_orders(4, 2, random.Random("7:4")):
-        listed = replace(given, attempts=tuple(given.attempts[i] for i in order))
-        for place, score in enumerate(one.read(loaded, listed)[0]):
-            total[order[place]] += score / 2
-    assert two.read(loaded, given, 7)[0] == pytest.approx(total, abs=1e-4)
-
-
 def test_the_cache_knows_everything_that_shapes_a_score(model, tmp_path):
     cache = tmp_path / "replies.sqlite"
 
@@ -132,13 +100,7 @@ def test_the_cache_knows_everything_that_shapes_a_score(model, tmp_path):
     assert calls(dtype="bfloat16") == 1
     assert calls(replace(lineup_of(), task="Other.")) == 1
     assert calls(replace(lineup_of(), rubric="Other.")) == 1
-    assert (
-        calls(way="first_token")
-        == calls(way="first_token", content_free=True)
-        == calls(way="first_token", orders=2)
-        == 1
-    )
-    assert calls(replace(lineup_of(), seed=3), way="first_token", orders=2) == 1
+    assert calls(way="first_token") == 1
     assert (
         verdict(judge_of(model, cache=cache), lineup_of()).scores
         == verdict(judge_of(model), lineup_of()).scores

@@ -43,12 +43,12 @@ def loaded(tmp_path_factory):
     return loaded_from(saved(tmp_path_factory.mktemp("tiny")))
 
 
-def asked(loaded, way, given=GIVEN, order=()):
-    return question(given, way, TEMPLATE, loaded.frame, loaded.encode, order)
+def asked(loaded, way, given=GIVEN):
+    return question(given, way, TEMPLATE, loaded.frame, loaded.encode)
 
 
-def scores(loaded, way, given=GIVEN, order=()):
-    return read_scores(loaded, asked(loaded, way, given, order), way, len(given.attempts))
+def scores(loaded, way, given=GIVEN):
+    return read_scores(loaded, asked(loaded, way, given), way, len(given.attempts))
 
 
 WORDS = st.lists(
@@ -64,19 +64,6 @@ def test_order_free_ways_do_not_see_the_order(loaded, attempts, rng, way):
     moved = replace(given, attempts=tuple(attempts[i] for i in order))
     straight = scores(loaded, way, given)
     assert scores(loaded, way, moved) == pytest.approx([straight[i] for i in order], abs=1e-4)
-
-
-@pytest.mark.parametrize("order", [(2, 0, 3, 1), (3, 2, 1, 0)])
-def test_together_names_each_attempt_by_its_own_letter(loaded, order):
-    """Asked in an order, each attempt gets what it would get if it had stood there from the first."""
-    listed = replace(GIVEN, attempts=tuple(GIVEN.attempts[i] for i in order))
-    by_place = scores(loaded, "pointwise_in_context", listed)
-    assert scores(loaded, "pointwise_in_context", order=order) == pytest.approx(
-        [by_place[order.index(i)] for i in range(4)], abs=1e-4
-    )
-    assert scores(loaded, "first_token", order=order) == pytest.approx(
-        scores(loaded, "first_token", listed), abs=1e-4
-    )
 
 
 def test_number_scores_by_hand(loaded):

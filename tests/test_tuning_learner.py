@@ -19,7 +19,7 @@ from ranker.local.ways import Shown
 from ranker.tuning.examples import Example, from_groups
 from ranker.tuning.learner import Learner, Lora
 
-WAYS = ("pointwise", "compared", "pointwise_in_context", "first_token", "expected_digit")
+WAYS = ("pointwise", "pointwise_in_context", "first_token", "expected_digit")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def long(words: int, attempts: int = 3) -> Example:
     return Example("long", Shown("Say it.", texts, (0,) * attempts, "", ""), (1.0, *[0.0] * (attempts - 1)))
 
 
-@pytest.mark.parametrize("way", ["pointwise", "compared", "first_token"])
+@pytest.mark.parametrize("way", ["pointwise", "first_token"])
 def test_groups_in_parallel_threads_give_the_gradients_of_one_by_one(learner, way):
     batch = examples(6)
     made = []
@@ -122,7 +122,7 @@ def test_scores_stand_in_the_order_given_whatever_is_drawn(learner, way):
     one = learner(way, lora=Lora(upper=1.0))
     e = examples(1, size=5)[0]
     drawn = [one.scores(e.shown, random.Random(i)).tolist() for i in range(3)]
-    if way in ("pointwise", "compared", "expected_digit"):
+    if way in ("pointwise", "expected_digit"):
         assert np.allclose(drawn[0], drawn[1], atol=0.1)
         assert np.argmax(drawn[0]) == np.argmax(drawn[1]) == np.argmax(drawn[2])
     else:

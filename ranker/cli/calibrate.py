@@ -40,7 +40,7 @@ def calibrate(
     ways: Annotated[
         str | None,
         typer.Option(
-            help="Ways to try, with commas: first_token, pointwise, pointwise_in_context, compared, expected_digit, "
+            help="Ways to try, with commas: first_token, pointwise, pointwise_in_context, expected_digit, "
             "reference_likelihood, number_likelihood, pointwise_with_numbers, generated (slow: only tried when named)."
         ),
     ] = None,
@@ -109,7 +109,7 @@ def _run(
 ) -> None:
     from ranker.calibrating import report
     from ranker.calibrating.choosing import LEAST, choose
-    from ranker.calibrating.reading import Reader, askable, label, lineups_of, read_all, setups, ways_of
+    from ranker.calibrating.reading import Reader, askable, lineups_of, read_all, setups, ways_of
     from ranker.local.judge_file import write_judge
     from ranker.tuning.examples import read_examples
 
@@ -137,7 +137,7 @@ def _run(
         if strong is not None and given.way == "generated":
             check_strong(strong, agreement, ("generated",))
         askable(examples, (given.way,))
-        tried = {label(given): given}
+        tried = {str(given.way): given}
     else:
         tried = setups(base, askable(examples, named))
     options = {k: v for k, v in (("cache", cache), ("context_window", context_window)) if v is not None}

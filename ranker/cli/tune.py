@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ranker.tuning.examples import Source
     from ranker.tuning.told import Progress, Tuned, Tuning
 
-WAYS = ("pointwise", "compared", "pointwise_in_context", "first_token", "expected_digit")
+WAYS = ("pointwise", "pointwise_in_context", "first_token", "expected_digit")
 Loss = Enum("Loss", {"pairwise": "pairwise", "listwise": "listwise", "both": "both"}, type=str)
 Truth = Enum("Truth", {"auto": "auto", "ground_truth": "ground_truth", "ranking": "ranking"}, type=str)
 
@@ -47,7 +47,7 @@ def tune_judge(
     way: Annotated[
         str,
         typer.Option(
-            help="How it is asked. pointwise: Yes or No for each attempt by itself; compared: with the others in view; "
+            help="How it is asked. pointwise: Yes or No for each attempt by itself; "
             "pointwise_in_context and first_token: all attempts in one text; expected_digit: a grade."
         ),
     ] = "pointwise",
@@ -316,8 +316,8 @@ def advice(source: Source, tuning: Tuning, tuned: Tuned) -> list[str]:
         made.append(
             "It may not have had enough: give more --epochs" + (" and --minutes." if tuning.minutes else ".")
         )
-    if tuning.way != "compared":
-        made.append("Let it see the other attempts: --way compared.")
+    if tuning.way == "pointwise":
+        made.append("Let it see the other attempts: --way pointwise_in_context.")
     made.append("Take a larger base, e.g. --base local:qwen2.5-coder-0.5b-instruct (see `ranker models`).")
     if source.truth == "ranking":
         made.append(

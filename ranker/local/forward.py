@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -39,20 +39,6 @@ def read_scores(loaded: Loaded, segments: Sequence[Segment], way: Way, n: int) -
         return scores_of(loaded, tails, segments, way, n).tolist()  # type: ignore[no-any-return]
 
 
-def read_ways(
-    loaded: Loaded, segments: Sequence[Segment], wanted: Mapping[Way, Sequence[int]], n: int
-) -> dict[Way, list[float]]:
-    """Scores for several ways whose segments were made together by `questions`."""
-    with torch.inference_mode():
-        tails = dict(
-            zip((i for i, s in enumerate(segments) if s.tail), _tails(loaded, segments), strict=True)
-        )
-        return {
-            way: scores_of(loaded, [tails[i] for i in own], [segments[i] for i in own], way, n).tolist()
-            for way, own in wanted.items()
-        }
-
-
 def scores_of(loaded: Loaded, tails: Sequence[Any], segments: Sequence[Segment], way: Way, n: int) -> Any:
     """Scores from hidden states, shape (n,); with gradient where those have one."""
     if way == "reference_likelihood":
@@ -81,14 +67,7 @@ def scores_of(loaded: Loaded, tails: Sequence[Any], segments: Sequence[Segment],
 
 
 def _tails(loaded: Loaded, segments: Sequence[Segment]) -> list[Any]:
-    if shares(loaded):
-        return hidden_tails(loaded.model, segments)
-    try:
-        return plain_tails(loaded.model, segments)
-    except ValueError:
-        raise RuntimeError(
-            "this model's attention takes no mask, and attempts cannot be compared without one: ask `pointwise`"
-        ) from None
+    return (hidden_tails if shares(loaded) else plain_tails)(loaded.model, segments)
 
 
 _shares: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()

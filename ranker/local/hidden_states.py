@@ -77,14 +77,8 @@ def hidden_tails(model: Any, segments: Sequence[Segment], most: int = PACK) -> l
 
 
 def plain_tails(model: Any, segments: Sequence[Segment]) -> list[Tensor]:
-    """The same, each sequence alone and in full; for models whose attention takes no mask of ours.
-
-    Raises:
-        ValueError: the segments are no plain sequences.
-    """
+    """The same, each sequence alone and in full; for models whose attention takes no mask of ours."""
     sequences = paths(segments)
-    if sequences is None:
-        raise ValueError("these segments cannot be read one sequence at a time")
     tails = [s.tail for s in segments if s.tail]
     return [
         trunk(model)(

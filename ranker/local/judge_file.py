@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
-from ranker.local.ways import JOINT, WAYS, Way, is_way, way_named
+from ranker.local.ways import WAYS, Way, is_way, way_named
 
 FILE = "judge.json"
 SCHEMA = 1
@@ -26,8 +26,6 @@ class Setup:
         way: see `ranker.local.ways`.
         tolerance: scores at most this far apart tie; in the unit of the way: log-odds of Yes, log-probability of
             the letter, a digit over 9, or log-probability of a reference's token.
-        orders: for `first_token` and `pointwise_in_context`, how many orders of the attempts are read and averaged.
-        content_free: for these two, subtract what each place scores where no attempt says anything.
         adapter: folder of a LoRA in PEFT's format.
         template: name of the prompt template.
         measured: measurements on groups with a known truth, as `calibrate` and `tune-judge` write it.
@@ -36,8 +34,6 @@ class Setup:
     base: str | None
     way: Way = "pointwise"
     tolerance: float = 0.0
-    orders: int = 1
-    content_free: bool = False
     adapter: Path | None = None
     template: str | None = None
     measured: Mapping[str, Any] = field(default_factory=dict)
@@ -65,8 +61,6 @@ class Setup:
             "adapter": adapter,
             "way": self.way,
             "tolerance": self.tolerance,
-            "orders": self.orders,
-            "content_free": self.content_free,
             "template": self.template,
             "measured": dict(self.measured),
         }
@@ -78,23 +72,16 @@ def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
     Raises:
         ConfigurationError: a setting that cannot be.
     """
-    known = {"base", "adapter", "way", "tolerance", "orders", "content_free", "template", "measured"}
+    content = without_removed(content)
+    known = {"base", "adapter", "way", "tolerance", "template", "measured"}
     wrong = [k for k in content if k not in known | {"schema_version", "judge"}]
     if wrong:
         raise ConfigurationError(
             f"A judge file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}."
         )
     base, adapter = content.get("base"), content.get("adapter")
-    way, tolerance, orders = (
-        content.get("way", "pointwise"),
-        content.get("tolerance", 0.0),
-        content.get("orders", 1),
-    )
-    free, template, measured = (
-        content.get("content_free", False),
-        content.get("template"),
-        content.get("measured"),
-    )
+    way, tolerance = content.get("way", "pointwise"), content.get("tolerance", 0.0)
+    template, measured = content.get("template"), content.get("measured")
     faults = [
         (not isinstance(way, str) or not is_way(way), f"way is {way!r}, not one of {', '.join(WAYS)}"),
         (not (base is None or isinstance(base, str)), f"base is {base!r}, not a name"),
@@ -103,11 +90,6 @@ def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
             type(tolerance) not in (int, float) or not 0 <= tolerance < 1e6,
             f"tolerance is {tolerance!r}, not a number from 0",
         ),
-        (
-            type(orders) is not int or not 1 <= orders <= 64,
-            f"orders is {orders!r}, not a number from 1 to 64",
-        ),
-        (type(free) is not bool, f"content_free is {free!r}, not true or false"),
         (not (template is None or isinstance(template, str)), f"template is {template!r}, not a name"),
         (not (measured is None or isinstance(measured, dict)), f"measured is {measured!r}, not an object"),
     ]
@@ -117,9 +99,25 @@ def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
     folder = None if adapter is None else beside / adapter
     if folder is not None and not (folder / "adapter_config.json").is_file():
         raise ConfigurationError(f"The judge file names an adapter, and there is none in {folder}.")
-    setup = Setup(base, way_named(way), float(tolerance), orders, free, folder, template, measured or {})
+    setup = Setup(base, way_named(way), float(tolerance), folder, template, measured or {})
     check(setup)
     return setup
+
+
+def without_removed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A judge file's content without the settings of earlier versions that are gone, at the values that did nothing.
+
+    Raises:
+        ConfigurationError: such a setting at another value.
+    """
+    removed = {"orders": 1, "content_free": False}
+    for name, plain in removed.items():
+        if content.get(name, plain) != plain:
+            raise ConfigurationError(
+                f"The judge file sets {name}, which was removed: no measurement showed it to order attempts better. Leave it "
+                "out; --passes 2 reads two orders of the attempts."
+            )
+    return {name: value for name, value in content.items() if name not in removed}
 
 
 def check(setup: Setup) -> None:
@@ -128,12 +126,6 @@ def check(setup: Setup) -> None:
     Raises:
         ConfigurationError: they would not do anything.
     """
-    if setup.way not in JOINT and (setup.orders != 1 or setup.content_free):
-        what = "content_free" if setup.content_free else "orders"
-        raise ConfigurationError(
-            f"{what} is for the ways {' and '.join(sorted(JOINT))}, which show all attempts at once; leave it out for "
-            f"{setup.way}."
-        )
     if setup.way == "generated" and setup.adapter is not None:
         raise ConfigurationError(
             "A judge with an adapter is not asked to write its verdict; choose another way."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,12 @@ from ranker.judge import Lineup
 from ranker.local.judge_file import Setup, check
 from ranker.local.model import Dtype, Loaded, LocalModel
 from ranker.local.ways import JOINT, KEYS, LETTERS, PROBED, Shown, fit, framing, question, texts_of
-from ranker.orders import balanced_orders
 from ranker.template import ASK, ASK_BLOCKS, load_template
 from ranker.transcript import transcript_of
 from ranker.usage import Usage
 from ranker.verdict import Verdict
 
 SCORING = 1  # of scores kept in the cache: raised when the same tokens come to be scored otherwise
-EMPTY = "N/A"  # what stands for every attempt where a model's leanings are measured (arXiv 2102.09690)
 
 
 class LogprobJudge:
@@ -78,7 +74,6 @@ class LogprobJudge:
         self.cache = open_cache(cache)
         self._window = context_window
         self._adapter = setup.adapter_digest
-        self._leanings: dict[Any, list[float]] = {}
 
     def identity(self) -> dict[str, Any]:
         """Everything but the text that shapes a score: the cache's key."""
@@ -86,8 +81,8 @@ class LogprobJudge:
             "local": self.local.label,
             "adapter": self._adapter,
             "way": KEYS[self.setup.way],
-            "orders": self.setup.orders,
-            "content_free": self.setup.content_free,
+            "orders": 1,  # this and the next were settings of earlier versions; replies in users' caches have them
+            "content_free": False,
             "dtype": self.local.dtype,
             "scoring": SCORING,
             "template": self.template.prompt_id,
@@ -164,19 +159,19 @@ class LogprobJudge:
             distinct.sort()
         uncut = replace(whole, attempts=tuple(distinct), cut=(0,) * len(distinct))
         texts = fit(uncut, self.setup.way, self._room(loaded), loaded.count, self._framing(loaded, uncut))
-        scores, usage = self._cached_or_read(loaded, texts, lineup.seed if self.setup.orders > 1 else 0)
+        scores, usage = self._cached_or_read(loaded, texts)
         place = [distinct.index(text) for text in whole.attempts]
         return [scores[i] for i in place], usage, tuple(texts.cut[i] for i in place)
 
-    def _cached_or_read(self, loaded: Loaded, texts: Shown, seed: int) -> tuple[list[float], Usage]:
-        key = cache_key(**self.identity(), seed=seed, shown=repr(texts)) if self.cache else ""
+    def _cached_or_read(self, loaded: Loaded, texts: Shown) -> tuple[list[float], Usage]:
+        key = cache_key(**self.identity(), seed=0, shown=repr(texts)) if self.cache else ""
         cached = self.cache.get(key) if self.cache else None
         n = len(texts.attempts)
         if cached is not None and len(cached.get("scores", ())) == n:
             return list(map(float, cached["scores"])), Usage(cached_calls=1)
         failed = Usage(calls=1, failed_calls=1)
         try:
-            scores, tokens = self.read(loaded, texts, seed)
+            scores, tokens = self.read(loaded, texts)
         except (RuntimeError, MemoryError) as error:  # out of memory, mostly
             raise JudgeError(
                 f"{self.name} failed on {n} attempts: {error}. Use smaller groups or a smaller context_window."
@@ -190,44 +185,12 @@ class LogprobJudge:
             self.cache.put(key, self.name, {"scores": scores})
         return scores, Usage(1, 0, 0, tokens, 0)
 
-    def read(self, loaded: Loaded, texts: Shown, seed: int = 0) -> tuple[list[float], int]:
-        """One score an attempt, in the order given and in the unit of the way, and the tokens read for them."""
-        n = len(texts.attempts)
-        orders: Sequence[tuple[int, ...]] = [tuple(range(n))]
-        if self.setup.way in JOINT and self.setup.orders > 1:
-            rng = random.Random(f"{seed}:{n}")  # noqa: S311 - an order, not a secret
-            orders = balanced_orders(n, self.setup.orders, rng)
-        total, tokens = [0.0] * n, 0
-        for order in orders:
-            scores, read = self._ask(loaded, texts, order)
-            tokens += read
-            if self.setup.content_free:
-                leaning, read = self._leaning(loaded, texts)
-                tokens += read
-                scores = [score - leaning[order.index(i)] for i, score in enumerate(scores)]
-            total = [a + b / len(orders) for a, b in zip(total, scores, strict=True)]
-        return total, tokens
-
-    def _leaning(self, loaded: Loaded, texts: Shown) -> tuple[list[float], int]:
-        """What each place scores where no attempt says anything, measured once for each opening; and the tokens
-        read now."""
-        n = len(texts.attempts)
-        key = (texts.opening, texts.task, texts.rubric, n)
-        if key in self._leanings:
-            return self._leanings[key], 0
-        if len(self._leanings) > 256:
-            self._leanings.clear()
-        empty = replace(texts, attempts=(EMPTY,) * n)
-        self._leanings[key], tokens = self._ask(loaded, empty, tuple(range(n)))
-        return self._leanings[key], tokens
-
-    def _ask(self, loaded: Loaded, texts: Shown, order: tuple[int, ...]) -> tuple[list[float], int]:
+    def read(self, loaded: Loaded, texts: Shown) -> tuple[list[float], int]:
+        """One score an attempt, in the order of `texts` and in the unit of the way, and the tokens read for them."""
         from ranker.local.forward import read_scores
 
-        segments = question(texts, self.setup.way, self.template, loaded.frame, loaded.encode, order)
+        segments = question(texts, self.setup.way, self.template, loaded.frame, loaded.encode)
         scores = read_scores(loaded, segments, self.setup.way, len(texts.attempts))
-        if self.setup.way == "first_token":
-            scores = [scores[order.index(i)] for i in range(len(order))]
         return scores, sum(map(len, segments))
 
 

@@ -74,18 +74,10 @@ def positions(segments: Sequence[Segment], run: Sequence[int]) -> np.ndarray:
     return np.concatenate([np.arange(segments[i].start, segments[i].start + len(segments[i])) for i in run])
 
 
-def paths(segments: Sequence[Segment]) -> list[np.ndarray] | None:
-    """Each wanted segment as a plain sequence of its own with what it sees before it, for models that take no
-    mask; None where the positions do not allow that."""
-    sequences = []
-    for segment in segments:
-        if not segment.tail:
-            continue
-        parts = [*(segments[j] for j in segment.sees), segment]
-        at = 0
-        for part in parts:
-            if part.start != at:
-                return None
-            at += len(part)
-        sequences.append(np.concatenate([part.tokens_T for part in parts]))
-    return sequences
+def paths(segments: Sequence[Segment]) -> list[np.ndarray]:
+    """Each wanted segment as a sequence of its own, what it sees before it, for models that take no mask."""
+    return [
+        np.concatenate([*(segments[j].tokens_T for j in segment.sees), segment.tokens_T])
+        for segment in segments
+        if segment.tail
+    ]

@@ -4,13 +4,12 @@
     first_token             the probability of each letter to be named as the best attempt, every attempt in view
     pointwise               Yes against No for each attempt by itself
     pointwise_in_context    Yes against No for each attempt, every attempt in view
-    compared                Yes against No for each attempt, read again with the other attempts before it
     expected_digit          the expected digit, 0 to 9, for each attempt by itself
     reference_likelihood    the likelihood of a known answer after each attempt
     number_likelihood       the likelihood of the numbers in each attempt, by itself
     pointwise_with_numbers  `pointwise` and `number_likelihood` added up
 
-The shared opening is read once, and so is every attempt; only `compared` reads each twice. All but `first_token` and
+The shared opening is read once, and so is every attempt. All but `first_token` and
 `pointwise_in_context` give each attempt the same score in whatever order the attempts come.
 
 Sources: Yes/No and expected digits from token probabilities, G-Eval (arXiv 2303.16634) and 2503.03064; one letter
@@ -21,7 +20,7 @@ from __future__ import annotations
 
 import string
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
@@ -41,7 +40,6 @@ Way = Literal[
     "first_token",
     "pointwise",
     "pointwise_in_context",
-    "compared",
     "expected_digit",
     "reference_likelihood",
     "number_likelihood",
@@ -61,26 +59,29 @@ FORMER: dict[str, Way] = {
     "blend": "pointwise_with_numbers",
 }
 KEYS: dict[Way, str] = {way: way for way in WAYS} | {way: name for name, way in FORMER.items()}
+# Ways of earlier versions that no measurement showed to be worth their cost, and what to use instead.
+REMOVED: dict[str, Way] = {"compared": "pointwise_in_context"}
 LETTERS = string.ascii_uppercase
 JOINT = frozenset(
     {"first_token", "pointwise_in_context"}
 )  # read all attempts in one sequence, each named by a letter
-_ONE = frozenset(
-    {"pointwise", "expected_digit", "reference_likelihood"}
-)  # read each attempt, then a short ending
 
 
 def is_way(name: Any) -> bool:
-    """Whether a name is that of a way, now or in an earlier version."""
-    return name in WAYS or name in FORMER
+    """Whether a name is, or was in an earlier version, that of a way."""
+    return name in WAYS or name in FORMER or name in REMOVED
 
 
 def way_named(name: str) -> Way:
     """The way that a user names; with a FutureWarning where the name is that of an earlier version.
 
     Raises:
-        ConfigurationError: no way has this name.
+        ConfigurationError: no way has this name any more.
     """
+    if name in REMOVED:
+        raise ConfigurationError(
+            f"The way {name!r} was removed: no measurement showed it to be worth its cost. Use {REMOVED[name]!r}."
+        )
     if name in FORMER:
         way = FORMER[name]
         warnings.warn(f"The way {name!r} is now called {way!r}: use that name.", FutureWarning, stacklevel=2)
@@ -173,14 +174,12 @@ def fit(texts: Shown, way: Way, room: int, count: Callable[[str], int], frame: i
             raise _too_long(room)
         (opening,), attempts = shortened[0].parts, shortened[0].streams
     else:
-        # In `compared` the others stand side by side before an attempt, so that the longest of them counts.
-        times = 2 if way == "compared" else 1
-        first, longest = count(opening), times * max(map(count, attempts))
+        first, longest = count(opening), max(map(count, attempts))
         if first + longest > space:
-            if min(first, FLOOR) + min(longest, times * FLOOR) > space:
+            if min(first, FLOOR) + min(longest, FLOOR) > space:
                 raise _too_long(room)
-            opening = _cut(opening, max(space // (1 + times), space - longest), count)
-            left = (space - count(opening)) // times
+            opening = _cut(opening, max(space // 2, space - longest), count)
+            left = space - count(opening)
             attempts = tuple(_cut(text, left, count) for text in attempts)
     gone = max(0, len(texts.opening) - len(opening))
     before = texts.cut or (0,) * n
@@ -217,16 +216,13 @@ def framing(texts: Shown, way: Way, template: Template, frame: Frame, encode: En
     return max(s.start + len(s) for s in segments) + 8
 
 
-def question(
-    texts: Shown, way: Way, template: Template, frame: Frame, encode: Encode, order: Sequence[int] = ()
-) -> tuple[Segment, ...]:
+def question(texts: Shown, way: Way, template: Template, frame: Frame, encode: Encode) -> tuple[Segment, ...]:
     """The segments of a lineup asked about in a way of `PROBED`. The last tokens of the wanted ones are to be
     read: one segment for each attempt, in the order given; for `first_token` a single one.
 
     Args:
         encode: our own text to token ids, or with ``foreign=True`` text from outside, in which nothing may
             become a special token.
-        order: for `first_token` and `pointwise_in_context`, in which the attempts stand.
 
     Raises:
         JudgeError: more attempts than letters, or no reference where the way needs one.
@@ -251,20 +247,12 @@ def question(
         return encode(template.block(block, label=label).rstrip() + frame.after)
 
     if way in JOINT:
-        order = tuple(order) or tuple(range(n))
-        listed = [token for place, i in enumerate(order) for token in text(LETTERS[place], i)]
+        listed = [token for i in range(n) for token in text(LETTERS[i], i)]
         listing = _segment(opening + listed)
         if way == "first_token":
             return listing, _segment(ask(), len(listing), (0,), 1)
-        letters = {i: LETTERS[place] for place, i in enumerate(order)}
-        return listing, *(_segment(ask(letters[i]), len(listing), (0,), 1) for i in range(n))
+        return listing, *(_segment(ask(LETTERS[i]), len(listing), (0,), 1) for i in range(n))
     first = _segment(opening)
-    if way == "compared":
-        others = [_segment(text("Another attempt", i), len(first), (0,)) for i in range(n)]
-        start = len(first) + max(map(len, others))
-        sees = [(0, *(1 + j for j in range(n) if j != i)) for i in range(n)]
-        own = [_segment(text("This attempt", i) + ask(), start, sees[i], 1) for i in range(n)]
-        return first, *others, *own
     known = encode(texts.reference or "", foreign=True) if way == "reference_likelihood" else []
     bodies = [
         text("The attempt", i) + ([] if way == "number_likelihood" else ask() + known) for i in range(n)
@@ -277,65 +265,3 @@ def question(
 
 def _segment(tokens: list[int], start: int = 0, sees: tuple[int, ...] = (), tail: int = 0) -> Segment:
     return Segment(np.array(tokens, dtype=np.int64), start, sees, tail)
-
-
-def questions(
-    texts: Shown,
-    ways: Sequence[Way],
-    template: Template,
-    frame: Frame,
-    encode: Encode,
-    order: Sequence[int] = (),
-) -> tuple[tuple[Segment, ...], dict[Way, tuple[int, ...]]]:
-    """Several ways at once, each attempt read once for all that look at it alone, and the listing once for `first_token`
-    and `pointwise_in_context`: only the short endings differ.
-
-    Returns:
-        The segments, and for each way the segments to be read for it. Every sequence of tokens is that of
-        `question`. `compared`, `number_likelihood` and `pointwise_with_numbers` share nothing with other ways.
-    """
-    combined: list[Segment] = []
-    wanted: dict[Way, tuple[int, ...]] = {}
-    kinds = [[w for w in ways if w in JOINT], [w for w in ways if w in _ONE]]
-    kinds += [[w] for w in ways if w not in JOINT | _ONE]
-    for kind in filter(None, kinds):
-        base = len(combined)
-        each = {way: question(texts, way, template, frame, encode, order) for way in kind}
-        common, *_ = each.values()
-        if kind[0] in JOINT:
-            shared = common[:1]
-        elif kind[0] in _ONE:
-            shared = common[:1] + tuple(_shared([segments[i] for segments in each.values()])
-                                        for i in range(1, len(common)))  # fmt: skip
-        else:
-            shared = tuple(s for s in common if not s.tail)
-        combined += [_moved(s, base) for s in shared]
-        for way, segments in each.items():
-            endings = [s for s in segments if s.tail]
-            wanted[way] = tuple(range(len(combined), len(combined) + len(endings)))
-            if kind[0] in _ONE:
-                endings = [_after(s, 1 + i, len(shared[1 + i])) for i, s in enumerate(endings)]
-            combined += [_moved(s, base) for s in endings]
-    return tuple(combined), wanted
-
-
-def _moved(segment: Segment, base: int) -> Segment:
-    return replace(segment, sees=tuple(base + j for j in segment.sees))
-
-
-def _shared(segments: Sequence[Segment]) -> Segment:
-    """What all of these segments begin with, up to the first token that one of them has read."""
-    most = min(len(s) - s.tail for s in segments)
-    first = segments[0].tokens_T[:most]
-    length = min(_differ(first, s.tokens_T[:most]) for s in segments)
-    return replace(segments[0], tokens_T=first[:length], tail=0)
-
-
-def _after(segment: Segment, shared: int, length: int) -> Segment:
-    """The rest of a segment whose first tokens stand in another."""
-    return Segment(segment.tokens_T[length:], segment.start + length, (*segment.sees, shared), segment.tail)
-
-
-def _differ(a: np.ndarray, b: np.ndarray) -> int:
-    differing = np.flatnonzero(a != b)
-    return int(differing[0]) if len(differing) else len(a)

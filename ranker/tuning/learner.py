@@ -79,7 +79,7 @@ class Learner:
     ):
         if way == "generated":
             raise ConfigurationError(
-                "A verdict that is written out cannot be tuned: choose the way pointwise, compared, "
+                "A verdict that is written out cannot be tuned: choose the way pointwise, "
                 "pointwise_in_context, first_token or expected_digit."
             )
         transformers = require_local()
@@ -164,17 +164,11 @@ class Learner:
         if marked:  # every token of the attempts is wanted
             segments = tuple(replace(s, tail=len(s)) if s.tail else s for s in segments)
         self.tokens += sum(map(len, segments))
-        try:
-            tails = (
-                hidden_tails(self.model, segments, TRAIN_PACK)
-                if self._shared
-                else plain_tails(self.model, segments)
-            )
-        except ValueError:
-            raise ConfigurationError(
-                f"{self.label} takes no attention mask, and attempts cannot be weighed together without one: tune it "
-                "in the way pointwise."
-            ) from None
+        tails = (
+            hidden_tails(self.model, segments, TRAIN_PACK)
+            if self._shared
+            else plain_tails(self.model, segments)
+        )
         ends = [s.tail for s in asked if s.tail]
         read = [tail[-end:] for tail, end in zip(tails, ends, strict=True)]
         made_G = scores_of(self.loaded, read, asked, self.way, n)
@@ -271,10 +265,7 @@ class Learner:
     def _kept(self, one: Example, rng: random.Random) -> list[int]:
         """The attempts of a group that a step is made with: all of them, where the memory holds them."""
         n = len(one.truths_G)
-        sizes = [
-            min(estimate_tokens(text), self.loaded.window) * (2 if self.way == "compared" else 1)
-            for text in one.shown.attempts
-        ]
+        sizes = [min(estimate_tokens(text), self.loaded.window) for text in one.shown.attempts]
         if self.way in JOINT or sum(sizes) <= self._room:
             return list(range(n))
         order = apart(one.truths_G, rng)
