@@ -6,7 +6,7 @@ The idea is FrugalGPT's (arXiv 2305.05176): answer cheaply where the cheap judge
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,32 +99,30 @@ class CascadeJudge:
 
 
 def cascade_from(
-    content: Mapping[str, Any], name: str, *, home: Path | None = None, **options: Any
+    content: Mapping[str, Any], name: str, resolve: Callable[..., Judge], home: Path, **options: Any
 ) -> CascadeJudge:
-    """The cascade that a judge file tells.
+    """The cascade that a judge file describes.
 
     `cache` and `form` go to both judges, `device` and `dtype` to the small one, all else to the strong one.
 
     Args:
-        name: of the judge; where it is the file's path, paths in the file are looked up beside it.
-        home: the folder of the file, where the name does not say it.
+        name: of the judge.
+        resolve: makes a judge from its name and options; see `ranker.resolve`.
+        home: the folder of the file, in which the paths of judge files and adapters begin.
 
     Raises:
         ConfigurationError: a setting that cannot be, or an option that a judge does not take.
     """
-    from ranker.local import from_file, open_logprob_judge
+    from ranker.local import open_logprob_judge
     from ranker.local.judge_file import setup_from
-    from ranker.resolve import resolve
 
     small, strong, threshold = check_cascade(content)
-    path = Path(name.removeprefix("local:")).expanduser()
-    home = home or (path if path.is_dir() else path.parent)
     options = {k: v for k, v in options.items() if v is not None}
     below = {k: v for k, v in options.items() if k in _BOTH | _SMALL_ONLY}
     above = {k: v for k, v in options.items() if k not in _SMALL_ONLY}
     if isinstance(small, str):
         path = home / Path(small).expanduser()
-        first = from_file(path, small, **below) if small.endswith(".json") else resolve(small, **below)
+        first = resolve(str(path) if small.endswith(".json") else small, **below)
     else:
         setup = setup_from(small, home)
         first = open_logprob_judge(setup, name=f"local:{setup.base}@{setup.way}", **below)

@@ -54,18 +54,39 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
         if local:
             if base_url is not None or api_key is not None:
                 raise ConfigurationError(f"{judge} runs in this process; leave base_url and api_key out.")
-            from ranker.local import open_local
-
-            return open_local(judge.partition(":")[2] or None, **options)
+            return _local(judge.partition(":")[2], judge, options)
         if judge.endswith(".json"):
-            from ranker.local import from_file
-
             reached = {"base_url": base_url, "api_key": api_key}
             options.update({k: v for k, v in reached.items() if v is not None})
-            return from_file(Path(judge).expanduser(), judge, **options)
+            return _from_file(Path(judge).expanduser(), judge, options)
         from ranker.llm import LLMJudge
 
         return LLMJudge(judge, base_url=base_url, api_key=api_key, **options)
     except TypeError as error:
         kind = "local" if local else "API"
         raise ConfigurationError(f"The {kind} judge {judge!r} does not take that option: {error}") from None
+
+
+def _local(name: str, judge: str, options: dict[str, Any]) -> Judge:
+    """The judge whose name after ``local:`` is `name`."""
+    if name in ("", "embedded"):
+        from ranker.embedded import embedded_judge
+
+        return embedded_judge(**options)
+    from ranker.local import is_judge_file, open_local
+
+    path = Path(name).expanduser()
+    return _from_file(path, judge, options) if is_judge_file(path) else open_local(name, **options)
+
+
+def _from_file(path: Path, name: str, options: dict[str, Any]) -> Judge:
+    """The judge that a judge file describes: a local model or a cascade."""
+    from ranker.local import judge_from
+    from ranker.local.judge_file import read_judge, setup_from
+
+    content, home = read_judge(path)
+    if content["judge"] != "cascade":
+        return judge_from(setup_from(content, home), name, **options)
+    from ranker.cascade import cascade_from
+
+    return cascade_from(content, name, resolve, home, **options)

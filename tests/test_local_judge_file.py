@@ -78,22 +78,22 @@ def test_a_wrong_judge_file_says_what_is_wrong(tmp_path, change, fault):
     file = tmp_path / FILE
     file.write_text(json.dumps({**GOOD, **change}))
     with pytest.raises(ConfigurationError, match=fault):
-        open_local(str(file))
+        resolve(str(file))
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [(b"", "no JSON"), (b"{", "no JSON"), (b"[1]", "no JSON object"), (b"\xff\xfe{}", "no JSON"), (b"[" * 100_000, "no JSON")],
 )  # fmt: skip
-def test_settings_of_earlier_versions_that_did_nothing_are_passed_over(tmp_path):
-    content = {**GOOD, "orders": 1, "content_free": False}
-    assert setup_from(content, tmp_path) == Setup(None)
-
-
 def test_a_file_that_is_no_judge_file_says_so(tmp_path, content, fault):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(ConfigurationError, match=fault):
         read_judge(tmp_path)
+
+
+def test_settings_of_earlier_versions_that_did_nothing_are_passed_over(tmp_path):
+    content = {**GOOD, "orders": 1, "content_free": False}
+    assert setup_from(content, tmp_path) == Setup(None)
 
 
 def test_a_judge_file_that_is_not_there_or_cannot_be_written_says_so(tmp_path):

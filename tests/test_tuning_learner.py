@@ -92,9 +92,9 @@ def test_the_saved_adapter_makes_a_judge_with_the_learners_scores(learner, tmp_p
         tmp_path / "judge.json",
         Setup(one.loaded.tokenizer.name_or_path, way, adapter=tmp_path / "adapter").to_dict(tmp_path),
     )
-    from ranker.local import open_local
+    from ranker.resolve import resolve
 
-    judge = open_local(str(tmp_path))
+    judge = resolve(f"local:{tmp_path}")
     loaded = judge.local.load()
     assert not any("lora" in name for name, _ in loaded.model.named_parameters())
     found, _ = judge.read(loaded, shown[0].shown)

@@ -10,6 +10,8 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.judge import Judge
+from ranker.local import open_logprob_judge
+from ranker.local.judge_file import read_judge, setup_from
 
 log = logging.getLogger("ranker")
 FOLDER = Path(__file__).parent
@@ -21,9 +23,6 @@ def embedded_judge(**options: Any) -> Judge:
     Raises:
         ConfigurationError: torch or transformers is missing, or an option it does not take.
     """
-    from ranker.local import open_logprob_judge
-    from ranker.local.judge_file import read_judge, setup_from
-
     setup = setup_from(*read_judge(FOLDER))
     judge = open_logprob_judge(setup, name="local", **options)
     warn_once(summary(setup.measured))

@@ -9,42 +9,25 @@ from typing import Any
 from ranker.errors import ConfigurationError
 from ranker.judge import Judge
 from ranker.local.judge import LocalJudge
-from ranker.local.judge_file import FILE, Setup, check, read_judge, setup_from
+from ranker.local.judge_file import Setup, check, is_judge_file
 from ranker.local.ways import is_way, way_named
 
-__all__ = ["LocalJudge", "open_local"]
+__all__ = ["LocalJudge", "is_judge_file", "judge_from", "open_local", "open_logprob_judge"]
 
 
-def open_local(name: str | None, **options: Any) -> Judge:
-    """The judge that stands after ``local:``.
+def open_local(name: str, **options: Any) -> Judge:
+    """A model in this process as a judge.
 
-    `name` is None for the embedded default, a model (``NAME``, ``PATH``), either with the way to ask it
-    (``NAME@pointwise``), or a judge file or its folder (``judge.json``). A model without a way writes its verdict.
+    `name` is a model (``NAME``, ``PATH``), or one with the way to ask it (``NAME@pointwise``). A model without a way
+    writes its verdict.
 
     Raises:
-        ConfigurationError: no such way, model or file.
+        ConfigurationError: no such way or model.
     """
-    if name is None or name == "embedded":
-        from ranker.embedded import embedded_judge
-
-        return embedded_judge(**options)
     base, at, way = name.rpartition("@")
     if at and (is_way(way) or ("/" not in way and not Path(name).expanduser().exists())):
         return judge_from(Setup(base or None, way_named(way)), f"local:{name}", **options)
-    path = Path(name).expanduser()
-    if path.suffix == ".json" or (path / FILE).is_file():
-        return from_file(path, f"local:{name}", **options)
     return LocalJudge(name, **options)
-
-
-def from_file(path: Path, name: str, **options: Any) -> Judge:
-    """The judge that a judge file describes."""
-    content, home = read_judge(path)
-    if content["judge"] == "cascade":
-        from ranker.cascade import cascade_from
-
-        return cascade_from(content, name, home=home, **options)
-    return judge_from(setup_from(content, home), name, **options)
 
 
 def judge_from(setup: Setup, name: str, **options: Any) -> Judge:

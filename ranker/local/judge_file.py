@@ -145,6 +145,11 @@ def write_judge(path: Path, content: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
 
 
+def is_judge_file(path: Path) -> bool:
+    """Whether a path names a judge file, there or not, or a folder that holds one."""
+    return path.suffix == ".json" or (path / FILE).is_file()
+
+
 def read_judge(path: Path) -> tuple[dict[str, Any], Path]:
     """What a judge file says, and the folder it lies in. `path` is the file, or a folder with a judge.json.
 
