@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from ranker.benchmarks.ways import MORE, merged, show, summary
+from ranker.benchmarks.ways import MORE, merged, show, summary, with_reference
+
+from ranker.local.ways import Shown
+from ranker.tuning.examples import Example
 
 
 def records(n: int) -> list[dict]:
@@ -55,3 +58,10 @@ def test_a_way_counts_where_it_was_read_of_every_group(tmp_path, lacking):
     assert row["over_first_token"]["value"] == 0.5
     assert ("number_likelihood" in row["seconds"]) == (not lacking)
     assert "| pointwise+expected_digit 1.0, first_token+pointwise_in_context 2.0" in show([row])
+
+
+def test_a_reference_is_the_last_number_of_a_wholly_right_attempt():
+    shown = Shown("", ("It is 3.", "First 9, so 1,204.50."), (0, 0), "", "")
+    examples = [Example("a", shown, (0.5, 1.0)), Example("b", shown, (0.5, 0.0))]
+    (example,) = with_reference(examples)
+    assert (example.id, example.shown.reference) == ("a", "1,204.50")
