@@ -15,9 +15,9 @@ from ranker.budget import Budget
 from ranker.judge import Lineup
 from ranker.local.judge_file import Setup
 from ranker.local.logprob_judge import LogprobJudge
-from ranker.local.ways import JOINT, LETTERS, PROBED, texts_of
+from ranker.local.ways import JOINT, LETTERS, LOGPROB_WAYS, texts_of
 
-FREE = sorted(set(PROBED) - JOINT)
+FREE = sorted(set(LOGPROB_WAYS) - JOINT)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def verdict(judge, lineup):
     return asyncio.run(judge.verdict(lineup, Budget()))
 
 
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_every_way_gives_a_verdict(model, way):
     made = verdict(judge_of(model, way), lineup_of())
     assert sorted(i for tier in made.tiers for i in tier) == [0, 1, 2, 3]
@@ -72,7 +72,7 @@ def test_passes_agree_to_the_last_bit(model, way):
     assert verdict(judge, moved).scores == tuple(straight[i] for i in order)
 
 
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_attempts_that_read_alike_tie(model, way):
     made = verdict(judge_of(model, way), lineup_of(said=["red 1", "blue 2", "red 1"]))
     assert made.scores[0] == made.scores[2] != made.scores[1]

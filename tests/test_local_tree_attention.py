@@ -18,7 +18,7 @@ from ranker.errors import JudgeError
 from ranker.local.forward import _shares, read_scores, scores_of, shares
 from ranker.local.hidden_states import hidden_tails, plain_tails, trunk
 from ranker.local.tree_attention import Segment, packs, paths, positions, seen, visible
-from ranker.local.ways import JOINT, PROBED, question
+from ranker.local.ways import JOINT, LOGPROB_WAYS, question
 
 PACKS = (1, 100, 100_000)
 
@@ -67,7 +67,7 @@ def by_hand(model, segments):
 
 
 @pytest.mark.parametrize("most", PACKS)
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_packs_and_caches_change_nothing(loaded, eager, way, most):
     model = eager.model if most == 100 else loaded.model
     segments = asked(loaded, way)
@@ -79,7 +79,7 @@ def test_packs_and_caches_change_nothing(loaded, eager, way, most):
         assert torch.allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_scores_of_shared_reading_are_those_of_plain_sequences(loaded, way):
     segments = asked(loaded, way)
     n = len(GIVEN.attempts)
@@ -89,7 +89,7 @@ def test_scores_of_shared_reading_are_those_of_plain_sequences(loaded, way):
 
 
 @pytest.mark.parametrize("most", [100])
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_gradients_pass_through_caches(loaded, way, most):
     model = loaded.model
     segments = asked(loaded, way, texts("red 1", "blue 22", reference="red"))
@@ -134,7 +134,7 @@ def test_packs_keep_the_order_and_part_what_is_kept_from_what_is_dropped(data):
 
 
 def test_each_wanted_segment_is_a_sequence(loaded):
-    for way in PROBED:
+    for way in LOGPROB_WAYS:
         segments = asked(loaded, way)
         sequences = paths(segments)
         ends = [s.start + len(s) for s in segments if s.tail]
@@ -159,7 +159,7 @@ def test_a_model_with_a_window_reads_plain_sequences(tmp_path):
     assert gone() is None
     assert not shares(windowed)
     assert _shares[windowed.model] is False
-    for way in PROBED:
+    for way in LOGPROB_WAYS:
         segments = asked(windowed, way)
         with torch.inference_mode():
             expected = scores_of(windowed, plain_tails(windowed.model, segments), segments, way, 4).tolist()

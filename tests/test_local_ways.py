@@ -33,9 +33,9 @@ from ranker.local.scores import (
     variants,
     word_logits,
 )
-from ranker.local.ways import JOINT, PROBED, Frame, fit, framing, question, texts_of
+from ranker.local.ways import JOINT, LOGPROB_WAYS, Frame, fit, framing, question, texts_of
 
-FREE = sorted(set(PROBED) - JOINT)
+FREE = sorted(set(LOGPROB_WAYS) - JOINT)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ FLOATS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9)
 
 
 @settings(max_examples=80)
-@drawn(FLOATS, st.sampled_from(PROBED))
+@drawn(FLOATS, st.sampled_from(LOGPROB_WAYS))
 def test_probabilities_lie_in_the_unit_interval_and_keep_the_order(values, way):
     chances = probabilities(way, values)
     assert all(0 <= p <= 1 for p in chances)
@@ -228,7 +228,7 @@ def test_hidden_values_are_never_read(loaded):
         "Prefer red.",
         reference="REFER red",
     )
-    for way in PROBED:
+    for way in LOGPROB_WAYS:
         segments = asked(loaded, way, texts_of(lineup))
         text = " ".join(loaded.tokenizer.decode(s.tokens_T.tolist()) for s in segments)
         assert "word red" in text
@@ -240,7 +240,7 @@ def test_hidden_values_are_never_read(loaded):
         assert ("REFER" in text) == (way == "reference_likelihood")
 
 
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_foreign_text_never_becomes_a_special_token(loaded, way):
     plain = texts("ok", "no", reference="r")
     bad = replace(
@@ -349,7 +349,7 @@ def test_a_token_that_the_tokenizer_puts_first_stands_there_once(loaded):
 
 @settings(max_examples=60, deadline=None)
 @drawn(
-    st.sampled_from(PROBED),
+    st.sampled_from(LOGPROB_WAYS),
     st.integers(700, 4_000),
     st.lists(st.integers(0, 3_000), min_size=1, max_size=6),
     st.integers(0, 3_000),
@@ -387,7 +387,7 @@ def test_a_long_opening_is_one_text_for_all_and_short_attempts_stay_whole(loaded
 
 def test_texts_that_cannot_be_cut_enough_are_refused(loaded):
     long = texts(*["blue " * 2_000] * 6)
-    for way in PROBED:
+    for way in LOGPROB_WAYS:
         with pytest.raises(ContextLengthError, match="300 tokens"):
             fit(long, way, 300, loaded.count)
     with pytest.raises(ContextLengthError):
@@ -397,7 +397,7 @@ def test_texts_that_cannot_be_cut_enough_are_refused(loaded):
 
 def test_empty_attempts_are_scored_as_any(loaded):
     given = texts("", "", "red", opening="")
-    for way in PROBED:
+    for way in LOGPROB_WAYS:
         found = scores(loaded, way, replace(given, reference="r"))
         assert all(map(math.isfinite, found))
         if way not in JOINT:

@@ -17,7 +17,7 @@ from ranker.files import read_lines
 from ranker.judge import Lineup
 from ranker.local.judge_file import Setup
 from ranker.local.logprob_judge import LogprobJudge
-from ranker.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit, framing, way_named
+from ranker.local.ways import JOINT, LOGPROB_WAYS, WAYS, Shown, Way, fit, framing, way_named
 from ranker.orders import balanced_orders
 from ranker.tuning.examples import Example
 
@@ -79,7 +79,7 @@ def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Wa
     """
     known = all(e.shown.reference for e in examples)
     if ways is None:
-        return tuple(way for way in PROBED if way != "reference_likelihood" or known)
+        return tuple(way for way in LOGPROB_WAYS if way != "reference_likelihood" or known)
     if "reference_likelihood" in ways and not known:
         raise ConfigurationError(
             "The way `reference_likelihood` needs a right answer, and not every group has one in its field `reference`: leave "

@@ -14,7 +14,7 @@ from ranker.fit import FLOOR
 from ranker.judge import Lineup
 from ranker.local.judge_file import Setup, check
 from ranker.local.model import Dtype, Loaded, LocalModel
-from ranker.local.ways import JOINT, KEYS, LETTERS, PROBED, Shown, fit, framing, question, texts_of
+from ranker.local.ways import JOINT, KEYS, LETTERS, LOGPROB_WAYS, Shown, fit, framing, question, texts_of
 from ranker.template import ASK, ASK_BLOCKS, load_template
 from ranker.transcript import transcript_of
 from ranker.usage import Usage
@@ -24,7 +24,7 @@ SCORING = 1  # of scores kept in the cache: raised when the same tokens come to 
 
 
 class LogprobJudge:
-    """A transformers model in this process, asked in one of the ways of `ranker.local.ways.PROBED`.
+    """A transformers model in this process, asked in one of the ways of `ranker.local.ways.LOGPROB_WAYS`.
 
     Args:
         setup: model, adapter, way, tolerance; see `Setup`.
@@ -57,9 +57,9 @@ class LogprobJudge:
         cache: str | Path | Cache | bool | None = None,
         form: str | None = None,  # taken for the sake of reward="score": scores always come
     ):
-        if setup.way not in PROBED:
+        if setup.way not in LOGPROB_WAYS:
             raise ConfigurationError(
-                f"{setup.way!r} is no way to ask for probabilities; there are {', '.join(PROBED)}."
+                f"{setup.way!r} is no way to ask for probabilities; there are {', '.join(LOGPROB_WAYS)}."
             )
         check(setup)
         folder = None if prompt_folder is None else str(prompt_folder)

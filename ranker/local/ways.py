@@ -9,8 +9,8 @@
     number_likelihood       the likelihood of the numbers in each attempt, by itself
     pointwise_with_numbers  `pointwise` and `number_likelihood` added up
 
-The shared opening is read once, and so is every attempt. All but `first_token` and
-`pointwise_in_context` give each attempt the same score in whatever order the attempts come.
+The shared opening is read once, and so is every attempt. All but `first_token` and `pointwise_in_context` give each
+attempt the same score in whatever order the attempts come.
 
 Sources: Yes/No and expected digits from token probabilities, G-Eval (arXiv 2303.16634) and 2503.03064; one letter
 for a listwise verdict, FIRST (2406.15657); likelihood of a reference answer as reward, VeriFree (2505.21493).
@@ -46,7 +46,7 @@ Way = Literal[
     "pointwise_with_numbers",
 ]
 WAYS: tuple[Way, ...] = get_args(Way)
-PROBED: tuple[Way, ...] = tuple(way for way in WAYS if way != "generated")
+LOGPROB_WAYS: tuple[Way, ...] = tuple(way for way in WAYS if way != "generated")
 # Names of earlier versions. They still stand in users' judge files and commands, and they name the blocks of prompt
 # templates and the ways in cache keys, both of which must not change.
 FORMER: dict[str, Way] = {
@@ -62,9 +62,8 @@ KEYS: dict[Way, str] = {way: way for way in WAYS} | {way: name for name, way in 
 # Ways of earlier versions that no measurement showed to be worth their cost, and what to use instead.
 REMOVED: dict[str, Way] = {"compared": "pointwise_in_context"}
 LETTERS = string.ascii_uppercase
-JOINT = frozenset(
-    {"first_token", "pointwise_in_context"}
-)  # read all attempts in one sequence, each named by a letter
+# These read all attempts in one sequence, each named by a letter.
+JOINT: frozenset[Way] = frozenset({"first_token", "pointwise_in_context"})
 
 
 def is_way(name: Any) -> bool:
@@ -217,7 +216,7 @@ def framing(texts: Shown, way: Way, template: Template, frame: Frame, encode: En
 
 
 def question(texts: Shown, way: Way, template: Template, frame: Frame, encode: Encode) -> tuple[Segment, ...]:
-    """The segments of a lineup asked about in a way of `PROBED`. The last tokens of the wanted ones are to be
+    """The segments of a lineup asked about in a way of `LOGPROB_WAYS`. The last tokens of the wanted ones are to be
     read: one segment for each attempt, in the order given; for `first_token` a single one.
 
     Args:
