@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import given as drawn
 from hypothesis import strategies as st
-from local_models import saved
 
 from ranker import ConfigurationError, LocalJudge
-from ranker.local import open_local
-from ranker.local.judge_file import FILE, Setup, check, read_judge, setup_from, write_judge
-from ranker.local.logprob_judge import LogprobJudge
-from ranker.local.ways import FORMER, WAYS
-from ranker.resolve import resolve
+from ranker.judges.local import open_local
+from ranker.judges.local.judge_file import FILE, Setup, check, read_judge, setup_from, write_judge
+from ranker.judges.local.logprob_judge import LogprobJudge
+from ranker.judges.local.ways import FORMER, WAYS
+from ranker.judges.registry import resolve
+from tests.local_models import saved
 
 
 @pytest.fixture(scope="module")

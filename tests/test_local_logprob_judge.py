@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from local_models import saved
-from tuning_models import group
 
 from ranker import ConfigurationError, ContextLengthError, JudgeError, Trajectory, rank_group
-from ranker.budget import Budget
-from ranker.judge import Lineup
-from ranker.local.judge_file import Setup
-from ranker.local.logprob_judge import LogprobJudge
-from ranker.local.ways import JOINT, LETTERS, LOGPROB_WAYS, texts_of
+from ranker.judges.base import Lineup
+from ranker.judges.local.judge_file import Setup
+from ranker.judges.local.logprob_judge import LogprobJudge
+from ranker.judges.local.ways import JOINT, LETTERS, LOGPROB_WAYS, texts_of
+from ranker.runtime.budget import Budget
+from tests.local_models import saved
+from tests.tuning_models import group
 
 FREE = sorted(set(LOGPROB_WAYS) - JOINT)
 

@@ -12,13 +12,13 @@ import torch
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
-from local_models import GIVEN, TEMPLATE, loaded_from, saved, texts
 
 from ranker.errors import JudgeError
-from ranker.local.forward import _shares, read_scores, scores_of, shares
-from ranker.local.hidden_states import hidden_tails, plain_tails, trunk
-from ranker.local.tree_attention import Segment, packs, paths, positions, seen, visible
-from ranker.local.ways import JOINT, LOGPROB_WAYS, question
+from ranker.judges.local.forward import _shares, read_scores, scores_of, shares
+from ranker.judges.local.hidden_states import hidden_tails, plain_tails, trunk
+from ranker.judges.local.tree_attention import Segment, packs, paths, positions, seen, visible
+from ranker.judges.local.ways import JOINT, LOGPROB_WAYS, question
+from tests.local_models import GIVEN, TEMPLATE, loaded_from, saved, texts
 
 PACKS = (1, 100, 100_000)
 

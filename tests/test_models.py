@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tuning_models import tiny
 
 from ranker import ConfigurationError, LocalJudge
-from ranker.models import KNOWN, find_model, installed
+from ranker.judges.local.models import KNOWN, find_model, installed
+from tests.tuning_models import tiny
 
 NAME = "qwen2.5-coder-0.5b-instruct"
 REVISION = "0123456789abcdef0123456789abcdef01234567"

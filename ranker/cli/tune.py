@@ -142,9 +142,9 @@ def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]
     Raises:
         ConfigurationError: it is no tuned judge, or another base or way is asked for.
     """
-    from ranker.embedded import FOLDER
-    from ranker.local.judge_file import read_judge, setup_from
-    from ranker.models import DEFAULT
+    from ranker.judges.embedded import FOLDER
+    from ranker.judges.local.judge_file import read_judge, setup_from
+    from ranker.judges.local.models import DEFAULT
 
     told, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
     if told.get("judge") != "local" or not told.get("adapter"):
@@ -166,7 +166,7 @@ def way_of(name: str) -> str:
     Raises:
         ConfigurationError: no such way, or one that is not tuned.
     """
-    from ranker.local.ways import way_named
+    from ranker.judges.local.ways import way_named
 
     way = way_named(name)
     if way not in WAYS:
@@ -180,9 +180,9 @@ def base_of(given: str) -> str:
     Raises:
         ConfigurationError: no local model, or a judge file.
     """
-    from ranker.local.judge_file import FILE
-    from ranker.local.ways import is_way
-    from ranker.models import DEFAULT
+    from ranker.judges.local.judge_file import FILE
+    from ranker.judges.local.models import DEFAULT
+    from ranker.judges.local.ways import is_way
 
     kind, _, name = given.partition(":")
     if kind != "local":

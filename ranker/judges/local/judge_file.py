@@ -1,0 +1,178 @@
+"""How a local model is asked, kept in a small file that `--judge` takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ranker.errors import ConfigurationError
+from ranker.judges.local.ways import WAYS, Way, is_way, way_named
+
+FILE = "judge.json"
+SCHEMA = 1
+KINDS = ("local", "cascade")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A local model and how it is asked.
+
+    Attributes:
+        base: what `local:` takes; None for the default model.
+        way: see `ranker.judges.local.ways`.
+        tolerance: scores at most this far apart tie; in the unit of the way: log-odds of Yes, log-probability of
+            the letter, a digit over 9, or log-probability of a reference's token.
+        adapter: folder of a LoRA in PEFT's format.
+        template: name of the prompt template.
+        measured: measurements on groups with a known truth, as `calibrate` and `tune-judge` write it.
+    """
+
+    base: str | None
+    way: Way = "pointwise"
+    tolerance: float = 0.0
+    adapter: Path | None = None
+    template: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def adapter_digest(self) -> str | None:
+        """Tells one adapter from another; None where there is none."""
+        if self.adapter is None:
+            return None
+        digest = hashlib.sha256()
+        for file in sorted(self.adapter.glob("adapter*")):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def to_dict(self, beside: Path) -> dict[str, Any]:
+        """As JSON for a file in the folder `beside`; the adapter's folder is relative to it."""
+        adapter = None
+        if self.adapter is not None:
+            folder, home = self.adapter.resolve(), beside.resolve()
+            adapter = str(folder.relative_to(home)) if folder.is_relative_to(home) else str(folder)
+        return {
+            "schema_version": SCHEMA,
+            "judge": "local",
+            "base": self.base,
+            "adapter": adapter,
+            "way": self.way,
+            "tolerance": self.tolerance,
+            "template": self.template,
+            "measured": dict(self.measured),
+        }
+
+
+def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
+    """The setup that a judge file in the folder `beside` describes.
+
+    Raises:
+        ConfigurationError: a setting that cannot be.
+    """
+    content = without_removed(content)
+    known = {"base", "adapter", "way", "tolerance", "template", "measured"}
+    wrong = [k for k in content if k not in known | {"schema_version", "judge"}]
+    if wrong:
+        raise ConfigurationError(
+            f"A judge file has no {', '.join(wrong)}; there are {', '.join(sorted(known))}."
+        )
+    base, adapter = content.get("base"), content.get("adapter")
+    way, tolerance = content.get("way", "pointwise"), content.get("tolerance", 0.0)
+    template, measured = content.get("template"), content.get("measured")
+    faults = [
+        (not isinstance(way, str) or not is_way(way), f"way is {way!r}, not one of {', '.join(WAYS)}"),
+        (not (base is None or isinstance(base, str)), f"base is {base!r}, not a name"),
+        (not (adapter is None or isinstance(adapter, str)), f"adapter is {adapter!r}, not a folder"),
+        (
+            type(tolerance) not in (int, float) or not 0 <= tolerance < 1e6,
+            f"tolerance is {tolerance!r}, not a number from 0",
+        ),
+        (not (template is None or isinstance(template, str)), f"template is {template!r}, not a name"),
+        (not (measured is None or isinstance(measured, dict)), f"measured is {measured!r}, not an object"),
+    ]
+    for bad, what in faults:
+        if bad:
+            raise ConfigurationError(f"The judge file is wrong: {what}.")
+    folder = None if adapter is None else beside / adapter
+    if folder is not None and not (folder / "adapter_config.json").is_file():
+        raise ConfigurationError(f"The judge file names an adapter, and there is none in {folder}.")
+    setup = Setup(base, way_named(way), float(tolerance), folder, template, measured or {})
+    check(setup)
+    return setup
+
+
+def without_removed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A judge file's content without the settings of earlier versions that are gone, at the values that did nothing.
+
+    Raises:
+        ConfigurationError: such a setting at another value.
+    """
+    removed = {"orders": 1, "content_free": False}
+    for name, plain in removed.items():
+        if content.get(name, plain) != plain:
+            raise ConfigurationError(
+                f"The judge file sets {name}, which was removed: no measurement showed it to order attempts better. Leave it "
+                "out; --passes 2 reads two orders of the attempts."
+            )
+    return {name: value for name, value in content.items() if name not in removed}
+
+
+def check(setup: Setup) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        ConfigurationError: they would not do anything.
+    """
+    if setup.way == "generated" and setup.adapter is not None:
+        raise ConfigurationError(
+            "A judge with an adapter is not asked to write its verdict; choose another way."
+        )
+
+
+def write_judge(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a judge file.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def is_judge_file(path: Path) -> bool:
+    """Whether a path names a judge file, there or not, or a folder that holds one."""
+    return path.suffix == ".json" or (path / FILE).is_file()
+
+
+def read_judge(path: Path) -> tuple[dict[str, Any], Path]:
+    """What a judge file says, and the folder it lies in. `path` is the file, or a folder with a judge.json.
+
+    Raises:
+        ConfigurationError: no such file, no JSON, or one of a later version.
+    """
+    file = path / FILE if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The judge file {file} cannot be read: {error.strerror or error}."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"The judge file {file} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        fault = "it holds no JSON object"
+    elif content.get("schema_version") != SCHEMA:
+        fault = f"its schema_version is {content.get('schema_version')!r}, expected {SCHEMA}"
+    elif content.get("judge") not in KINDS:
+        fault = f"its judge is {content.get('judge')!r}, expected {' or '.join(KINDS)}"
+    else:
+        return content, file.parent
+    raise ConfigurationError(
+        f"{file} is no judge file of ours: {fault}. `ranker calibrate` and `ranker tune-judge` write them."
+    )
