@@ -124,18 +124,23 @@ embedded-judge: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.embedded measure build/embedded-3 --groups 400 --out $(EMBEDDED)/scores.jsonl
 	$(BIN)/python -m benchmarks.judges.embedded install build/embedded-3 $(EMBEDDED)/scores.jsonl
 
-# Ways to ask local models (hours on two cores; started again, it goes on), and what each costs (keep the machine idle).
+# Ways to ask local models (hours on two cores; started again, it goes on). RANKER_MODELS names a folder that holds the
+# two larger ones as NAME.gguf: the figures are those of 4-bit files, not of the hub's.
 WAYS := benchmarks/results/ways
 READ := $(BIN)/python -m benchmarks.judges.ways read
+CODERS := qwen2.5-coder-0.5b-instruct qwen2.5-coder-1.5b-instruct
 bench-ways: $(VENV)/dev.stamp
+	for name in $(CODERS); do test -f "$(RANKER_MODELS)/$$name.gguf" || \
+	  { echo "RANKER_MODELS must name a folder that holds $$name.gguf"; exit 2; }; done
 	for more in "" --numbers; do for suite in gsm8k-solutions constraints arithmetic code answers lookup; do \
-	  $(READ) --model smollm2-135m-instruct --suite $$suite --groups 60 --reversed --empty $$more --out $(WAYS)/smollm2-135m.jsonl && \
+	  $(READ) --model smollm2-135m-instruct --suite $$suite --groups 60 $$more --out $(WAYS)/smollm2-135m.jsonl && \
 	  $(READ) --model qwen2.5-coder-0.5b-instruct --suite $$suite --groups 30 $$more --out $(WAYS)/qwen2.5-coder-0.5b.jsonl \
 	  || exit 1; done; \
 	  for suite in arithmetic answers constraints; do \
 	  $(READ) --model qwen2.5-coder-1.5b-instruct --suite $$suite --groups 20 $$more --out $(WAYS)/qwen2.5-coder-1.5b.jsonl \
 	  || exit 1; done; done
 	$(READ) --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions --out $(WAYS)/qwen2.5-coder-1.5b.jsonl
+	$(READ) --model smollm2-135m-instruct --suite arithmetic --groups 60 --reference --out $(WAYS)/reference_likelihood.jsonl
 	$(BIN)/python -m benchmarks.judges.ways table $(WAYS)/*.jsonl --json $(WAYS)/summary.json
 
 # What tune-judge makes of 1,300 groups (a quarter of an hour; keep the machine idle).
@@ -143,6 +148,7 @@ bench-tuned: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
 	  --json benchmarks/results/tuned_judge.json
 
+# Speed of local models (keep the machine idle; RANKER_MODELS as for bench-ways).
 bench-local: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.local_speed --json benchmarks/results/local_speed.json
 	$(BIN)/python -m benchmarks.judges.local_speed --cost qwen2.5-coder-1.5b-instruct --json benchmarks/results/ways/cost.json

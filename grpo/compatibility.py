@@ -19,7 +19,7 @@ from grpo.rollouts.engine import Engine
 from grpo.sampling import Sampling
 from grpo.types import TokenSequence
 from ranker import ConfigurationError
-from ranker.judges.local.read import CANNOT, inner
+from ranker.judges.local.hidden_states import CANNOT, inner
 
 log = logging.getLogger("ranker")
 Tensor = Any

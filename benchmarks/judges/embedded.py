@@ -21,9 +21,9 @@ from ranker.bench import provenance
 from ranker.calibration.threshold import Fitted, fit_threshold
 from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.cascade import confidence
-from ranker.judges.local.probe import ProbeJudge
+from ranker.judges.local.judge_file import FILE, read_judge, setup_from, write_judge
+from ranker.judges.local.logprob_judge import LogprobJudge
 from ranker.judges.local.scores import probabilities
-from ranker.judges.local.setup import FILE, read_judge, setup_from, write_judge
 from ranker.judges.local.ways import Way, fit
 from ranker.statistics import Estimate, ratio
 from ranker.suites import GENERATED, load
@@ -41,7 +41,7 @@ BARE = 4  # one group of so many is shown without the rubric of its family, for 
 AGREEMENT = 0.95  # of the cascade that `summary` looks at
 HELD = 6  # groups of each family that are looked at in between: too few to choose a state by, so the last one is taken
 TEST = 6  # and at the end; `measure` is what counts
-TUNING = Tuning(base="smollm2-135m-instruct", way="blend", template="brief.v2", epochs=1, batch=4, rate=1.2e-3,
+TUNING = Tuning(base="smollm2-135m-instruct", way="pointwise_with_numbers", template="brief.v2", epochs=1, batch=4, rate=1.2e-3,
                 minutes=None, checks=5, patience=99, keep="last", seed=SEED)  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def tune(out: Path, groups: Mapping[str, int], minutes: float | None, start: Pat
 def measure(judge: Path, families: Mapping[str, int], out: Path, seed: int) -> None:
     """Pairwise accuracy on templates held out; scores of each group go to `out`, line by line."""
     told, home = read_judge(judge)
-    probe = ProbeJudge(setup_from(told, home), cache="off")
+    probe = LogprobJudge(setup_from(told, home), cache="off")
     loaded = probe.local.load()
     sink = Appender(out, holds=("scores",), what="record of scores")
     try:
@@ -129,7 +129,9 @@ def summary(records: Path) -> dict[str, Any]:
     every = sorted(read_records(records), key=lambda r: str(r["family"]))
     for family, own in itertools.groupby(every, key=lambda r: str(r["family"])):
         groups = list(own)
-        made, cascade = figures("blend", [r["truths"] for r in groups], [r["scores"] for r in groups])
+        made, cascade = figures(
+            "pointwise_with_numbers", [r["truths"] for r in groups], [r["scores"] for r in groups]
+        )
         found[family] = {**made.to_dict(), "groups": len(groups)}
         if len(groups) >= 30:
             found[family]["cascade"] = cascade().to_dict()

@@ -24,17 +24,24 @@ import torch
 from ranker import Trajectory, TrajectoryGroup
 from ranker.bench import provenance
 from ranker.judges.base import Lineup
+from ranker.judges.local.forward import read_scores
+from ranker.judges.local.hidden_states import PACK, hidden_tails, plain_tails
 from ranker.judges.local.judge import _tokenize
+from ranker.judges.local.judge_file import read_judge, setup_from
 from ranker.judges.local.model import Loaded, LocalModel
-from ranker.judges.local.read import PACK, hidden_tails, plain_tails
-from ranker.judges.local.reading import read_scores
-from ranker.judges.local.setup import read_judge, setup_from
-from ranker.judges.local.ways import Way, question, shown
+from ranker.judges.local.ways import Way, question, texts_of
 from ranker.prompting.prompt import build_prompt
 from ranker.prompting.template import ASK, ASK_BLOCKS, RANK, load_template
 from ranker.suites import load
 
-WAYS: tuple[Way, ...] = ("alone", "digits", "letter", "together", "numbers", "blend", "compared")
+WAYS: tuple[Way, ...] = (
+    "pointwise",
+    "expected_digit",
+    "first_token",
+    "pointwise_in_context",
+    "number_likelihood",
+    "pointwise_with_numbers",
+)
 
 
 def timed(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -75,7 +82,7 @@ def embedded(rounds: int) -> dict[str, Any]:
     group = eight(models["float32"])
     template = load_template(setup.template or ASK, None, ASK_BLOCKS)
     one = models["bfloat16"]
-    given = shown(Lineup(tuple(group.trajectories)))
+    given = texts_of(Lineup(tuple(group.trajectories)))
     segments = question(given, setup.way, template, one.frame, one.encode)
     found["tokens"] = sum(map(len, segments))
     tails = [s for s in segments if s.tail]
@@ -134,7 +141,7 @@ def cost(name: str, groups: int) -> dict[str, Any]:
     tokens: dict[str, list[int]] = {}
     for group in load("gsm8k-solutions", groups).groups:
         lineup = Lineup(tuple(t.bare() for t in group.trajectories))
-        given = shown(lineup)
+        given = texts_of(lineup)
         prompt = build_prompt(lineup, rank, room=None, count=loaded.count)
         prompt_P = torch.as_tensor(_tokenize(loaded.tokenizer, list(prompt.messages)))
 

@@ -23,9 +23,9 @@ from rich.progress import track
 
 from benchmarks.judges.embedded import figures
 from ranker.bench import provenance
-from ranker.jsonl.group_file import dump_line
-from ranker.judges.local.probe import ProbeJudge
-from ranker.judges.local.setup import Setup, read_judge, setup_from
+from ranker.files import dump_line
+from ranker.judges.local.judge_file import Setup, read_judge, setup_from
+from ranker.judges.local.logprob_judge import LogprobJudge
 from ranker.judges.local.ways import fit
 from ranker.suites import load
 from ranker.trajectory import TrajectoryGroup
@@ -59,7 +59,7 @@ def tune(groups: Sequence[TrajectoryGroup], out: Path, options: Sequence[str]) -
 
 def worth(setup: Setup, examples: Sequence[Example]) -> dict[str, Any]:
     """Accuracy of a judge on groups, what a cascade with it saves, and seconds a group."""
-    probe = ProbeJudge(setup, cache="off")
+    probe = LogprobJudge(setup, cache="off")
     loaded = probe.local.load()
     started = time.monotonic()
     scores = [

@@ -4,10 +4,10 @@
     python -m benchmarks.judges.ways read --numbers …   # one more way for the same groups
     python -m benchmarks.judges.ways table FILE …
 
-`read` asks a model about every group in all ways that read the same tokens at once: `alone` and `digits` after each
-attempt by itself, `letter` and `together` after the whole list, in a drawn order and, with --reversed, in the reverse; with
---empty what each place scores for attempts that say nothing stands beside it. `numbers` shares no reading with others and is
-asked by itself. Started again, it goes on where it stopped.
+`read` asks a model about every group in each way: `pointwise` and `expected_digit`, and `first_token` and
+`pointwise_in_context` with the attempts in a drawn order; or, with --numbers, `number_likelihood`; or, with
+--reference, `reference_likelihood`. Started again, it goes on
+where it stopped. Some recorded files hold readings in two orders and with empty attempts, which `table` sums up too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import itertools
 import json
 import random
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,30 +29,23 @@ from rich.progress import track
 from ranker.bench import provenance
 from ranker.calibration.choosing import choose
 from ranker.jsonl.appender import Appender, read_records
+from ranker.judges.local.forward import read_scores
 from ranker.judges.local.model import Loaded, LocalModel
-from ranker.judges.local.probe import EMPTY
-from ranker.judges.local.reading import read_ways
-from ranker.judges.local.ways import Shown, Way, fit, questions
+from ranker.judges.local.ways import FORMER, Way, fit, question
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
 from ranker.suites import load
 from ranker.tuning.examples import Example, from_groups
 
-ALONE: tuple[Way, ...] = ("alone", "digits")
-LISTED: tuple[Way, ...] = ("letter", "together")
-NUMBERS: tuple[Way, ...] = ("numbers",)
+ALONE: tuple[Way, ...] = ("pointwise", "expected_digit")
+LISTED: tuple[Way, ...] = ("first_token", "pointwise_in_context")
+NUMBERS: tuple[Way, ...] = ("number_likelihood",)
 MORE = "+numbers"  # ends the id of a record that holds this way only
+REFERENCE: tuple[Way, ...] = ("reference_likelihood",)
+_NUMBER = re.compile(r"[\d,.]*\d")
 
 
-def read(
-    loaded: Loaded,
-    example: Example,
-    room: int,
-    *,
-    reverse: bool = False,
-    empty: bool = False,
-    numbers: bool = False,
-) -> dict[str, Any]:
-    """Scores of one group in every way, in the order of the group, with tokens and seconds."""
+def read(loaded: Loaded, example: Example, room: int, ways: Sequence[Way]) -> dict[str, Any]:
+    """Scores of one group in each way, in the order of the group, with tokens and seconds."""
     template = load_template(ASK, None, ASK_BLOCKS)
     n = len(example.truths_G)
     order = random.Random(f"ways/{example.id}").sample(range(n), n)
@@ -59,47 +53,46 @@ def read(
     tokens: dict[str, int] = {}
     seconds: dict[str, float] = {}
 
-    def ask(given: Shown, ways: tuple[Way, ...], shown_in: Sequence[int], mark: str = "") -> None:
+    for way in ways:
+        places = order if way in LISTED else range(n)
+        texts = fit(example.shown, way, room, loaded.count)
+        texts = replace(texts, attempts=tuple(texts.attempts[i] for i in places))
         started = time.perf_counter()
-        segments, wanted = questions(given, ways, template, loaded.frame, loaded.encode, shown_in)
-        found = read_ways(loaded, segments, wanted, n)
-        for way, made in found.items():
-            placed = [made[list(shown_in).index(i)] for i in range(n)] if way == "letter" else made
-            scores[f"{way}{mark}"] = [round(s, 4) for s in placed]
-        tokens[f"{'+'.join(ways)}{mark}"] = sum(map(len, segments))
-        seconds[f"{'+'.join(ways)}{mark}"] = round(time.perf_counter() - started, 3)
-
-    given = fit(example.shown, "alone", room, loaded.count)
-    if numbers:
-        ask(given, NUMBERS, range(n))
-        return {"truths": example.truths_G, "scores": scores, "tokens": tokens, "seconds": seconds}
-    ask(given, ALONE, range(n))
-    listed = fit(example.shown, "together", room, loaded.count)
-    ask(listed, LISTED, order)
-    nothing = replace(listed, attempts=(EMPTY,) * n)
-    if empty:  # a place's leaning stands under the attempt that stood there
-        ask(nothing, LISTED, order, ":empty")
-    if reverse:
-        ask(listed, LISTED, order[::-1], ":reversed")
-    if reverse and empty:
-        ask(nothing, LISTED, order[::-1], ":empty:reversed")
+        segments = question(texts, way, template, loaded.frame, loaded.encode)
+        by_place = read_scores(loaded, segments, way, n)
+        seconds[way] = round(time.perf_counter() - started, 3)
+        tokens[way] = sum(map(len, segments))
+        scores[way] = [round(by_place[list(places).index(i)], 4) for i in range(n)]
     return {"truths": example.truths_G, "scores": scores, "tokens": tokens, "seconds": seconds}
+
+
+def with_reference(examples: Iterable[Example]) -> list[Example]:
+    """Groups whose answers are numbers, with the last number of a wholly right attempt as reference; those without
+    such an attempt are left out."""
+    with_truth = (
+        (e, [a for a, t in zip(e.shown.attempts, e.truths_G, strict=True) if t == 1]) for e in examples
+    )
+    return [
+        replace(e, shown=replace(e.shown, reference=_NUMBER.findall(right[0])[-1]))
+        for e, right in with_truth
+        if right
+    ]
 
 
 def ways_of(record: Mapping[str, Any]) -> dict[str, list[float]]:
     """Scores in every way that follows from what was read: with two orders averaged, with leanings taken off."""
-    told = record["scores"]
-    made: dict[str, list[float]] = {
-        way: list(told[way]) for way in (*ALONE, *NUMBERS, *LISTED) if way in told
+    scores = record["scores"]
+    by_way: dict[str, list[float]] = {
+        way: list(scores[way]) for way in (*ALONE, *NUMBERS, *LISTED, *REFERENCE) if way in scores
     }
     for way in LISTED:
-        once, again = told.get(way), told.get(f"{way}:reversed")
+        once, again = scores.get(way), scores.get(f"{way}:reversed")
         if once and again:
-            made[f"{way}, 2 orders"] = _mean(once, again)
-        if once and f"{way}:empty" in told:
-            plain = [a - b for a, b in zip(once, told[f"{way}:empty"], strict=True)]
-            made[f"{way}, content-free"] = plain
-    return made
+            by_way[f"{way}, 2 orders"] = _mean(once, again)
+        if once and f"{way}:empty" in scores:
+            plain = [a - b for a, b in zip(once, scores[f"{way}:empty"], strict=True)]
+            by_way[f"{way}, content-free"] = plain
+    return by_way
 
 
 def _mean(a: Sequence[float], b: Sequence[float]) -> list[float]:
@@ -108,13 +101,18 @@ def _mean(a: Sequence[float], b: Sequence[float]) -> list[float]:
 
 def merged(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One record a group: what was read of it at different times, put together."""
-    found: dict[str, dict[str, Any]] = {}
+    groups: dict[str, dict[str, Any]] = {}
     for record in records:
         name = str(record["id"]).removesuffix(MORE)
-        known = found.setdefault(name, {**record, "id": name, "scores": {}, "tokens": {}, "seconds": {}})
+        known = groups.setdefault(name, {**record, "id": name, "scores": {}, "tokens": {}, "seconds": {}})
         for part in ("scores", "tokens", "seconds"):
-            known[part] = {**known[part], **record[part]}
-    return list(found.values())
+            known[part] |= {_current(key): value for key, value in record[part].items()}
+    return list(groups.values())
+
+
+def _current(key: str) -> str:
+    """A record's key, e.g. ``letter+together:reversed``, with the present names of its ways."""
+    return re.sub(r"\w+", lambda word: FORMER.get(word[0], word[0]), key)
 
 
 def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -123,11 +121,11 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
     every.sort(key=lambda r: (str(r["model"]), str(r["suite"]), str(r["id"])))
     rows = []
     for (model, suite), own in itertools.groupby(every, key=lambda r: (str(r["model"]), str(r["suite"]))):
-        found = list(own)
-        scores = [ways_of(record) for record in found]
+        records = list(own)
+        scores = [ways_of(record) for record in records]
         names = [name for name in scores[0] if all(name in s for s in scores)]
-        choice = choose({name: [s[name] for s in scores] for name in names}, [r["truths"] for r in found])
-        seconds, tokens = _middle(found, "seconds"), _middle(found, "tokens")
+        choice = choose({name: [s[name] for s in scores] for name in names}, [r["truths"] for r in records])
+        seconds, tokens = _middle(records, "seconds"), _middle(records, "tokens")
         rows.append(
             {
                 "model": model,
@@ -137,7 +135,7 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
                 "ways": {name: estimate.to_dict() for name, estimate in choice.ways.items()},
                 "chosen_by_others": dict(choice.chosen),
                 "cross_fitted": choice.accuracy.to_dict(),
-                "over_letter": choice.over_baseline.to_dict() if choice.over_baseline else None,
+                "over_first_token": choice.over_baseline.to_dict() if choice.over_baseline else None,
                 "seconds": {k: round(v, 2) for k, v in seconds.items()},
                 "tokens": {k: round(v) for k, v in tokens.items()},
             }
@@ -145,27 +143,35 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return rows
 
 
-def _middle(found: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
+def _middle(records: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
     """Medians of what was read of every group."""
-    read_of_all = [k for k in found[0][part] if all(k in r[part] for r in found)]
-    return {k: median(r[part][k] for r in found) for k in read_of_all}
+    read_of_all = [k for k in records[0][part] if all(k in r[part] for r in records)]
+    return {k: median(r[part][k] for r in records) for k in read_of_all}
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a table in Markdown."""
     names = list(dict.fromkeys(name for row in rows for name in row["ways"]))
-    head = ["model", "suite", "groups", *names, "best way, cross-fitted", "minus letter", "seconds a group"]
+    head = [
+        "model",
+        "suite",
+        "groups",
+        *names,
+        "best way, cross-fitted",
+        "minus first_token",
+        "seconds a group",
+    ]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for row in rows:
         cells = [row["model"].removesuffix("-instruct"), row["suite"], str(row["groups"])]
-        cells += [_told(row["ways"].get(name)) for name in names]
-        cells += [_told(row["cross_fitted"]), _told(row["over_letter"])]
+        cells += [_estimate(row["ways"].get(name)) for name in names]
+        cells += [_estimate(row["cross_fitted"]), _estimate(row["over_first_token"])]
         cells.append(", ".join(f"{way} {s:.1f}" for way, s in row["seconds"].items() if ":" not in way))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _told(estimate: Mapping[str, float] | None) -> str:
+def _estimate(estimate: Mapping[str, float] | None) -> str:
     if estimate is None or estimate["value"] is None:
         return ""
     return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f})"
@@ -179,35 +185,36 @@ def main() -> None:
     reading.add_argument("--model", required=True, help="what `local:` takes")
     reading.add_argument("--suite", required=True)
     reading.add_argument("--groups", type=int, default=None)
-    reading.add_argument("--reversed", action="store_true")
-    reading.add_argument("--empty", action="store_true")
     reading.add_argument("--numbers", action="store_true", help="only this way, beside what was read before")
+    reading.add_argument(
+        "--reference", action="store_true", help="only `reference_likelihood`, in `arithmetic`"
+    )
     reading.add_argument("--window", type=int, default=8_192, help="the most tokens of a sequence")
     reading.add_argument("--out", type=Path, required=True)
     telling = commands.add_parser("table")
     telling.add_argument("files", type=Path, nargs="+")
     telling.add_argument("--json", type=provenance.record)
-    given = parser.parse_args()
-    if given.command == "table":
-        rows = summary(given.files)
+    options = parser.parse_args()
+    if options.command == "table":
+        rows = summary(options.files)
         print(show(rows))
-        if given.json:
-            told = {"machine": provenance.machine(), "commit": provenance.commit(), "rows": rows}
-            given.json.write_text(json.dumps(told, indent=1) + "\n")
+        if options.json:
+            summary_of_all = {"machine": provenance.machine(), "commit": provenance.commit(), "rows": rows}
+            options.json.write_text(json.dumps(summary_of_all, indent=1) + "\n")
         return
-    suite = load(given.suite, given.groups)
-    loaded = LocalModel(given.model).load()
-    sink = Appender(given.out, holds=("scores",), what="record of scores")
+    ways = NUMBERS if options.numbers else REFERENCE if options.reference else (*ALONE, *LISTED)
+    groups = from_groups(load(options.suite, options.groups).groups)
+    examples = with_reference(groups) if options.reference else groups
+    suite = f"{options.suite}, with a reference" if options.reference else options.suite
+    loaded = LocalModel(options.model).load()
+    sink = Appender(options.out, holds=("scores",), what="record of scores")
     try:
-        for example in track(from_groups(suite.groups), f"{given.model} on {given.suite}"):
-            name = f"{given.model}/{given.suite}/{example.id}{MORE if given.numbers else ''}"
+        for example in track(examples, f"{options.model} on {suite}"):
+            name = f"{options.model}/{suite}/{example.id}{MORE if options.numbers else ''}"
             if name in sink.done:
                 continue
-            room = min(given.window, loaded.window)
-            made = read(
-                loaded, example, room, reverse=given.reversed, empty=given.empty, numbers=given.numbers
-            )
-            sink.write({"id": name, "model": given.model, "suite": given.suite, **made})
+            scored = read(loaded, example, min(options.window, loaded.window), ways)
+            sink.write({"id": name, "model": options.model, "suite": suite, **scored})
     finally:
         sink.close()
 

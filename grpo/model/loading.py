@@ -12,7 +12,7 @@ import torch
 
 from grpo.config import GRPOConfig
 from ranker import ConfigurationError
-from ranker.judges.local.read import inner
+from ranker.judges.local.hidden_states import inner
 
 
 def load(model: Any, tokenizer: Any, config: GRPOConfig) -> tuple[Any, Any]:

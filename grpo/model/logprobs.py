@@ -12,7 +12,7 @@ import torch
 from grpo.model.head import Support, head_logps
 from grpo.model.packing import PackedTree, pack
 from grpo.types import TokenSequence
-from ranker.judges.local.read import inner, mask_for, trunk
+from ranker.judges.local.hidden_states import inner, mask_for, trunk
 
 Tensor = Any
 

@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from grpo.model.distributed import Processes
 from ranker import ConfigurationError
-from ranker.judges.local.read import trunk
+from ranker.judges.local.hidden_states import trunk
 
 Tensor = Any
 T = TypeVar("T")

@@ -25,7 +25,7 @@ from grpo.rollouts.server import Adapter, Server, servers
 from grpo.runs import checkpoint
 from grpo.types import TokenSequence
 from ranker import ConfigurationError, RankerError
-from ranker.judges.local.read import inner
+from ranker.judges.local.hidden_states import inner
 
 log = logging.getLogger("ranker")
 KEY = "RANKER_ROLLOUT_API_KEY"

@@ -18,7 +18,7 @@ from grpo.model.loading import autocast
 from grpo.model.logprobs import head_logits, packed_forward
 from grpo.model.packing import pack
 from grpo.sampling import Sampling, draw
-from ranker.judges.local.read import inner, mask_for, trunk
+from ranker.judges.local.hidden_states import inner, mask_for, trunk
 
 Tensor = Any
 

@@ -20,7 +20,7 @@ from ranker.tuning.examples import agreeing
 LEAST = 8  # groups; with fewer no interval says anything
 FOLDS = 10
 REPEATS = 20  # draws of the folds; with one, luck in who shares a fold moves the figure by some hundredths
-BASELINE = "letter"
+BASELINE = "first_token"
 _GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # quantiles of the gaps between scores
 
 Scores = Sequence[Sequence[float]]

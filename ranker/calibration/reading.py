@@ -13,9 +13,9 @@ from typing import Any
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeError
 from ranker.jsonl.group_file import read_lines
 from ranker.judges.base import Lineup
-from ranker.judges.local.probe import EMPTY, ProbeJudge
-from ranker.judges.local.setup import Setup
-from ranker.judges.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit, framing
+from ranker.judges.local.judge_file import Setup
+from ranker.judges.local.logprob_judge import LogprobJudge
+from ranker.judges.local.ways import JOINT, LOGPROB_WAYS, WAYS, Shown, Way, fit, framing, way_named
 from ranker.prompting.orders import balanced_orders
 from ranker.runtime.budget import Budget
 from ranker.runtime.cache import cache_key
@@ -54,50 +54,35 @@ class Readings:
     dropped: dict[str, str] = field(default_factory=dict)
 
 
-def label(setup: Setup) -> str:
-    """How a way is called in tables: ``letter x2, content-free`` is `letter` in two orders, less its leanings."""
-    if setup.way not in JOINT:
-        return str(setup.way)
-    times = f" x{setup.orders}" if setup.orders > 1 else ""
-    return f"{setup.way}{times}{', content-free' if setup.content_free else ''}"
-
-
-def ways_of(given: str) -> tuple[Way, ...]:
+def ways_of(names: str) -> tuple[Way, ...]:
     """The ways of a list with commas.
 
     Raises:
         ConfigurationError: one that is none.
     """
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    wrong = [name for name in names if name not in WAYS]
-    if wrong or not names:
-        told = f"There is no way to ask called {', '.join(map(repr, wrong))}" if wrong else "No way is named"
-        raise ConfigurationError(f"{told}; there are {', '.join(WAYS)}.")
-    return tuple(way for way in WAYS if way in names)
+    chosen = {way_named(name.strip()) for name in names.split(",") if name.strip()}
+    if not chosen:
+        raise ConfigurationError(f"No way is named; there are {', '.join(WAYS)}.")
+    return tuple(way for way in WAYS if way in chosen)
 
 
 def setups(base: Setup, ways: Iterable[Way]) -> dict[str, Setup]:
-    """The setups to try, by label: `letter` and `together` also with two orders and content-free."""
-    made = []
-    for way in ways:
-        plain = replace(base, way=way, tolerance=0.0, orders=1, content_free=False, measured={})
-        free = replace(plain, content_free=True)
-        made += [plain, replace(plain, orders=2), free, replace(free, orders=2)] if way in JOINT else [plain]
-    return {label(setup): setup for setup in made}
+    """The setups to try, by way."""
+    return {way: replace(base, way=way, tolerance=0.0, measured={}) for way in ways}
 
 
 def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Way, ...]:
-    """The ways to try where none are named: all that read probabilities; `reference` only where every group has one.
+    """The ways to try where none are named: all that read probabilities; `reference_likelihood` only where every group has one.
 
     Raises:
-        ConfigurationError: `reference` is named, and a group has none.
+        ConfigurationError: `reference_likelihood` is named, and a group has none.
     """
     known = all(e.shown.reference for e in examples)
     if ways is None:
-        return tuple(way for way in PROBED if way != "reference" or known)
-    if "reference" in ways and not known:
+        return tuple(way for way in LOGPROB_WAYS if way != "reference_likelihood" or known)
+    if "reference_likelihood" in ways and not known:
         raise ConfigurationError(
-            "The way `reference` needs a right answer, and not every group has one in its field `reference`: leave "
+            "The way `reference_likelihood` needs a right answer, and not every group has one in its field `reference`: leave "
             "that way out."
         )
     return tuple(ways)
@@ -112,7 +97,7 @@ class Reader:
     Args:
         base: model and adapter; its way does not count.
         lineups: the groups by id, for the way `generated`.
-        options: ProbeJudge's, e.g. ``cache``, ``context_window``.
+        options: LogprobJudge's, e.g. ``cache``, ``context_window``.
     """
 
     def __init__(
@@ -135,61 +120,47 @@ class Reader:
             return Reading([0.0] * len(example.shown.attempts), None, None)
         if setup.way == "generated":
             return self._generated(example)
-        n = len(unique)
-        rows: Sequence[Sequence[int]] = [range(n)]
+        order: Sequence[int] = range(len(unique))
         if setup.way in JOINT:
-            if n > self._judge(setup.way).max_group:
-                raise ContextLengthError(f"Group {example.id!r} has {n} attempts, more than letters.")
+            if len(unique) > self._judge(setup.way).max_group:
+                raise ContextLengthError(
+                    f"Group {example.id!r} has {len(unique)} attempts, more than letters."
+                )
             rng = random.Random(f"{self._seed}:{example.id}")  # noqa: S311 - an order, not a secret
-            rows = balanced_orders(n, setup.orders, rng)
-        total, parts = [0.0] * n, []
-        for row in rows:
-            ordered = replace(example.shown, attempts=tuple(unique[i] for i in row), cut=(0,) * n)
-            said = self._one(setup.way, ordered)
-            parts.append(said)
-            level = [0.0] * n
-            if setup.content_free:
-                empty = self._one(setup.way, ordered, empty=True)
-                level = empty.scores
-                parts.append(empty)
-            for place, i in enumerate(row):
-                total[i] += (said.scores[place] - level[place]) / len(rows)
-        by_text = dict(zip(unique, total, strict=True))
-        parts = list({id(p): p for p in parts}.values())
-        return Reading(
-            [by_text[text] for text in example.shown.attempts], _sum(parts, "seconds"), _sum(parts, "tokens")
-        )
+            order = balanced_orders(len(unique), 1, rng)[0]
+        ordered = tuple(unique[i] for i in order)
+        reading = self._one(setup.way, replace(example.shown, attempts=ordered, cut=(0,) * len(ordered)))
+        by_text = dict(zip(ordered, reading.scores, strict=True))
+        return replace(reading, scores=[by_text[text] for text in example.shown.attempts])
 
-    def _judge(self, way: Way) -> ProbeJudge:
+    def _judge(self, way: Way) -> LogprobJudge:
         if way not in self._judges:
-            plain = replace(self._base, way=way, tolerance=0.0, orders=1, content_free=False)
-            made = ProbeJudge(plain, **self._options)
-            others = [judge for judge in self._judges.values() if isinstance(judge, ProbeJudge)]
+            plain = replace(self._base, way=way, tolerance=0.0)
+            made = LogprobJudge(plain, **self._options)
+            others = [judge for judge in self._judges.values() if isinstance(judge, LogprobJudge)]
             if others:
                 made.local = others[0].local  # one model in memory, however many ways
             self._judges[way] = made
         return self._judges[way]  # type: ignore[no-any-return]
 
-    def _one(self, way: Way, shown: Shown, empty: bool = False) -> Reading:
+    def _one(self, way: Way, shown: Shown) -> Reading:
         """One reading in the order given, from memory or the cache where it was made before."""
-        from ranker.judges.local.reading import shares
+        from ranker.judges.local.forward import shares
 
         judge = self._judge(way)
         loaded = judge.local.load()
         shares(loaded)  # found out once, and not on the clock
         room = min(loaded.window, self._options.get("context_window") or loaded.window)
         spent = framing(shown, way, judge.template, loaded.frame, loaded.encode)
-        given = fit(shown, way, room, loaded.count, spent)
-        if empty:
-            given = replace(given, attempts=(EMPTY,) * len(given.attempts), cut=())
-        key = cache_key(**judge.identity(), seed=0, shown=repr(given))
+        fitted = fit(shown, way, room, loaded.count, spent)
+        key = cache_key(**judge.identity(), seed=0, shown=repr(fitted))
         if key in self._read:
             return self._read[key]
         kept = judge.cache.get(key) if judge.cache else None
-        if kept is not None and len(kept.get("scores", ())) == len(given.attempts):
+        if kept is not None and len(kept.get("scores", ())) == len(fitted.attempts):
             said = Reading(list(map(float, kept["scores"])), kept.get("seconds"), kept.get("tokens"))
         else:
-            said = _timed(judge, loaded, given)
+            said = _timed(judge, loaded, fitted)
             if judge.cache is not None:
                 judge.cache.put(
                     key, judge.name, {"scores": said.scores, "seconds": said.seconds, "tokens": said.tokens}
@@ -264,18 +235,13 @@ def read_all(
     return found
 
 
-def _timed(judge: ProbeJudge, loaded: Any, given: Shown) -> Reading:
+def _timed(judge: LogprobJudge, loaded: Any, texts: Shown) -> Reading:
     started = time.perf_counter()
     try:
-        scores, tokens = judge.read(loaded, given)
+        scores, tokens = judge.read(loaded, texts)
     except RuntimeError as error:  # out of memory, mostly
-        raise JudgeError(f"{judge.name} failed on {len(given.attempts)} attempts: {error}") from error
+        raise JudgeError(f"{judge.name} failed on {len(texts.attempts)} attempts: {error}") from error
     return Reading([float(s) for s in scores], time.perf_counter() - started, tokens)
-
-
-def _sum(parts: Sequence[Reading], what: str) -> Any:
-    values = [getattr(part, what) for part in parts]
-    return None if any(v is None for v in values) else sum(values)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -14,7 +14,7 @@ from ranker.calibration.reading import Readings
 from ranker.calibration.threshold import Fitted, fit_threshold, least_groups, most_claimed
 from ranker.errors import RankerError
 from ranker.judges.cascade import confidence
-from ranker.judges.local.setup import SCHEMA, Setup
+from ranker.judges.local.judge_file import SCHEMA, Setup
 from ranker.tuning.examples import Source, agreeing
 
 NO_BETTER = "It is not shown to beat a coin: the interval of its accuracy includes 0.5. Do not train on its word alone."
@@ -40,7 +40,7 @@ def chosen(
         "pairs": choice.pairs,
         "pairwise_accuracy": choice.accuracy.to_dict(),
         "beats_chance": choice.beats_chance,
-        "over_letter": None if choice.over_baseline is None else choice.over_baseline.to_dict(),
+        "over_first_token": None if choice.over_baseline is None else choice.over_baseline.to_dict(),
         "seconds_per_group": seconds,
         "tokens_per_group": tokens,
         "truth": source.truth,
@@ -162,7 +162,7 @@ class Console:
         self.say(f"\nChosen: {choice.way}, tie tolerance {choice.tolerance:.4g}.{why}")
         self.say(f"Accuracy to expect, on groups that had no part in the choice: {choice.accuracy}.")
         if choice.over_baseline is not None and many:
-            self.say(f"Beside plain `letter` on the same groups: {choice.over_baseline:+.3f}.")
+            self.say(f"Beside plain `first_token` on the same groups: {choice.over_baseline:+.3f}.")
         if not choice.beats_chance:
             self.say(NO_BETTER)
 

@@ -41,8 +41,8 @@ def calibrate(
     ways: Annotated[
         str | None,
         typer.Option(
-            help="Ways to try, with commas: letter, alone, together, compared, digits, reference, numbers, blend, "
-            "generated (slow: only tried when named)."
+            help="Ways to try, with commas: first_token, pointwise, pointwise_in_context, expected_digit, "
+            "reference_likelihood, number_likelihood, pointwise_with_numbers, generated (slow: only tried when named)."
         ),
     ] = None,
     most: Annotated[
@@ -110,8 +110,8 @@ def _run(
 ) -> None:
     from ranker.calibration import report
     from ranker.calibration.choosing import LEAST, choose
-    from ranker.calibration.reading import Reader, askable, label, lineups_of, read_all, setups, ways_of
-    from ranker.judges.local.setup import write_judge
+    from ranker.calibration.reading import Reader, askable, lineups_of, read_all, setups, ways_of
+    from ranker.judges.local.judge_file import write_judge
     from ranker.tuning.examples import read_examples
 
     named = None if ways is None else ways_of(ways)
@@ -139,7 +139,7 @@ def _run(
         if strong is not None and given.way == "generated":
             check_strong(strong, agreement, ("generated",))
         askable(examples, (given.way,))
-        tried = {label(given): given}
+        tried = {str(given.way): given}
     else:
         tried = setups(base, askable(examples, named))
     options = {k: v for k, v in (("cache", cache), ("context_window", context_window)) if v is not None}
@@ -171,8 +171,8 @@ def base_of(judge: str | None, cache: str | None) -> tuple[Any, Any]:
     from dataclasses import replace
 
     from ranker.judges.local import LocalJudge
-    from ranker.judges.local.probe import ProbeJudge
-    from ranker.judges.local.setup import Setup
+    from ranker.judges.local.judge_file import Setup
+    from ranker.judges.local.logprob_judge import LogprobJudge
     from ranker.judges.registry import resolve
 
     name = judge or os.environ.get("RANKER_JUDGE") or "local"
@@ -182,7 +182,7 @@ def base_of(judge: str | None, cache: str | None) -> tuple[Any, Any]:
             "`ranker bench` measures the others."
         )
     made = resolve(name, cache=cache)
-    if isinstance(made, ProbeJudge):
+    if isinstance(made, LogprobJudge):
         base = replace(made.setup, base=_steady(made.setup.base), tolerance=0.0, measured={})
         return base, base
     if isinstance(made, LocalJudge):
@@ -222,7 +222,7 @@ def writable(out: Path) -> None:
     Raises:
         ConfigurationError: `out` cannot be written, or is there and no judge file.
     """
-    from ranker.judges.local.setup import read_judge
+    from ranker.judges.local.judge_file import read_judge
 
     if out.suffix != ".json":
         raise ConfigurationError(f"--out {out}: a judge file's name ends in .json.")

@@ -26,7 +26,8 @@ def show(context: typer.Context) -> None:
         table.add_row(name, f"{model.megabytes} MB", "yes" if installed(model) else "no", model.note)
     console = Console()
     console.print(table)
-    console.print(f"Kept in {models_folder()} ($RANKER_MODELS moves it). Any folder, GGUF file or hub name works too: local:PATH.",
+    console.print(f"Stored in {models_folder()} ($RANKER_MODELS names another folder; a NAME.gguf in it is used for local:NAME). "
+                  "Any folder, GGUF file or hub name works too: local:PATH.",
                   soft_wrap=True, highlight=False)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from ranker.cli.tune_report import show
 from ranker.errors import ConfigurationError
 from ranker.runtime.outputs import check_outputs
 
-Way = Literal["alone", "compared", "together", "letter", "digits"]
+WAYS = ("pointwise", "pointwise_in_context", "first_token", "expected_digit")
 Loss = Literal["pairwise", "listwise", "both"]
 Truth = Literal["auto", "ground_truth", "ranking"]
 
@@ -43,12 +43,12 @@ def tune_judge(
         ),
     ] = None,
     way: Annotated[
-        Way,
+        str,
         typer.Option(
-            help="How it is asked. alone: Yes or No for each attempt by itself; compared: with the others in view; "
-            "together and letter: all attempts in one text; digits: a grade."
+            help="How it is asked. pointwise: Yes or No for each attempt by itself; "
+            "pointwise_in_context and first_token: all attempts in one text; expected_digit: a grade."
         ),
-    ] = "alone",
+    ] = "pointwise",
     truth: Annotated[
         Truth,
         typer.Option(
@@ -81,7 +81,7 @@ def tune_judge(
         typer.Option(
             min=256,
             help="Of one text in training; longer ones are cut in the middle. Default on a CPU: 2048 (4096 for "
-            "together and letter); on a GPU the model's window.",
+            "pointwise_in_context and first_token); on a GPU the model's window.",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -102,12 +102,12 @@ def tune_judge(
     from ranker.tuning.examples import read_examples
 
     adapter: Path | None = None
-    tuned_way: Any = way
+    tuned_way: Any = way_of(way)
     template: str | None = None
     if start is None:
         model = base_of(base)
     else:
-        model, tuned_way, template, adapter = judge_to_continue(start, base, way)
+        model, tuned_way, template, adapter = judge_to_continue(start, base, tuned_way)
     outputs = [path for names in ("judge.json", "*.pt", "adapter/*") for path in out.glob(names)]
     check_outputs({"--out": outputs}, [groups, *([] if adapter is None else adapter.rglob("*"))])
     source = read_examples(groups, truth)
@@ -141,8 +141,8 @@ def judge_to_continue(start: Path, base: str, way: str) -> tuple[str, Any, str |
         ConfigurationError: it is no tuned judge, or another base or way is asked for.
     """
     from ranker.judges.embedded import FOLDER
+    from ranker.judges.local.judge_file import read_judge, setup_from
     from ranker.judges.local.models import DEFAULT
-    from ranker.judges.local.setup import read_judge, setup_from
 
     content, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
     if content.get("judge") != "local" or not content.get("adapter"):
@@ -153,9 +153,23 @@ def judge_to_continue(start: Path, base: str, way: str) -> tuple[str, Any, str |
     model = setup.base or DEFAULT
     if base != "local" and base_of(base) != model:
         raise ConfigurationError(f"--start {start} was tuned on {model}: leave --base out.")
-    if way not in ("alone", setup.way):
+    if way not in ("pointwise", setup.way):
         raise ConfigurationError(f"--start {start} is asked in the way {setup.way}: leave --way out.")
     return model, setup.way, setup.template, home / str(content["adapter"])
+
+
+def way_of(name: str) -> str:
+    """The way of this name, if a judge can be tuned in it.
+
+    Raises:
+        ConfigurationError: no such way, or one that is not tuned.
+    """
+    from ranker.judges.local.ways import way_named
+
+    way = way_named(name)
+    if way not in WAYS:
+        raise ConfigurationError(f"A judge is not tuned in the way {way}; choose {', '.join(WAYS)}.")
+    return way
 
 
 def base_of(judge: str) -> str:
@@ -164,16 +178,16 @@ def base_of(judge: str) -> str:
     Raises:
         ConfigurationError: no local model, or a judge file.
     """
+    from ranker.judges.local.judge_file import FILE
     from ranker.judges.local.models import DEFAULT
-    from ranker.judges.local.setup import FILE
-    from ranker.judges.local.ways import WAYS
+    from ranker.judges.local.ways import is_way
 
     kind, _, name = judge.partition(":")
     if kind != "local":
         raise ConfigurationError(
             f"--base {judge}: only a model in this process can be tuned; give local, local:NAME or local:PATH."
         )
-    if name.rpartition("@")[2] in WAYS and not Path(name).exists():
+    if is_way(name.rpartition("@")[2]) and not Path(name).exists():
         raise ConfigurationError(f"--base {judge}: give the model alone, and how it is asked with --way.")
     path = Path(name).expanduser()
     if name and (path.suffix == ".json" or (path / FILE).is_file()):

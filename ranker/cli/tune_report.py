@@ -74,8 +74,8 @@ def advice(source: Source, tuning: Tuning, tuned: Tuned) -> list[str]:
         steps.append(
             "It may not have had enough: give more --epochs" + (" and --minutes." if tuning.minutes else ".")
         )
-    if tuning.way != "compared":
-        steps.append("Let it see the other attempts: --way compared.")
+    if tuning.way == "pointwise":
+        steps.append("Let it see the other attempts: --way pointwise_in_context.")
     steps.append("Take a larger base, e.g. --base local:qwen2.5-coder-0.5b-instruct (see `ranker models`).")
     if source.truth == "ranking":
         steps.append(

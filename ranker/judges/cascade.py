@@ -6,7 +6,7 @@ The idea is FrugalGPT's (arXiv 2305.05176): answer cheaply where the cheap judge
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,7 +84,7 @@ class CascadeJudge:
         if first.scores is None or not all(0 <= s <= 1 for s in first.scores):
             raise ConfigurationError(
                 f"The small judge {self.small.name} of a cascade must give scores in [0, 1]: take a local model that is "
-                "asked for probabilities, e.g. local:smollm2@alone, or a judge file that `ranker calibrate` wrote."
+                "asked for probabilities, e.g. local:smollm2@pointwise, or a judge file that `ranker calibrate` wrote."
             ).spent(first.usage)
         if confidence(first.scores) >= self.threshold:
             self.decided += 1
@@ -120,35 +120,32 @@ class CascadeFile:
 
 
 def cascade_from(
-    content: Mapping[str, Any], name: str, *, home: Path | None = None, **options: Any
+    content: Mapping[str, Any], name: str, resolve: Callable[..., Judge], home: Path, **options: Any
 ) -> CascadeJudge:
     """The cascade that a judge file describes.
 
     `cache` and `form` go to both judges, `device` and `dtype` to the small one, all else to the strong one.
 
     Args:
-        name: of the judge; where it is the file's path, paths in the file are looked up beside it.
-        home: the folder of the file, where the name does not say it.
+        name: of the judge.
+        resolve: makes a judge from its name and options; see `ranker.judges.registry`.
+        home: the folder of the file, in which the paths of judge files and adapters begin.
 
     Raises:
         ConfigurationError: a setting that cannot be, or an option that a judge does not take.
     """
-    from ranker.judges.local import from_file, probing
-    from ranker.judges.local.setup import setup_from
-    from ranker.judges.registry import resolve
+    from ranker.judges.local import open_logprob_judge
+    from ranker.judges.local.judge_file import setup_from
 
     cascade = CascadeFile(**check(CascadeFile, content, "The cascade's file"))
-    path = Path(name.removeprefix("local:")).expanduser()
-    home = home or (path if path.is_dir() else path.parent)
     options = {k: v for k, v in options.items() if v is not None}
     below = {k: v for k, v in options.items() if k in _BOTH | _SMALL_ONLY}
     above = {k: v for k, v in options.items() if k not in _SMALL_ONLY}
     small = cascade.small
-    if not isinstance(small, str):
-        setup = setup_from(small, home)
-        first = probing(setup, name=f"local:{setup.base}@{setup.way}", **below)
-    elif small.endswith(".json"):
-        first = from_file(home / Path(small).expanduser(), small, **below)
+    if isinstance(small, str):
+        path = home / Path(small).expanduser()
+        first = resolve(str(path) if small.endswith(".json") else small, **below)
     else:
-        first = resolve(small, **below)
+        setup = setup_from(small, home)
+        first = open_logprob_judge(setup, name=f"local:{setup.base}@{setup.way}", **below)
     return CascadeJudge(first, resolve(cascade.strong, **above), cascade.threshold, name)

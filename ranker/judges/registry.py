@@ -10,7 +10,7 @@ from ranker.errors import ConfigurationError
 from ranker.judges.base import FunctionJudge, Judge
 from ranker.judges.servers import server_of
 
-_made: dict[Any, Judge] = {}
+_resolved: dict[Any, Judge] = {}
 
 
 def resolve(
@@ -30,9 +30,9 @@ def resolve(
         judge = os.environ.get("RANKER_JUDGE") or "local"
     if not isinstance(judge, str):
         if base_url is not None or api_key is not None or options:
-            given = [k for k, v in (("base_url", base_url), ("api_key", api_key)) if v is not None]
+            misplaced = [k for k, v in (("base_url", base_url), ("api_key", api_key)) if v is not None]
             raise ConfigurationError(
-                f"{', '.join([*given, *options])} cannot be applied to a judge that is an object; give them "
+                f"{', '.join([*misplaced, *options])} cannot be applied to a judge that is an object; give them "
                 "to the judge when you make it."
             )
         if isinstance(judge, Judge):
@@ -43,9 +43,9 @@ def resolve(
     key = (judge, base_url, api_key, os.environ.get("RANKER_CACHE"), os.environ.get("RANKER_API_KEY"),
            tuple(server_of(judge, base_url).items()),
            tuple(sorted((k, repr(v)) for k, v in options.items())))  # fmt: skip
-    if key not in _made:
-        _made[key] = _make(judge, base_url, api_key, options)
-    return _made[key]
+    if key not in _resolved:
+        _resolved[key] = _make(judge, base_url, api_key, options)
+    return _resolved[key]
 
 
 def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[str, Any]) -> Judge:
@@ -54,18 +54,39 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
         if local:
             if base_url is not None or api_key is not None:
                 raise ConfigurationError(f"{judge} runs in this process; leave base_url and api_key out.")
-            from ranker.judges.local import open_local
-
-            return open_local(judge.partition(":")[2] or None, **options)
+            return _local(judge.partition(":")[2], judge, options)
         if judge.endswith(".json"):
-            from ranker.judges.local import from_file
-
             reached = {"base_url": base_url, "api_key": api_key}
             options.update({k: v for k, v in reached.items() if v is not None})
-            return from_file(Path(judge).expanduser(), judge, **options)
+            return _from_file(Path(judge).expanduser(), judge, options)
         from ranker.judges.llm import LLMJudge
 
         return LLMJudge(judge, base_url=base_url, api_key=api_key, **options)
     except TypeError as error:
         kind = "local" if local else "API"
         raise ConfigurationError(f"The {kind} judge {judge!r} does not take that option: {error}") from None
+
+
+def _local(name: str, judge: str, options: dict[str, Any]) -> Judge:
+    """The judge whose name after ``local:`` is `name`."""
+    if name in ("", "embedded"):
+        from ranker.judges.embedded import embedded_judge
+
+        return embedded_judge(**options)
+    from ranker.judges.local import is_judge_file, open_local
+
+    path = Path(name).expanduser()
+    return _from_file(path, judge, options) if is_judge_file(path) else open_local(name, **options)
+
+
+def _from_file(path: Path, name: str, options: dict[str, Any]) -> Judge:
+    """The judge that a judge file describes: a local model or a cascade."""
+    from ranker.judges.local import judge_from
+    from ranker.judges.local.judge_file import read_judge, setup_from
+
+    content, home = read_judge(path)
+    if content["judge"] != "cascade":
+        return judge_from(setup_from(content, home), name, **options)
+    from ranker.judges.cascade import cascade_from
+
+    return cascade_from(content, name, resolve, home, **options)

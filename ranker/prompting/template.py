@@ -22,7 +22,7 @@ BLOCKS = ("system", "user", "retry", "rubric")
 RANK = "rank.v1"
 SCORE = "score.v1"
 ASK = "ask.v1"
-ASK_BLOCKS = ("rubric", "head", "label", "alone", "compared", "together", "digits", "letter", "reference")
+ASK_BLOCKS = ("rubric", "head", "label", "alone", "together", "digits", "letter", "reference")
 
 
 class Template:

@@ -14,7 +14,7 @@ import numpy as np
 from ranker.errors import ConfigurationError, GroupError
 from ranker.jsonl.group_file import Line, read_lines, rewards_of
 from ranker.judges.base import Lineup
-from ranker.judges.local.ways import Shown, shown
+from ranker.judges.local.ways import Shown, texts_of
 from ranker.trajectory import TrajectoryGroup
 from ranker.tuning.marks import Marks, marks_of
 
@@ -58,7 +58,7 @@ def example(group: TrajectoryGroup, truths: Sequence[float], name: str) -> Examp
     bare = tuple(t.bare() for t in group.trajectories)
     lineup = Lineup(bare, group.task, group.rubric, reference=group.reference)
     marks = tuple(marks_of(t.metadata) for t in group.trajectories)
-    return Example(name, shown(lineup), tuple(truths), opening_of(group), marks)
+    return Example(name, texts_of(lineup), tuple(truths), opening_of(group), marks)
 
 
 def opening_of(group: TrajectoryGroup) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ranker.errors import ConfigurationError
-from ranker.judges.local.setup import FILE
+from ranker.judges.local.judge_file import FILE
 from ranker.runtime.outputs import check_absent
 
 STATE, BEST, BEFORE, AFTER = "state.pt", "best.pt", "before.pt", "after.pt"

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from ranker.errors import ConfigurationError, ContextLengthError
+from ranker.judges.local.forward import scores_of, shares
+from ranker.judges.local.hidden_states import hidden_tails, plain_tails
 from ranker.judges.local.model import Loaded, computes_in_bf16, cores, frame_of
 from ranker.judges.local.models import find_model, require_local
-from ranker.judges.local.read import hidden_tails, plain_tails
-from ranker.judges.local.reading import scores_of, shares
 from ranker.judges.local.ways import LETTERS, Shown, Way, fit, question
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
 from ranker.prompting.truncation import estimate_tokens
@@ -33,7 +33,10 @@ Tensor = Any
 EAGER = 1_500  # tokens up to which a CPU is faster with attention written out than with SDPA under a mask
 TRAIN_PACK = 320
 MARKS = 0.5  # weight of the loss on parts of attempts
-JOINT: tuple[Way, ...] = ("letter", "together")  # all attempts in one sequence, each named by a letter
+JOINT: tuple[Way, ...] = (
+    "first_token",
+    "pointwise_in_context",
+)  # all attempts in one sequence, each named by a letter
 # Tokens of one sequence, and of the attempts of one group that are trained on in one step, on a CPU: what is kept for
 # the gradient grows with both. A GPU takes the model's window, and this many.
 SEQUENCE, JOINT_SEQUENCE, GROUP, GROUP_GPU = 2_048, 4_096, 6_144, 24_576
@@ -76,8 +79,8 @@ class Learner:
     ):
         if way == "generated":
             raise ConfigurationError(
-                "A verdict that is written out cannot be tuned: choose the way alone, compared, together, letter or "
-                "digits."
+                "A verdict that is written out cannot be tuned: choose the way pointwise, "
+                "pointwise_in_context, first_token or expected_digit."
             )
         transformers = require_local()
         path, self.label = find_model(base)
@@ -161,17 +164,11 @@ class Learner:
         if marked:  # every token of the attempts is wanted
             segments = tuple(replace(s, tail=len(s)) if s.tail else s for s in segments)
         self.tokens += sum(map(len, segments))
-        try:
-            tails = (
-                hidden_tails(self.model, segments, TRAIN_PACK)
-                if self._shared
-                else plain_tails(self.model, segments)
-            )
-        except ValueError:
-            raise ConfigurationError(
-                f"{self.label} takes no attention mask, and attempts cannot be weighed together without one: tune it "
-                "in the way alone."
-            ) from None
+        tails = (
+            hidden_tails(self.model, segments, TRAIN_PACK)
+            if self._shared
+            else plain_tails(self.model, segments)
+        )
         ends = [s.tail for s in asked if s.tail]
         read = [tail[-end:] for tail, end in zip(tails, ends, strict=True)]
         made_G = scores_of(self.loaded, read, asked, self.way, n)
@@ -268,10 +265,7 @@ class Learner:
     def _kept(self, one: Example, rng: random.Random) -> list[int]:
         """The attempts of a group that a step is made with: all of them, where the memory holds them."""
         n = len(one.truths_G)
-        sizes = [
-            min(estimate_tokens(text), self.loaded.window) * (2 if self.way == "compared" else 1)
-            for text in one.shown.attempts
-        ]
+        sizes = [min(estimate_tokens(text), self.loaded.window) for text in one.shown.attempts]
         if self.way in JOINT or sum(sizes) <= self._room:
             return list(range(n))
         order = apart(one.truths_G, rng)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ranker.judges.local.model import Loaded
 from ranker.judges.local.scores import log_odds, variants, word_logits
-from ranker.judges.local.segments import Segment
+from ranker.judges.local.tree_attention import Segment
 
 Tensor = Any
 

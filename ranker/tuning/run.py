@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from ranker.errors import ConfigurationError
-from ranker.judges.local.setup import FILE, Setup, write_judge
-from ranker.judges.local.ways import LETTERS
+from ranker.judges.local.judge_file import FILE, Setup, write_judge
+from ranker.judges.local.ways import KEYS, LETTERS
 from ranker.statistics import difference, ratio
 from ranker.tuning.examples import Example, agreeing, at_most, split
 from ranker.tuning.folder import ADAPTER, AFTER, BEFORE, BEST, STATE, Folder
@@ -87,7 +87,8 @@ class Run:
 
     def digest(self, base: str = "") -> str:
         """Of the settings, the base and the groups' contents: what a resumed run must share."""
-        made = hashlib.sha256(json.dumps([base, asdict(self.tuning)], sort_keys=True).encode())
+        settings = asdict(self.tuning) | {"way": KEYS[self.tuning.way]}
+        made = hashlib.sha256(json.dumps([base, settings], sort_keys=True).encode())
         for part in (self.train, self.held, self.test):
             for e in part:
                 told = (

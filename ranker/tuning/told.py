@@ -47,7 +47,7 @@ class Tuning:
     """
 
     base: str | None = None
-    way: Way = "alone"
+    way: Way = "pointwise"
     loss: Literal["pairwise", "listwise", "both"] = "pairwise"
     epochs: Count = 2
     batch: Count = 8

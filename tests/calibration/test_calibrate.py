@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from ranker import ConfigurationError
 from ranker.calibration import best_tolerance, choose
 from ranker.calibration.choosing import bundles_of, folds_of, levels_of, pick, right_pairs, rights
-from ranker.calibration.reading import Reader, label, read_all, setups, ways_of
+from ranker.calibration.reading import Reader, read_all, setups, ways_of
 from ranker.cli import main
-from ranker.judges.local.setup import Setup, read_judge, setup_from, write_judge
+from ranker.judges.local.judge_file import Setup, read_judge, setup_from, write_judge
 from ranker.runtime.cache import Cache
 from ranker.tuning.examples import from_groups
 from tests.cli.test_cli import ranker as process
@@ -66,13 +66,15 @@ def simulated(n: int, skills: dict[str, float], seed: int, size: int = 4, tied: 
 
 
 def test_the_way_that_orders_best_is_chosen():
-    scores, truths = simulated(60, {"letter": 0.1, "alone": 3.0, "together": 0.5}, seed=0)
+    scores, truths = simulated(
+        60, {"first_token": 0.1, "pointwise": 3.0, "pointwise_in_context": 0.5}, seed=0
+    )
     found = choose(scores, truths)
-    assert found.way == "alone"
+    assert found.way == "pointwise"
     assert found.tolerance == 0.0  # no ties in the truth
-    assert found.chosen == {"alone": 1.0}
+    assert found.chosen == {"pointwise": 1.0}
     # Chosen by every fold, it is measured as if by itself.
-    assert found.accuracy == found.ways["alone"]
+    assert found.accuracy == found.ways["pointwise"]
     assert found.beats_chance
     assert found.over_baseline is not None
     assert found.over_baseline.low > 0
@@ -81,9 +83,9 @@ def test_the_way_that_orders_best_is_chosen():
 
 def test_accuracy_is_the_share_of_pairs():
     truths = [[3.0, 2.0, 1.0]] * 8
-    found = choose({"letter": [[3.0, 1.0, 2.0]] * 8}, truths)
+    found = choose({"first_token": [[3.0, 1.0, 2.0]] * 8}, truths)
     assert found.accuracy.value == pytest.approx(2 / 3)
-    tied = choose({"letter": [[1.0, 1.0, 1.0]] * 8}, truths)
+    tied = choose({"first_token": [[1.0, 1.0, 1.0]] * 8}, truths)
     assert tied.accuracy.value == 0.5
     assert not tied.beats_chance
 
@@ -105,7 +107,7 @@ def test_the_best_of_many_coins_is_no_better_than_a_coin():
 
 def test_the_figure_is_that_of_new_groups():
     """Over many files, the accuracy foretold is that of the chosen way on groups of another file."""
-    skills = {"letter": 0.6, "alone": 0.7, "together": 0.65, "digits": 0.0}
+    skills = {"first_token": 0.6, "pointwise": 0.7, "pointwise_in_context": 0.65, "expected_digit": 0.0}
     told, true = [], []
     for seed in range(40):
         found = choose(*simulated(20, skills, seed))
@@ -141,7 +143,7 @@ def one_draw(scores, truths, seed):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.booleans())
 def test_the_order_of_attempts_does_not_matter(seed, tied):
-    scores, truths = simulated(12, {"letter": 0.5, "alone": 1.0}, seed, tied=tied)
+    scores, truths = simulated(12, {"first_token": 0.5, "pointwise": 1.0}, seed, tied=tied)
     truths = [[*t[:-1], 0.5] for t in truths]
     rng = random.Random(seed)
     orders = [rng.sample(range(4), 4) for _ in truths]
@@ -182,12 +184,12 @@ def test_groups_with_one_opening_stay_in_one_fold():
 
 
 def test_copies_of_a_group_do_not_narrow_the_interval():
-    scores, truths = simulated(20, {"letter": 0.5}, 0)
-    copied = {"letter": scores["letter"] * 5}
+    scores, truths = simulated(20, {"first_token": 0.5}, 0)
+    copied = {"first_token": scores["first_token"] * 5}
     openings = [f"q{i}" for i in range(20)] * 5
     once, five = choose(scores, truths), choose(copied, truths * 5, openings=openings)
-    assert five.ways["letter"].high - five.ways["letter"].low == pytest.approx(
-        once.ways["letter"].high - once.ways["letter"].low, rel=0.05
+    assert five.ways["first_token"].high - five.ways["first_token"].low == pytest.approx(
+        once.ways["first_token"].high - once.ways["first_token"].low, rel=0.05
     )
 
 
@@ -208,25 +210,23 @@ def test_what_cannot_be_chosen_from(scores, truths, told):
 
 def test_scores_are_those_of_the_judge_that_is_then_used(tiny):
     """What was read of a group in pieces is what the judge file's judge says of it."""
-    from ranker.judges.local.probe import ProbeJudge
+    from ranker.judges.local.logprob_judge import LogprobJudge
 
     examples = from_groups(make_groups(3))
     reader = Reader(Setup(str(tiny)), cache="off")
-    tried = setups(Setup(str(tiny)), ("letter", "alone", "together", "compared", "digits"))
-    assert len(tried) == 11
+    tried = setups(Setup(str(tiny)), ("first_token", "pointwise", "pointwise_in_context", "expected_digit"))
+    assert list(tried) == [setup.way for setup in tried.values()]
     found = read_all(reader, examples, tried)
     assert not found.dropped
     for name, setup in tried.items():
-        if setup.orders > 1:
-            continue
-        judge = ProbeJudge(setup, cache="off")
+        judge = LogprobJudge(setup, cache="off")
         for example, scores in zip(examples, found.scores[name], strict=True):
-            # `letter` and `together` are shown the order that the seed drew.
+            # `first_token` and `pointwise_in_context` are shown the order that the seed drew.
             from ranker.prompting.orders import balanced_orders
 
             order = balanced_orders(4, 1, random.Random(f"0:{example.id}"))[0]
             texts = example.shown.attempts
-            joint = setup.way in ("letter", "together")
+            joint = setup.way in ("first_token", "pointwise_in_context")
             from dataclasses import replace
 
             shown = (
@@ -239,14 +239,12 @@ def test_scores_are_those_of_the_judge_that_is_then_used(tiny):
 
 def test_nothing_is_read_twice(tiny, tmp_path):
     examples = from_groups(make_groups(2))
-    tried = setups(Setup(str(tiny)), ("letter",))
+    tried = setups(Setup(str(tiny)), ("first_token",))
     reader = Reader(Setup(str(tiny)), cache=tmp_path / "kept.sqlite")
     first = read_all(reader, examples, tried)
-    assert len(reader._read) == 6  # for each of two groups: two orders, and one in which nothing is said
-    tokens = {name: cost[1] for name, cost in first.costs.items()}
-    assert tokens["letter x2"] == 2 * tokens["letter"]
+    assert len(reader._read) == 2  # one for each group
     again = Reader(Setup(str(tiny)), cache=tmp_path / "kept.sqlite")
-    judge = again._judge("letter")
+    judge = again._judge("first_token")
     judge.read = None  # a second reading would fail
     second = read_all(again, examples, tried)
     assert (second.scores, second.costs) == (first.scores, first.costs)
@@ -260,7 +258,7 @@ def test_attempts_that_read_alike_score_alike(tiny):
     members = [*group.trajectories, Trajectory(twin, id="t4", ground_truth=2.0)]
     (example,) = from_groups([TrajectoryGroup(members, id="g")])
     reader = Reader(Setup(str(tiny)), cache="off")
-    for setup in setups(Setup(str(tiny)), ("letter", "alone")).values():
+    for setup in setups(Setup(str(tiny)), ("first_token", "pointwise")).values():
         scores = reader.read(example, setup).scores
         assert scores[0] == scores[4]
 
@@ -279,17 +277,16 @@ def test_a_group_that_does_not_fit_is_left_out(tiny):
     found = read_all(
         Reader(Setup(str(tiny)), cache="off", context_window=700),
         examples,
-        setups(Setup(str(tiny)), ("together",)),
+        setups(Setup(str(tiny)), ("pointwise_in_context",)),
     )
     assert (found.left_out, len(found.examples)) == (1, 2)
     assert "do not fit" in found.why
 
 
-def test_labels_and_lists_of_ways():
-    assert ways_of("together, alone") == ("alone", "together")
-    assert label(Setup(None, "letter", orders=2, content_free=True)) == "letter x2, content-free"
-    with pytest.raises(ConfigurationError, match=r"'loudly'.*letter"):
-        ways_of("alone,loudly")
+def test_lists_of_ways():
+    assert ways_of("pointwise_in_context, pointwise") == ("pointwise", "pointwise_in_context")
+    with pytest.raises(ConfigurationError, match=r"'loudly'.*first_token"):
+        ways_of("pointwise,loudly")
     with pytest.raises(ConfigurationError, match="No way is named"):
         ways_of(" , ")
 
@@ -298,10 +295,18 @@ def test_the_command_writes_a_judge_that_ranks(ranker, tiny, tmp_path):
     source = write(tmp_path / "in.jsonl", make_groups(12))
     out = tmp_path / "made" / "judge.json"
     cache = str(tmp_path / "cache.sqlite")
-    command = ("calibrate", source, "--judge", f"local:{tiny}", "--ways", "letter,alone", "--out", out)
+    command = (
+        "calibrate",
+        source,
+        "--judge",
+        f"local:{tiny}",
+        "--ways",
+        "first_token,pointwise",
+        "--out",
+        out,
+    )
     done = ranker(*command, RANKER_CACHE=cache)
     assert done.returncode == 0, done.stderr
-    assert "letter x2, content-free" in done.stdout
     assert "not shown to beat a coin" in done.stdout  # random weights know nothing of a random truth
     assert "ranker rank" in done.stdout
     told, home = read_judge(out)
@@ -312,7 +317,7 @@ def test_the_command_writes_a_judge_that_ranks(ranker, tiny, tmp_path):
     assert measured["beats_chance"] is False
     assert "coin" in measured["note"]
     assert set(measured["pairwise_accuracy"]) == {"value", "low", "high"}
-    assert len(measured["ways"]) == 5
+    assert len(measured["ways"]) == 2
     assert measured["seconds_per_group"] > 0
     ranked = tmp_path / "ranked.jsonl"
     done = ranker("rank", source, "--judge", out, "--out", ranked)
@@ -327,14 +332,14 @@ def test_the_command_writes_a_judge_that_ranks(ranker, tiny, tmp_path):
 def test_a_judge_with_a_way_is_only_given_its_tolerance(ranker, tiny, tmp_path):
     source = write(tmp_path / "in.jsonl", make_groups(10))
     first, second = tmp_path / "one.json", tmp_path / "two.json"
-    done = ranker("calibrate", source, "--judge", f"local:{tiny}@digits", "--out", first)
+    done = ranker("calibrate", source, "--judge", f"local:{tiny}@expected_digit", "--out", first)
     assert done.returncode == 0, done.stderr
-    assert list(json.loads(first.read_text())["measured"]["ways"]) == ["digits"]
-    write_judge(first, {**json.loads(first.read_text()), "way": "letter", "orders": 3, "content_free": True})
+    assert list(json.loads(first.read_text())["measured"]["ways"]) == ["expected_digit"]
+    write_judge(first, {**json.loads(first.read_text()), "way": "first_token"})
     done = ranker("calibrate", source, "--judge", first, "--out", second)
     assert done.returncode == 0, done.stderr
     told = json.loads(second.read_text())
-    assert (told["way"], told["orders"], told["content_free"]) == ("letter", 3, True)
+    assert told["way"] == "first_token"
 
 
 def test_a_written_verdict_is_tried_when_named(ranker, tiny, tmp_path):
@@ -345,12 +350,15 @@ def test_a_written_verdict_is_tried_when_named(ranker, tiny, tmp_path):
         "--judge",
         f"local:{tiny}",
         "--ways",
-        "generated,alone",
+        "generated,pointwise",
         "--out",
         tmp_path / "j.json",
     )
     assert done.returncode == 0, done.stderr
-    assert set(json.loads((tmp_path / "j.json").read_text())["measured"]["ways"]) == {"generated", "alone"}
+    assert set(json.loads((tmp_path / "j.json").read_text())["measured"]["ways"]) == {
+        "generated",
+        "pointwise",
+    }
 
 
 def test_a_reference_is_asked_about_only_where_there_is_one(tiny):
@@ -359,15 +367,15 @@ def test_a_reference_is_asked_about_only_where_there_is_one(tiny):
     from ranker.calibration.reading import askable
 
     examples = from_groups(make_groups(8))
-    assert "reference" not in askable(examples, None)
+    assert "reference_likelihood" not in askable(examples, None)
     with pytest.raises(ConfigurationError, match="right answer"):
-        askable(examples, ("reference",))
+        askable(examples, ("reference_likelihood",))
     known = [replace(e, shown=replace(e.shown, reference="Paris")) for e in examples]
-    assert "reference" in askable(known, None)
+    assert "reference_likelihood" in askable(known, None)
     found = read_all(
-        Reader(Setup(str(tiny)), cache="off"), known[:2], setups(Setup(str(tiny)), ("reference",))
+        Reader(Setup(str(tiny)), cache="off"), known[:2], setups(Setup(str(tiny)), ("reference_likelihood",))
     )
-    assert all(s < 0 for scores in found.scores["reference"] for s in scores)
+    assert all(s < 0 for scores in found.scores["reference_likelihood"] for s in scores)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +383,7 @@ def test_a_reference_is_asked_about_only_where_there_is_one(tiny):
     [
         (("--judge", "openai/gpt-5-mini"), "not a local judge"),
         (("--ways", "loudly"), "no way to ask"),
-        (("--ways", "reference"), "right answer"),
+        (("--ways", "reference_likelihood"), "right answer"),
         (("--truth", "mine"), "--truth"),
         (("--truth", "ranking"), "says which attempt is better"),
         (("--groups", "5"), "too few"),
@@ -421,7 +429,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(ranker, tiny, tmp_path):
     """Ctrl-C in the middle of reading: what was read is in the cache, and the same command ends the work."""
     source = write(tmp_path / "in.jsonl", make_groups(120))
     cache, out = tmp_path / "cache.sqlite", tmp_path / "judge.json"
-    command = ("calibrate", source, "--judge", f"local:{tiny}", "--ways", "letter", "--out", out)
+    command = ("calibrate", source, "--judge", f"local:{tiny}", "--ways", "first_token", "--out", out)
     running = subprocess.Popen(
         [sys.executable, "-m", "ranker", *map(str, command)],
         env={**os.environ, "RANKER_CACHE": str(cache)},
@@ -441,4 +449,4 @@ def test_an_interrupted_run_goes_on_where_it_stopped(ranker, tiny, tmp_path):
     assert 10 <= before < 360
     done = ranker(*command, RANKER_CACHE=str(cache))
     assert done.returncode == 0, done.stderr
-    assert sum(kept.summary().replies.values()) == 360  # each group in two orders, and once with nothing said
+    assert sum(kept.summary().replies.values()) == 120  # one for each group

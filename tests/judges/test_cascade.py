@@ -28,7 +28,7 @@ from ranker.calibration.reading import Reader
 from ranker.calibration.threshold import least_groups, lowest_threshold, most_claimed
 from ranker.judges.base import Lineup
 from ranker.judges.cascade import CascadeJudge, confidence
-from ranker.judges.local.setup import Setup
+from ranker.judges.local.judge_file import Setup
 from ranker.judges.registry import resolve
 from ranker.judges.verdict import Verdict, tiers_of
 from ranker.runtime.budget import Budget
@@ -134,7 +134,7 @@ def test_large_groups_are_ranked_in_windows():
 
 def test_a_small_judge_without_scores_says_what_to_take():
     judge = CascadeJudge(FunctionJudge(lambda ts: [0.0] * len(ts)), FunctionJudge(len), 0.5)
-    with pytest.raises(ConfigurationError, match=r"local:smollm2@alone"):
+    with pytest.raises(ConfigurationError, match=r"local:smollm2@pointwise"):
         rank_group(["a", "b"], judge, task="Say it.")
 
 
@@ -263,8 +263,8 @@ def known_to(tiny: Path, n: int) -> list[TrajectoryGroup]:
 
     groups = make_groups(n)
     reader = Reader(Setup(str(tiny)), cache="off")
-    scores = [reader.read(e, Setup(str(tiny), "alone")).scores for e in from_groups(groups)]
-    sure = [confidence(probabilities("alone", s)) for s in scores]
+    scores = [reader.read(e, Setup(str(tiny), "pointwise")).scores for e in from_groups(groups)]
+    sure = [confidence(probabilities("pointwise", s)) for s in scores]
     middle = sorted(sure)[n // 2]
     rng = random.Random(0)
     made = []
@@ -285,7 +285,7 @@ def test_a_cascade_saves_calls_from_end_to_end(ranker, serve, tiny, tmp_path):
     assert done.returncode == 0, done.stderr
     assert server.requests == 60
     done = ranker(
-        "calibrate", by_strong, "--judge", f"local:{tiny}@alone", "--strong", "openai/sim", "--agreement", 0.9,
+        "calibrate", by_strong, "--judge", f"local:{tiny}@pointwise", "--strong", "openai/sim", "--agreement", 0.9,
         "--out", file,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -332,7 +332,7 @@ def test_the_best_way_is_looked_for_and_no_saving_is_said(ranker, serve, tiny, t
         == 0
     )
     done = ranker(
-        "calibrate", ranked, "--judge", f"local:{tiny}", "--ways", "alone,digits", "--strong", "gpt-other",
+        "calibrate", ranked, "--judge", f"local:{tiny}", "--ways", "pointwise,expected_digit", "--strong", "gpt-other",
         "--agreement", 0.99, "--out", tmp_path / "cascade.json",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -345,7 +345,7 @@ def test_the_best_way_is_looked_for_and_no_saving_is_said(ranker, serve, tiny, t
 GOOD = {
     "schema_version": 1,
     "judge": "cascade",
-    "small": "local:tiny@alone",
+    "small": "local:tiny@pointwise",
     "strong": "openai/x",
     "threshold": 0.7,
 }
@@ -371,20 +371,20 @@ GOOD = {
 def test_a_malformed_file_is_named(tiny, tmp_path, change, told):
     (tmp_path / "tiny").symlink_to(tiny)
     file = tmp_path / "cascade.json"
-    file.write_text(json.dumps({**GOOD, "small": f"local:{tiny}@alone", **change}))
+    file.write_text(json.dumps({**GOOD, "small": f"local:{tiny}@pointwise", **change}))
     with pytest.raises(ConfigurationError, match=told):
         resolve(str(file))
 
 
 def test_a_judge_file_beside_it_is_the_small_judge(tiny, tmp_path, monkeypatch):
     file = tmp_path / "cascade.json"
-    (tmp_path / "small.json").write_text(json.dumps(Setup(str(tiny), "digits").to_dict(tmp_path)))
+    (tmp_path / "small.json").write_text(json.dumps(Setup(str(tiny), "expected_digit").to_dict(tmp_path)))
     file.write_text(json.dumps({**GOOD, "small": "small.json"}))
     monkeypatch.chdir("/")
     judge = resolve(str(file), base_url="http://127.0.0.1:9/v1", temperature=0.0, cache="off")
     assert isinstance(judge, CascadeJudge)
     assert judge.name == str(file)
-    assert judge.small.setup.way == "digits"
+    assert judge.small.setup.way == "expected_digit"
     assert judge.strong.name == "x"
     assert judge.small.cache is None
     assert resolve(f"local:{file}").threshold == 0.7

@@ -12,8 +12,8 @@ import pytest_socket
 import ranker.judges.embedded
 from benchmarks.judges import embedded
 from ranker import rank_group
-from ranker.judges.embedded import FOLDER, told
-from ranker.judges.local.setup import read_judge
+from ranker.judges.embedded import FOLDER, summary
+from ranker.judges.local.judge_file import read_judge
 from ranker.suites import GENERATED, load
 
 pytestmark = pytest.mark.slow
@@ -61,8 +61,8 @@ def test_at_the_first_use_it_says_what_it_can_do_and_what_not(measured, caplog, 
         assert family in caplog.text
         assert (figures["low"] <= 0.5) == (family in caplog.text.partition("Not shown to beat a coin on")[2])
     made = {"families": {"a": {"value": 0.8, "low": 0.7}, "b": {"value": 0.52, "low": 0.45}}}
-    assert "a 0.80" in told(made)
-    assert "Not shown to beat a coin on b" in told(made)
+    assert "a 0.80" in summary(made)
+    assert "Not shown to beat a coin on b" in summary(made)
 
 
 @pytest.mark.timeout(300)
@@ -82,7 +82,7 @@ def test_recorded_scores_are_what_the_shipped_judge_gives(measured, network):
     if not records.exists():
         pytest.skip("no records here")
     known = {r["id"]: r for r in map(json.loads, records.read_text().splitlines())}
-    judge = embedded.ProbeJudge(embedded.setup_from(*read_judge(FOLDER)), cache="off")
+    judge = embedded.LogprobJudge(embedded.setup_from(*read_judge(FOLDER)), cache="off")
     loaded = judge.local.load()
     for example in embedded.from_groups(load("constraints", 3, seed=7).groups):
         given = embedded.fit(example.shown, judge.setup.way, loaded.window, loaded.count)

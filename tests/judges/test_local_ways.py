@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ranker import Trajectory
 from ranker.errors import ContextLengthError, JudgeError
 from ranker.judges.base import Lineup
+from ranker.judges.local.forward import read_scores
+from ranker.judges.local.hidden_states import plain_tails
 from ranker.judges.local.judge import _tokenize
 from ranker.judges.local.model import _specials, chat_pieces, encode, frame_of
-from ranker.judges.local.read import plain_tails
-from ranker.judges.local.reading import read_scores
 from ranker.judges.local.scores import (
     NUMBERS,
     PRIOR,
@@ -32,10 +32,10 @@ from ranker.judges.local.scores import (
     variants,
     word_logits,
 )
-from ranker.judges.local.ways import JOINT, PROBED, Frame, fit, framing, question, shown
+from ranker.judges.local.ways import JOINT, LOGPROB_WAYS, Frame, fit, framing, question, texts_of
 from tests.local_models import GIVEN, HOSTILE, TEMPLATE, loaded_from, saved, texts
 
-FREE = sorted(set(PROBED) - JOINT)
+FREE = sorted(set(LOGPROB_WAYS) - JOINT)
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,12 @@ def loaded(tmp_path_factory):
     return loaded_from(saved(tmp_path_factory.mktemp("tiny")))
 
 
-def asked(loaded, way, given=GIVEN, order=()):
-    return question(given, way, TEMPLATE, loaded.frame, loaded.encode, order)
+def asked(loaded, way, given=GIVEN):
+    return question(given, way, TEMPLATE, loaded.frame, loaded.encode)
 
 
-def scores(loaded, way, given=GIVEN, order=()):
-    return read_scores(loaded, asked(loaded, way, given, order), way, len(given.attempts))
+def scores(loaded, way, given=GIVEN):
+    return read_scores(loaded, asked(loaded, way, given), way, len(given.attempts))
 
 
 WORDS = st.lists(
@@ -66,20 +66,9 @@ def test_order_free_ways_do_not_see_the_order(loaded, attempts, rng, way):
     assert scores(loaded, way, moved) == pytest.approx([straight[i] for i in order], abs=1e-4)
 
 
-@pytest.mark.parametrize("order", [(2, 0, 3, 1), (3, 2, 1, 0)])
-def test_together_names_each_attempt_by_its_own_letter(loaded, order):
-    """Asked in an order, each attempt gets what it would get if it had stood there from the first."""
-    listed = replace(GIVEN, attempts=tuple(GIVEN.attempts[i] for i in order))
-    by_place = scores(loaded, "together", listed)
-    assert scores(loaded, "together", order=order) == pytest.approx(
-        [by_place[order.index(i)] for i in range(4)], abs=1e-4
-    )
-    assert scores(loaded, "letter", order=order) == pytest.approx(scores(loaded, "letter", listed), abs=1e-4)
-
-
 def test_number_scores_by_hand(loaded):
     """Mean log-probability of the number tokens, drawn to the group's; without numbers, the group's own."""
-    segments = asked(loaded, "numbers")
+    segments = asked(loaded, "number_likelihood")
     tokens = [torch.from_numpy(s.tokens_T) for s in segments[1:]]
     opening = torch.from_numpy(segments[0].tokens_T)
     number_V = number_ids(loaded.tokenizer)
@@ -93,12 +82,12 @@ def test_number_scores_by_hand(loaded):
     every = [x for own in by_attempt for x in own]
     mean = sum(every) / len(every)
     expected = [(sum(own) + PRIOR * mean) / (len(own) + PRIOR) for own in by_attempt]
-    assert scores(loaded, "numbers") == pytest.approx(expected, abs=1e-4)
+    assert scores(loaded, "number_likelihood") == pytest.approx(expected, abs=1e-4)
     assert by_attempt[2] == []
     assert expected[2] == pytest.approx(mean)
-    together = [a + NUMBERS * b for a, b in zip(scores(loaded, "alone"), expected, strict=True)]
-    assert scores(loaded, "blend") == pytest.approx(together, abs=1e-3)
-    assert scores(loaded, "numbers", texts("red", "blue")) == [0.0, 0.0]
+    together = [a + NUMBERS * b for a, b in zip(scores(loaded, "pointwise"), expected, strict=True)]
+    assert scores(loaded, "pointwise_with_numbers") == pytest.approx(together, abs=1e-3)
+    assert scores(loaded, "number_likelihood", texts("red", "blue")) == [0.0, 0.0]
 
 
 def test_number_tokens_are_digits_and_nothing_else(loaded):
@@ -109,8 +98,8 @@ def test_number_tokens_are_digits_and_nothing_else(loaded):
 
 
 def test_number_scores_draw_an_attempt_with_few_numbers_to_the_group(loaded):
-    tails = plain_tails(loaded.model, [replace(s, tail=len(s)) for s in asked(loaded, "alone")[:1]])
-    tokens = torch.from_numpy(asked(loaded, "alone")[0].tokens_T)
+    tails = plain_tails(loaded.model, [replace(s, tail=len(s)) for s in asked(loaded, "pointwise")[:1]])
+    tokens = torch.from_numpy(asked(loaded, "pointwise")[0].tokens_T)
     none = torch.zeros(len(number_ids(loaded.tokenizer)), dtype=torch.bool)
     assert number_scores(loaded.model, tails * 3, [tokens] * 3, none).tolist() == [0.0] * 3
 
@@ -118,16 +107,16 @@ def test_number_scores_draw_an_attempt_with_few_numbers_to_the_group(loaded):
 def test_likelihood_of_a_reference_by_hand(loaded):
     known = loaded.encode("blue 12", foreign=True)
     expected = []
-    for segment in asked(loaded, "reference")[1:]:
-        whole = torch.tensor([*asked(loaded, "reference")[0].tokens_T, *segment.tokens_T])
+    for segment in asked(loaded, "reference_likelihood")[1:]:
+        whole = torch.tensor([*asked(loaded, "reference_likelihood")[0].tokens_T, *segment.tokens_T])
         assert whole[-len(known) :].tolist() == known
         with torch.inference_mode():
             logps = loaded.model(whole[None]).logits[0].float().log_softmax(-1)
         at = range(len(whole) - len(known), len(whole))
         expected.append(sum(float(logps[t - 1, whole[t]]) for t in at) / len(known))
-    assert scores(loaded, "reference") == pytest.approx(expected, abs=1e-4)
+    assert scores(loaded, "reference_likelihood") == pytest.approx(expected, abs=1e-4)
     with pytest.raises(JudgeError, match="right answer"):
-        asked(loaded, "reference", replace(GIVEN, reference=None))
+        asked(loaded, "reference_likelihood", replace(GIVEN, reference=None))
 
 
 def test_words_are_scored_as_the_models_own_logits(loaded):
@@ -169,11 +158,11 @@ FLOATS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9)
 
 
 @settings(max_examples=80)
-@drawn(FLOATS, st.sampled_from(PROBED))
+@drawn(FLOATS, st.sampled_from(LOGPROB_WAYS))
 def test_probabilities_lie_in_the_unit_interval_and_keep_the_order(values, way):
     chances = probabilities(way, values)
     assert all(0 <= p <= 1 for p in chances)
-    if way == "letter":
+    if way == "first_token":
         assert sum(chances) == pytest.approx(1)
     for a, p in zip(values, chances, strict=True):
         for b, q in zip(values, chances, strict=True):
@@ -206,17 +195,17 @@ def trajectory(*said, **more):
 
 def test_the_opening_is_what_all_begin_with():
     user = ("user", "Name a colour.")
-    made = shown(
+    made = texts_of(
         Lineup((trajectory(user, ("assistant", "red")), trajectory(user, ("assistant", "blue"))), "Do it.")
     )
     assert "Name a colour." in made.opening
     assert not any("Name" in a for a in made.attempts)
     assert "red" in made.attempts[0]
     assert made.task == "Do it."
-    apart = shown(Lineup((trajectory(("user", "a")), trajectory(("user", "b"), ("assistant", "c")))))
+    apart = texts_of(Lineup((trajectory(("user", "a")), trajectory(("user", "b"), ("assistant", "c")))))
     assert apart.opening == ""
     assert all(apart.attempts)
-    only = shown(Lineup((trajectory(user), trajectory(user, ("assistant", "blue")))))
+    only = texts_of(Lineup((trajectory(user), trajectory(user, ("assistant", "blue")))))
     assert only.opening == ""
     assert "Name" in only.attempts[0]
     assert "Name" in only.attempts[1]
@@ -239,8 +228,8 @@ def test_hidden_values_are_never_read(loaded):
         "Prefer red.",
         reference="REFER red",
     )
-    for way in PROBED:
-        segments = asked(loaded, way, shown(lineup))
+    for way in LOGPROB_WAYS:
+        segments = asked(loaded, way, texts_of(lineup))
         text = " ".join(loaded.tokenizer.decode(s.tokens_T.tolist()) for s in segments)
         assert "word red" in text
         assert "word blue" in text
@@ -248,10 +237,10 @@ def test_hidden_values_are_never_read(loaded):
         assert "Prefer red." in text
         for hidden in ("IDENT", "73125", "METAD"):
             assert hidden not in text
-        assert ("REFER" in text) == (way == "reference")
+        assert ("REFER" in text) == (way == "reference_likelihood")
 
 
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_foreign_text_never_becomes_a_special_token(loaded, way):
     plain = texts("ok", "no", reference="r")
     bad = replace(
@@ -346,7 +335,7 @@ def test_a_token_that_the_tokenizer_puts_first_stands_there_once(loaded):
     assert encode(tokenizer, "red") == encode(loaded.tokenizer, "red")
     segments = question(
         GIVEN,
-        "alone",
+        "pointwise",
         TEMPLATE,
         frame_of(tokenizer),
         lambda text, foreign=False: encode(tokenizer, text, foreign),
@@ -360,7 +349,7 @@ def test_a_token_that_the_tokenizer_puts_first_stands_there_once(loaded):
 
 @settings(max_examples=60, deadline=None)
 @drawn(
-    st.sampled_from(PROBED),
+    st.sampled_from(LOGPROB_WAYS),
     st.integers(700, 4_000),
     st.lists(st.integers(0, 3_000), min_size=1, max_size=6),
     st.integers(0, 3_000),
@@ -387,28 +376,28 @@ def test_no_token_stands_beyond_the_window(loaded, way, room, lengths, opening):
 
 def test_a_long_opening_is_one_text_for_all_and_short_attempts_stay_whole(loaded):
     given = texts("red", "blue " * 2_000, "Yes " * 700, opening="old new " * 2_000)
-    made = fit(given, "alone", 2_000, loaded.count)
+    made = fit(given, "pointwise", 2_000, loaded.count)
     assert made.attempts[0] == "red"
     assert "<cut" in made.opening
     assert "<cut" in made.attempts[1]
     assert made.cut[0] == len(given.opening) - len(made.opening)
-    again = fit(made, "alone", 2_000, loaded.count)
+    again = fit(made, "pointwise", 2_000, loaded.count)
     assert again == made
 
 
 def test_texts_that_cannot_be_cut_enough_are_refused(loaded):
     long = texts(*["blue " * 2_000] * 6)
-    for way in PROBED:
+    for way in LOGPROB_WAYS:
         with pytest.raises(ContextLengthError, match="300 tokens"):
             fit(long, way, 300, loaded.count)
     with pytest.raises(ContextLengthError):
-        fit(long, "together", 2_000, loaded.count)
-    assert len(fit(long, "alone", 2_000, loaded.count).attempts) == 6
+        fit(long, "pointwise_in_context", 2_000, loaded.count)
+    assert len(fit(long, "pointwise", 2_000, loaded.count).attempts) == 6
 
 
 def test_empty_attempts_are_scored_as_any(loaded):
     given = texts("", "", "red", opening="")
-    for way in PROBED:
+    for way in LOGPROB_WAYS:
         found = scores(loaded, way, replace(given, reference="r"))
         assert all(map(math.isfinite, found))
         if way not in JOINT:

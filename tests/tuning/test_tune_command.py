@@ -74,19 +74,19 @@ def test_it_says_plainly_that_nothing_was_learned_and_what_to_do(base, tmp_path)
     assert "It did not learn" in said
     assert "on 6 groups that it did not see" in said
     assert "Give more groups: it saw 31" in said
-    assert "--way compared" in said
+    assert "--way pointwise_in_context" in said
     assert "do not train on its word" in said
     assert "step 1 of 4" in done.stderr
 
 
 def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    *asked, adapter = judge_to_continue(Path("local"), "local", "alone")
-    assert asked == ["smollm2-135m-instruct", "blend", "brief.v2"]
+    *asked, adapter = judge_to_continue(Path("local"), "local", "pointwise")
+    assert asked == ["smollm2-135m-instruct", "pointwise_with_numbers", "brief.v2"]
     assert (adapter / "adapter_model.safetensors").is_file()
     Path("local").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read"):  # what is there is what is meant
-        judge_to_continue(Path("local"), "local", "alone")
+        judge_to_continue(Path("local"), "local", "pointwise")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,9 @@ def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
     [
         (["--base", "openai/gpt-5"], "only a model in this process"),
         (["--base", "local:./none"], "no model at"),
-        (["--base", "local:smollm2@alone"], "--way"),
+        (["--base", "local:smollm2@pointwise"], "--way"),
+        (["--way", "compared"], "'compared' was removed"),
+        (["--way", "generated"], "not tuned in the way generated"),
         (["--base", "local:."], "judge already"),
         (["--start", "."], "no judge file of ours"),
         (["--start", "nowhere"], "cannot be read"),

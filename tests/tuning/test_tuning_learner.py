@@ -12,14 +12,14 @@ import torch
 import transformers
 
 from ranker import ConfigurationError, rank_group
-from ranker.judges.local.setup import Setup, write_judge
+from ranker.judges.local.judge_file import Setup, write_judge
 from ranker.judges.local.ways import Shown
 from ranker.tuning.examples import Example, from_groups
 from ranker.tuning.learner import Learner, Lora
 from tests.grpo_models import gpt2
 from tests.tuning_models import group, tiny
 
-WAYS = ("alone", "compared", "together", "letter", "digits")
+WAYS = ("pointwise", "pointwise_in_context", "first_token", "expected_digit")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def base(tmp_path_factory) -> str:
 def learner(base):
     made = []
 
-    def make(way="alone", model=None, **options) -> Learner:
+    def make(way="pointwise", model=None, **options) -> Learner:
         made.append(Learner(model or base, way, **options))
         return made[-1]
 
@@ -54,7 +54,7 @@ def long(words: int, attempts: int = 3) -> Example:
     return Example("long", Shown("Say it.", texts, (0,) * attempts, "", ""), (1.0, *[0.0] * (attempts - 1)))
 
 
-@pytest.mark.parametrize("way", ["alone", "compared", "letter"])
+@pytest.mark.parametrize("way", ["pointwise", "first_token"])
 def test_groups_in_parallel_threads_give_the_gradients_of_one_by_one(learner, way):
     batch = examples(6)
     made = []
@@ -92,9 +92,9 @@ def test_the_saved_adapter_makes_a_judge_with_the_learners_scores(learner, tmp_p
         tmp_path / "judge.json",
         Setup(one.loaded.tokenizer.name_or_path, way, adapter=tmp_path / "adapter").to_dict(tmp_path),
     )
-    from ranker.judges.local import open_local
+    from ranker.judges.registry import resolve
 
-    judge = open_local(str(tmp_path))
+    judge = resolve(f"local:{tmp_path}")
     loaded = judge.local.load()
     assert not any("lora" in name for name, _ in loaded.model.named_parameters())
     found, _ = judge.read(loaded, shown[0].shown)
@@ -110,9 +110,9 @@ def test_the_saved_adapter_makes_a_judge_with_the_learners_scores(learner, tmp_p
 def test_a_fresh_adapter_changes_nothing(learner, base):
     from ranker.judges.local import open_local
 
-    one = learner("alone")
+    one = learner("pointwise")
     shown = examples(1)[0].shown
-    judge = open_local(f"{base}@alone")
+    judge = open_local(f"{base}@pointwise")
     found, _ = judge.read(judge.local.load(), shown)
     assert np.allclose(found, one.scores(shown).tolist(), atol=0.3)
 
@@ -122,7 +122,7 @@ def test_scores_stand_in_the_order_given_whatever_is_drawn(learner, way):
     one = learner(way, lora=Lora(upper=1.0))
     e = examples(1, size=5)[0]
     drawn = [one.scores(e.shown, random.Random(i)).tolist() for i in range(3)]
-    if way in ("alone", "compared", "digits"):
+    if way in ("pointwise", "expected_digit"):
         assert np.allclose(drawn[0], drawn[1], atol=0.1)
         assert np.argmax(drawn[0]) == np.argmax(drawn[1]) == np.argmax(drawn[2])
     else:
@@ -159,7 +159,7 @@ def test_long_attempts_are_cut_to_the_window(learner):
     one.measure([long(4000, 2)])
     assert 1300 < one.tokens - seen <= 2 * 1300
     assert learner().loaded.window == (2048 if not torch.cuda.is_available() else 4096)
-    assert learner("letter").loaded.window == 4096
+    assert learner("first_token").loaded.window == 4096
 
 
 def test_of_a_group_too_large_for_memory_some_attempts_are_trained_on(learner):
@@ -185,9 +185,9 @@ def test_attention_is_not_written_out_for_long_texts(learner):
 
 def test_more_attempts_than_letters_do_not_fit(learner):
     many = long(3, 27)
-    assert not learner("letter").fits(many)
-    assert learner("alone").fits(many)
-    assert not learner("together").fits(long(900, 20))
+    assert not learner("first_token").fits(many)
+    assert learner("pointwise").fits(many)
+    assert not learner("pointwise_in_context").fits(long(900, 20))
 
 
 def test_a_loss_that_is_no_number_leaves_the_adapter_as_it_was(learner):
@@ -216,9 +216,9 @@ def test_what_cannot_be_tuned_says_so(base, tmp_path):
         Learner(base, "generated")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
-        Learner(str(tmp_path), "alone")
+        Learner(str(tmp_path), "pointwise")
     with pytest.raises(ConfigurationError, match="no model at"):
-        Learner("./none", "alone")
+        Learner("./none", "pointwise")
 
 
 def test_an_adapter_that_cannot_be_written_says_so(learner, tmp_path):

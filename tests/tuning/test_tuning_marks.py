@@ -10,7 +10,7 @@ import torch
 
 from ranker import Trajectory, TrajectoryGroup
 from ranker.judges.local.scores import variants
-from ranker.judges.local.segments import Segment
+from ranker.judges.local.tree_attention import Segment
 from ranker.suites import load
 from ranker.tuning.examples import at_most, from_groups
 from ranker.tuning.learner import Learner
@@ -20,7 +20,9 @@ from tests.tuning_models import group, tiny
 
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory):
-    made = Learner(tiny(tmp_path_factory.mktemp("tiny")), "blend", template="brief.v2", rate=1e-2)
+    made = Learner(
+        tiny(tmp_path_factory.mktemp("tiny")), "pointwise_with_numbers", template="brief.v2", rate=1e-2
+    )
     yield made
     made.close()
 

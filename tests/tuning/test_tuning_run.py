@@ -295,7 +295,7 @@ def test_of_many_groups_most_are_learned_from(base, tmp_path):
 
 def test_groups_of_more_attempts_than_letters_are_cut_to_26(base, tmp_path):
     examples = from_groups(group(g, size=30) for g in range(20))
-    joint, single = (Run(quick(base, way=way), examples, tmp_path) for way in ("letter", "alone"))
+    joint, single = (Run(quick(base, way=way), examples, tmp_path) for way in ("first_token", "pointwise"))
     assert {len(e.truths_G) for e in joint.train} == {26}
     assert {len(e.truths_G) for e in single.train} == {30}
 

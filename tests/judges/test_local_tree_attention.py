@@ -14,10 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from ranker.errors import JudgeError
-from ranker.judges.local.read import hidden_tails, plain_tails, trunk
-from ranker.judges.local.reading import _shares, read_scores, read_ways, scores_of, shares
-from ranker.judges.local.segments import Segment, packs, paths, positions, seen, visible
-from ranker.judges.local.ways import JOINT, PROBED, question, questions
+from ranker.judges.local.forward import _shares, read_scores, scores_of, shares
+from ranker.judges.local.hidden_states import hidden_tails, plain_tails, trunk
+from ranker.judges.local.tree_attention import Segment, packs, paths, positions, seen, visible
+from ranker.judges.local.ways import JOINT, LOGPROB_WAYS, question
 from tests.local_models import GIVEN, TEMPLATE, loaded_from, saved, texts
 
 PACKS = (1, 100, 100_000)
@@ -33,8 +33,8 @@ def eager(tmp_path_factory):
     return loaded_from(saved(tmp_path_factory.mktemp("eager")), attention="eager")
 
 
-def asked(loaded, way, given=GIVEN, order=()):
-    return question(given, way, TEMPLATE, loaded.frame, loaded.encode, order)
+def asked(loaded, way, given=GIVEN):
+    return question(given, way, TEMPLATE, loaded.frame, loaded.encode)
 
 
 def by_hand(model, segments):
@@ -67,19 +67,19 @@ def by_hand(model, segments):
 
 
 @pytest.mark.parametrize("most", PACKS)
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_packs_and_caches_change_nothing(loaded, eager, way, most):
     model = eager.model if most == 100 else loaded.model
     segments = asked(loaded, way)
     with torch.inference_mode():
         found = hidden_tails(model, segments, most)
-        expected = by_hand(model, segments) if way == "compared" else plain_tails(model, segments)
+        expected = plain_tails(model, segments)
     assert [len(f) for f in found] == [s.tail for s in segments if s.tail]
     for a, b in zip(found, expected, strict=True):
         assert torch.allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_scores_of_shared_reading_are_those_of_plain_sequences(loaded, way):
     segments = asked(loaded, way)
     n = len(GIVEN.attempts)
@@ -89,7 +89,7 @@ def test_scores_of_shared_reading_are_those_of_plain_sequences(loaded, way):
 
 
 @pytest.mark.parametrize("most", [100])
-@pytest.mark.parametrize("way", PROBED)
+@pytest.mark.parametrize("way", LOGPROB_WAYS)
 def test_gradients_pass_through_caches(loaded, way, most):
     model = loaded.model
     segments = asked(loaded, way, texts("red 1", "blue 22", reference="red"))
@@ -100,41 +100,6 @@ def test_gradients_pass_through_caches(loaded, way, most):
         grads.append(torch.autograd.grad((scores * torch.tensor([1.0, -0.5])).sum(), weights))
     for a, b in zip(*grads, strict=True):
         assert torch.allclose(a, b, atol=1e-4 * max(1.0, float(b.abs().max())))
-
-
-def sequences(segments):
-    """Each wanted segment with the tokens and positions before it, and its tail."""
-    made = []
-    for s in segments:
-        if s.tail:
-            parts = [*(segments[j] for j in s.sees), s]
-            tokens = [(p.start + k, int(t)) for p in parts for k, t in enumerate(p.tokens_T)]
-            made.append((sorted(tokens), s.tail))
-    return made
-
-
-@pytest.mark.parametrize(
-    "ways",
-    [PROBED, ("alone", "digits"), ("reference",), ("letter", "alone"), ("together", "letter"), ("numbers",)],
-)
-def test_ways_asked_together_read_what_each_reads_by_itself(loaded, ways):
-    order = (2, 0, 3, 1)
-    segments, wanted = questions(GIVEN, ways, TEMPLATE, loaded.frame, loaded.encode, order)
-    assert all(len(s) and s.tail <= len(s) for s in segments)
-    assert set(wanted) == set(ways)
-    found = read_ways(loaded, segments, wanted, 4)
-    for way in ways:
-        alone = asked(loaded, way, order=order)
-        own = sequences([*segments])
-        ends = [i for i, s in enumerate(segments) if s.tail]
-        assert [own[ends.index(i)] for i in wanted[way]] == sequences(alone)
-        assert found[way] == pytest.approx(read_scores(loaded, alone, way, 4), abs=1e-4)
-
-
-def test_shared_tokens_are_made_once(loaded):
-    together, _ = questions(GIVEN, ("alone", "digits"), TEMPLATE, loaded.frame, loaded.encode)
-    apart = [sum(map(len, asked(loaded, way))) for way in ("alone", "digits")]
-    assert sum(map(len, together)) < 0.75 * sum(apart)
 
 
 @settings(max_examples=25, deadline=None)
@@ -168,12 +133,13 @@ def test_packs_keep_the_order_and_part_what_is_kept_from_what_is_dropped(data):
         assert len(positions(segments, run)) == q
 
 
-def test_only_plain_sequences_have_paths(loaded):
-    assert paths(asked(loaded, "compared")) is None
-    for way in set(PROBED) - {"compared"}:
-        made = paths(asked(loaded, way))
-        assert made is not None
-        assert len(made) == (1 if way == "letter" else 4)
+def test_each_wanted_segment_is_a_sequence(loaded):
+    for way in LOGPROB_WAYS:
+        segments = asked(loaded, way)
+        sequences = paths(segments)
+        ends = [s.start + len(s) for s in segments if s.tail]
+        assert [len(sequence) for sequence in sequences] == ends
+        assert len(sequences) == (1 if way == "first_token" else 4)
 
 
 def test_a_model_with_a_window_reads_plain_sequences(tmp_path):
@@ -193,13 +159,11 @@ def test_a_model_with_a_window_reads_plain_sequences(tmp_path):
     assert gone() is None
     assert not shares(windowed)
     assert _shares[windowed.model] is False
-    for way in sorted(set(PROBED) - {"compared"}):
+    for way in LOGPROB_WAYS:
         segments = asked(windowed, way)
         with torch.inference_mode():
             expected = scores_of(windowed, plain_tails(windowed.model, segments), segments, way, 4).tolist()
         assert read_scores(windowed, segments, way, 4) == pytest.approx(expected, abs=1e-5)
-    with pytest.raises(RuntimeError, match="alone"):
-        read_scores(windowed, asked(windowed, "compared"), "compared", 4)
 
 
 def test_more_attempts_than_letters_are_refused(loaded):
@@ -207,4 +171,4 @@ def test_more_attempts_than_letters_are_refused(loaded):
     for way in sorted(JOINT):
         with pytest.raises(JudgeError, match="26 letters"):
             asked(loaded, way, many)
-    assert len(asked(loaded, "alone", many)) == 28
+    assert len(asked(loaded, "pointwise", many)) == 28

@@ -17,7 +17,7 @@ import torch
 from ranker.judges.verdict import Form
 
 
-class Writer:
+class ConstrainedDecoder:
     """Generates one reply after a prompt, holding the model's key-value cache.
 
     Args:

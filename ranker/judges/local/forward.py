@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
+from ranker.judges.local.hidden_states import CANNOT, hidden_tails, plain_tails
 from ranker.judges.local.model import Loaded
-from ranker.judges.local.read import CANNOT, hidden_tails, plain_tails
 from ranker.judges.local.scores import (
     NUMBERS,
     expected_digit,
@@ -23,7 +23,7 @@ from ranker.judges.local.scores import (
     word_logits,
     words_of,
 )
-from ranker.judges.local.segments import Segment
+from ranker.judges.local.tree_attention import Segment
 from ranker.judges.local.ways import Way
 
 log = logging.getLogger("ranker")
@@ -32,63 +32,42 @@ _SAMPLE = 96  # tokens of a text by which sharing is checked
 
 
 def read_scores(loaded: Loaded, segments: Sequence[Segment], way: Way, n: int) -> list[float]:
-    """One score for each attempt (for `letter`, for each place): log-odds of Yes, log-probability of the letter,
+    """One score for each attempt (for `first_token`, for each place): log-odds of Yes, log-probability of the letter,
     the expected digit over 9, or the mean log-probability of the reference's tokens."""
     with torch.inference_mode():
         tails = _tails(loaded, segments)
         return scores_of(loaded, tails, segments, way, n).tolist()  # type: ignore[no-any-return]
 
 
-def read_ways(
-    loaded: Loaded, segments: Sequence[Segment], wanted: Mapping[Way, Sequence[int]], n: int
-) -> dict[Way, list[float]]:
-    """Scores for several ways whose segments were made together by `questions`."""
-    with torch.inference_mode():
-        tails = dict(
-            zip((i for i, s in enumerate(segments) if s.tail), _tails(loaded, segments), strict=True)
-        )
-        return {
-            way: scores_of(loaded, [tails[i] for i in own], [segments[i] for i in own], way, n).tolist()
-            for way, own in wanted.items()
-        }
-
-
 def scores_of(loaded: Loaded, tails: Sequence[Any], segments: Sequence[Segment], way: Way, n: int) -> Any:
     """Scores from hidden states, shape (n,); with gradient where those have one."""
-    if way == "reference":
+    if way == "reference_likelihood":
         wanted = [s for s in segments if s.tail]
-        made = [
+        values = [
             likelihood(loaded.model, tail, torch.from_numpy(s.tokens_T[-s.tail :]).to(tail.device))
             for s, tail in zip(wanted, tails, strict=True)
         ]
-        return torch.stack(made)
+        return torch.stack(values)
     numbers = None
-    if way in ("numbers", "blend"):
+    if way in ("number_likelihood", "pointwise_with_numbers"):
         wanted = [s for s in segments if s.tail]
         tokens = [torch.from_numpy(s.tokens_T).to(tail.device) for s, tail in zip(wanted, tails, strict=True)]
         marked_V = number_ids(loaded.tokenizer).to(tokens[0].device)
         numbers = number_scores(loaded.model, tails, tokens, marked_V)
-        if way == "numbers":
+        if way == "number_likelihood":
             return numbers
         tails = [tail[-1:] for tail in tails]
     words = [variants(loaded.tokenizer, word) for word in words_of(way, n)]
     logits = word_logits(loaded.model, torch.cat(list(tails)), words)
-    if way == "letter":
+    if way == "first_token":
         return logits[0].log_softmax(0)
-    if way == "digits":
+    if way == "expected_digit":
         return expected_digit(logits)
     return log_odds(logits) if numbers is None else log_odds(logits) + NUMBERS * numbers
 
 
 def _tails(loaded: Loaded, segments: Sequence[Segment]) -> list[Any]:
-    if shares(loaded):
-        return hidden_tails(loaded.model, segments)
-    try:
-        return plain_tails(loaded.model, segments)
-    except ValueError:
-        raise RuntimeError(
-            "this model's attention takes no mask, and attempts cannot be compared without one: ask `alone`"
-        ) from None
+    return (hidden_tails if shares(loaded) else plain_tails)(loaded.model, segments)
 
 
 _shares: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
@@ -117,11 +96,11 @@ def _check(loaded: Loaded) -> bool:
     parts = [Segment(ids[:third]), Segment(ids[third:], third, (0,), 1), Segment(ids[:third], third, (0,), 1)]
     words = [variants(loaded.tokenizer, word) for word in ("Yes", "No")]
     try:
-        found, expected = (
+        shared, expected = (
             log_odds(word_logits(loaded.model, torch.cat(read(loaded.model, parts)), words))
             for read in (hidden_tails, plain_tails)
         )
     except CANNOT as error:
         log.info("no shared reading: %s", error)
         return False
-    return bool((found - expected).abs().max() <= _CLOSE.get(loaded.model.dtype, 0.5))
+    return bool((shared - expected).abs().max() <= _CLOSE.get(loaded.model.dtype, 0.5))

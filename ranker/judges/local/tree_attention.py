@@ -41,23 +41,23 @@ def packs(segments: Sequence[Segment], most: int) -> list[list[int]]:
     read in one forward each. What is seen later never shares a run with what is not: a run's keys and
     values are kept, or dropped, as a whole."""
     wanted = seen(segments)
-    made: list[list[int]] = []
+    runs: list[list[int]] = []
     size = 0
     for i, segment in enumerate(segments):
-        alike = bool(made) and (made[-1][-1] in wanted) == (i in wanted)
+        alike = bool(runs) and (runs[-1][-1] in wanted) == (i in wanted)
         if alike and size + len(segment) <= most:
-            made[-1].append(i)
+            runs[-1].append(i)
             size += len(segment)
         else:
-            made.append([i])
+            runs.append([i])
             size = len(segment)
-    return made
+    return runs
 
 
-def visible(segments: Sequence[Segment], kept: Sequence[int], run: Sequence[int]) -> np.ndarray:
+def visible(segments: Sequence[Segment], cached: Sequence[int], run: Sequence[int]) -> np.ndarray:
     """Who sees whom: boolean, shape (tokens of `run`, tokens of `kept` and then of `run`)."""
     query_Q = np.repeat(run, [len(segments[i]) for i in run])
-    columns = [*kept, *run]
+    columns = [*cached, *run]
     key_K = np.repeat(columns, [len(segments[j]) for j in columns])
     table = np.zeros((len(segments), len(segments)), dtype=bool)
     for i in run:
@@ -74,18 +74,10 @@ def positions(segments: Sequence[Segment], run: Sequence[int]) -> np.ndarray:
     return np.concatenate([np.arange(segments[i].start, segments[i].start + len(segments[i])) for i in run])
 
 
-def paths(segments: Sequence[Segment]) -> list[np.ndarray] | None:
-    """Each wanted segment as a plain sequence of its own with what it sees before it, for models that take no
-    mask; None where the positions do not allow that."""
-    made = []
-    for segment in segments:
-        if not segment.tail:
-            continue
-        parts = [*(segments[j] for j in segment.sees), segment]
-        at = 0
-        for part in parts:
-            if part.start != at:
-                return None
-            at += len(part)
-        made.append(np.concatenate([part.tokens_T for part in parts]))
-    return made
+def paths(segments: Sequence[Segment]) -> list[np.ndarray]:
+    """Each wanted segment as a sequence of its own, what it sees before it, for models that take no mask."""
+    return [
+        np.concatenate([*(segments[j].tokens_T for j in segment.sees), segment.tokens_T])
+        for segment in segments
+        if segment.tail
+    ]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ranker.errors import ConfigurationError
-from ranker.judges.local.ways import JOINT, Way
+from ranker.judges.local.ways import Way, is_way, way_named
 from ranker.runtime.outputs import replace_file
 from ranker.validation import check as check_values
 
@@ -30,18 +30,14 @@ class Setup:
         way: see `ranker.judges.local.ways`.
         tolerance: scores at most this far apart tie; in the unit of the way: log-odds of Yes, log-probability of
             the letter, a digit over 9, or log-probability of a reference's token.
-        orders: for `letter` and `together`, how many orders of the attempts are read and averaged.
-        content_free: for these two, subtract what each place scores where no attempt says anything.
         adapter: folder of a LoRA in PEFT's format.
         template: name of the prompt template.
-        measured: what was found on groups with a known truth, as `calibrate` and `tune-judge` write it.
+        measured: measurements on groups with a known truth, as `calibrate` and `tune-judge` write it.
     """
 
     base: str | None
-    way: Way = "alone"
+    way: Way = "pointwise"
     tolerance: Annotated[float, Field(ge=0, lt=1e6)] = 0.0
-    orders: Annotated[int, Field(ge=1, le=64)] = 1
-    content_free: bool = False
     adapter: Path | None = None
     template: str | None = None
     measured: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +69,10 @@ def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
     Raises:
         ConfigurationError: a setting that does not exist, a value that it does not take, or no adapter where one is named.
     """
-    settings = {"base": None} | {k: v for k, v in content.items() if k not in ("schema_version", "judge")}
+    beyond = ("schema_version", "judge")
+    settings = {"base": None} | {k: v for k, v in without_removed(content).items() if k not in beyond}
+    if isinstance(settings.get("way"), str) and is_way(settings["way"]):
+        settings["way"] = way_named(settings["way"])
     if isinstance(settings.get("adapter"), str):
         settings["adapter"] = beside / settings["adapter"]
     if settings.get("measured") is None:
@@ -85,18 +84,28 @@ def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
     return setup
 
 
+def without_removed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A judge file's content without the settings of earlier versions that are gone, at the values that did nothing.
+
+    Raises:
+        ConfigurationError: such a setting at another value.
+    """
+    removed = {"orders": 1, "content_free": False}
+    for name, plain in removed.items():
+        if content.get(name, plain) != plain:
+            raise ConfigurationError(
+                f"The judge file sets {name}, which was removed: no measurement showed it to order attempts better. Leave it "
+                "out; --passes 2 reads two orders of the attempts."
+            )
+    return {name: value for name, value in content.items() if name not in removed}
+
+
 def check(setup: Setup) -> None:
     """Refuse settings that do not go together.
 
     Raises:
         ConfigurationError: they would not do anything.
     """
-    if setup.way not in JOINT and (setup.orders != 1 or setup.content_free):
-        what = "content_free" if setup.content_free else "orders"
-        raise ConfigurationError(
-            f"{what} is for the ways {' and '.join(sorted(JOINT))}, which show all attempts at once; leave it out for "
-            f"{setup.way}."
-        )
     if setup.way == "generated" and setup.adapter is not None:
         raise ConfigurationError(
             "A judge with an adapter is not asked to write its verdict; choose another way."
@@ -114,6 +123,11 @@ def write_judge(path: Path, content: Mapping[str, Any]) -> None:
         replace_file(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def is_judge_file(path: Path) -> bool:
+    """Whether a path names a judge file, there or not, or a folder that holds one."""
+    return path.suffix == ".json" or (path / FILE).is_file()
 
 
 def read_judge(path: Path) -> tuple[dict[str, Any], Path]:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ranker import ConfigurationError, LocalJudge
 from ranker.judges.local import open_local
-from ranker.judges.local.probe import ProbeJudge
-from ranker.judges.local.setup import FILE, Setup, check, read_judge, setup_from, write_judge
-from ranker.judges.local.ways import JOINT, WAYS
+from ranker.judges.local.judge_file import FILE, Setup, check, read_judge, setup_from, write_judge
+from ranker.judges.local.logprob_judge import LogprobJudge
+from ranker.judges.local.ways import FORMER, WAYS
 from ranker.judges.registry import resolve
 from tests.local_models import saved
 
@@ -30,11 +30,9 @@ SETUPS = st.builds(
     base=st.none() | st.text(max_size=8),
     way=st.sampled_from(WAYS),
     tolerance=st.floats(0, 1e5),
-    orders=st.integers(1, 64),
-    content_free=st.booleans(),
     template=st.none() | st.text(min_size=1, max_size=5),
     measured=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=2),
-).map(lambda s: s if s.way in JOINT else replace(s, orders=1, content_free=False))
+)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -52,26 +50,24 @@ def test_a_judge_file_keeps_a_setup(tmp_path, setup, tuned):
         assert json.loads((home / FILE).read_text())["adapter"] == "adapter"
 
 
-GOOD = {"schema_version": 1, "judge": "local", "base": None, "way": "alone"}
+GOOD = {"schema_version": 1, "judge": "local", "base": None, "way": "pointwise"}
 
 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"way": "loud"}, "way is 'loud'; it takes .*'alone'"),
+        ({"way": "loud"}, "way is 'loud'; it takes .*'pointwise'"),
         ({"toleranse": 1}, "'tolerance'"),
-        ({"way": ["alone"]}, "way is"),
+        ({"way": ["pointwise"]}, "way is"),
         ({"base": 7}, "base is 7"),
         ({"adapter": 7}, "adapter is 7"),
         ({"adapter": "nowhere"}, "nowhere"),
         ({"tolerance": -1}, "tolerance is -1"),
         ({"tolerance": float("nan")}, "tolerance is nan"),
         ({"tolerance": True}, "tolerance is True"),
-        ({"way": "letter", "orders": 0}, "orders is 0"),
-        ({"way": "letter", "orders": 1.5}, "orders is 1.5"),
-        ({"orders": 2}, "orders is for the ways letter and together"),
-        ({"content_free": "yes"}, "content_free is 'yes'"),
-        ({"content_free": True}, "content_free is for"),
+        ({"way": "compared"}, "'compared' was removed.*Use 'pointwise_in_context'"),
+        ({"way": "first_token", "orders": 2}, "sets orders, which was removed.*--passes 2"),
+        ({"content_free": True}, "sets content_free, which was removed"),
         ({"template": 3}, "template is 3"),
         ({"measured": [1]}, "measured is"),
         ({"temperature": 0.5}, "no setting 'temperature'"),
@@ -83,7 +79,7 @@ def test_a_wrong_judge_file_says_what_is_wrong(tmp_path, change, fault):
     file = tmp_path / FILE
     file.write_text(json.dumps({**GOOD, **change}))
     with pytest.raises(ConfigurationError, match=fault):
-        open_local(str(file))
+        resolve(str(file))
 
 
 @pytest.mark.parametrize(
@@ -94,6 +90,11 @@ def test_a_file_that_is_no_judge_file_says_so(tmp_path, content, fault):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(ConfigurationError, match=fault):
         read_judge(tmp_path)
+
+
+def test_settings_of_earlier_versions_that_did_nothing_are_passed_over(tmp_path):
+    content = {**GOOD, "orders": 1, "content_free": False}
+    assert setup_from(content, tmp_path) == Setup(None)
 
 
 def test_a_judge_file_that_is_not_there_or_cannot_be_written_says_so(tmp_path):
@@ -119,27 +120,42 @@ def test_a_writing_judge_has_no_adapter():
 
 
 def test_names_of_local_judges(model, tmp_path):
-    probe = open_local(f"{model}@digits", cache="off")
-    assert isinstance(probe, ProbeJudge)
-    assert probe.setup.way == "digits"
-    assert probe.name == f"local:{model}@digits"
+    probe = open_local(f"{model}@expected_digit", cache="off")
+    assert isinstance(probe, LogprobJudge)
+    assert probe.setup.way == "expected_digit"
+    assert probe.name == f"local:{model}@expected_digit"
     for name in (model, f"{model}@generated"):
         assert isinstance(open_local(name, cache="off"), LocalJudge)
-    write_judge(tmp_path / FILE, Setup(model, "letter", 0.5, 2, True).to_dict(tmp_path))
+    write_judge(tmp_path / FILE, Setup(model, "first_token", 0.5).to_dict(tmp_path))
     for name in (f"local:{tmp_path}", f"local:{tmp_path / FILE}", str(tmp_path / FILE)):
         made = resolve(name, cache="off")
-        assert isinstance(made, ProbeJudge)
+        assert isinstance(made, LogprobJudge)
         assert made.name == name
-        assert made.setup == Setup(model, "letter", 0.5, 2, True)
+        assert made.setup == Setup(model, "first_token", 0.5)
     write_judge(tmp_path / "g.json", Setup(model, "generated").to_dict(tmp_path))
     assert isinstance(resolve(str(tmp_path / "g.json"), cache="off"), LocalJudge)
     with pytest.raises(ConfigurationError, match="called 'loud'"):
         open_local(f"{model}@loud")
 
 
+def test_names_of_earlier_versions_are_taken_with_a_warning(model, tmp_path):
+    (tmp_path / FILE).write_text(json.dumps({**GOOD, "base": model, "way": "digits"}))
+    for former, way in FORMER.items():
+        with pytest.warns(FutureWarning, match=f"{former!r} is now called {way!r}"):
+            judge = open_local(f"{model}@{former}", cache="off")
+        assert judge.setup == Setup(model, way)
+    with pytest.warns(FutureWarning, match="'digits' is now called 'expected_digit'"):
+        assert resolve(str(tmp_path / FILE), cache="off").setup.way == "expected_digit"
+
+
+def test_a_renamed_way_keeps_its_cache_key(model):
+    keys = {former: LogprobJudge(Setup(model, way)).identity()["way"] for former, way in FORMER.items()}
+    assert keys == {former: former for former in FORMER}
+
+
 def test_options_that_a_judge_does_not_take_are_named(model):
     with pytest.raises(ConfigurationError, match="does not take temperature, record; it takes"):
-        resolve(f"local:{model}@alone", temperature=0.5, record="x.jsonl")
+        resolve(f"local:{model}@pointwise", temperature=0.5, record="x.jsonl")
     with pytest.raises(ConfigurationError, match="temperature"):
         resolve(f"local:{model}", temperature=0.5)
 
@@ -153,14 +169,13 @@ def test_options_that_a_judge_does_not_take_are_named(model):
 )
 def test_settings_that_cannot_be_are_refused(model, settings, fault):
     with pytest.raises(ConfigurationError, match=fault):
-        open_local(f"{model}@alone", **settings)
+        open_local(f"{model}@pointwise", **settings)
 
 
 def test_setups_that_cannot_be_are_refused(model, tmp_path):
     for setup, fault in (
         (Setup(model, "generated"), "generated"),
-        (Setup(model, "alone", orders=2), "orders"),
-        (Setup(model, "alone", adapter=tmp_path), "adapter_config"),
+        (Setup(model, "pointwise", adapter=tmp_path), "adapter_config"),
     ):
         with pytest.raises(ConfigurationError, match=fault):
-            ProbeJudge(setup)
+            LogprobJudge(setup)
