@@ -25,8 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker import ConfigurationError, GroupError, JudgeCallError, VerdictError
+from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, messages_of, trajectory_of
-from ranker.integrations.placing import Placed, groups_of
 from ranker.integrations.trl import rank_reward
 from ranker.rewards import rank_rewards
 from ranker.testing.simulated import blocks
@@ -396,12 +396,12 @@ def test_groups_of_known_size_are_neighbours(rows_of, size):
 def test_each_group_is_judged_in_one_process_that_holds_its_start(keys, cuts):
     inside = sorted(min(cut, len(keys)) for cut in cuts)
     starts = (0, *inside, len(keys))
-    found = groups_of(keys, None)
-    placed = [Placed(found, starts, rank) for rank in range(len(starts) - 1)]
-    assert sorted(members for one in placed for members in one.mine) == sorted(found)
-    for one in placed:
-        needed = {i for members in one.mine for i in members}
-        assert all(one.is_local(i) or i in one.scattered for i in needed)
+    groups = groups_of(keys, None)
+    layouts = [BatchLayout(groups, starts, rank) for rank in range(len(starts) - 1)]
+    assert sorted(members for layout in layouts for members in layout.local_groups) == sorted(groups)
+    for layout in layouts:
+        needed = {i for members in layout.local_groups for i in members}
+        assert all(layout.is_local(i) or i in layout.scattered for i in needed)
 
 
 def test_prompts_and_completions_become_messages():

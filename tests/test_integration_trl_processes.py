@@ -96,7 +96,7 @@ def test_a_process_that_dies_does_not_leave_the_other_waiting(serve, tmp_path):
     (survivor, last), (dead, _) = ended(launch(tmp_path, server, "death"))
     assert dead == -signal.SIGKILL
     assert survivor == 1
-    assert "RankerError: Process 0 of 2 lost another one" in last
+    assert "RankerError: Process 0 of 2 lost contact with another process" in last
 
 
 @pytest.mark.timeout(600)
