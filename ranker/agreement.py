@@ -1,4 +1,4 @@
-"""How often rewards order a pair of attempts as the ground truth does."""
+"""Pairwise accuracy: how often rewards order a pair of attempts as the ground truth does."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ranker.ranked import RankedGroup
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Pairwise accuracy with a 95 % interval; NaN where no pair can be judged.
+    """Pairwise accuracy with a 95 % confidence interval; NaN if there are no pairs.
 
     Attributes:
-        pairs: pairs of attempts of one group with different truth.
+        pairs: pairs of attempts in the same group whose ground truths differ.
     """
 
     value: float
@@ -25,7 +25,8 @@ class Agreement:
 
 
 def agreeing_pairs(ranked: RankedGroup) -> tuple[float, int]:
-    """Pairs of different ground truth that the rewards order the same way (ties half), and all such."""
+    """Pairs that the rewards order as the ground truth does (ties count half), and all pairs whose ground
+    truths differ."""
     truths = [t.ground_truth for t in ranked.group.trajectories]
     agreeing, pairs = 0.0, 0
     for i, a in enumerate(truths):
@@ -45,12 +46,15 @@ def agreement(ranked: Sequence[RankedGroup], draws: int = 2_000, seed: int = 0) 
     if pairs == 0:
         return Agreement(math.nan, math.nan, math.nan, 0)
     rng = random.Random(seed)  # noqa: S311 - resampling
-    drawn = []
+    resampled = []
     for _ in range(draws):
-        again = rng.choices(counts, k=len(counts))
-        total = sum(n for _, n in again)
+        sample = rng.choices(counts, k=len(counts))
+        total = sum(n for _, n in sample)
         if total:
-            drawn.append(sum(a for a, _ in again) / total)
-    drawn.sort()
-    low, high = drawn[int(0.025 * len(drawn))], drawn[min(len(drawn) - 1, int(0.975 * len(drawn)))]
+            resampled.append(sum(a for a, _ in sample) / total)
+    resampled.sort()
+    low, high = (
+        resampled[int(0.025 * len(resampled))],
+        resampled[min(len(resampled) - 1, int(0.975 * len(resampled)))],
+    )
     return Agreement(sum(a for a, _ in counts) / pairs, low, high, pairs)

@@ -19,7 +19,7 @@ from ranker.errors import ConfigurationError, GroupError, RankerError
 from ranker.judge import Judge, Lineup, SizedJudge
 from ranker.loops import iterate_sync, run_sync
 from ranker.orders import balanced_orders
-from ranker.passes import Hearing
+from ranker.passes import PassRunner
 from ranker.progress import Progress
 from ranker.ranked import RankedGroup
 from ranker.ranking import kendall_w, mean_ranking
@@ -265,8 +265,8 @@ class _Run:
             return RankedGroup(group, [0.5] * n, [list(range(n))], [""] * n, judge=self.judge.name)
         lineup = Lineup(tuple(distinct), group.task, self.rubric or group.rubric, reference=group.reference)
         rng = random.Random(f"{self.seed}:{digest}")  # noqa: S311 - an order, not a secret
-        hearing = Hearing(self.judge, self.sized, lineup, self.budget, self.slots)
-        verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)
+        runner = PassRunner(self.judge, self.sized, lineup, self.budget, self.slots)
+        verdicts = await runner.run(balanced_orders(unique, self.passes, rng), self.seed)
         rankings = [verdict.tiers for verdict in verdicts]
         ranking = spread(mean_ranking(rankings, unique), member)
         if self.reward == "score":

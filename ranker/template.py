@@ -1,8 +1,8 @@
-"""Prompt templates: which one, its hash, and its blocks rendered.
+"""Prompt templates: loading, hashing and rendering of blocks.
 
 A template is a jinja2 file `NAME.vN.j2` with the blocks `system`, `user`, `retry` (names the fault of
-a reply) and `rubric` (what counts when the user says nothing). That of the ways to ask a local model for a
-probability has blocks of its own, `ASK_BLOCKS`.
+a reply) and `rubric` (the default rubric). The template for local judges that read probabilities has the
+blocks `ASK_BLOCKS` instead.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Template:
         context.blocks = {block: list(chain) for block, chain in self._blocks.items()}
         try:
             return "".join(self._blocks[name][0](context))
-        except Exception as error:  # whatever a template's author made it do
+        except Exception as error:  # user templates may raise anything
             raise ConfigurationError(
                 f"The prompt template {self.prompt_id} fails in its block {name}: {error}"
             ) from error
@@ -56,10 +56,10 @@ class Template:
 
 @lru_cache(maxsize=32)
 def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str, ...] = BLOCKS) -> Template:
-    """Load `name` from the user's `folder` if it is there, else from the installed `ranker.prompts`.
+    """Load `name` from the user's `folder` if present, else from the installed `ranker.prompts`.
 
     Raises:
-        ConfigurationError: no such folder or template, or one that jinja2 cannot read.
+        ConfigurationError: the folder or template does not exist, or jinja2 cannot parse it.
     """
     import jinja2
 
@@ -70,7 +70,7 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*([Path(folder)] if folder else []), _packaged()]),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - plain text for a model; foreign text is neutralised before
+        autoescape=False,  # noqa: S701 - plain text for a model; untrusted text is escaped beforehand
         keep_trailing_newline=True,
     )
     digest = hashlib.sha256()
@@ -103,7 +103,7 @@ def _packaged() -> Path:
 def _blocks(
     env: jinja2.Environment, file: str, below: tuple[str, ...], digest: Callable[[bytes], object]
 ) -> dict[str, list[Any]]:
-    """The functions of a template's blocks, its own first and then those of what it extends."""
+    """The functions of each block, those of the template itself first, then those of its parents."""
     from jinja2 import meta
 
     if file in below:
@@ -112,9 +112,9 @@ def _blocks(
     assert env.loader is not None
     source, _, _ = env.loader.get_source(env, file)
     digest(source.encode())
-    found = {name: [block] for name, block in env.get_template(file).blocks.items()}
+    functions = {name: [block] for name, block in env.get_template(file).blocks.items()}
     for parent in meta.find_referenced_templates(env.parse(source)):
         if parent:
             for name, chain in _blocks(env, parent, (*below, file), digest).items():
-                found[name] = found.get(name, []) + chain
-    return found
+                functions[name] = functions.get(name, []) + chain
+    return functions

@@ -16,7 +16,7 @@ from ranker.budget import Budget
 from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, RankerError, scrub
 from ranker.judge import Judge, Lineup, SizedJudge
 from ranker.orders import balanced_orders
-from ranker.passes import Hearing
+from ranker.passes import PassRunner
 from ranker.ranking import mean_ranking
 from ranker.rewards import rank_rewards
 from ranker.trajectory import TrajectoryGroup
@@ -147,9 +147,9 @@ async def _verdict(
     )
     sized = judge if isinstance(judge, SizedJudge) else None
     # The caller holds a place for this group: its passes need none of their own.
-    hearing = Hearing(judge, sized, lineup, budget, asyncio.Semaphore(way.passes * 64))
+    runner = PassRunner(judge, sized, lineup, budget, asyncio.Semaphore(way.passes * 64))
     seed = 2 * way.seed + (kind == AGAIN)
-    verdicts = await hearing.passes([tuple(place[i] for i in order) for order in shown], seed)
+    verdicts = await runner.run([tuple(place[i] for i in order) for order in shown], seed)
     n = len(different)
     tiers = mean_ranking([v.tiers for v in verdicts], n)
     # Back to the whole group: those that read the same share a tier.

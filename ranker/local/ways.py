@@ -27,7 +27,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from ranker.errors import ContextLengthError, JudgeError
-from ranker.fit import FLOOR, cut_middle, shorten
+from ranker.fit import FLOOR, cut_middle, truncate
 from ranker.judge import Lineup
 from ranker.local.segments import Segment
 from ranker.neutral import neutral
@@ -122,7 +122,7 @@ def fit(given: Shown, way: Way, room: int, count: Callable[[str], int], frame: i
     space = room - frame
     opening, attempts = given.opening, given.attempts
     if way in JOINT:
-        made = shorten(Shared((opening,), attempts), space, count)
+        made = truncate(Shared((opening,), attempts), space, count)
         if made is None:
             raise _too_long(room)
         (opening,), attempts = made[0].parts, made[0].streams
