@@ -63,12 +63,12 @@ class BatchTransport:
         # A re-ask after an unusable reply may be identical to an earlier request, but is a new one.
         turn = sum(earlier == prompt_hash for earlier, _ in answered)
         key = cache_key(question=prompt_hash, turn=turn)
-        reply = await self._reply(key, body)
+        reply = await self._await_reply(key, body)
         if isinstance(answered, list):
             answered.append((prompt_hash, key))
         return reply
 
-    async def _reply(self, key: str, body: Mapping[str, Any]) -> Completion:
+    async def _await_reply(self, key: str, body: Mapping[str, Any]) -> Completion:
         stored = self._store.reply(key)
         if stored is not None:
             return read_completion(stored.encode(), self._api.where)
@@ -184,7 +184,7 @@ class BatchTransport:
                         self._store.set_id(mark, batch)
                     state = await self._api.state(batch)
                     if state.status in _ENDED:
-                        return await self._replies(state), self._no_reply(batch, state)
+                        return await self._download(state), self._no_reply(batch, state)
                 failures = 0
             except JudgeCallError as error:
                 failures += 1
@@ -201,7 +201,7 @@ class BatchTransport:
             retryable=not invalid,
         )
 
-    async def _replies(self, state: BatchState) -> dict[str, tuple[int, str]]:
+    async def _download(self, state: BatchState) -> dict[str, tuple[int, str]]:
         replies: dict[str, tuple[int, str]] = {}
         for file in state.files:
             for raw in (await self._api.content(file)).splitlines():

@@ -79,7 +79,7 @@ class PassRunner:
         """Rank overlapping windows and merge them.
 
         Two rounds of about 2n/size calls each: the first ranks windows of the shuffled order; the second
-        ranks windows of the merged ranking, which compare close competitors. All verdicts are merged.
+        ranks windows of the resulting ranking, so that close competitors meet. All verdicts are merged.
         """
         n = len(order)
         verdicts: list[Verdict] = []

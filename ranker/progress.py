@@ -13,10 +13,9 @@ from ranker.usage import Usage
 class Progress:
     """A progress bar on standard error; silent unless that is a terminal."""
 
-    def __init__(self, total: int | None, shown: bool = True, done: int = 0):
+    def __init__(self, total: int | None, shown: bool = True):
         self._total = total
         self._shown = shown and sys.stderr.isatty()
-        self._done = done
         self._failed = 0
         self._usage = Usage()
         self._bar: Any = None
@@ -37,7 +36,7 @@ class Progress:
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=self._total, completed=self._done, status="")
+            self._task = self._bar.add_task("", total=self._total, status="")
         return self
 
     def __exit__(

@@ -137,7 +137,7 @@ def _messages(
     user = template.block("user", **values).strip()
     if not all(f'<trajectory id="{name}">' in user for name in ids):
         raise ConfigurationError(
-            f"The prompt template {template.prompt_id} leaves trajectories out: its user block must show "
+            f"The prompt template {template.prompt_id} omits trajectories: its user block must show "
             'each pair of `trajectories` between <trajectory id="{{ id }}"> and </trajectory>.'
         )
     return {"role": "system", "content": system}, {"role": "user", "content": user}
@@ -153,8 +153,8 @@ def _frame_tokens(lineup: Lineup, template: Template, count: Callable[[str], int
 
 def _too_long(needed: int, space: int, room: int) -> ContextLengthError:
     return ContextLengthError(
-        f"Even shortened to {FLOOR} tokens each, these trajectories need {needed} tokens, and the judge has "
-        f"{max(0, space)} for them (window less prompt and reply: {room}). Use a judge with a longer context "
+        f"Even truncated to {FLOOR} tokens each, these trajectories need {needed} tokens, but the judge has "
+        f"{max(0, space)} left for them (context window minus reply: {room}). Use a judge with a longer context "
         "window, a shorter rubric, or smaller groups.",
         needed=needed,
         window=room,

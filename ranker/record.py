@@ -39,6 +39,3 @@ class CallLog:
             if not self._failed:
                 log.warning("The record %s cannot be written (%s); continuing without it.", self.path, error)
             self._failed = True
-
-    def close(self) -> None:
-        os.close(self._file)

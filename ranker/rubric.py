@@ -24,5 +24,5 @@ def read_rubric(rubric: str | Path | None) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str) or not text.strip():
-        raise ConfigurationError("The rubric is empty; say what to prefer, or leave it out.")
+        raise ConfigurationError("The rubric is empty; state what to prefer, or omit it.")
     return text

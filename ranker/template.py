@@ -50,7 +50,7 @@ class Template:
             return "".join(self._blocks[name][0](context))
         except Exception as error:  # user templates may raise anything
             raise ConfigurationError(
-                f"The prompt template {self.prompt_id} fails in its block {name}: {error}"
+                f"The prompt template {self.prompt_id} fails in block {name}: {error}"
             ) from error
 
 
@@ -64,9 +64,7 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
     import jinja2
 
     if folder is not None and not Path(folder).is_dir():
-        raise ConfigurationError(
-            f"The prompt folder {folder} does not exist; make it or leave the option out."
-        )
+        raise ConfigurationError(f"The prompt folder {folder} does not exist; create it or omit the option.")
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*([Path(folder)] if folder else []), _packaged()]),
         undefined=jinja2.StrictUndefined,
@@ -79,7 +77,7 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
         template = env.get_template(f"{name}.j2")
     except jinja2.TemplateNotFound as error:
         known = ", ".join(sorted(t.removesuffix(".j2") for t in env.list_templates(["j2"])))
-        raise ConfigurationError(f"There is no prompt template {error.name!r}; there are {known}.") from None
+        raise ConfigurationError(f"There is no prompt template {error.name!r}; available: {known}.") from None
     except (jinja2.TemplateError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The prompt template {name} cannot be read: {error}") from None
     missing = [b for b in needs if b not in blocks]
@@ -92,9 +90,9 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
 
 
 def _packaged() -> Path:
-    beside = Path(__file__).parent / "prompts"
-    if beside.is_dir():
-        return beside
+    installed = Path(__file__).parent / "prompts"
+    if installed.is_dir():
+        return installed
     import ranker.prompts  # an editable install maps it to another folder
 
     return Path(next(iter(ranker.prompts.__path__)))
@@ -108,7 +106,7 @@ def _blocks(
 
     if file in below:
         name = file.removesuffix(".j2")
-        raise ConfigurationError(f"The prompt template {name} extends itself; give yours a name of its own.")
+        raise ConfigurationError(f"The prompt template {name} extends itself; choose another name for it.")
     assert env.loader is not None
     source, _, _ = env.loader.get_source(env, file)
     digest(source.encode())

@@ -45,7 +45,7 @@ def rank_reward(
         concurrency: groups judged concurrently by each process.
         name: name under which TRL logs the rewards; must be unique if you use several.
         options: other arguments of `rank_group`: ``reward``, ``seed``, ``base_url``, ``api_key``,
-            ``temperature``, …; ``max_calls`` and ``max_cost_usd`` apply to the whole run of each process.
+            ``temperature``, …; ``max_calls`` and ``max_cost_usd`` limit the whole run, per process.
 
     Returns:
         A RankReward: called with a batch, it returns one float in [0, 1] or None per completion.
@@ -96,9 +96,8 @@ class RankReward:
             ConfigurationError: the batch does not consist of complete groups, or a setting cannot work.
             RankerError: a group failed and `on_error` is ``"raise"``, or another process failed or was lost.
         """
-        processes = (
-            self._process_group()
-        )  # before any await: a collective call at the same point in every process
+        # A collective call: before any await, so that every process makes it at the same point.
+        processes = self._process_group()
         trainer = getattr(log_metric, "__self__", None)
         batch = _Batch(prompts, completions, _columns(columns, len(prompts)))
         size = _group_size(trainer)
