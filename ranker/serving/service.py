@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ranker.budget import Budget
+from ranker.aggregate.rewards import RewardRule
 from ranker.errors import RankerError
-from ranker.judge import Judge, Lineup, SizedJudge
+from ranker.judges.base import Judge, Lineup, SizedJudge
+from ranker.judges.verdict import Verdict
 from ranker.rank import rank_group_async
-from ranker.rewards import RewardRule
+from ranker.runtime.budget import Budget
 from ranker.serving.protocol import Failure, Job, failure_of
-from ranker.verdict import Verdict
 
 if TYPE_CHECKING:
     from ranker.ranked import RankedGroup

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ranker.benchmarks.provenance import bare, commit, machine
+from ranker.bench.provenance import bare, commit, machine
 
 
 def main_of(run: Callable[[int, int], dict[str, Any]], about: str | None) -> None:

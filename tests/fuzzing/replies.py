@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ranker.completion import check_finished, read_completion
 from ranker.errors import RankerError
-from ranker.verdict import parse_verdict
+from ranker.judges.completion import check_finished, read_completion
+from ranker.judges.verdict import parse_verdict
 from tests.fuzzing.record import main_of
 
 Tiers = list[list[str]]

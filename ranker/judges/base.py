@@ -1,0 +1,109 @@
+"""The judge protocol: a judge takes a lineup of trajectories and returns a verdict."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from ranker.errors import JudgeError
+from ranker.judges.verdict import Verdict, check_tiers
+from ranker.runtime.budget import Budget
+from ranker.trajectory import Trajectory
+from ranker.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """The input of one judge call: trajectories in the order shown, without ids, ground truth and
+    metadata.
+
+    Attributes:
+        trajectories: at least two, all different.
+        task: the task, if the messages do not state it.
+        rubric: what to prefer; None for the default of the template.
+        seed: seed of the opaque ids; the same lineup and seed give the same prompt.
+        reference: a correct answer, for judges that compare attempts with it; others ignore it.
+    """
+
+    trajectories: tuple[Trajectory, ...]
+    task: str | None = None
+    rubric: str | None = None
+    seed: int = 0
+    reference: str | None = None
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Ranks a lineup. Any class with these two members is a judge."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
+        """Rank `lineup`; tiers hold positions in ``lineup.trajectories``.
+
+        Wrap every paid request in ``async with budget.reserve(cost)``.
+
+        Raises:
+            JudgeError: no usable verdict; ``error.usage`` holds the cost.
+        """
+        ...
+
+
+@runtime_checkable
+class SizedJudge(Judge, Protocol):
+    """A judge with a limited group size per call."""
+
+    @property
+    def max_group(self) -> int:
+        """Maximum number of trajectories per call."""
+        ...
+
+    async def capacity(self, lineup: Lineup) -> int:
+        """How many of these trajectories, in any selection, fit into one call; at least 2.
+
+        Raises:
+            ContextLengthError: not even two fit.
+        """
+        ...
+
+
+class FunctionJudge:
+    """A judge backed by a function, sync or async.
+
+    `function` takes the trajectories in shuffled order and returns either tiers of positions, best first
+    (``[[2], [0, 1]]``), or one number per trajectory, higher is better.
+    """
+
+    def __init__(self, function: Callable[[Sequence[Trajectory]], Any], name: str | None = None):
+        self._function = function
+        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
+
+    async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
+        import math
+
+        from ranker.judges.verdict import tiers_of
+
+        n = len(lineup.trajectories)
+        async with budget.reserve(0.0):
+            try:
+                answer = self._function(lineup.trajectories)
+                if inspect.isawaitable(answer):
+                    answer = await answer
+            except Exception as error:
+                raise JudgeError(f"The judge {self.name} raised {type(error).__name__}: {error}") from error
+        usage = Usage(calls=1)
+        try:
+            items = list(answer)
+            if items and not isinstance(items[0], (list, tuple)):
+                values = [float(value) for value in items]
+                if len(values) != n or not all(map(math.isfinite, values)):
+                    raise JudgeError(f"The judge {self.name} must return {n} finite numbers, not {answer!r}.")
+                return Verdict(tiers_of(values), ("",) * n, usage=usage)
+            return Verdict(check_tiers(items, n), ("",) * n, usage=usage)
+        except (TypeError, ValueError) as error:
+            raise JudgeError(
+                f"The judge {self.name} must return tiers of positions or {n} numbers: {error}"
+            ).spent(usage) from None

@@ -1,0 +1,227 @@
+"""Base class of LLM judges: render the prompt, call the model, parse and re-ask, cache the reply."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ranker.errors import ContextLengthError, RankerError, VerdictError
+from ranker.judges.base import Lineup
+from ranker.judges.verdict import Form, Verdict, parse_verdict
+from ranker.prompting import prompt as prompts
+from ranker.prompting.prompt import Message, Prompt
+from ranker.prompting.template import RANK, load_template
+from ranker.prompting.transcript import transcript_of
+from ranker.runtime.budget import Budget
+from ranker.runtime.cache import Cache, cache_key, open_cache
+from ranker.runtime.call_log import CallLog
+from ranker.runtime.telemetry import span
+from ranker.usage import Usage
+
+SMALL = 8_000  # characters; shorter lineups fit every window, so it is not queried
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The raw reply of a judge.
+
+    Attributes:
+        text: what the model wrote.
+        usage: its cost, including failed attempts.
+        mode: how the format was requested: json_schema, json_object, text or constrained.
+    """
+
+    text: str
+    usage: Usage = field(default_factory=Usage)
+    mode: str = "text"
+
+
+class PromptedJudge(ABC):
+    """Base class of judges that are language models.
+
+    Args:
+        template: name of the prompt template; None for the packaged template of the form.
+        prompt_folder: a folder of your own templates, searched first.
+        form: form of the reply: a ranking or scores.
+        max_reasks: how often to ask again after an unusable reply, naming its fault.
+        max_group: maximum number of trajectories per call; larger groups are ranked in windows.
+        cache: a path, a Cache, "off", or None for the default.
+        record: a file to which every call is appended as a line of JSON.
+    """
+
+    def __init__(
+        self,
+        *,
+        template: str | None = None,
+        prompt_folder: str | Path | None = None,
+        form: Form = "ranking",
+        max_reasks: int = 4,
+        max_group: int = 32,
+        cache: str | Path | Cache | bool | None = None,
+        record: str | Path | None = None,
+    ):
+        from ranker.prompting.template import SCORE
+
+        folder = None if prompt_folder is None else str(prompt_folder)
+        self.form: Form = form
+        self.template = load_template(template or (RANK if form == "ranking" else SCORE), folder)
+        self.max_reasks = max_reasks
+        self.max_group = max(2, max_group)
+        self.cache = open_cache(cache)
+        self.call_log = None if record is None else CallLog(record)
+
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Everything except the messages that influences a reply, for the cache key; no secrets."""
+
+    @abstractmethod
+    async def window(self) -> int:
+        """The context window in tokens, for prompt and reply together."""
+
+    @abstractmethod
+    def count(self, text: str) -> int:
+        """Tokens of a text, or a conservative estimate."""
+
+    @abstractmethod
+    async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
+        """Ask the model once, retrying failed calls; errors carry their usage."""
+
+    async def capacity(self, lineup: Lineup) -> int:
+        room = await self.window() - prompts.reply_room(min(len(lineup.trajectories), self.max_group))
+        return prompts.capacity(lineup, self.template, room=room, count=self.count, most=self.max_group)
+
+    async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
+        prompt = await self._prompt(lineup)
+        usage = Usage()
+        refits = 2
+        while True:
+            try:
+                verdict = await self._ask(prompt, lineup, budget)
+                return replace(verdict, usage=usage + verdict.usage)
+            except ContextLengthError as error:
+                # The server's window is smaller than assumed; `window` now returns the right size.
+                usage += error.usage
+                refits -= 1
+                if refits < 0:
+                    raise error.spent(usage) from None
+                try:
+                    prompt = await self._prompt(lineup, check_size=True)
+                except ContextLengthError as final:
+                    raise final.spent(usage) from None
+            except RankerError as error:
+                raise error.spent(usage + error.usage) from error.__cause__
+
+    async def _prompt(self, lineup: Lineup, check_size: bool = False) -> Prompt:
+        size = sum(len(p) for t in lineup.trajectories for p in transcript_of(t).pieces)
+        size += len(lineup.task or "") + len(lineup.rubric or "")
+        room = None
+        if size > SMALL or check_size:
+            room = await self.window() - prompts.reply_room(len(lineup.trajectories))
+        return prompts.build_prompt(lineup, self.template, room=room, count=self.count)
+
+    async def _ask(self, prompt: Prompt, lineup: Lineup, budget: Budget) -> Verdict:
+        key = ""
+        if self.cache is not None:
+            key = cache_key(**self.identity(), form=self.form, messages=prompt.messages)
+        messages: tuple[Message, ...] = prompt.messages
+        usage = Usage()
+        for reask in range(self.max_reasks + 1):
+            reply = self._cached_reply(key) if reask == 0 else None
+            if reply is None:
+                reply = await self._call(messages, prompt, budget, usage)
+            usage += reply.usage
+            try:
+                verdict = parse_verdict(reply.text, prompt.ids, self.form)
+            except VerdictError as fault:
+                usage += Usage(failed_calls=1)
+                if reask == self.max_reasks:
+                    raise self._unusable(fault, reask + 1).spent(usage) from None
+                retry = self.template.block("retry", fault=str(fault), ids=prompt.ids).strip()
+                answer = reply.text.strip()[:4_000] or "(nothing)"
+                messages = (
+                    *prompt.messages,
+                    {"role": "assistant", "content": answer},
+                    {"role": "user", "content": retry},
+                )
+                continue
+            if self.cache is not None and not reply.usage.cached_calls:
+                # Stored under the key of the first prompt even after re-asking, so that no verdict is paid for twice.
+                self.cache.put(key, self.name, {"text": reply.text, "mode": reply.mode})
+            return replace(
+                verdict, usage=usage, prompt_id=prompt.prompt_id, cut=prompt.cut, warnings=prompt.warnings
+            )
+        raise AssertionError("unreachable")
+
+    def _cached_reply(self, key: str) -> Reply | None:
+        entry = self.cache.get(key) if self.cache is not None else None
+        if entry is None or not isinstance(entry.get("text"), str):
+            return None
+        return Reply(entry["text"], Usage(cached_calls=1), str(entry.get("mode")))
+
+    async def _call(
+        self, messages: tuple[Message, ...], prompt: Prompt, budget: Budget, before: Usage
+    ) -> Reply:
+        started = time.perf_counter()
+        attributes = {"gen_ai.request.model": self.name, "ranker.prompt_id": prompt.prompt_id}
+        with span("ranker.judge", **attributes) as results:
+            try:
+                reply = await self.complete(messages, prompt.ids, budget)
+            except RankerError as error:
+                self._log_call(prompt, started, error=f"{type(error).__name__}: {error}", usage=error.usage)
+                raise error.spent(before + error.usage) from error.__cause__
+            results["gen_ai.usage.input_tokens"] = reply.usage.prompt_tokens
+            results["gen_ai.usage.output_tokens"] = reply.usage.completion_tokens
+        self._log_call(prompt, started, reply=reply)
+        return reply
+
+    def _unusable(self, fault: VerdictError, times: int) -> VerdictError:
+        count = "once" if times == 1 else f"{times} times"
+        return VerdictError(
+            f"The judge {self.name} was asked {count} and gave no usable ranking. Last fault: {fault} "
+            "Try a stronger judge, fewer trajectories in a group, or passes over smaller groups.",
+            raw_text=fault.raw_text,
+        )
+
+    def _log_call(
+        self,
+        prompt: Prompt,
+        started: float,
+        *,
+        reply: Reply | None = None,
+        error: str | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        if self.call_log is None:
+            return
+        ranking = fault = None
+        if reply is not None:
+            usage = reply.usage
+            try:
+                verdict = parse_verdict(reply.text, prompt.ids, self.form)
+                ranking = [[prompt.ids[i] for i in tier] for tier in verdict.tiers]
+            except VerdictError as unusable:
+                fault = str(unusable)
+        self.call_log.write(
+            {
+                "time": time.time(),
+                "judge": self.name,
+                "prompt_id": prompt.prompt_id,
+                "seed": prompt.seed,
+                "ids": prompt.ids,
+                "structured": reply.mode if reply else None,
+                "raw": reply.text if reply else None,
+                "ranking": ranking,
+                "fault": fault,
+                "error": error,
+                "usage": (usage or Usage()).to_dict(),
+                "seconds": round(time.perf_counter() - started, 4),
+            }
+        )

@@ -1,0 +1,272 @@
+"""One chat completion over HTTP, and every way it can fail as a JudgeCallError."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError, scrub
+from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_completion
+from ranker.prompting.prompt import Message
+from ranker.runtime.event_loop import PerLoop
+
+if TYPE_CHECKING:
+    import httpx
+    from openai import AsyncOpenAI
+
+_TOO_LONG = re.compile(
+    r"context[ _-]?(?:length|window|size)|maximum (?:context|input|model)|too many (?:input )?tokens|"
+    r"prompt is too long|input is too long|exceeds? the (?:available|model)",
+    re.IGNORECASE,
+)
+_WINDOW = re.compile(
+    r"(?:maximum|max|limit|window|n_ctx|length|size)[^.\d]{0,60}?(\d[\d,]{2,})", re.IGNORECASE
+)
+
+
+class Transport(Protocol):
+    async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
+        """Send one request. Raises JudgeCallError or ContextLengthError."""
+        ...
+
+    async def window(self) -> int | None:
+        """The context window in tokens, where it can be found out."""
+        ...
+
+    def price(self) -> tuple[float, float] | None:
+        """Dollars for a million tokens read and written, where known."""
+        ...
+
+
+class ServerTransport:
+    """Any OpenAI-compatible server, through the openai client on aiohttp."""
+
+    def __init__(self, model: str, base_url: str, api_key: str | None, timeout: float):
+        self._model = model
+        self._key = api_key
+        self._base_url = base_url.rstrip("/")
+        self._timeout = timeout
+        make = partial(_client, self._base_url, api_key, timeout)
+        self._client = PerLoop(make, lambda client: client.close())
+
+    async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
+        body = {"model": self._model, "messages": list(messages), **options}
+        raw = await self._call(lambda client, cast: client.post("/chat/completions", body=body, cast_to=cast))
+        return read_completion(raw, self._where(), self._key)
+
+    async def _call(
+        self, request: Callable[[AsyncOpenAI, type[httpx.Response]], Awaitable[httpx.Response]]
+    ) -> bytes:
+        import httpx
+
+        try:
+            client = await self._client.get()
+            async with asyncio.timeout(self._timeout):  # the client's own limits each wait, not all of them
+                response = await request(client, httpx.Response)
+                return response.content
+        except Exception as error:
+            raise call_error(error, self._where(), self._key) from error
+
+    def _where(self) -> str:
+        return f"{self._model} at {self._base_url.split('?')[0]}"
+
+    async def window(self) -> int | None:
+        """vLLM, SGLang, llama.cpp and others say it in their model list."""
+        try:
+            models = json.loads(await self._call(lambda client, cast: client.get("/models", cast_to=cast)))[
+                "data"
+            ]
+            alone = models[0] if len(models) == 1 else {}
+            model = next((m for m in models if m.get("id") == self._model), alone)
+            for key in ("max_model_len", "context_length", "context_window", "max_context_length"):
+                if isinstance(model.get(key), int):
+                    return int(model[key])
+            return int(model["meta"]["n_ctx"])
+        except (RankerError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+            return None  # a server need not have the list; its absence says nothing
+
+    def price(self) -> tuple[float, float] | None:
+        return None
+
+
+def _client(base_url: str, api_key: str | None, timeout: float) -> AsyncOpenAI:
+    import httpx
+    from openai import AsyncOpenAI, DefaultAioHttpClient
+
+    limits = httpx.Limits(max_connections=0)  # the caller bounds the calls in flight
+    return AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",  # the client sends its environment's key in the place of an empty one
+        max_retries=0,
+        timeout=httpx.Timeout(timeout, connect=min(timeout, 30.0)),
+        # No redirects: the key must not travel to another address.
+        http_client=DefaultAioHttpClient(follow_redirects=False, limits=limits),
+    )
+
+
+class LiteLLMTransport:
+    """Any provider LiteLLM knows. Imported on first use; its remote price list is not fetched unless
+    ``LITELLM_LOCAL_MODEL_COST_MAP=False`` is set (the fetch stalls an offline start)."""
+
+    def __init__(self, model: str, api_key: str | None, timeout: float):
+        self._model = model
+        self._key = api_key
+        self._timeout = timeout
+        self._told: dict[str, Any] | None = None
+
+    def _litellm(self) -> Any:
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        import litellm
+
+        litellm.suppress_debug_info = True
+        return litellm
+
+    def _info(self) -> dict[str, Any]:
+        if self._told is None:
+            try:
+                self._told = dict(self._litellm().get_model_info(self._model))
+            except Exception:  # LiteLLM raises a bare Exception for a model it does not list
+                self._told = {}
+        return self._told
+
+    async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
+        litellm = self._litellm()
+        where = self._model
+        try:
+            reply = await litellm.acompletion(
+                model=self._model,
+                messages=list(messages),
+                api_key=self._key,
+                timeout=self._timeout,
+                num_retries=0,
+                max_retries=0,
+                drop_params=True,
+                caching=False,
+                **options,
+            )
+        except Exception as error:
+            raise call_error(error, where, self._key) from error
+        cost = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
+        return replace(read_completion(reply.model_dump_json().encode(), where, self._key), cost_usd=cost)
+
+    async def window(self) -> int | None:
+        found = self._info().get("max_input_tokens") or self._info().get("max_tokens")
+        return int(found) if found else None
+
+    def price(self) -> tuple[float, float] | None:
+        info = self._info()
+        read, write = info.get("input_cost_per_token"), info.get("output_cost_per_token")
+        return None if not read and not write else (1e6 * (read or 0.0), 1e6 * (write or 0.0))
+
+
+def call_error(error: Exception, where: str, key: str | None) -> RankerError:
+    """Turn an exception of the openai client or of LiteLLM, whose exceptions derive from the client's, into ours."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        response = getattr(error, "response", None)
+        text = "" if response is None else response.text
+        said = text or f"{error} {getattr(error, 'body', None) or ''}"
+        return status_error(
+            int(error.status_code), scrub(said, key), where, getattr(response, "headers", None) or {}
+        )
+    kinds = {type(cause).__name__ for cause in _causes(error)}
+    said = _short(scrub(f"{type(error).__name__}: {error.__cause__ or error}", key))
+    if kinds & {"InvalidURL", "UnsupportedProtocol", "InvalidUrlClientError"}:
+        return ConfigurationError(f"{where} is no address; give http://HOST:PORT/v1.")
+    if kinds & _NOT_CONNECTED:
+        return _unreachable(where, said)
+    if kinds & {"ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}:
+        return _lost(where, said)
+    if isinstance(error, (TimeoutError, openai.APITimeoutError)):
+        return _too_slow(where, sent="ConnectionTimeoutError" not in kinds)
+    if isinstance(error, openai.OpenAIError) and not isinstance(error, openai.APIConnectionError):
+        return JudgeCallError(f"The call to {where} failed: {said}", retryable=False)
+    # Anything else comes from the connection underneath (reset, broken body) or is a library's fault.
+    return _lost(where, said)
+
+
+_NOT_CONNECTED = {
+    "ConnectError", "ClientConnectorError", "ClientConnectorDNSError", "ConnectionRefusedError", "ClientProxyConnectionError",
+}  # fmt: skip
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it came from: which of httpx's and aiohttp's stands outermost depends on the client."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _lost(where: str, why: str) -> JudgeCallError:
+    return JudgeCallError(f"The call to {where} failed: {why}", retryable=True, may_be_billed=True)
+
+
+def _too_slow(where: str, sent: bool) -> JudgeCallError:
+    return JudgeCallError(
+        f"{where} did not answer in time. Raise timeout, or lower the concurrency.",
+        retryable=True,
+        may_be_billed=sent,
+    )
+
+
+def _unreachable(where: str, why: str) -> JudgeCallError:
+    return JudgeCallError(
+        f"{where} cannot be reached ({why}). Is the server up and the address right?", retryable=True
+    )
+
+
+def status_error(status: int, said: str, where: str, headers: Mapping[str, str]) -> RankerError:
+    """The error for an HTTP status that is none of success; `said` is the scrubbed reply."""
+    if status in (400, 413, 422) and _TOO_LONG.search(said):
+        told = _WINDOW.search(said)
+        window = int(told.group(1).replace(",", "")) if told else None
+        return ContextLengthError(f"The prompt is too long for {where}: {said}", window=window)
+    remedy = {
+        401: "The API key is missing or wrong: set the provider's environment variable or api_key=.",
+        403: "This key may not use that model: check the key's rights.",
+        404: "Check the model's name and the base URL.",
+        429: "The rate limit is reached: lower the concurrency, or set rpm= and tpm=.",
+    }.get(status, "The server failed; try again later." if status >= 500 else "Check the request's options.")
+    if status < 400:
+        remedy = "The server redirects; give the address it redirects to as the base URL."
+    quota = status == 429 and "insufficient_quota" in said
+    if quota:
+        remedy = "The account is out of credit."
+    return JudgeCallError(
+        f"{where} answered with HTTP {status}: {_short(said)} {remedy}",
+        status_code=status,
+        retryable=status in RETRYABLE and not quota,
+        may_be_billed=may_bill(status),
+        retry_after=_retry_after(headers),
+    )
+
+
+def _retry_after(headers: Any) -> float | None:
+    """Seconds from Retry-After-Ms or Retry-After (seconds or a date)."""
+    try:
+        if "retry-after-ms" in headers:
+            return float(headers["retry-after-ms"]) / 1000
+        value = headers.get("retry-after")
+        if value is None:
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            from datetime import UTC, datetime
+
+            return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _short(text: str, most: int = 300) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[:most] + "…"

@@ -1,0 +1,206 @@
+"""A judge's reply, parsed: an exact ranking of what it was shown, or a VerdictError."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import index
+from typing import Any, Literal
+
+from ranker.errors import VerdictError
+from ranker.judges.json_reply import UnfitJSON, holders, repaired, spoken
+from ranker.usage import Usage
+
+Form = Literal["ranking", "scores"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One reply of a judge on a lineup of n trajectories.
+
+    Attributes:
+        tiers: positions in the lineup, best first; a tier holds what the judge finds equal.
+        reasons: one string per position, empty where the judge gave none.
+        scores: one number in [0, 1] per position, where the judge was asked for scores.
+        usage: what this verdict cost.
+        prompt_id: template name, version and hash; None for a judge that is a function.
+        cut: characters of each trajectory that were left out to fit the context window.
+        warnings: what the user should know about how the trajectories were shown.
+    """
+
+    tiers: tuple[tuple[int, ...], ...]
+    reasons: tuple[str, ...] = ()
+    scores: tuple[float, ...] | None = None
+    usage: Usage = field(default_factory=Usage)
+    prompt_id: str | None = None
+    cut: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def check_tiers(tiers: Any, n: int) -> tuple[tuple[int, ...], ...]:
+    """Return `tiers` as tuples if they are an exact permutation of range(n).
+
+    Raises:
+        VerdictError: they are not.
+        TypeError: they hold something else than integers.
+    """
+    checked = tuple((index(t),) if hasattr(t, "__index__") else tuple(map(index, t)) for t in tiers)
+    flat = [i for tier in checked for i in tier]
+    if sorted(flat) != list(range(n)):
+        raise VerdictError(
+            f"A ranking of {n} trajectories must name each of 0 to {n - 1} exactly once, not {flat!r}.",
+            raw_text=repr(tiers),
+        )
+    return tuple(tier for tier in checked if tier)
+
+
+def tiers_of(scores: Sequence[float]) -> tuple[tuple[int, ...], ...]:
+    """Tiers of equal scores, highest first."""
+    levels: dict[float, list[int]] = {}
+    for i, score in enumerate(scores):
+        levels.setdefault(score, []).append(i)
+    return tuple(tuple(levels[s]) for s in sorted(levels, reverse=True))
+
+
+def schema(form: Form = "ranking") -> dict[str, Any]:
+    """JSON schema of a reply. The same for every call: providers compile a new one slowly."""
+    text = {"type": "string"}
+    verdict = _array(_object(id=text, score={"type": "number"})) if form == "scores" else _array(_array(text))
+    return _object(reasons=_array(_object(id=text, reason=text)), **{form: verdict})
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _array(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") -> Verdict:
+    """Read a reply on trajectories shown as `ids`.
+
+    Code fences, thoughts, prose around the JSON and one object around the verdict are passed over; commas before
+    closing brackets, raw line breaks in strings and backslashes that escape nothing are forgiven. Whatever is not an
+    exact ranking of `ids` is an error, as are two rankings that differ, or one beside another that cannot be read.
+
+    Raises:
+        VerdictError: with the fault named in words that can be sent back to the judge.
+    """
+    raw = text or ""
+    if not raw.strip():
+        raise VerdictError("The reply is empty.", raw_text=raw)
+    try:
+        replies, fault = _replies(raw, form)
+        if fault is not None and (mended := repaired(raw)) != raw:
+            replies, fault = _replies(mended, form)
+    except UnfitJSON as error:
+        raise VerdictError(str(error), raw_text=raw) from None
+    if fault is not None:
+        raise VerdictError(fault, raw_text=raw)
+    verdicts = [_read(reply, ids, form, raw) for reply in replies]
+    if any((v.tiers, v.scores) != (verdicts[0].tiers, verdicts[0].scores) for v in verdicts):
+        raise VerdictError("The reply holds several rankings that differ.", raw_text=raw)
+    return verdicts[-1]
+
+
+def _replies(text: str, form: Form) -> tuple[list[dict[str, Any]], str | None]:
+    """The objects with the key `form` that a reply speaks, and what is wrong with the reply."""
+    said = spoken(text)
+    for value in list(said.objects):
+        if form not in value and isinstance(value.get("arguments"), str):  # a tool call, written out
+            inner = spoken(value["arguments"])
+            said.objects += inner.objects
+            said.prose += inner.prose
+            said.fault = said.fault or inner.fault
+    if said.fault is not None:
+        return [], said.fault
+    # A key deeper down that holds no list is a schema that was repeated, not a verdict.
+    replies = [
+        (depth, reply)
+        for value in said.objects
+        for depth, reply in holders(value, form)
+        if depth == 0 or isinstance(reply[form], list)
+    ]
+    if min((depth for depth, _ in replies), default=2) > 1:
+        return [], f'There is no complete JSON object with "{form}" in the reply.'
+    if any(_BROKEN[form].search(prose) for prose in said.prose):
+        return [], f'Beside its "{form}" the reply holds another that is not complete JSON.'
+    return [reply for _, reply in replies], None
+
+
+def _broken(form: Form) -> re.Pattern[str]:
+    """A ranking in the text outside of JSON objects: its key in quotation marks, or before a list."""
+    return re.compile(
+        rf"""["']{form}\\*["']\s*+:|\b{form}\b[\s"'*`\\]{{0,8}}[:=][\s"'*`]{{0,8}}\[""", re.IGNORECASE
+    )
+
+
+_BROKEN: dict[Form, re.Pattern[str]] = {"ranking": _broken("ranking"), "scores": _broken("scores")}
+
+
+def _read(reply: dict[str, Any], ids: Sequence[str], form: Form, raw: str) -> Verdict:
+    position = {name: i for i, name in enumerate(ids)}
+    reasons = [""] * len(ids)
+    comments = reply.get("reasons")
+    for item in comments if isinstance(comments, list) else ():
+        # A reason is a comment: one that names no trajectory is dropped, the ranking still stands.
+        if isinstance(item, dict) and isinstance(item.get("reason"), str):
+            name = item.get("id")
+            if isinstance(name, str) and name in position:
+                reasons[position[name]] = item["reason"].strip()
+    if form == "scores":
+        scores = _scores(reply[form], position, raw)
+        return Verdict(tiers_of(scores), tuple(reasons), tuple(scores))
+    return Verdict(_tiers(reply[form], position, raw), tuple(reasons))
+
+
+def _tiers(ranking: Any, position: dict[str, int], raw: str) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(ranking, list):
+        raise VerdictError('"ranking" must be a list of lists of IDs.', raw_text=raw)
+    tiers: list[tuple[int, ...]] = []
+    seen: list[str] = []
+    for tier in ranking:
+        names = [tier] if isinstance(tier, str) else tier
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise VerdictError('"ranking" must be a list of lists of IDs.', raw_text=raw)
+        seen += names
+        if names:
+            tiers.append(tuple(sorted(position.get(name, -1) for name in names)))
+    _exact(seen, position, "ranking", raw)
+    return tuple(tiers)
+
+
+def _scores(scores: Any, position: dict[str, int], raw: str) -> list[float]:
+    values = [math.nan] * len(position)
+    seen: list[str] = []
+    for item in scores if isinstance(scores, list) else [None]:
+        if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+            raise VerdictError('"scores" must be a list of {"id", "score"}.', raw_text=raw)
+        name, score = item["id"], item.get("score")
+        if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+            raise VerdictError(f"The score of {name} is {score!r}; it must be from 0 to 1.", raw_text=raw)
+        seen.append(name)
+        if name in position:
+            values[position[name]] = float(score)
+    _exact(seen, position, "scores", raw)
+    return values
+
+
+def _exact(seen: Sequence[str], position: dict[str, int], where: str, raw: str) -> None:
+    known = set(seen)
+    faults = {
+        "missing": [name for name in position if name not in known],
+        "unknown": sorted(known - position.keys()),
+        "repeated": sorted({name for name in seen if seen.count(name) > 1}),
+    }
+    named = [f"{what}: {', '.join(names)[:200]}" for what, names in faults.items() if names]
+    if named:
+        raise VerdictError(f'"{where}" must hold every ID exactly once ({"; ".join(named)}).', raw_text=raw)

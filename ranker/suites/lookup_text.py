@@ -1,0 +1,289 @@
+"""How the lookup suite writes materials and replies."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ranker.suites.attempts import capital
+from ranker.suites.attempts import padded as fill
+from ranker.suites.tables import load_split
+
+Row = tuple[str, ...]
+SPARE = 160  # characters by which the length of replies varies
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column: `kind` is "int", "dec", "time", "date" or "cat"; numbers lie from `low` to `high`."""
+
+    name: str
+    kind: str
+    low: float = 0
+    high: float = 0
+    values: tuple[str, ...] = ()
+    unit: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Field:
+        """The field that a table writes as `NAME: a/b`, `NAME: time`, `NAME: date` or `NAME in UNIT: LOW-HIGH`."""
+        name, _, spec = text.partition(": ")
+        name, _, unit = name.partition(" in ")
+        if spec in ("time", "date"):
+            return cls(name, spec)
+        if "/" in spec:
+            return cls(name, "cat", values=tuple(spec.split("/")))
+        low, _, high = spec.partition("-")
+        return cls(name, "dec" if "." in spec else "int", float(low), float(high), unit=unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What the records of a material are: `names` are theirs, more than any material has."""
+
+    name: str
+    one: str
+    many: str
+    about: str
+    key: str
+    names: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+    @property
+    def head(self) -> list[str]:
+        """The names of all columns."""
+        return [self.key, *(f.name for f in self.fields)]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How one split speaks; the tables say what the fields hold."""
+
+    domains: tuple[Domain, ...]
+    leads: tuple[str, ...]
+    turns: tuple[str, ...]
+    asks: Mapping[str, tuple[str, ...]]
+    cores: Mapping[str, tuple[str, ...]]
+    conds: tuple[str, str, str]
+    one: tuple[str, ...]
+    many: tuple[str, ...]
+    nothing: tuple[str, ...]
+    restate: tuple[str, ...]
+    starts: tuple[str, ...]
+    asides: tuple[str, ...]
+    ends: tuple[str, ...]
+    records: tuple[str, ...]
+    pairs: tuple[str, ...]
+    materials: tuple[str, ...]
+    shapes: tuple[str, ...]
+    formats: Mapping[str, str]
+    units: str
+
+
+def words(held_out: bool) -> Words:
+    return load_split(Words, "lookup", held_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Records written out in one of the formats."""
+
+    form: str
+    rows: tuple[Row, ...]
+
+
+Answer = str | tuple[str, ...] | Rows | None  # a value, names, records, nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing asked for: of which record, by which phrases a reply may name it, in which words it is asked."""
+
+    kind: str
+    record: str
+    cores: tuple[str, ...]
+    truth: Answer
+    field: int = 0  # the column that it is about
+    unit: str = ""
+    asked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A material, with what is asked of it."""
+
+    text: str
+    domain: Domain
+    rows: tuple[Row, ...]
+    items: tuple[Item, ...]
+    material: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply before it is brought to a length: parts with something between, and a block of records after them."""
+
+    parts: tuple[str, ...]
+    gap: str
+    block: str
+    free: bool  # asides may stand between the parts
+
+    @property
+    def length(self) -> int:
+        return len(self.gap.join(self.parts)) + len(self.block)
+
+
+def listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def written(form: str, head: Sequence[str], row: Row) -> str:
+    """A record in a format."""
+    if form == "jsonl":
+        return json.dumps(dict(zip(head, row, strict=True)))
+    if form == "table":
+        return "| " + " | ".join(row) + " |"
+    if form == "pairs":
+        return ", ".join(f"{f}={v}" for f, v in zip(head, row, strict=True))
+    return {"csv": ",", "semi": ";", "slashes": " / "}[form].join(row)
+
+
+def material(form: str, domain: Domain, rows: Sequence[Row], words: Words, draw: random.Random) -> str:
+    """The records as a file or a text would show them."""
+    head = domain.head
+    names = head[1:]
+    if form in ("csv", "semicolons", "columns"):
+        mark = {"csv": ",", "semicolons": ";", "columns": "  |  "}[form]
+        return "\n".join(mark.join(row) for row in (head, *rows))
+    if form == "markdown":
+        return "\n".join(written("table", head, r) for r in (tuple(head), ("---",) * len(head), *rows))
+    if form == "json":
+        inner = ",\n ".join(written("jsonl", head, row) for row in rows)
+        return f"[{inner}]"
+    if form == "prose":
+        pair = draw.choice(words.pairs)
+        texts: list[str] = []
+        for k, *values in rows:
+            pairs = [pair.format(f=f, v=v) for f, v in zip(names, values, strict=True)]
+            texts.append(draw.choice(words.records).format(k=k, p=listed(pairs)))
+        return " ".join(texts)
+    if form == "log":
+        day, minute, lines = f"2025-0{draw.randint(1, 9)}-{draw.randint(10, 28)}", 400, []
+        for k, *values in rows:
+            minute += draw.randint(1, 50)
+            joined = " ".join(f'{f}="{v}"' for f, v in zip(names, values, strict=True))
+            lines.append(f"[{day} {minute // 60:02}:{minute % 60:02}] INFO {k}: {joined}")
+        return "\n".join(lines)
+    return ("\n\n" if form in ("blocks", "sections") else "\n").join(
+        _entry(form, k, head, (k, *values), i) for i, (k, *values) in enumerate(rows, start=1)
+    )
+
+
+def _entry(form: str, k: str, head: Sequence[str], row: Row, i: int) -> str:
+    both = list(zip(head, row, strict=True))
+    rest = both[1:]
+    if form == "blocks":
+        return "\n".join(f"{f}: {v}" for f, v in both)
+    if form == "sections":
+        return "\n".join([f"[{k}]", *(f"{f} = {v}" for f, v in rest)])
+    if form == "yaml":
+        return "\n".join([f"- {head[0]}: {k}", *(f"  {f}: {v}" for f, v in rest)])
+    if form == "tags":
+        return f"<item><b>{k}</b> " + " ".join(f"<i>{f}</i>{v}" for f, v in rest) + "</item>"
+    if form == "notes":
+        return f"- {k} ({'; '.join(f'{f} {v}' for f, v in rest)})"
+    if form == "schedule":
+        return " – ".join([row[1], k, *(f"{f} {v}" for f, v in rest[1:])])
+    return f"{i}) {k} – " + ", ".join(f"{f}: {v}" for f, v in rest)
+
+
+def tell(task: Task, answers: Sequence[Answer], style: str, words: Words, draw: random.Random) -> Reply:
+    """A reply in a style, before it is brought to a length."""
+    mixed = [
+        _shuffled(a, draw) if item.kind == "list" and isinstance(a, tuple) else a
+        for item, a in zip(task.items, answers, strict=True)
+    ]
+    pairs = list(zip(range(len(answers)), task.items, mixed, strict=True))
+    plain = [p for p in pairs if p[1].kind not in ("rows", "change")]
+    block = ""
+    for _, item, answer in (p for p in pairs if p not in plain):
+        core = draw.choice(item.cores)
+        if not isinstance(answer, Rows):
+            block = f"\n{capital(core)}: {draw.choice(words.nothing)}."
+            continue
+        lines = "\n".join(written(answer.form, task.domain.head, row) for row in answer.rows)
+        fence = draw.random() < 0.4
+        block = f"\n{capital(core)}:\n" + (f"```\n{lines}\n```" if fence else lines)
+    if style not in ("ordinals", "numbered") and draw.random() < 0.3:
+        draw.shuffle(plain)
+    which, says = draw.randint(0, 3), []
+    frames = [draw.choice(words.one), draw.choice(words.many)]
+    steady = draw.random() < 0.5
+    for i, item, answer in plain:
+        core = item.cores[which % len(item.cores)] if steady else draw.choice(item.cores)
+        value = _value(item, answer, words, draw)
+        if style in ("sentences", "lines", "paragraphs", "numbered"):
+            many = isinstance(item.truth, tuple)
+            frame = frames[many] if steady else draw.choice(words.many if many else words.one)
+            text = frame.format(c=core, C=capital(core), a=value)
+            says.append(f"{i + 1}. {text}" if style == "numbered" else text)
+        elif style == "json":
+            shown = json.dumps(list(answer) if isinstance(answer, tuple) else value)
+            says.append(f"  {json.dumps(core.removeprefix('the '))}: {shown}")
+        else:
+            says.append(_MARKS[style].format(i=i + 1, c=core, C=capital(core.removeprefix("the ")), a=value))
+    if style == "json":
+        return Reply(("```json\n{\n" + ",\n".join(says) + "\n}\n```",), "\n", block, False)
+    if style == "table":
+        says = ["| asked | answer |\n|---|---|\n" + "\n".join(says)]
+    gap = {"sentences": " ", "paragraphs": "\n\n"}.get(style, "\n")
+    return Reply(tuple(says), gap, block, style in ("sentences", "lines", "paragraphs"))
+
+
+def _shuffled(names: tuple[str, ...], draw: random.Random) -> tuple[str, ...]:
+    """The names of a list in the order of the material, or in any other."""
+    return tuple(draw.sample(names, len(names))) if draw.random() < 0.5 else names
+
+
+_MARKS = {
+    "bullets": "- {C}: {a}",
+    "stars": "* {a} ({c})",
+    "keys": "{C}: {a}",
+    "bold": "**{C}:** {a}",
+    "table": "| {C} | {a} |",
+    "ordinals": "{i}. {a}",
+    "arrows": "{C} → {a}",
+    "tags": "<answer><to>{c}</to>{a}</answer>",
+    "brackets": "[{C}] {a}",
+}
+
+
+def _value(item: Item, answer: Answer, words: Words, draw: random.Random) -> str:
+    if isinstance(answer, tuple):
+        return listed(answer)
+    if not isinstance(answer, str):
+        return str(draw.choice(words.nothing))
+    return f"{answer} {item.unit}" if item.unit and draw.random() < 0.6 else answer
+
+
+def padded(bare: Sequence[Reply], task: Task, words: Words, draw: random.Random) -> list[str]:
+    """The replies, each brought by remarks to a length that is drawn without regard to its worth."""
+    floor = max(reply.length for reply in bare)
+    return [_padded(reply, floor + draw.uniform(0, SPARE), task, words, draw) for reply in bare]
+
+
+def _padded(reply: Reply, length: float, task: Task, words: Words, draw: random.Random) -> str:
+    gap = reply.gap if reply.free else " "
+    again = [draw.choice(words.restate).format(c=draw.choice(item.cores)) for item in task.items]
+    pool = [(0, x) for x in (*words.starts, *draw.sample(again, 2))] + [(2, x) for x in words.ends]
+    if reply.free:
+        pool += [(1, x) for x in words.asides]
+    before, parts, after = fill(reply.parts, pool, length - reply.length, len(gap), (5, 4, 5), draw)
+    end = " ".join(after)
+    if reply.free:
+        text = gap.join((*before, *parts)) + reply.block
+        return text + ("\n" if reply.block else gap) + end if after else text
+    start = " ".join(before) + "\n\n" if before else ""
+    return start + reply.gap.join(parts) + reply.block + ("\n\n" + end if after else "")
