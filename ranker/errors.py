@@ -1,4 +1,4 @@
-"""Every error Ranker raises on purpose. Each message says what happened and what to do next."""
+"""Ranker's exceptions. Each message says what happened and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ _KEY_SHAPES = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|AIza)[-_]?[A-Za-z0-9_\-]{12,
 
 
 def scrub(text: str, *secrets: str | None) -> str:
-    """Take credentials out of a text that may be shown, logged or written.
+    """Remove credentials from a text that may be displayed, logged or written.
 
-    Removes the given secrets, the value of every environment variable whose name ends in
-    ``_KEY``, ``_TOKEN`` or ``_SECRET``, and anything that has the shape of a common API key.
+    Removes the `secrets`, the value of every environment variable whose name ends in
+    ``_KEY``, ``_TOKEN`` or ``_SECRET``, and anything that looks like a common API key.
     """
-    named = (v for k, v in os.environ.items() if k.upper().endswith(("_KEY", "_TOKEN", "_SECRET")))
-    for secret in (*secrets, *named):
+    from_environment = (v for k, v in os.environ.items() if k.upper().endswith(("_KEY", "_TOKEN", "_SECRET")))
+    for secret in (*secrets, *from_environment):
         if secret and len(secret) >= 6:
             text = text.replace(secret, "[key removed]")
     return _KEY_SHAPES.sub("[key removed]", text)
 
 
 class RankerError(Exception):
-    """Base of every error raised by Ranker.
+    """Base class of Ranker's exceptions.
 
     Attributes:
-        usage: what was spent on the way to this error.
+        usage: usage up to this error.
     """
 
     usage: Usage = Usage()
 
     def spent(self, usage: Usage) -> RankerError:
-        """Attach what was spent before the error, so that a failed group's cost is counted."""
+        """Attach the usage up to this error, so that the cost of a failed group is counted; returns self."""
         self.usage = usage
         return self
 
 
 class ConfigurationError(RankerError):
-    """A setting, file, path or name given by the user cannot work."""
+    """A setting, file, path or name from the user is invalid."""
 
 
 class GroupError(RankerError):
@@ -47,11 +47,11 @@ class GroupError(RankerError):
 
 
 class ContextLengthError(RankerError):
-    """A group does not fit the judge's context window, however it is shortened or split.
+    """A group does not fit the judge's context window, even when truncated and split.
 
     Attributes:
-        needed: the smallest number of tokens that two trajectories of the group need.
-        window: the tokens the judge offers.
+        needed: minimum tokens for two trajectories of the group.
+        window: tokens available in the judge's context window.
     """
 
     def __init__(self, message: str, *, needed: int | None = None, window: int | None = None):
@@ -61,21 +61,21 @@ class ContextLengthError(RankerError):
 
 
 class BudgetExceeded(RankerError):
-    """The next judge call would exceed ``max_calls`` or ``max_cost_usd``; it was not made."""
+    """The next judge call would exceed ``max_calls`` or ``max_cost_usd`` and was not sent."""
 
 
 class JudgeError(RankerError):
-    """A judge gave no usable verdict."""
+    """A judge returned no usable verdict."""
 
 
 class JudgeCallError(JudgeError):
     """A call to a judge failed.
 
     Attributes:
-        status_code: HTTP status, or None where no reply arrived.
-        retryable: whether the same call may work later.
-        retry_after: seconds the server asked to wait, or None.
-        may_be_billed: whether the provider may have done the work, and charge for it, although no reply came.
+        status_code: HTTP status; None if no reply arrived.
+        retryable: whether the same call may succeed later.
+        retry_after: seconds to wait as requested by the server, or None.
+        may_be_billed: whether the provider may bill the call although no reply arrived.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class VerdictError(JudgeError):
     """A judge's reply is not an exact ranking of the trajectories it was shown.
 
     Attributes:
-        raw_text: the reply as it came.
+        raw_text: the raw reply.
     """
 
     def __init__(self, message: str, *, raw_text: str = ""):

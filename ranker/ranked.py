@@ -12,20 +12,20 @@ from ranker.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class RankedGroup:
-    """What `rank_group` returns. Everything is in the order in which the trajectories were given.
+    """The result of `rank_group`. All lists are in the input order of the trajectories.
 
     Attributes:
-        group: the group as given.
-        rewards: one float in [0, 1] per trajectory; all None where the group failed.
-        ranking: tiers of input indices, best first, e.g. ``[[2], [0, 3], [1]]``; empty where failed.
-        reasons: one string per trajectory (those of the first pass).
-        consistency: Kendall's W between passes, 1 for full agreement; None for a single pass.
-        usage: calls, tokens and dollars spent, failed calls included.
+        group: the input group.
+        rewards: one float in [0, 1] per trajectory; all None if the group failed.
+        ranking: tiers of input indices, best first, e.g. ``[[2], [0, 3], [1]]``; empty if it failed.
+        reasons: one string per trajectory, from the first pass.
+        consistency: Kendall's W over passes, 1 for full agreement; None for a single pass.
+        usage: calls, tokens and cost, including failed calls.
         judge: name of the judge.
-        prompt_id: template name, version and hash; None where no prompt was needed.
-        cut: characters of each trajectory that the judge did not see, because the group was too long.
-        warnings: what you should know about how the group was shown.
-        error: why the group failed; None where it did not.
+        prompt_id: template name, version and hash; None if no prompt was used.
+        cut: characters of each trajectory that were cut because the group was too long.
+        warnings: notes on how the group was presented, e.g. media replaced by placeholders.
+        error: why the group failed; None if it succeeded.
     """
 
     group: TrajectoryGroup
@@ -41,7 +41,7 @@ class RankedGroup:
     error: RankerError | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields a ranked output line adds to its group, by trajectory id."""
+        """The fields that a line of ranked output adds to its group, keyed by trajectory id."""
         ids = self.group.ids
         if self.error is not None:
             return {

@@ -1,4 +1,4 @@
-"""What judging cost."""
+"""Usage and cost of judge calls."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Counts over one or more judge calls; add two with ``+``.
+    """Totals over one or more judge calls; add two with ``+``.
 
     Attributes:
-        calls: requests sent to the judge, the failed ones included.
+        calls: requests sent to the judge, including failed ones.
         cached_calls: verdicts taken from the cache instead of a request.
-        failed_calls: requests that brought no usable verdict (errors and malformed verdicts).
-        prompt_tokens: tokens read by the judge, as it reported them.
-        completion_tokens: tokens written by the judge, as it reported them.
-        cost_usd: US dollars; None where any call's price is unknown.
-        unconfirmed_usd: US dollars beyond these that failed calls may have cost at the most: the provider may
-            have done the work, but no reply told its price. Limits count them.
+        failed_calls: requests without a usable verdict (errors and malformed verdicts).
+        prompt_tokens: input tokens as reported by the judge.
+        completion_tokens: output tokens as reported by the judge.
+        cost_usd: US dollars; None if the price of any call is unknown.
+        unconfirmed_usd: upper bound, in US dollars, on the additional cost of failed calls that the provider
+            may have billed without a reply. Counts towards cost limits.
     """
 
     calls: int = 0

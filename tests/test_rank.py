@@ -89,10 +89,10 @@ def test_nothing_hidden_reaches_the_judge(serve):
     server = serve(groups, keep_prompts=True)
     for group in marked:
         rank_group(group, "sim", base_url=server.base_url, passes=3)
-    told = repr(server.prompts)
+    prompts = repr(server.prompts)
     assert len(server.prompts) == 9
-    assert "secret" not in told
-    assert ".123456" not in told
+    assert "secret" not in prompts
+    assert ".123456" not in prompts
 
 
 def test_identical_trajectories_are_judged_once_and_tie(serve):
@@ -176,9 +176,9 @@ def test_a_small_window_shortens_then_splits_then_gives_up(serve):
 def test_many_groups_stream_in_order_and_keep_failures_apart(serve):
     groups = make_groups(40)
     broken = [Trajectory([{"role": "user", "content": "unknown to the server"}]), *groups[0].trajectories[:2]]
-    given = [*groups[:5], broken, "nonsense", *groups[5:]]
+    mixed = [*groups[:5], broken, "nonsense", *groups[5:]]
     server = serve(groups)
-    ranked = list(rank_groups(given, "sim", base_url=server.base_url, on_error="skip", progress=False))
+    ranked = list(rank_groups(mixed, "sim", base_url=server.base_url, on_error="skip", progress=False))
     assert [type(r.error).__name__ for r in ranked[5:7]] == ["JudgeCallError", "GroupError"]
     assert ranked[5].rewards == [None, None, None]
     assert ranked[5].usage.failed_calls == ranked[5].usage.calls > 0
@@ -290,10 +290,10 @@ def test_rubric_is_text_or_a_file(serve, tmp_path):
     rank_group(group, "sim", base_url=server.base_url, rubric=tmp_path / "r.md")
     rank_group(group, "sim", base_url=server.base_url, rubric="Prefer the shortest.")
     rank_group(TrajectoryGroup(group.trajectories, rubric="Prefer blue."), "sim", base_url=server.base_url)
-    told = [p[0]["content"] for p in server.prompts]
-    assert "kindest" in told[0]
-    assert "shortest" in told[1]
-    assert "blue" in told[2]
+    system_prompts = [p[0]["content"] for p in server.prompts]
+    assert "kindest" in system_prompts[0]
+    assert "shortest" in system_prompts[1]
+    assert "blue" in system_prompts[2]
     for bad in (tmp_path / "none.md", " "):
         with pytest.raises(ConfigurationError, match="rubric"):
             rank_group(group, "sim", base_url=server.base_url, rubric=bad)

@@ -1,4 +1,4 @@
-"""How often rewards order a pair of attempts as the ground truth does."""
+"""Pairwise accuracy: how often rewards order a pair of attempts as the ground truth does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def agreeing_pairs(ranked: RankedGroup) -> tuple[float, int]:
-    """Pairs of different ground truth that the rewards order the same way (ties half), and all such."""
+    """Pairs that the rewards order as the ground truth does (ties count half), and all pairs whose ground
+    truths differ."""
     truths = [t.ground_truth for t in ranked.group.trajectories]
     agreeing, pairs = 0.0, 0
     for i, a in enumerate(truths):

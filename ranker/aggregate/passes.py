@@ -1,4 +1,4 @@
-"""One pass over a lineup: one call, or overlapping windows where one call cannot take it."""
+"""A pass over a lineup: a single call, or overlapping windows if the lineup is too large for one call."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Order = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """A lineup before a judge.
+class PassRunner:
+    """Runs passes of a judge over one lineup.
 
     Attributes:
-        sized: the judge again if it cannot take every group in one call, else None.
-        budget: limits on calls and dollars, shared with other groups.
-        slots: judge calls in flight, shared with other groups.
+        sized: the same judge if its group size is limited, else None.
+        budget: limits on calls and cost, shared with other groups.
+        slots: limits the judge calls in flight, shared with other groups.
     """
 
     judge: Judge
@@ -35,18 +35,18 @@ class Hearing:
     budget: Budget
     slots: asyncio.Semaphore
 
-    async def passes(self, orders: Iterable[Order], seed: int) -> list[Verdict]:
-        """One verdict on the whole lineup for each order, positions being those of the lineup."""
-        return await gather(self._one(order, seed * 1_000 + k) for k, order in enumerate(orders))
+    async def run(self, orders: Iterable[Order], seed: int) -> list[Verdict]:
+        """One verdict on the whole lineup per order; verdicts hold positions in the lineup."""
+        return await gather(self._pass(order, seed * 1_000 + k) for k, order in enumerate(orders))
 
-    async def _one(self, order: Order, seed: int) -> Verdict:
+    async def _pass(self, order: Order, seed: int) -> Verdict:
         size = len(order)
         if self.sized is None:
-            return await self._seen(order, seed)
+            return await self._call(order, seed)
         before = Usage()
         if size <= self.sized.max_group:
             try:
-                return await self._seen(order, seed)
+                return await self._call(order, seed)
             except ContextLengthError as error:
                 if size == 2:
                     raise
@@ -56,10 +56,10 @@ class Hearing:
             size = min(size, await self.sized.capacity(self.lineup))
         except ContextLengthError as error:
             raise error.spent(before) from None
-        return await self._windowed(order, size, seed, before)
+        return await self._windows(order, size, seed, before)
 
-    async def _seen(self, order: Order, seed: int) -> Verdict:
-        """Show the trajectories in `order`, and translate the verdict's positions back."""
+    async def _call(self, order: Order, seed: int) -> Verdict:
+        """One call that shows the trajectories in `order`; the verdict's positions are mapped back to the lineup."""
         n = len(self.lineup.trajectories)
         shown = replace(
             self.lineup, trajectories=tuple(self.lineup.trajectories[i] for i in order), seed=seed
@@ -70,47 +70,47 @@ class Hearing:
         return replace(
             verdict,
             tiers=tuple(tuple(order[p] for p in tier) for tier in verdict.tiers),
-            reasons=_back(verdict.reasons, order, n, ""),
-            scores=_back(verdict.scores, order, n, 0.0) if verdict.scores and whole else None,
-            cut=_back(verdict.cut, order, n, 0) if verdict.cut else (),
+            reasons=_to_lineup(verdict.reasons, order, n, ""),
+            scores=_to_lineup(verdict.scores, order, n, 0.0) if verdict.scores and whole else None,
+            cut=_to_lineup(verdict.cut, order, n, 0) if verdict.cut else (),
         )
 
-    async def _windowed(self, order: Order, size: int, seed: int, spent: Usage) -> Verdict:
+    async def _windows(self, order: Order, size: int, seed: int, spent: Usage) -> Verdict:
         """Rank overlapping windows and merge them.
 
-        Two rounds of about 2n/size calls: windows of the shuffled order, merged into a first ranking;
-        then windows of that ranking, in which near equals meet, merged with the verdicts of both.
+        Two rounds of about 2n/size calls each: the first ranks windows of the shuffled order; the second
+        ranks windows of the resulting ranking, so that close competitors meet. All verdicts are merged.
         """
         n = len(order)
         verdicts: list[Verdict] = []
         shown = order
         for turn in range(2):
-            # Within a window the order is drawn anew: the second round's must not show the ranking.
+            # Reshuffle within each window: the order shown in round two must not reveal the ranking.
             frames = [
                 tuple(random.Random(f"{seed}:{turn}:{k}").sample(frame, len(frame)))  # noqa: S311 - not secret
                 for k, frame in enumerate(windows(shown, size))
             ]
             try:
-                verdicts += await gather(self._seen(frame, seed) for frame in frames)
+                verdicts += await gather(self._call(frame, seed) for frame in frames)
             except RankerError as error:
                 raise error.spent(sum((v.usage for v in verdicts), spent + error.usage)) from error.__cause__
             merged = merge([v.tiers for v in verdicts], n)
             shown = tuple(i for tier in merged for i in tier)
         reasons = [next((v.reasons[i] for v in verdicts if v.reasons[i]), "") for i in range(n)]
         cut = tuple(max((v.cut[i] for v in verdicts if v.cut), default=0) for i in range(n))
-        told = f"The group was too large for one call; {len(verdicts)} overlapping windows of {size} were merged."
+        note = f"The group was too large for one call; {len(verdicts)} overlapping windows of {size} were merged."
         return Verdict(
             merged,
             tuple(reasons),
             usage=sum((v.usage for v in verdicts), spent),
             prompt_id=verdicts[0].prompt_id,
             cut=cut,
-            warnings=(*dict.fromkeys(w for v in verdicts for w in v.warnings), told),
+            warnings=(*dict.fromkeys(w for v in verdicts for w in v.warnings), note),
         )
 
 
 async def gather(coroutines: Iterable[Coroutine[Any, Any, Verdict]]) -> list[Verdict]:
-    """Await all; on an error cancel the rest and raise it with what all of them spent."""
+    """Await all; on an error cancel the rest and re-raise it with the usage of all of them."""
     tasks = [asyncio.ensure_future(c) for c in coroutines]
     try:
         return list(await asyncio.gather(*tasks))
@@ -124,8 +124,8 @@ async def gather(coroutines: Iterable[Coroutine[Any, Any, Verdict]]) -> list[Ver
         raise
 
 
-def _back(values: tuple[Any, ...], order: Order, n: int, empty: Any) -> tuple[Any, ...]:
-    made = [empty] * n
+def _to_lineup(values: tuple[Any, ...], order: Order, n: int, empty: Any) -> tuple[Any, ...]:
+    result = [empty] * n
     for place, value in zip(order, values, strict=False):
-        made[place] = value
-    return tuple(made)
+        result[place] = value
+    return tuple(result)

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 
 from ranker.aggregate.dedupe import distinct_of, spread
-from ranker.aggregate.passes import Hearing
+from ranker.aggregate.passes import PassRunner
 from ranker.aggregate.ranking import kendall_w, mean_ranking
 from ranker.aggregate.rewards import (
     RewardRule,
@@ -57,8 +57,8 @@ class Pipeline:
         rubric = self.rubric or group.rubric
         lineup = Lineup(distinct.trajectories, group.task, rubric, reference=group.reference)
         rng = random.Random(f"{self.seed}:{distinct.digest}")  # noqa: S311 - an order, not a secret
-        hearing = Hearing(self.judge, self.sized, lineup, self.budget, self.slots)
-        verdicts = await hearing.passes(balanced_orders(unique, self.passes, rng), self.seed)
+        runner = PassRunner(self.judge, self.sized, lineup, self.budget, self.slots)
+        verdicts = await runner.run(balanced_orders(unique, self.passes, rng), self.seed)
         rankings = [verdict.tiers for verdict in verdicts]
         ranking = spread(mean_ranking(rankings, unique), member)
         if self.reward == "score":

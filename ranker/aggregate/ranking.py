@@ -1,4 +1,4 @@
-"""From verdicts to one ranking: mean ranks, agreement, and the merging of windows."""
+"""Aggregation of rankings: mean ranks, agreement, and merging of windows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Tiers = tuple[tuple[int, ...], ...]
 
 
 def average_ranks(tiers: Iterable[Sequence[int]], n: int) -> list[float]:
-    """Rank of each of n items, 1 the best; tied items share the mean of the ranks they span.
+    """Rank of each of n items, 1 is best; tied items share the mean of the ranks they span.
 
-    Ranks and their sums are multiples of a half, which floats hold exactly: equal means are equal.
+    Ranks and their sums are multiples of a half, which floats represent exactly, so equal means compare equal.
     """
     ranks = [0.0] * n
     before = 0
@@ -38,7 +38,7 @@ def kendall_w(rankings: Sequence[Tiers], n: int) -> float | None:
     """Kendall's coefficient of concordance with the correction for ties (Siegel & Castellan 1988,
     eq. 9.18), in [0, 1]: 1 when all rankings agree. None for fewer than two rankings.
 
-    Where every ranking ties everything they agree, and W is 1.
+    W is 1 if every ranking ties everything.
     """
     m = len(rankings)
     if m < 2:
@@ -55,10 +55,10 @@ def kendall_w(rankings: Sequence[Tiers], n: int) -> float | None:
 def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[float]:
     """Plackett–Luce strengths (positive, summing to 1) from full or partial rankings.
 
-    Every ranking is broken into all its pairs, a tie counting half for each side, and the strengths
-    are the Bradley–Terry fit to those pairs; full breaking is consistent for Plackett–Luce
-    (Azari Soufiani et al. 2013). `2·prior` pseudo-wins in every pair keep the fit finite where one
-    item always wins (choix's regularisation).
+    Every ranking is broken into all its pairs, a tie counting half for each side, and a Bradley–Terry
+    model is fitted to the pairs; full breaking is consistent for Plackett–Luce (Azari Soufiani et al.
+    2013). `2·prior` pseudo-wins in every pair keep the fit finite if an item always wins (the
+    regularisation of choix).
     """
     import choix
     import numpy as np
@@ -75,32 +75,32 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
                 wins[i, [j for j in tier if j != i]] += 0.5
     params = choix.ilsr_pairwise_dense(wins, alpha=prior, max_iter=1000)
     weights = np.exp(params - params.max())
-    return _level([float(w) for w in weights / weights.sum()])
+    return _equalize([float(w) for w in weights / weights.sum()])
 
 
-def _level(values: list[float]) -> list[float]:
-    """Values that differ by less than the fit's precision made equal: equals must not differ by the order
-    in which they were summed."""
-    made = list(values)
+def _equalize(values: list[float]) -> list[float]:
+    """Make values equal that differ by less than the precision of the fit, so that the order of summation
+    cannot break ties."""
+    result = list(values)
     order = sorted(range(len(values)), key=values.__getitem__)
     for left, right in itertools.pairwise(order):
-        if made[right] - made[left] <= 1e-7 * made[right]:
-            made[right] = made[left]
-    return made
+        if result[right] - result[left] <= 1e-7 * result[right]:
+            result[right] = result[left]
+    return result
 
 
 def merge(rankings: Sequence[Tiers], n: int) -> Tiers:
     """One ranking of n items from rankings of overlapping subsets, by Plackett–Luce strength.
 
     Items whose strengths agree to one part in a million tie. The prior is small: with windows of 12 over
-    48 items and a judge that never errs, tau to the truth is 0.90 with a prior of 0.1 and 0.999 with
-    0.001; with a noisy judge both do equally well.
+    48 items and an error-free judge, tau to the truth is 0.90 with a prior of 0.1 and 0.999 with 0.001;
+    with a noisy judge both are equally good.
     """
-    found = strengths(rankings, n, prior=0.001)
-    order = sorted(range(n), key=lambda i: -found[i])
+    fitted = strengths(rankings, n, prior=0.001)
+    order = sorted(range(n), key=lambda i: -fitted[i])
     tiers: list[list[int]] = []
     for i in order:
-        if tiers and found[tiers[-1][0]] - found[i] <= 1e-6 * found[tiers[-1][0]]:
+        if tiers and fitted[tiers[-1][0]] - fitted[i] <= 1e-6 * fitted[tiers[-1][0]]:
             tiers[-1].append(i)
         else:
             tiers.append([i])

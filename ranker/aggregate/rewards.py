@@ -1,5 +1,5 @@
-"""From a ranking to rewards in [0, 1]. Every rule gives equal trajectories equal rewards and does
-not depend on the order of the input."""
+"""Rewards in [0, 1] from rankings. Every rule gives tied trajectories equal rewards and is independent
+of the input order."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ RULES: tuple[str, ...] = get_args(RewardRule)
 
 
 def rank_rewards(ranking: Tiers, n: int) -> list[float]:
-    """Linear in the average rank r: (n - r) / (n - 1). The sole best gets 1, the sole worst 0, ties
-    share their mean, all tied get 0.5 each; a group of one gets 0.5."""
+    """Linear in the average rank r: (n - r) / (n - 1). The sole best gets 1, the sole worst 0, ties share
+    their mean; if all tie, and in a group of one, each gets 0.5."""
     if n == 1:
         return [0.5]
     return [(n - rank) / (n - 1) for rank in average_ranks(ranking, n)]

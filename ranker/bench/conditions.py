@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranker.aggregate.dedupe import distinct_of
-from ranker.aggregate.passes import Hearing
+from ranker.aggregate.passes import PassRunner
 from ranker.aggregate.ranking import mean_ranking
 from ranker.aggregate.rewards import rank_rewards
 from ranker.bench.attacks import KINDS, attacked
@@ -147,9 +147,9 @@ async def _verdict(
     lineup = Lineup(attempts, group.task, way.rubric or group.rubric)
     sized = judge if isinstance(judge, SizedJudge) else None
     # The caller holds a place for this group: its passes need none of their own.
-    hearing = Hearing(judge, sized, lineup, budget, asyncio.Semaphore(way.passes * 64))
+    runner = PassRunner(judge, sized, lineup, budget, asyncio.Semaphore(way.passes * 64))
     seed = 2 * way.seed + (kind == AGAIN)
-    verdicts = await hearing.passes([tuple(place[i] for i in order) for order in shown], seed)
+    verdicts = await runner.run([tuple(place[i] for i in order) for order in shown], seed)
     n = len(different)
     tiers = mean_ranking([v.tiers for v in verdicts], n)
     # Back to the whole group: those that read the same share a tier.

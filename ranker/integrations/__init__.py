@@ -1,1 +1,1 @@
-"""Rankings as rewards inside other trainers, one module for each."""
+"""Adapters that turn rankings into rewards in other trainers, one module per trainer."""

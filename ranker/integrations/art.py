@@ -1,4 +1,4 @@
-"""ART (openpipe-art): a group reward with the signature of RULER's.
+"""ART (openpipe-art): a drop-in replacement for `ruler_score_group`.
 
 from ranker.integrations.art import ruler_score_group
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranker.errors import RankerError
-from ranker.integrations.judged import Asker, is_hopeless
+from ranker.integrations.group_rewarder import GroupRewarder, is_fatal
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 from ranker.usage import Usage
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ranker")
 
-# What LiteLLM calls differently from Ranker. Fields that Ranker has no argument for are sent as they are.
-_NAMES = {"api_base": "base_url", "num_retries": "max_retries"}
+# LiteLLM's names for arguments of Ranker. Other fields are passed through to the request.
+_RENAMED = {"api_base": "base_url", "num_retries": "max_retries"}
 _ARGUMENTS = {"base_url", "api_key", "temperature", "max_tokens", "timeout", "max_retries"}
 
 
@@ -42,31 +42,31 @@ async def ruler_score_group(
     debug: bool = False,
     **options: Any,
 ) -> art.TrajectoryGroup | None:
-    """`art.rewards.ruler_score_group` with Ranker behind it: arguments and result are the same.
+    """`art.rewards.ruler_score_group` backed by Ranker, with the same arguments and result.
 
     Args:
-        group: G attempts at the same task; not modified. Additional histories are judged too.
-        judge_model: what `rank_group` takes as `judge`; None for its default.
+        group: G attempts at the same task; not modified. Additional histories are judged as well.
+        judge_model: as `judge` in `rank_group`; None for its default.
         extra_litellm_params: request fields, as `litellm.acompletion` takes them.
-        rubric: what to prefer; None for Ranker's own.
-        swallow_exceptions: return None for a group that could not be ranked, and log why, instead of
-            raising. A setting that cannot work, a refused key and an unknown model raise in either case:
-            they fail every group alike.
-        debug: print ranking and reasons.
-        options: more of `rank_group`'s, e.g. ``passes``, ``budget``.
+        rubric: what to prefer; None for the default rubric.
+        swallow_exceptions: if a group cannot be ranked, log why and return None instead of raising.
+            Invalid settings, a rejected key and an unknown model always raise, because they affect
+            every group.
+        debug: print the ranking and the reasons.
+        options: other arguments of `rank_group`, e.g. ``passes``, ``budget``.
 
     Returns:
-        A new TrajectoryGroup. Each trajectory is a copy with ``reward`` in [0, 1], its old one in
-        ``metrics["independent_reward"]``, the new in ``metrics["ruler_score"]``, and the judge's
-        reason in ``logs``. None where the group failed and exceptions are swallowed.
+        A new TrajectoryGroup. Each trajectory is a copy with the new ``reward`` in [0, 1], also
+        in ``metrics["ruler_score"]``, the previous one in ``metrics["independent_reward"]``, and the
+        judge's reason in ``logs``. None if the group failed and exceptions are swallowed.
 
     Raises:
         ConfigurationError: a setting cannot work.
         RankerError: the group could not be ranked.
     """
-    settings = {**_settings(extra_litellm_params or {}), **options}
-    asker = Asker(judge_model, rubric, settings.pop("passes", 1), settings)
-    return await _scored(group, asker, swallow_exceptions, debug)
+    options = {**_rank_options(extra_litellm_params or {}), **options}
+    rewarder = GroupRewarder(judge_model, rubric, options.pop("passes", 1), options)
+    return await _score(group, rewarder, swallow_exceptions, debug)
 
 
 def after_each(
@@ -77,50 +77,48 @@ def after_each(
     swallow_exceptions: bool = True,
     **options: Any,
 ) -> Callable[[art.TrajectoryGroup], Awaitable[art.TrajectoryGroup | None]]:
-    """The argument of the same name of `art.gather_trajectory_groups`.
+    """A callback for the argument `after_each` of `art.gather_trajectory_groups`.
 
     Args:
-        judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` limit all
-            groups that this function ranks.
-        swallow_exceptions: False stops gathering at the first group that cannot be ranked; True
-            leaves the group out, and ART goes on with the others. A setting that cannot work, a refused
-            key and an unknown model raise in either case.
+        judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` apply to all
+            groups that this callback ranks together.
+        swallow_exceptions: True drops a group that cannot be ranked, and ART continues with the others;
+            False stops gathering. Invalid settings, a rejected key and an unknown model always raise.
 
     Raises:
         ConfigurationError: a setting cannot work.
     """
-    asker = Asker(judge, rubric, passes, options)
+    rewarder = GroupRewarder(judge, rubric, passes, options)
 
     async def rank(group: art.TrajectoryGroup) -> art.TrajectoryGroup | None:
-        return await _scored(group, asker, swallow_exceptions, debug=False)
+        return await _score(group, rewarder, swallow_exceptions, debug=False)
 
     return rank
 
 
-async def _scored(
-    group: art.TrajectoryGroup, asker: Asker, swallow_exceptions: bool, debug: bool
+async def _score(
+    group: art.TrajectoryGroup, rewarder: GroupRewarder, swallow_exceptions: bool, debug: bool
 ) -> art.TrajectoryGroup | None:
     try:
-        ranked = await asker.rank(_group(group))
+        ranked = await rewarder.rank(_group(group))
     except RankerError as error:
-        _count_cost(error.usage)
-        if not swallow_exceptions or is_hopeless(error):
+        _add_cost(error.usage)
+        if not swallow_exceptions or is_fatal(error):
             raise
-        log.warning(
-            "A group of %d was left out: %s: %s", len(group.trajectories), type(error).__name__, error
-        )
+        log.warning("A group of %d was dropped: %s: %s", len(group.trajectories), type(error).__name__, error)
         return None
-    _count_cost(ranked.usage)
+    _add_cost(ranked.usage)
     if debug:
         _show(ranked)
-    return _rewarded(group, ranked)
+    return _with_rewards(group, ranked)
 
 
-def _settings(litellm: dict[str, object]) -> dict[str, Any]:
-    named = {_NAMES.get(name, name): value for name, value in litellm.items()}
-    settings: dict[str, Any] = {name: value for name, value in named.items() if name in _ARGUMENTS}
-    extra = {name: value for name, value in named.items() if name not in _ARGUMENTS}
-    return {**settings, "extra": extra} if extra else settings
+def _rank_options(params: dict[str, object]) -> dict[str, Any]:
+    """Options of `rank_group` from LiteLLM's request fields."""
+    renamed = {_RENAMED.get(name, name): value for name, value in params.items()}
+    options: dict[str, Any] = {name: value for name, value in renamed.items() if name in _ARGUMENTS}
+    extra = {name: value for name, value in renamed.items() if name not in _ARGUMENTS}
+    return {**options, "extra": extra} if extra else options
 
 
 def _group(group: art.TrajectoryGroup) -> TrajectoryGroup:
@@ -136,14 +134,14 @@ def _group(group: art.TrajectoryGroup) -> TrajectoryGroup:
     )
 
 
-def _messages(given: Any) -> list[Any]:
-    """Choices as their messages, reasoning and refusals included; messages as they are."""
-    return [item.message if hasattr(item, "finish_reason") else item for item in given]
+def _messages(messages_and_choices: Any) -> list[Any]:
+    """Chat messages: each choice replaced by its message, including reasoning and refusal."""
+    return [item.message if hasattr(item, "finish_reason") else item for item in messages_and_choices]
 
 
-def _rewarded(group: art.TrajectoryGroup, ranked: RankedGroup) -> art.TrajectoryGroup:
-    made = copy.copy(group)
-    made.trajectories = [
+def _with_rewards(group: art.TrajectoryGroup, ranked: RankedGroup) -> art.TrajectoryGroup:
+    result = copy.copy(group)
+    result.trajectories = [
         trajectory.model_copy(
             update={
                 "messages_and_choices": list(trajectory.messages_and_choices),
@@ -159,11 +157,11 @@ def _rewarded(group: art.TrajectoryGroup, ranked: RankedGroup) -> art.Trajectory
         )
         for trajectory, reward, reason in zip(group.trajectories, ranked.rewards, ranked.reasons, strict=True)
     ]
-    return made
+    return result
 
 
-def _count_cost(usage: Usage) -> None:
-    """Into ART's own account of what judges cost, where a run has one open."""
+def _add_cost(usage: Usage) -> None:
+    """Report the judge's cost to ART's metrics, if a run is active."""
     if not usage.cost_usd:
         return
     from art.metrics import MetricsBuilder
@@ -176,6 +174,6 @@ def _count_cost(usage: Usage) -> None:
 
 
 def _show(ranked: RankedGroup) -> None:
-    from rich import print as show
+    from rich import print as rich_print
 
-    show({"ranking": ranked.ranking, "rewards": ranked.rewards, "reasons": ranked.reasons})
+    rich_print({"ranking": ranked.ranking, "rewards": ranked.rewards, "reasons": ranked.reasons})

@@ -1,4 +1,4 @@
-"""Prompts and completions as trainers hold them, plain text or message lists, made into trajectories."""
+"""Trajectories from the prompts and completions of trainers, which are plain text or message lists."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ranker.trajectory import Trajectory
 def trajectory_of(
     prompt: Any, completion: Any, tools: Sequence[Mapping[str, Any]] | None = None
 ) -> Trajectory:
-    """One attempt: what was asked, then what the policy did.
+    """One attempt: the prompt followed by the completion.
 
     Args:
         prompt: text, or chat messages in OpenAI format.
         completion: text, or the messages that follow (tool calls and tool results included).
-        tools: the tool definitions the attempt had, in OpenAI format.
+        tools: the tool definitions available to the attempt, in OpenAI format.
 
     Raises:
         GroupError: a message is malformed.
@@ -30,27 +30,27 @@ def trajectory_of(
     )
 
 
-def messages_of(given: Any, role: str) -> list[Any]:
-    """`given` as messages; a text becomes one message of `role`."""
-    if isinstance(given, str):
-        return [{"role": role, "content": given}]
-    if isinstance(given, Mapping):
-        return [_plain(given)]
-    return [_plain(message) for message in given]
+def messages_of(content: Any, role: str) -> list[Any]:
+    """`content` as a message list; text becomes one message with this role."""
+    if isinstance(content, str):
+        return [{"role": role, "content": content}]
+    if isinstance(content, Mapping):
+        return [_without_media(content)]
+    return [_without_media(message) for message in content]
 
 
 def identity(*parts: Any) -> str:
-    """A digest that is the same for equal parts (texts, message lists, columns of a row), in every process."""
-    told = json.dumps(parts, sort_keys=True, default=_named)
-    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    """A digest that is equal for equal parts (texts, message lists, columns of a row) in every process."""
+    text = json.dumps(parts, sort_keys=True, default=_digest)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _plain(message: Any) -> Any:
-    """The message with pictures replaced by their digests: a judge of text is told only which differ."""
+def _without_media(message: Any) -> Any:
+    """The message with images replaced by digests, so that a text judge can tell which ones differ."""
     if not isinstance(message, Mapping) or not isinstance(message.get("content"), (list, tuple)):
         return message
     parts = [
-        {key: value if _is_json(value) else _named(value) for key, value in part.items()}
+        {key: value if _is_json(value) else _digest(value) for key, value in part.items()}
         if isinstance(part, Mapping)
         else part
         for part in message["content"]
@@ -62,8 +62,8 @@ def _is_json(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float, list, tuple, Mapping))
 
 
-def _named(value: Any) -> Any:
-    """What stands for a value that JSON cannot hold: its content if it tells it, else only its type."""
+def _digest(value: Any) -> Any:
+    """A JSON stand-in for any other value: its content or a digest where available, else its type name."""
     if hasattr(value, "model_dump"):
         return value.model_dump(exclude_none=True)
     if hasattr(value, "tobytes"):

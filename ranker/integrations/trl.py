@@ -1,8 +1,9 @@
-"""`rank_reward`: a reward function for TRL's GRPOTrainer, its asynchronous trainer and RLOOTrainer."""
+"""TRL: `rank_reward`, a reward function for GRPOTrainer, its asynchronous variant and RLOOTrainer."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError, GroupError, RankerError
+from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, trajectory_of
-from ranker.integrations.judged import Asker, is_hopeless
-from ranker.integrations.placing import Placed, groups_of
-from ranker.integrations.ranks import Ranks, failure_of, ranks
+from ranker.integrations.group_rewarder import GroupRewarder, is_fatal
+from ranker.integrations.process_group import ProcessGroup, failure_of, process_group
 from ranker.rank import OnError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
@@ -35,31 +36,30 @@ def rank_reward(
     name: str = "rank_reward",
     **options: Any,
 ) -> RankReward:
-    """A reward function that lets a judge rank each group of completions: an entry of TRL's `reward_funcs`.
+    """A reward function for TRL's `reward_funcs` that has a judge rank each group of completions.
 
     Args:
-        judge, rubric, passes: as `rank_group` takes them; a column `rubric` of the dataset is used where no
-            rubric is given here.
-        on_error: with ``"skip"`` the completions of a group that could not be judged get None, which TRL leaves
-            out; with ``"raise"`` training stops. A wrong setting, key or model name always stops it.
-        concurrency: groups judged at the same time, in each process.
-        name: what TRL logs the rewards by; give each its own when you use several.
-        options: `rank_group`'s others: ``reward``, ``seed``, ``base_url``, ``api_key``, ``temperature``, …;
-            ``max_calls`` and ``max_cost_usd`` limit all of a training run, in each process.
+        judge, rubric, passes: as in `rank_group`; without `rubric`, a dataset column ``rubric`` is used.
+        on_error: with ``"skip"`` the completions of a group that could not be ranked get None, which TRL
+            ignores; with ``"raise"`` training stops. An invalid setting, key or model name always stops it.
+        concurrency: groups judged concurrently by each process.
+        name: name under which TRL logs the rewards; must be unique if you use several.
+        options: other arguments of `rank_group`: ``reward``, ``seed``, ``base_url``, ``api_key``,
+            ``temperature``, …; ``max_calls`` and ``max_cost_usd`` limit the whole run, per process.
 
     Returns:
-        RankReward: called by TRL with a batch, it gives one float in [0, 1] or None for each completion.
+        A RankReward: called with a batch, it returns one float in [0, 1] or None per completion.
 
     Raises:
         ConfigurationError: a setting cannot work.
     """
     return RankReward(
-        judge, rubric, passes, on_error=on_error, concurrency=concurrency, name=name, how=options
+        judge, rubric, passes, on_error=on_error, concurrency=concurrency, name=name, options=options
     )
 
 
 class RankReward:
-    """What `rank_reward` returns. It can be pickled, and TRL sees an async function named `name`."""
+    """What `rank_reward` returns. It can be pickled, and TRL treats it as an async function named `name`."""
 
     def __init__(
         self,
@@ -70,15 +70,15 @@ class RankReward:
         on_error: OnError,
         concurrency: int,
         name: str,
-        how: Mapping[str, Any],
+        options: Mapping[str, Any],
     ):
         if on_error not in ("raise", "skip"):
             raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
         if concurrency < 1:
-            raise ConfigurationError(f"concurrency={concurrency}; at least 1 group must be judged at a time.")
-        self._asker = Asker(judge, rubric, passes, how)
+            raise ConfigurationError(f"concurrency={concurrency}; use 1 or more.")
+        self._rewarder = GroupRewarder(judge, rubric, passes, options)
         self._on_error, self._concurrency = on_error, concurrency
-        self._ranks: Ranks | None = None
+        self._processes: ProcessGroup | None = None
         self.__name__ = name
 
     async def __call__(
@@ -90,71 +90,74 @@ class RankReward:
         log_extra: Any = None,
         **columns: Any,
     ) -> list[float | None]:
-        """The rewards of one batch, in its order.
+        """The rewards of one batch, in input order.
 
         Raises:
-            ConfigurationError: the batch is not made of whole groups, or a setting cannot work.
-            RankerError: a group failed and `on_error` is ``"raise"``; or another process failed or was lost.
+            ConfigurationError: the batch does not consist of complete groups, or a setting cannot work.
+            RankerError: a group failed and `on_error` is ``"raise"``, or another process failed or was lost.
         """
-        link = self._link()  # before anything is awaited: every process makes it at this point
+        # A collective call: before any await, so that every process makes it at the same point.
+        processes = self._process_group()
         trainer = getattr(log_metric, "__self__", None)
         batch = _Batch(prompts, completions, _columns(columns, len(prompts)))
         size = _group_size(trainer)
-        placed = await _placed(link, batch.keys(rows=size is None), size, "environments" in columns)
-        held = await _held(link, placed, batch.attempts())
+        layout = await _batch_layout(
+            processes, batch.keys(rows=size is None), size, "environments" in columns
+        )
+        attempts = await _fetch_attempts(processes, layout, batch.attempts())
         started = time.monotonic()
         try:
-            mine = await self._judged(placed.mine, held, _tools(trainer))
+            outcomes = await self._rank_groups(layout.local_groups, attempts, _tools(trainer))
         except Exception as error:
-            if link is not None:
-                with suppress(RankerError):  # what went wrong elsewhere is told there
-                    await link.share(failure_of(error))
+            if processes is not None:
+                with suppress(RankerError):  # the other process reports its own failure
+                    await processes.all_gather(failure_of(error))
             raise
         seconds = time.monotonic() - started
-        results = _results(zip(placed.mine, mine, strict=True))
-        if link is not None:
-            abroad = {i: found for i, found in results.items() if not placed.is_local(i)}
-            for told in await link.share(abroad):
-                results.update(told)
-        found = [results[i] for i in range(placed.start, placed.stop)]
-        self._report(mine, seconds, log_metric)
+        results = _results(zip(layout.local_groups, outcomes, strict=True))
+        if processes is not None:
+            remote = {i: result for i, result in results.items() if not layout.is_local(i)}
+            for received in await processes.all_gather(remote):
+                results.update(received)
+        local = [results[i] for i in range(layout.start, layout.stop)]
+        self._log(outcomes, seconds, log_metric)
         if log_extra is not None:
-            log_extra(f"{self.__name__}/reason", [reason for _, reason in found])
-        return [reward for reward, _ in found]
+            log_extra(f"{self.__name__}/reason", [reason for _, reason in local])
+        return [reward for reward, _ in local]
 
-    # What `inspect.iscoroutinefunction` reads: some releases of TRL ask it about the object itself.
+    # Some releases of TRL call `inspect.iscoroutinefunction` on the object itself; it reads these attributes.
     __code__ = __call__.__code__
     __defaults__ = None
     __kwdefaults__ = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_ranks": None}
+        return {**self.__dict__, "_processes": None}
 
-    def _link(self) -> Ranks | None:
-        if self._ranks is None or not self._ranks.current:
-            self._ranks = ranks()
-        return self._ranks
+    def _process_group(self) -> ProcessGroup | None:
+        if self._processes is None or not self._processes.is_current:
+            self._processes = process_group()
+        return self._processes
 
-    async def _judged(
-        self, groups: Sequence[Sequence[int]], held: Mapping[int, _Attempt], tools: list[Any] | None
+    async def _rank_groups(
+        self, groups: Sequence[Sequence[int]], attempts: Mapping[int, _Attempt], tools: list[Any] | None
     ) -> list[RankedGroup | RankerError]:
         slots = asyncio.Semaphore(self._concurrency)
 
-        async def one(members: Sequence[int]) -> RankedGroup | RankerError:
+        async def rank(members: Sequence[int]) -> RankedGroup | RankerError:
             try:
                 if len(members) < 2:
                     raise GroupError(
-                        "A group of one completion cannot be ranked; let num_generations be 2 or more."
+                        "A group of one completion cannot be ranked; set num_generations to 2 or more."
                     )
                 async with slots:
-                    group = _group([held[i] for i in members], tools)
-                    return await self._asker.rank(group)
+                    group = _group([attempts[i] for i in members], tools)
+                    return await self._rewarder.rank(group)
             except RankerError as error:
-                if self._on_error == "raise" or is_hopeless(error):
+                if self._on_error == "raise" or is_fatal(error):
                     raise
                 return error
 
-        tasks = [asyncio.create_task(one(members)) for members in groups]
+        tasks = [asyncio.create_task(rank(members)) for members in groups]
         try:
             return await asyncio.gather(*tasks)
         except BaseException:
@@ -163,8 +166,8 @@ class RankReward:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
-    def _report(self, outcomes: Sequence[RankedGroup | RankerError], seconds: float, log_metric: Any) -> None:
-        """Tell TRL about the groups judged here; it averages over all processes and calls."""
+    def _log(self, outcomes: Sequence[RankedGroup | RankerError], seconds: float, log_metric: Any) -> None:
+        """Log metrics of the groups judged by this process; TRL averages over processes and calls."""
         failures = [outcome for outcome in outcomes if isinstance(outcome, RankerError)]
         if failures:
             log.warning(
@@ -175,13 +178,13 @@ class RankReward:
             return
         log_metric(f"{self.__name__}/judge_seconds", seconds)
         for outcome in outcomes:
-            for what, value in _told(outcome).items():
-                log_metric(f"{self.__name__}/{what}", value)
+            for metric, value in _metrics(outcome).items():
+                log_metric(f"{self.__name__}/{metric}", value)
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """What a judge may need of one completion."""
+    """The judge's input for one completion."""
 
     prompt: Any
     completion: Any
@@ -191,14 +194,14 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What TRL passed to this process."""
+    """The arguments TRL passed to this process."""
 
     prompts: Sequence[Any]
     completions: Sequence[Any]
     columns: Mapping[str, Sequence[Any]]
 
     def keys(self, rows: bool) -> list[str]:
-        """What each completion answers: its prompt, and with `rows` the other columns of its row too."""
+        """A key per completion from its prompt and, with `rows`, the other columns of its dataset row."""
         columns = self.columns if rows else {}
         return [
             identity(prompt, {name: values[i] for name, values in columns.items()})
@@ -216,34 +219,37 @@ class _Batch:
         return value if isinstance(value, str) and value.strip() else None
 
 
-async def _placed(link: Ranks | None, keys: list[str], size: int | None, mixed: bool) -> Placed:
-    everyone = [keys] if link is None else await link.share(keys)
-    starts = [0]
-    for theirs in everyone:
-        starts.append(starts[-1] + len(theirs))
-    groups = groups_of([key for theirs in everyone for key in theirs], size, mixed)
-    return Placed(groups, tuple(starts), 0 if link is None else link.rank)
+async def _batch_layout(
+    processes: ProcessGroup | None, keys: list[str], size: int | None, mixed: bool
+) -> BatchLayout:
+    gathered = [keys] if processes is None else await processes.all_gather(keys)
+    starts = tuple(itertools.accumulate(map(len, gathered), initial=0))
+    groups = groups_of(list(itertools.chain(*gathered)), size, mixed)
+    return BatchLayout(groups, starts, 0 if processes is None else processes.rank)
 
 
-async def _held(link: Ranks | None, placed: Placed, attempts: list[_Attempt]) -> dict[int, _Attempt]:
-    """The completions to be judged here, by position; those of scattered groups are fetched."""
-    held = dict(enumerate(attempts, placed.start))
-    scattered = placed.scattered
-    if link is not None and scattered:
-        for told in await link.share({i: attempt for i, attempt in held.items() if i in scattered}):
-            held.update(told)
-    return held
+async def _fetch_attempts(
+    processes: ProcessGroup | None, layout: BatchLayout, local: list[_Attempt]
+) -> dict[int, _Attempt]:
+    """The completions this process judges, by position; those of groups it shares come from the others."""
+    attempts = dict(enumerate(local, layout.start))
+    scattered = layout.scattered
+    if processes is not None and scattered:
+        own = {i: attempt for i, attempt in attempts.items() if i in scattered}
+        for received in await processes.all_gather(own):
+            attempts.update(received)
+    return attempts
 
 
 def _group_size(trainer: Any) -> int | None:
-    """`num_generations` of the trainer that calls; None where it does not tell."""
+    """`num_generations` of the calling trainer; None if unknown."""
     training = getattr(getattr(trainer, "model", None), "training", True)
-    found = getattr(trainer, "num_generations" if training else "num_generations_eval", None)
-    return found if isinstance(found, int) and found > 0 else None
+    size = getattr(trainer, "num_generations" if training else "num_generations_eval", None)
+    return size if isinstance(size, int) and size > 0 else None
 
 
 def _tools(trainer: Any) -> list[Any] | None:
-    """Definitions of the tools that the trainer's policy has, in OpenAI format."""
+    """Definitions of the tools available to the policy, in OpenAI format."""
     tools = getattr(trainer, "tools", None)
     if not tools:
         return None
@@ -252,11 +258,11 @@ def _tools(trainer: Any) -> list[Any] | None:
     return [get_json_schema(tool) if callable(tool) else tool for tool in tools]
 
 
-def _columns(given: Mapping[str, Any], count: int) -> dict[str, Sequence[Any]]:
-    """The dataset's columns among TRL's arguments: lists with a value for each completion."""
+def _columns(arguments: Mapping[str, Any], count: int) -> dict[str, Sequence[Any]]:
+    """The dataset columns among TRL's arguments: lists with one value per completion."""
     return {
         name: values
-        for name, values in given.items()
+        for name, values in arguments.items()
         if name not in _NOT_COLUMNS and isinstance(values, (list, tuple)) and len(values) == count
     }
 
@@ -268,23 +274,23 @@ def _group(attempts: Sequence[_Attempt], tools: list[Any] | None) -> TrajectoryG
 
 
 def _results(
-    judged: Iterable[tuple[Sequence[int], RankedGroup | RankerError]],
+    outcomes: Iterable[tuple[Sequence[int], RankedGroup | RankerError]],
 ) -> dict[int, tuple[float | None, str]]:
-    """Reward and reason of each completion, by position; None and "" where its group failed."""
-    found: dict[int, tuple[float | None, str]] = {}
-    for members, outcome in judged:
+    """Reward and reason of each completion, by position; None and "" if its group failed."""
+    results: dict[int, tuple[float | None, str]] = {}
+    for members, outcome in outcomes:
         if isinstance(outcome, RankerError):
-            found.update((i, (None, "")) for i in members)
+            results.update((i, (None, "")) for i in members)
         else:
-            found.update(zip(members, zip(outcome.rewards, outcome.reasons, strict=True), strict=True))
-    return found
+            results.update(zip(members, zip(outcome.rewards, outcome.reasons, strict=True), strict=True))
+    return results
 
 
-def _told(outcome: RankedGroup | RankerError) -> dict[str, float]:
-    """One group's metrics; what is not known is left out."""
+def _metrics(outcome: RankedGroup | RankerError) -> dict[str, float]:
+    """Metrics of one group; unknown values are omitted."""
     cost = outcome.usage.cost_usd
-    told = {} if cost is None else {"cost_usd": cost}
+    metrics = {} if cost is None else {"cost_usd": cost}
     if isinstance(outcome, RankerError):
-        return {**told, "failed_groups": 1.0}
-    told |= {"failed_groups": 0.0, "tied_groups": float(len(outcome.ranking) == 1)}
-    return told if outcome.consistency is None else {**told, "consistency": outcome.consistency}
+        return {**metrics, "failed_groups": 1.0}
+    metrics |= {"failed_groups": 0.0, "tied_groups": float(len(outcome.ranking) == 1)}
+    return metrics if outcome.consistency is None else {**metrics, "consistency": outcome.consistency}

@@ -16,7 +16,7 @@ from typing import Any
 
 from ranker.errors import GroupError, RankerError
 from ranker.integrations.completions import trajectory_of
-from ranker.integrations.judged import Asker, figures
+from ranker.integrations.group_rewarder import GroupRewarder, group_metrics
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
 log = logging.getLogger("ranker")
@@ -30,26 +30,26 @@ def rank_reward(
     name: str = "rank_reward",
     **options: Any,
 ) -> Callable[..., Awaitable[list[float]]]:
-    """A group reward function: an entry of `funcs` of `vf.Rubric`.
+    """A group reward function for `funcs` of `vf.Rubric`.
 
-    verifiers catches what a reward function raises, logs it and gives every rollout of the group 0.0;
-    it knows no missing reward. So that those zeros are not taken for rewards, a failed group's states
-    also get ``state["error"]``, a `vf.InfraError`, unless they have an error already: it stands in
-    the outputs as ``error``, and with ``max_retries`` verifiers runs the group again.
+    verifiers has no missing rewards: if a reward function raises, it logs the exception and assigns 0.0
+    to every rollout of the group. To tell those zeros from real rewards, the states of a failed group
+    also get ``state["error"]``, a `vf.InfraError`, unless an error is already set. It appears as
+    ``error`` in the outputs, and with ``max_retries`` verifiers runs the group again.
 
     Args:
-        judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` limit all
-            groups of a run together.
-        name: what verifiers logs the rewards by; give each its own when you use several.
+        judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` apply to
+            all groups of a run together.
+        name: name under which verifiers logs the rewards; must be unique if you use several.
 
     Returns:
-        An async function that verifiers calls with the prompts, completions and states of one
-        group; it gives one float in [0, 1] for each.
+        An async function of the prompts, completions and states of one group that returns one float
+        in [0, 1] per rollout.
 
     Raises:
         ConfigurationError: a setting cannot work.
     """
-    asker = Asker(judge, rubric, passes, options)
+    rewarder = GroupRewarder(judge, rubric, passes, options)
 
     async def reward(
         prompts: Sequence[Any], completions: Sequence[Any], states: Sequence[Any]
@@ -57,13 +57,15 @@ def rank_reward(
         try:
             members = [
                 trajectory_of(
-                    _spoken(prompt, "user"), _spoken(completion, "assistant"), _tools(state.get("tool_defs"))
+                    _with_chat_roles(prompt, "user"),
+                    _with_chat_roles(completion, "assistant"),
+                    _tools(state.get("tool_defs")),
                 )
                 for prompt, completion, state in zip(prompts, completions, states, strict=True)
             ]
-            ranked = await asker.rank(TrajectoryGroup(members))
+            ranked = await rewarder.rank(TrajectoryGroup(members))
         except RankerError as error:
-            _mark(states, error)
+            _set_error(states, error)
             raise
         return [reward for reward in ranked.rewards if reward is not None]
 
@@ -81,59 +83,59 @@ def rank_finalize(
     name: str = "rank_reward",
     **options: Any,
 ) -> Callable[[Any, Any, Any], Awaitable[None]]:
-    """The `finalize` method of an Env of verifiers.v1 whose `run` makes several attempts at its task.
+    """A `finalize` method for an Env of verifiers.v1 whose `run` makes several attempts at its task.
 
     Args:
         judge, rubric, passes, options: as in `rank_group`.
-        agent: name of the agent whose traces are the group; None where the env has only one.
-        weight: of this reward in each trace's sum.
-        name: what the reward is recorded by; metrics are ``NAME/judge_calls`` and others.
+        agent: name of the agent whose traces form the group; None if the env has only one agent.
+        weight: weight of this reward in the total reward of a trace.
+        name: name under which the reward is recorded; metrics are ``NAME/judge_calls`` and so on.
 
     Returns:
         An async method ``(self, task, episode)`` that records one reward in [0, 1] on each trace.
-        Traces that ended in an error are neither judged nor rewarded. Where the group could not be
-        ranked it raises: verifiers then marks the episode as failed (``ok`` is False, the error in
-        ``errors``), retries it where it is set to, and no reward is recorded.
+        Traces that ended in an error are neither judged nor rewarded. It raises if the group could not
+        be ranked: verifiers then marks the episode as failed (``ok`` is False, the error is in
+        ``errors``), retries it if configured to, and records no reward.
 
     Raises:
         ConfigurationError: a setting cannot work.
     """
-    asker = Asker(judge, rubric, passes, options)
+    rewarder = GroupRewarder(judge, rubric, passes, options)
 
     async def finalize(self: Any, task: Any, episode: Any) -> None:
         traces = _attempts(episode, agent)
-        ranked = await asker.rank(TrajectoryGroup([_of_trace(trace) for trace in traces]))
-        told = figures(ranked)
+        ranked = await rewarder.rank(TrajectoryGroup([_trajectory(trace) for trace in traces]))
+        metrics = group_metrics(ranked)
         for trace, reward, reason in zip(traces, ranked.rewards, ranked.reasons, strict=True):
             trace.record_reward(name, reward, weight)
-            trace.record_metrics({f"{name}/{what}": value for what, value in told.items()})
+            trace.record_metrics({f"{name}/{metric}": value for metric, value in metrics.items()})
             trace.info[f"{name}/reason"] = reason
 
     return finalize
 
 
-def _mark(states: Sequence[Any], error: RankerError) -> None:
+def _set_error(states: Sequence[Any], error: RankerError) -> None:
     log.warning("A group of %d has no rewards. %s: %s", len(states), type(error).__name__, error)
-    for home in ("verifiers.errors", "verifiers.legacy.errors"):
+    for module in ("verifiers.errors", "verifiers.legacy.errors"):
         try:
-            kind = import_module(home).InfraError
+            error_type = import_module(module).InfraError
         except ImportError:
             continue
         for state in states:
             if state.get("error") is None:
-                state["error"] = kind(f"No ranking of this group: {type(error).__name__}: {error}")
+                state["error"] = error_type(f"No ranking of this group: {type(error).__name__}: {error}")
         return
 
 
-def _spoken(given: Any, role: str) -> Any:
-    """Messages with a role that a chat has: those of base models, which are plain text, are of role "text"."""
-    if not given or isinstance(given, str):
-        return given or []
-    return [{"role": role, "content": m["content"]} if m["role"] == "text" else m for m in given]
+def _with_chat_roles(messages: Any, role: str) -> Any:
+    """Messages with chat roles: verifiers gives the plain text of base models the role "text"."""
+    if not messages or isinstance(messages, str):
+        return messages or []
+    return [{"role": role, "content": m["content"]} if m["role"] == "text" else m for m in messages]
 
 
 def _tools(defs: Sequence[Any] | None) -> list[Mapping[str, Any]] | None:
-    """A state's `tool_defs`, flat in verifiers, in OpenAI format."""
+    """`tool_defs` of a state, flat in verifiers, in OpenAI format."""
     if not defs:
         return None
     plain = [tool.model_dump(exclude_none=True) if hasattr(tool, "model_dump") else tool for tool in defs]
@@ -144,17 +146,17 @@ def _attempts(episode: Any, agent: str | None) -> list[Any]:
     names = {trace.agent.name for trace in episode.traces}
     if agent is None and len(names) > 1:
         raise GroupError(
-            f"The episode has traces of {', '.join(sorted(names))}; say whose are the group, e.g. "
+            f"The episode has traces of {', '.join(sorted(names))}; name the agent to rank, e.g. "
             f"rank_finalize(agent={min(names)!r})."
         )
     return [trace for trace in episode.traces if agent in (None, trace.agent.name) and trace.ok]
 
 
-def _of_trace(trace: Any) -> Trajectory:
-    """Every branch of a trace; a single-branch trace is one message list."""
+def _trajectory(trace: Any) -> Trajectory:
+    """A trace as a trajectory; further branches become its histories."""
     if not trace.branches:
         raise GroupError(
-            f"A trace of {trace.agent.name} has no messages; let its run end in an error instead."
+            f"A trace of {trace.agent.name} has no messages; a run without messages must end in an error."
         )
     first, *others = trace.branches
     return Trajectory(

@@ -1,4 +1,4 @@
-"""What a judge is: given a lineup of trajectories, it returns a verdict."""
+"""The judge protocol: a judge takes a lineup of trajectories and returns a verdict."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ranker.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Lineup:
-    """What one call shows a judge: trajectories in the order they are shown, without their ids,
-    ground truth and metadata.
+    """The input of one judge call: trajectories in the order shown, without ids, ground truth and
+    metadata.
 
     Attributes:
         trajectories: at least two, all different.
-        task: what was asked, where the messages do not say it.
-        rubric: what to prefer; None for the template's own.
-        seed: draws the opaque ids; the same lineup and seed give the same prompt.
-        reference: a right answer, for judges that weigh attempts by it; others never show it.
+        task: the task, if the messages do not state it.
+        rubric: what to prefer; None for the default of the template.
+        seed: seed of the opaque ids; the same lineup and seed give the same prompt.
+        reference: a correct answer, for judges that compare attempts with it; others ignore it.
     """
 
     trajectories: tuple[Trajectory, ...]
@@ -36,7 +36,7 @@ class Lineup:
 
 @runtime_checkable
 class Judge(Protocol):
-    """What orders a lineup. Write your own by giving a class these two members."""
+    """Ranks a lineup. Any class with these two members is a judge."""
 
     @property
     def name(self) -> str: ...
@@ -44,25 +44,25 @@ class Judge(Protocol):
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
         """Rank `lineup`; tiers hold positions in ``lineup.trajectories``.
 
-        Call ``await budget.reserve(cost)`` before every request that is paid for.
+        Wrap every paid request in ``async with budget.reserve(cost)``.
 
         Raises:
-            JudgeError: no usable verdict; ``error.usage`` says what was spent.
+            JudgeError: no usable verdict; ``error.usage`` holds the cost.
         """
         ...
 
 
 @runtime_checkable
 class SizedJudge(Judge, Protocol):
-    """A judge that cannot take every group in one call."""
+    """A judge with a limited group size per call."""
 
     @property
     def max_group(self) -> int:
-        """The most trajectories to show in one call."""
+        """Maximum number of trajectories per call."""
         ...
 
     async def capacity(self, lineup: Lineup) -> int:
-        """How many of these trajectories, any of them, fit one call; at least 2.
+        """How many of these trajectories, in any selection, fit into one call; at least 2.
 
         Raises:
             ContextLengthError: not even two fit.
@@ -71,10 +71,10 @@ class SizedJudge(Judge, Protocol):
 
 
 class FunctionJudge:
-    """A judge that is a function of yours, sync or async.
+    """A judge backed by a function, sync or async.
 
-    `function` gets the trajectories in a shuffled order and returns tiers of positions, best first
-    (``[[2], [0, 1]]``), or one number for each trajectory, higher is better.
+    `function` takes the trajectories in shuffled order and returns either tiers of positions, best first
+    (``[[2], [0, 1]]``), or one number per trajectory, higher is better.
     """
 
     def __init__(self, function: Callable[[Sequence[Trajectory]], Any], name: str | None = None):
@@ -94,16 +94,16 @@ class FunctionJudge:
                     answer = await answer
             except Exception as error:
                 raise JudgeError(f"The judge {self.name} raised {type(error).__name__}: {error}") from error
-        spent = Usage(calls=1)
+        usage = Usage(calls=1)
         try:
             items = list(answer)
             if items and not isinstance(items[0], (list, tuple)):
                 values = [float(value) for value in items]
                 if len(values) != n or not all(map(math.isfinite, values)):
                     raise JudgeError(f"The judge {self.name} must return {n} finite numbers, not {answer!r}.")
-                return Verdict(tiers_of(values), ("",) * n, usage=spent)
-            return Verdict(check_tiers(items, n), ("",) * n, usage=spent)
+                return Verdict(tiers_of(values), ("",) * n, usage=usage)
+            return Verdict(check_tiers(items, n), ("",) * n, usage=usage)
         except (TypeError, ValueError) as error:
             raise JudgeError(
                 f"The judge {self.name} must return tiers of positions or {n} numbers: {error}"
-            ).spent(spent) from None
+            ).spent(usage) from None

@@ -1,4 +1,4 @@
-"""A provider's batch API: files of requests in, files of replies out."""
+"""Client of a provider's batch API."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PROVIDERS = ("openai", "azure", "vertex_ai", "hosted_vllm", "litellm_proxy", "x
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Where a batch stands: its status, the files of its replies, and what was wrong with it."""
+class BatchState:
+    """The status of a batch, the ids of its output files, and its errors."""
 
     status: str
     files: tuple[str, ...]
@@ -28,20 +28,21 @@ class State:
 
 
 class BatchAPI:
-    """A provider's files and batches: OpenAI and servers like it through the openai client, others through LiteLLM.
+    """Files and batches of a provider: OpenAI-compatible servers through the openai client, others through LiteLLM.
 
     Args:
-        model: a LiteLLM model name, or with `base_url` the name the server knows.
-        base_url: an OpenAI-compatible server that speaks ``/files`` and ``/batches``.
+        model: a LiteLLM model name, or with `base_url` the server's name of the model.
+        base_url: an OpenAI-compatible server with ``/files`` and ``/batches``.
+        api_key: key of the provider or server.
 
     Raises:
-        ConfigurationError: LiteLLM knows no batch API of this provider.
+        ConfigurationError: LiteLLM does not support batches for this provider.
     """
 
     def __init__(self, model: str, base_url: str | None, api_key: str | None):
         self.model = model
         self.where = f"{model} at {base_url.split('?')[0]}" if base_url else model
-        # What tells two servers apart that `where` calls the same.
+        # Distinguishes servers that have the same `where`.
         self.server = {k: v for k, v in server_of(model, base_url).items() if k != "base_url"}
         self._key = api_key
         self._litellm: Any = None
@@ -59,33 +60,33 @@ class BatchAPI:
             if provider not in _PROVIDERS:
                 raise ConfigurationError(
                     f"There is no batch API for {model!r}; --batch takes models of {', '.join(_PROVIDERS)}, or a "
-                    "--base-url that speaks /files and /batches."
+                    "--base-url with /files and /batches."
                 )
             if provider != "openai":
                 self._litellm = litellm
-                self._how = {"custom_llm_provider": provider, "max_retries": 0}
-                self._how |= {} if api_key is None else {"api_key": api_key}
+                self._litellm_options = {"custom_llm_provider": provider, "max_retries": 0}
+                self._litellm_options |= {} if api_key is None else {"api_key": api_key}
                 return
             base_url = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
         else:
-            api_key = api_key or "none"  # no other key is ever sent there
+            api_key = api_key or "none"  # never send a key from the environment to this server
         self._clients = PerLoop(partial(_client, base_url, api_key), lambda client: client.close())
 
     async def create(self, mark: str, lines: bytes) -> str:
-        """Upload the requests and start their batch; its id."""
+        """Upload the requests, create their batch and return its id."""
         name = f"ranker-{mark}.jsonl"
         file = await self._call("acreate_file", file=(name, lines, "application/jsonl"), purpose="batch")
-        made = await self._call(
+        batch = await self._call(
             "acreate_batch",
             completion_window="24h",
             endpoint="/v1/chat/completions",
             input_file_id=file.id,
             metadata={"ranker": mark},
         )
-        return str(made.id)
+        return str(batch.id)
 
     async def find(self, mark: str) -> str | None:
-        """The id of the batch that was made with `mark`; None where there is none."""
+        """The id of the batch created with `mark`; None if there is none."""
         after: dict[str, str] = {}
         while True:
             page = await self._call("alist_batches", limit=100, **after)
@@ -97,23 +98,23 @@ class BatchAPI:
                 return None
             after = {"after": batches[-1].id}
 
-    async def state(self, batch: str) -> State:
-        """Where a batch stands."""
-        told = await self._call("aretrieve_batch", batch_id=batch)
-        files = tuple(f for f in (told.output_file_id, told.error_file_id) if f)
-        faults = getattr(told.errors, "data", None) or []
-        said = " ".join(str(getattr(fault, "message", fault)) for fault in faults[:3])
-        return State(str(told.status), files, scrub(said, self._key))
+    async def state(self, batch: str) -> BatchState:
+        """The current state of a batch."""
+        reply = await self._call("aretrieve_batch", batch_id=batch)
+        files = tuple(f for f in (reply.output_file_id, reply.error_file_id) if f)
+        faults = getattr(reply.errors, "data", None) or []
+        message = " ".join(str(getattr(fault, "message", fault)) for fault in faults[:3])
+        return BatchState(str(reply.status), files, scrub(message, self._key))
 
     async def content(self, file: str) -> bytes:
-        """What a file holds."""
+        """The content of a file."""
         return bytes((await self._call("afile_content", file_id=file)).content)
 
-    async def _call(self, what: str, **given: Any) -> Any:
-        """Call one of LiteLLM's functions, or the openai client's of the same arguments."""
+    async def _call(self, function: str, **arguments: Any) -> Any:
+        """Call a LiteLLM function by name, or the openai client's equivalent with the same arguments."""
         try:
             if self._clients is None:
-                return await getattr(self._litellm, what)(**given, **self._how)
+                return await getattr(self._litellm, function)(**arguments, **self._litellm_options)
             client = await self._clients.get()
             calls: dict[str, Any] = {
                 "acreate_file": client.files.create,
@@ -122,14 +123,16 @@ class BatchAPI:
                 "alist_batches": client.batches.list,
                 "aretrieve_batch": client.batches.retrieve,
             }
-            return await calls[what](**given)
+            return await calls[function](**arguments)
         except Exception as error:
-            told = call_error(error, self.where, self._key)
-            told.args = (scrub(str(told), self._key),)  # a server may repeat the key it was sent
-            raise told from error
+            failure = call_error(error, self.where, self._key)
+            failure.args = (scrub(str(failure), self._key),)  # a server may echo the key
+            raise failure from error
 
 
 def _client(base_url: str | None, api_key: str | None) -> AsyncOpenAI:
     from openai import AsyncOpenAI
 
-    return AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)  # a retry could make a batch twice
+    return AsyncOpenAI(
+        api_key=api_key, base_url=base_url, max_retries=0
+    )  # a retry could create a batch twice

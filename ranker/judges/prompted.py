@@ -1,4 +1,4 @@
-"""The part every LLM judge shares: render, ask, parse, name the fault and ask again, remember."""
+"""Base class of LLM judges: render the prompt, call the model, parse and re-ask, cache the reply."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ranker.prompting.template import RANK, load_template
 from ranker.prompting.transcript import transcript_of
 from ranker.runtime.budget import Budget
 from ranker.runtime.cache import Cache, cache_key, open_cache
-from ranker.runtime.call_log import Recorder
+from ranker.runtime.call_log import CallLog
 from ranker.runtime.telemetry import span
 from ranker.usage import Usage
 
-SMALL = 8_000  # characters; what is shorter fits any window and needs no look at it
+SMALL = 8_000  # characters; shorter lineups fit every window, so it is not queried
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A judge's reply as it came.
+    """The raw reply of a judge.
 
     Attributes:
         text: what the model wrote.
-        usage: what it cost, failed attempts included.
-        mode: how the format was asked for: json_schema, json_object, text or constrained.
+        usage: its cost, including failed attempts.
+        mode: how the format was requested: json_schema, json_object, text or constrained.
     """
 
     text: str
@@ -41,16 +41,16 @@ class Reply:
 
 
 class PromptedJudge(ABC):
-    """Base of the judges that are language models.
+    """Base class of judges that are language models.
 
     Args:
-        template: name of the prompt template, or None for the packaged one of the form.
-        prompt_folder: a folder of your own templates, looked in first.
-        form: what the reply holds: a ranking, or scores.
-        max_reasks: how often an unusable reply is sent back with its fault named.
-        max_group: the most trajectories in one call; larger groups are ranked in windows.
+        template: name of the prompt template; None for the packaged template of the form.
+        prompt_folder: a folder of your own templates, searched first.
+        form: form of the reply: a ranking or scores.
+        max_reasks: how often to ask again after an unusable reply, naming its fault.
+        max_group: maximum number of trajectories per call; larger groups are ranked in windows.
         cache: a path, a Cache, "off", or None for the default.
-        record: a path; every call is appended to it as a line of JSON.
+        record: a file to which every call is appended as a line of JSON.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PromptedJudge(ABC):
         self.max_reasks = max_reasks
         self.max_group = max(2, max_group)
         self.cache = open_cache(cache)
-        self.record = None if record is None else Recorder(record)
+        self.call_log = None if record is None else CallLog(record)
 
     @property
     @abstractmethod
@@ -80,19 +80,19 @@ class PromptedJudge(ABC):
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Everything but the messages that shapes a reply, without secrets: the cache's key."""
+        """Everything except the messages that influences a reply, for the cache key; no secrets."""
 
     @abstractmethod
     async def window(self) -> int:
-        """Tokens of prompt and reply together."""
+        """The context window in tokens, for prompt and reply together."""
 
     @abstractmethod
     def count(self, text: str) -> int:
-        """Tokens of a text, or an estimate on the safe side."""
+        """Tokens of a text, or a conservative estimate."""
 
     @abstractmethod
     async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
-        """Ask the model once (retrying a failed call); errors carry their usage."""
+        """Ask the model once, retrying failed calls; errors carry their usage."""
 
     async def capacity(self, lineup: Lineup) -> int:
         room = await self.window() - prompts.reply_room(min(len(lineup.trajectories), self.max_group))
@@ -107,91 +107,90 @@ class PromptedJudge(ABC):
                 verdict = await self._ask(prompt, lineup, budget)
                 return replace(verdict, usage=usage + verdict.usage)
             except ContextLengthError as error:
-                # The server's window is smaller than believed. `window` knows better now.
+                # The server's window is smaller than assumed; `window` now returns the right size.
                 usage += error.usage
                 refits -= 1
                 if refits < 0:
                     raise error.spent(usage) from None
                 try:
-                    prompt = await self._prompt(lineup, known=False)
+                    prompt = await self._prompt(lineup, check_size=True)
                 except ContextLengthError as final:
                     raise final.spent(usage) from None
             except RankerError as error:
                 raise error.spent(usage + error.usage) from error.__cause__
 
-    async def _prompt(self, lineup: Lineup, known: bool = True) -> Prompt:
+    async def _prompt(self, lineup: Lineup, check_size: bool = False) -> Prompt:
         size = sum(len(p) for t in lineup.trajectories for p in transcript_of(t).pieces)
         size += len(lineup.task or "") + len(lineup.rubric or "")
         room = None
-        if size > SMALL or not known:
+        if size > SMALL or check_size:
             room = await self.window() - prompts.reply_room(len(lineup.trajectories))
         return prompts.build_prompt(lineup, self.template, room=room, count=self.count)
 
     async def _ask(self, prompt: Prompt, lineup: Lineup, budget: Budget) -> Verdict:
-        key = "" if self.cache is None else self._key(prompt)
+        key = ""
+        if self.cache is not None:
+            key = cache_key(**self.identity(), form=self.form, messages=prompt.messages)
         messages: tuple[Message, ...] = prompt.messages
         usage = Usage()
-        for asked in range(self.max_reasks + 1):
-            reply = self._kept(key) if asked == 0 else None
+        for reask in range(self.max_reasks + 1):
+            reply = self._cached_reply(key) if reask == 0 else None
             if reply is None:
-                reply = await self._called(messages, prompt, budget, usage)
+                reply = await self._call(messages, prompt, budget, usage)
             usage += reply.usage
             try:
                 verdict = parse_verdict(reply.text, prompt.ids, self.form)
             except VerdictError as fault:
                 usage += Usage(failed_calls=1)
-                if asked == self.max_reasks:
-                    raise self._final(fault, asked + 1).spent(usage) from None
+                if reask == self.max_reasks:
+                    raise self._unusable(fault, reask + 1).spent(usage) from None
                 retry = self.template.block("retry", fault=str(fault), ids=prompt.ids).strip()
-                said = reply.text.strip()[:4_000] or "(nothing)"
+                answer = reply.text.strip()[:4_000] or "(nothing)"
                 messages = (
                     *prompt.messages,
-                    {"role": "assistant", "content": said},
+                    {"role": "assistant", "content": answer},
                     {"role": "user", "content": retry},
                 )
                 continue
             if self.cache is not None and not reply.usage.cached_calls:
-                # Kept under the first question, also where it took several: nothing is paid twice.
+                # Stored under the key of the first prompt even after re-asking, so that no verdict is paid for twice.
                 self.cache.put(key, self.name, {"text": reply.text, "mode": reply.mode})
             return replace(
                 verdict, usage=usage, prompt_id=prompt.prompt_id, cut=prompt.cut, warnings=prompt.warnings
             )
         raise AssertionError("unreachable")
 
-    def _key(self, prompt: Prompt) -> str:
-        return cache_key(**self.identity(), form=self.form, messages=prompt.messages)
-
-    def _kept(self, key: str) -> Reply | None:
-        kept = self.cache.get(key) if self.cache is not None else None
-        if kept is None or not isinstance(kept.get("text"), str):
+    def _cached_reply(self, key: str) -> Reply | None:
+        entry = self.cache.get(key) if self.cache is not None else None
+        if entry is None or not isinstance(entry.get("text"), str):
             return None
-        return Reply(kept["text"], Usage(cached_calls=1), str(kept.get("mode")))
+        return Reply(entry["text"], Usage(cached_calls=1), str(entry.get("mode")))
 
-    async def _called(
+    async def _call(
         self, messages: tuple[Message, ...], prompt: Prompt, budget: Budget, before: Usage
     ) -> Reply:
         started = time.perf_counter()
-        known = {"gen_ai.request.model": self.name, "ranker.prompt_id": prompt.prompt_id}
-        with span("ranker.judge", **known) as late:
+        attributes = {"gen_ai.request.model": self.name, "ranker.prompt_id": prompt.prompt_id}
+        with span("ranker.judge", **attributes) as results:
             try:
                 reply = await self.complete(messages, prompt.ids, budget)
             except RankerError as error:
-                self._note(prompt, started, error=f"{type(error).__name__}: {error}", usage=error.usage)
+                self._log_call(prompt, started, error=f"{type(error).__name__}: {error}", usage=error.usage)
                 raise error.spent(before + error.usage) from error.__cause__
-            late["gen_ai.usage.input_tokens"] = reply.usage.prompt_tokens
-            late["gen_ai.usage.output_tokens"] = reply.usage.completion_tokens
-        self._note(prompt, started, reply=reply)
+            results["gen_ai.usage.input_tokens"] = reply.usage.prompt_tokens
+            results["gen_ai.usage.output_tokens"] = reply.usage.completion_tokens
+        self._log_call(prompt, started, reply=reply)
         return reply
 
-    def _final(self, fault: VerdictError, asked: int) -> VerdictError:
-        times = "once" if asked == 1 else f"{asked} times"
+    def _unusable(self, fault: VerdictError, times: int) -> VerdictError:
+        count = "once" if times == 1 else f"{times} times"
         return VerdictError(
-            f"The judge {self.name} was asked {times} and gave no usable ranking. Last fault: {fault} "
+            f"The judge {self.name} was asked {count} and gave no usable ranking. Last fault: {fault} "
             "Try a stronger judge, fewer trajectories in a group, or passes over smaller groups.",
             raw_text=fault.raw_text,
         )
 
-    def _note(
+    def _log_call(
         self,
         prompt: Prompt,
         started: float,
@@ -200,7 +199,7 @@ class PromptedJudge(ABC):
         error: str | None = None,
         usage: Usage | None = None,
     ) -> None:
-        if self.record is None:
+        if self.call_log is None:
             return
         ranking = fault = None
         if reply is not None:
@@ -210,7 +209,7 @@ class PromptedJudge(ABC):
                 ranking = [[prompt.ids[i] for i in tier] for tier in verdict.tiers]
             except VerdictError as unusable:
                 fault = str(unusable)
-        self.record.write(
+        self.call_log.write(
             {
                 "time": time.time(),
                 "judge": self.name,

@@ -1,19 +1,19 @@
-"""Opaque names for the trajectories of one call."""
+"""Opaque ids for the trajectories of one call."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: no words, and none of the ids in the templates' example
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, hence no words and none of the ids in the templates' example
 _LENGTH = 3
 
 
 def fresh_ids(rng: random.Random, n: int, texts: Sequence[str]) -> tuple[str, ...]:
-    """Draw `n` different ids that occur in none of `texts`, in upper or lower case.
+    """Draw `n` distinct ids that occur in none of `texts`, ignoring case.
 
-    Ids are drawn without regard to what they will name, so they say nothing of a trajectory or of
-    its place in the input. Texts that hold every short id make them longer, never absent.
+    Ids are drawn independently of the trajectories, so they reveal nothing about a trajectory or its
+    position in the input. If the texts contain too many short ids, longer ones are drawn.
     """
     lowered = "\n".join(texts).lower()
     ids: list[str] = []

@@ -1,4 +1,4 @@
-"""What to prefer, as text or from a file."""
+"""The rubric, as text or from a file."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 from ranker.errors import ConfigurationError
 
 
-def read_rubric(given: str | Path | None) -> str | None:
-    """The rubric's text; a Path is read.
+def read_rubric(rubric: str | Path | None) -> str | None:
+    """The text of the rubric; a Path is read from disk.
 
     Raises:
         ConfigurationError: the file cannot be read, or the rubric is empty.
     """
-    text = given
-    if isinstance(given, Path):
+    text = rubric
+    if isinstance(rubric, Path):
         try:
-            text = given.read_text(encoding="utf-8")
+            text = rubric.read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigurationError(f"The rubric {given} cannot be read: {error.strerror}.") from None
+            raise ConfigurationError(f"The rubric {rubric} cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError:
-            raise ConfigurationError(f"The rubric {given} is not UTF-8 text.") from None
+            raise ConfigurationError(f"The rubric {rubric} is not UTF-8 text.") from None
     if text is None:
         return None
     if not isinstance(text, str) or not text.strip():
-        raise ConfigurationError("The rubric is empty; say what to prefer, or leave it out.")
+        raise ConfigurationError("The rubric is empty; state what to prefer, or omit it.")
     return text

@@ -1,14 +1,14 @@
-"""Text that recurs in a group, shown once and referred to.
+"""Deduplication of text that recurs in a group: shown once and referred to.
 
-Attempts at one task repeat each other: the opening messages, the tool results, whole turns. Given
-the pieces (messages) of every trajectory, `share` finds the stretches that recur, names them `<p1>`,
-`<p2>`, … and puts references `<p1/>` in their places. `expand` undoes it exactly.
+Attempts at a task repeat each other: opening messages, tool results, whole turns. Given the pieces
+(messages) of every trajectory, `share` finds recurring stretches, names them `<p1>`, `<p2>`, … and
+replaces them by references `<p1/>`. `expand` is its exact inverse.
 
-First whole pieces are shared, then, in a long group, lines and sentences of the pieces that are left.
+Whole pieces are shared first, then, in long groups, lines and sentences of the remaining pieces.
 Equal atoms (pieces, or lines and sentences in equal stretches) form a class; a run of classes that
 always follow one another is one part, as a unitig is in a de Bruijn graph. Parts never nest or
-overlap. The outcome does not depend on the order of the trajectories, so every pass over a group
-shows the same parts and a provider's prompt cache serves them.
+overlap. The result does not depend on the order of the trajectories, so every pass over a group
+shows the same parts, and a provider's prompt cache can reuse them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-MIN_PART = 48  # characters; a shorter stretch costs a reader more than it saves
-FINE_FROM = 6_000  # characters of unshared text; below, lines and sentences are left alone
-FINE_UPTO = 4_000_000  # beyond, looking at every line takes longer than it is worth
+MIN_PART = 48  # characters; sharing shorter stretches costs the reader more than it saves
+FINE_FROM = 6_000  # characters of unshared text; below this, lines and sentences are not shared
+FINE_UPTO = 4_000_000  # above this, comparing every line takes too long
 
 # A line, a sentence or clause in it, or a member of a JSON object or list.
 _ATOM = re.compile(r"[^\n]*?(?:[.!?:;,] +|,(?=[\w\"{\[])|\n+)|[^\n]+")
-REFERENCE = re.compile(r"<p(\d+)/>")
+PART_REFERENCE = re.compile(r"<p(\d+)/>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,50 +37,51 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A place where a stream's text is that of a part."""
+    """A use of a part in a stream."""
 
     part: str
 
 
 def share(streams: Sequence[Sequence[str]]) -> Shared:
-    """Name the stretches that recur within and between `streams` (each a list of pieces)."""
+    """Share the stretches that recur within and across `streams`, each a list of pieces."""
     distinct = sorted({tuple(pieces) for pieces in streams})
-    found: list[list[str | _Use]] = _replace([list(pieces) for pieces in distinct], _equal_pieces)
-    rest = sum(len(item) for items in found for item in items if isinstance(item, str))
+    replaced: list[list[str | _Use]] = _replace([list(pieces) for pieces in distinct], _equal_pieces)
+    rest = sum(len(item) for items in replaced for item in items if isinstance(item, str))
     if FINE_FROM <= rest <= FINE_UPTO:
         split = [
-            [a for i in items for a in (_ATOM.findall(i) if isinstance(i, str) else [i])] for items in found
+            [a for i in items for a in (_ATOM.findall(i) if isinstance(i, str) else [i])]
+            for items in replaced
         ]
-        found = _replace(split, _equal_stretches)
-    return _write(streams, dict(zip(distinct, found, strict=True)))
+        replaced = _replace(split, _equal_stretches)
+    return _write(streams, dict(zip(distinct, replaced, strict=True)))
 
 
 def expand(text: str, parts: Sequence[str]) -> str:
-    """Put every part back where `text` refers to it."""
-    return REFERENCE.sub(lambda m: parts[int(m.group(1)) - 1], text)
+    """Replace every reference in `text` by its part."""
+    return PART_REFERENCE.sub(lambda m: parts[int(m.group(1)) - 1], text)
 
 
 def _replace(
     streams: Sequence[Sequence[str | _Use]], classify: Callable[[Sequence[str | None]], list[int]]
 ) -> list[list[str | _Use]]:
-    """Replace runs of atoms that recur together with uses of a part."""
-    atoms: list[str | None] = []  # None: the end of a stream, or a part already there
-    kept: list[_Use | None] = []
+    """Replace runs of atoms that recur together by uses of a part."""
+    atoms: list[str | None] = []  # None: the end of a stream, or an existing use of a part
+    uses: list[_Use | None] = []
     for items in streams:
         for item in items:
             atoms.append(item if isinstance(item, str) else None)
-            kept.append(None if isinstance(item, str) else item)
+            uses.append(None if isinstance(item, str) else item)
         atoms.append(None)
-        kept.append(None)
+        uses.append(None)
     spans = _chains(atoms, classify(atoms))
-    made: list[list[str | _Use]] = []
+    result: list[list[str | _Use]] = []
     i = 0
     for items in streams:
         out: list[str | _Use] = []
         end = i + len(items)
         while i < end:
             n = spans.get(i, 0)
-            atom, use = atoms[i], kept[i]
+            atom, use = atoms[i], uses[i]
             if n:
                 out.append(_Use("".join(a for a in atoms[i : i + n] if a is not None)))
             elif use is not None:
@@ -88,9 +89,9 @@ def _replace(
             elif atom is not None:
                 out.append(atom)
             i += n or 1
-        made.append(out)
+        result.append(out)
         i += 1
-    return made
+    return result
 
 
 def _equal_pieces(atoms: Sequence[str | None]) -> list[int]:
@@ -100,9 +101,9 @@ def _equal_pieces(atoms: Sequence[str | None]) -> list[int]:
 
 
 def _equal_stretches(atoms: Sequence[str | None]) -> list[int]:
-    """Class of each atom: atoms at the same place of equal stretches of MIN_PART characters share one.
+    """Class of each atom: atoms at the same position of equal stretches of MIN_PART characters share one.
 
-    Greedy longest match against what came before, as in LZ77; matches join classes (union-find).
+    Greedy longest match against earlier atoms, as in LZ77; matches merge classes (union-find).
     """
     parent = list(range(len(atoms)))
 
@@ -115,7 +116,7 @@ def _equal_stretches(atoms: Sequence[str | None]) -> list[int]:
     seen: dict[str, list[int]] = {}
     i = indexed = 0
     while i < len(atoms):
-        while indexed < i:  # only what lies wholly before may be matched
+        while indexed < i:  # only earlier atoms may be matched
             atom = atoms[indexed]
             if atom is not None:
                 seen.setdefault(atom, []).append(indexed)
@@ -138,8 +139,8 @@ def _equal_stretches(atoms: Sequence[str | None]) -> list[int]:
 
 
 def _chains(atoms: Sequence[str | None], classes: Sequence[int]) -> dict[int, int]:
-    """Maximal runs of classes that always follow one another and are long enough to share: for each
-    position where one starts, its length in atoms."""
+    """Maximal runs of classes that always follow one another and are long enough to share, as their
+    lengths in atoms by start position."""
     count: dict[int, int] = {}
     for c in classes:
         count[c] = count.get(c, 0) + 1
@@ -169,17 +170,19 @@ def _chains(atoms: Sequence[str | None], classes: Sequence[int]) -> dict[int, in
     return spans
 
 
-def _write(streams: Sequence[Sequence[str]], found: Mapping[tuple[str, ...], Sequence[str | _Use]]) -> Shared:
+def _write(
+    streams: Sequence[Sequence[str]], replaced: Mapping[tuple[str, ...], Sequence[str | _Use]]
+) -> Shared:
     uses: dict[str, int] = {}
-    for items in found.values():
+    for items in replaced.values():
         for item in items:
             if isinstance(item, _Use):
                 uses[item.part] = uses.get(item.part, 0) + 1
-    # What most trajectories share comes first; nothing in the order tells who said it.
+    # Most used parts first; the order must not reveal which trajectories use a part.
     parts = sorted((p for p, n in uses.items() if n > 1), key=lambda p: (-uses[p], -len(p), p))
     label = {part: f"<p{rank}/>" for rank, part in enumerate(parts, start=1)}
     written = {
         pieces: "".join(item if isinstance(item, str) else label.get(item.part, item.part) for item in items)
-        for pieces, items in found.items()
+        for pieces, items in replaced.items()
     }
     return Shared(tuple(parts), tuple(written[tuple(pieces)] for pieces in streams))

@@ -1,8 +1,8 @@
-"""Prompt templates: which one, its hash, and its blocks rendered.
+"""Prompt templates: loading, hashing and rendering of blocks.
 
 A template is a jinja2 file `NAME.vN.j2` with the blocks `system`, `user`, `retry` (names the fault of
-a reply) and `rubric` (what counts when the user says nothing). That of the ways to ask a local model for a
-probability has blocks of its own, `ASK_BLOCKS`.
+a reply) and `rubric` (the default rubric). The template for local judges that read probabilities has the
+blocks `ASK_BLOCKS` instead.
 """
 
 from __future__ import annotations
@@ -48,29 +48,27 @@ class Template:
         context.blocks = {block: list(chain) for block, chain in self._blocks.items()}
         try:
             return "".join(self._blocks[name][0](context))
-        except Exception as error:  # whatever a template's author made it do
+        except Exception as error:  # user templates may raise anything
             raise ConfigurationError(
-                f"The prompt template {self.prompt_id} fails in its block {name}: {error}"
+                f"The prompt template {self.prompt_id} fails in block {name}: {error}"
             ) from error
 
 
 @lru_cache(maxsize=32)
 def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str, ...] = BLOCKS) -> Template:
-    """Load `name` from the user's `folder` if it is there, else from the installed `ranker.prompts`.
+    """Load `name` from the user's `folder` if present, else from the installed `ranker.prompts`.
 
     Raises:
-        ConfigurationError: no such folder or template, or one that jinja2 cannot read.
+        ConfigurationError: the folder or template does not exist, or jinja2 cannot parse it.
     """
     import jinja2
 
     if folder is not None and not Path(folder).is_dir():
-        raise ConfigurationError(
-            f"The prompt folder {folder} does not exist; make it or leave the option out."
-        )
+        raise ConfigurationError(f"The prompt folder {folder} does not exist; create it or omit the option.")
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*([Path(folder)] if folder else []), _packaged()]),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - plain text for a model; foreign text is neutralised before
+        autoescape=False,  # noqa: S701 - plain text for a model; untrusted text is escaped beforehand
         keep_trailing_newline=True,
     )
     digest = hashlib.sha256()
@@ -79,7 +77,7 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
         template = env.get_template(f"{name}.j2")
     except jinja2.TemplateNotFound as error:
         known = ", ".join(sorted(t.removesuffix(".j2") for t in env.list_templates(["j2"])))
-        raise ConfigurationError(f"There is no prompt template {error.name!r}; there are {known}.") from None
+        raise ConfigurationError(f"There is no prompt template {error.name!r}; available: {known}.") from None
     except (jinja2.TemplateError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The prompt template {name} cannot be read: {error}") from None
     missing = [b for b in needs if b not in blocks]
@@ -92,9 +90,9 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
 
 
 def _packaged() -> Path:
-    beside = Path(__file__).parents[1] / "prompts"
-    if beside.is_dir():
-        return beside
+    installed = Path(__file__).parents[1] / "prompts"
+    if installed.is_dir():
+        return installed
     import ranker.prompts  # an editable install maps it to another folder
 
     return Path(next(iter(ranker.prompts.__path__)))
@@ -103,18 +101,18 @@ def _packaged() -> Path:
 def _blocks(
     env: jinja2.Environment, file: str, below: tuple[str, ...], digest: Callable[[bytes], object]
 ) -> dict[str, list[Any]]:
-    """The functions of a template's blocks, its own first and then those of what it extends."""
+    """The functions of each block, those of the template itself first, then those of its parents."""
     from jinja2 import meta
 
     if file in below:
         name = file.removesuffix(".j2")
-        raise ConfigurationError(f"The prompt template {name} extends itself; give yours a name of its own.")
+        raise ConfigurationError(f"The prompt template {name} extends itself; choose another name for it.")
     assert env.loader is not None
     source, _, _ = env.loader.get_source(env, file)
     digest(source.encode())
-    found = {name: [block] for name, block in env.get_template(file).blocks.items()}
+    functions = {name: [block] for name, block in env.get_template(file).blocks.items()}
     for parent in meta.find_referenced_templates(env.parse(source)):
         if parent:
             for name, chain in _blocks(env, parent, (*below, file), digest).items():
-                found[name] = found.get(name, []) + chain
-    return found
+                functions[name] = functions.get(name, []) + chain
+    return functions

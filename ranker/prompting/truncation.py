@@ -1,49 +1,49 @@
-"""Making a group fit a context window: shorten the longest texts evenly, from the middle."""
+"""Truncation to a context window: the longest texts are cut evenly, in the middle."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 
-from ranker.prompting.sharing import REFERENCE, Shared, expand
+from ranker.prompting.sharing import PART_REFERENCE, Shared, expand
 
-FLOOR = 512  # tokens; no text is shortened below this, windows of fewer trajectories come first
+FLOOR = 512  # tokens; no text is cut below this, larger groups are split into windows instead
 _HEADER = re.compile(
     r"^<(?:system|developer|user|assistant|tool|function|call|reasoning|refusal|tools|history)(?: [^>\n]*)?>",
     re.MULTILINE,
 )
-# A bracket whose name is still open: cut off here it might become a tag that it was not.
+# An unfinished tag: cut here, it could merge with what follows into a different tag.
 _OPENED = re.compile(r"(?:<|\uff1c|\ufe64|&)[^<>\uff1c\ufe64\uff1e]*\Z")
 _TAG = re.compile(r"</?[a-z]+\d*(?: [^<>\n]*)?/?>")
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of a text for a tokenizer we do not have: a third of its UTF-8 bytes.
+    """Estimated tokens of a text for an unknown tokenizer: a third of its UTF-8 bytes.
 
-    On the safe side for prose and JSON (about 4 bytes a token) and near it for dense scripts.
+    Conservative for prose and JSON (about 4 bytes per token), close for dense scripts.
     """
     return most_tokens(text) // 3 + 1
 
 
 def most_tokens(text: str) -> int:
-    """The most tokens that any tokenizer makes of a text: one for each of its UTF-8 bytes."""
+    """Upper bound on the tokens of a text for any tokenizer: one per UTF-8 byte."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def shorten(shared: Shared, room: int, count: Callable[[str], int]) -> tuple[Shared, tuple[int, ...]] | None:
-    """Cut the longest texts so that all together take at most `room` tokens.
+def truncate(shared: Shared, room: int, count: Callable[[str], int]) -> tuple[Shared, tuple[int, ...]] | None:
+    """Cut the longest texts so that together they take at most `room` tokens.
 
-    The cap is one length for all (water-filling), so the longest lose most and short ones nothing.
+    One cap applies to all texts (water-filling): the longest lose most and short ones nothing.
 
     Returns:
-        The shortened texts and, for each stream, the characters it lost, those of the shared parts it
-        refers to among them; or None where they do not fit with FLOOR tokens each.
+        The truncated texts and, for each stream, the characters it lost, including those lost in the
+        shared parts it refers to; None if they do not fit with FLOOR tokens each.
     """
     texts = [*shared.parts, *shared.streams]
     sizes = [count(text) for text in texts]
     if sum(sizes) <= room:
         return shared, (0,) * len(shared.streams)
-    cap = _level(sizes, room)
+    cap = _largest_cap(sizes, room)
     while cap >= FLOOR:
         cut = [
             text if size <= cap else cut_middle(text, int(len(text) * cap / size), shared.parts)
@@ -62,20 +62,20 @@ def _losses(before: Shared, after: Shared) -> tuple[int, ...]:
     parts = [max(0, len(a) - len(b)) for a, b in zip(before.parts, after.parts, strict=True)]
     lost = []
     for whole, cut in zip(before.streams, after.streams, strict=True):
-        shown = {int(n) for n in REFERENCE.findall(cut)}
+        shown = {int(n) for n in PART_REFERENCE.findall(cut)}
         lost.append(max(0, len(whole) - len(cut)) + sum(parts[n - 1] for n in shown))
     return tuple(lost)
 
 
-def least(shared: Shared, count: Callable[[str], int]) -> tuple[int, list[int]]:
-    """The fewest tokens of the shared parts, and of each stream, however much is cut."""
+def minimum_tokens(shared: Shared, count: Callable[[str], int]) -> tuple[int, list[int]]:
+    """Tokens of the shared parts together and of each stream when cut as far as allowed."""
     return (
         sum(min(FLOOR, count(part)) for part in shared.parts),
         [min(FLOOR, count(stream)) for stream in shared.streams],
     )
 
 
-def _level(sizes: Sequence[int], room: int) -> int:
+def _largest_cap(sizes: Sequence[int], room: int) -> int:
     """The largest cap with sum(min(size, cap)) <= room."""
     left = room
     for i, size in enumerate(sorted(sizes)):
@@ -89,8 +89,8 @@ def _level(sizes: Sequence[int], room: int) -> int:
 def cut_middle(text: str, keep: int, parts: Sequence[str]) -> str:
     """Keep about `keep` characters of `text`, half from each end, with `<cut N/>` between.
 
-    Cuts fall outside tags. Where the tail starts inside a message, that message's opening tag is
-    repeated after the mark, so that nobody's words pass for another's.
+    Cuts fall outside tags. If the tail starts inside a message, its opening tag is repeated after the
+    marker, so that its text is not attributed to another role.
     """
     marker = 40
     half = max(0, (keep - marker) // 2)
@@ -110,7 +110,7 @@ def cut_middle(text: str, keep: int, parts: Sequence[str]) -> str:
         return text
     tail = text[stop:]
     headers = list(_HEADER.finditer(expand(text[start:stop], parts)))
-    first = REFERENCE.match(tail)
+    first = PART_REFERENCE.match(tail)
     opens = _HEADER.match(expand(first.group(), parts) if first else tail)
     again = headers[-1].group() + "\n" if headers and not opens else ""
     head = text[:start] if not start or text[start - 1] == "\n" else text[:start] + "\n"

@@ -1,4 +1,4 @@
-"""A limit on judge calls and dollars that is never overrun, however many calls are in flight."""
+"""Limits on judge calls and cost that are never exceeded, however many calls are in flight."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from ranker.errors import BudgetExceeded, ConfigurationError
 
 @dataclass
 class Reservation:
-    """What one call may cost until it is known: set ``cost_usd`` to what it did cost."""
+    """The cost of one call: an estimate until ``cost_usd`` is set to the actual cost."""
 
     cost_usd: float
 
 
 @dataclass
 class Budget:
-    """Shared by every call of one run.
+    """A budget shared by all calls of a run.
 
-    A call reserves its highest expected cost before it is sent. Where the money left does not cover
-    that, it waits for the calls in flight to settle, and fails only when nothing is in flight.
+    A call reserves its maximum expected cost before it is sent. If the remaining budget does not cover
+    it, the call waits for those in flight to settle, and fails only when none is in flight.
 
     Attributes:
-        max_calls: requests, retries included; None for no limit.
-        max_cost_usd: dollars; None for no limit. Needs a judge whose prices are known.
+        max_calls: requests, including retries; None for no limit.
+        max_cost_usd: US dollars; None for no limit. Requires a judge with known prices.
+        calls: requests so far.
+        cost_usd: US dollars of the calls that have settled.
     """
 
     max_calls: int | None = None
@@ -38,16 +40,16 @@ class Budget:
 
     @asynccontextmanager
     async def reserve(self, estimate: float | None) -> AsyncIterator[Reservation]:
-        """Hold the place of one call that may cost `estimate` dollars (None: price unknown).
+        """Reserve one call that may cost up to `estimate` US dollars; None if its price is unknown.
 
         Raises:
             BudgetExceeded: the call would exceed a limit.
-            ConfigurationError: a dollar limit, and a judge without a known price.
+            ConfigurationError: there is a cost limit, but the price of the judge is unknown.
         """
         if self.max_cost_usd is not None:
             if estimate is None:
                 raise ConfigurationError(
-                    "max_cost_usd needs the judge's price, which is unknown; give the judge "
+                    "max_cost_usd needs the judge's price, which is unknown; pass "
                     "price=(dollars per million input tokens, per million output tokens), "
                     "or limit max_calls instead."
                 )
@@ -56,32 +58,32 @@ class Budget:
                 if self._reserved == 0.0:
                     raise BudgetExceeded(
                         f"max_cost_usd={self.max_cost_usd:g} stops here: ${self.cost_usd:.4f} spent, and "
-                        f"the next call may cost ${estimate:.4f}. What is finished is kept; raise the "
-                        "limit to go on."
+                        f"the next call may cost ${estimate:.4f}. Finished work is saved; raise the "
+                        "limit to continue."
                     )
-                place = asyncio.get_running_loop().create_future()
-                self._waiting.append(place)
-                await place
+                turn = asyncio.get_running_loop().create_future()
+                self._waiting.append(turn)
+                await turn
         self._check_calls()
         self.calls += 1
-        held = estimate or 0.0
-        self._reserved += held
-        reservation = Reservation(held)
+        reserved = estimate or 0.0
+        self._reserved += reserved
+        reservation = Reservation(reserved)
         try:
             yield reservation
         finally:
-            self._reserved = max(0.0, self._reserved - held)
+            self._reserved = max(0.0, self._reserved - reserved)
             self.cost_usd += reservation.cost_usd
             if abs(self._reserved) < 1e-12:
                 self._reserved = 0.0
             waiting, self._waiting = self._waiting, []
-            for place in waiting:
-                if not place.done():
-                    place.set_result(None)
+            for turn in waiting:
+                if not turn.done():
+                    turn.set_result(None)
 
     def _check_calls(self) -> None:
         if self.max_calls is not None and self.calls >= self.max_calls:
             raise BudgetExceeded(
-                f"max_calls={self.max_calls} stops here: that many calls are made. What is finished "
-                "is kept; raise the limit to go on."
+                f"max_calls={self.max_calls} stops here: that many calls were made. Finished work "
+                "is saved; raise the limit to continue."
             )

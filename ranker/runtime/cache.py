@@ -1,7 +1,7 @@
-"""Replies kept on disk, so that no verdict is paid for twice.
+"""A reply cache on disk, so that no verdict is paid for twice.
 
-sqlite3 in WAL mode: many processes may read and write one file. Rows hold JSON, no pickles. A cache
-that fails (full disk, broken file) is reported once and left alone: the run goes on.
+sqlite3 in WAL mode: several processes may read and write the file. Rows hold JSON, no pickles. A cache
+that fails (full disk, corrupt file) is reported once and then ignored: the run continues.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _SCHEMA = (
 
 
 def cache_path() -> Path | None:
-    """Where replies are kept: ``$RANKER_CACHE`` (a file, a folder, or ``off``), else the user's
-    cache folder."""
-    named = os.environ.get("RANKER_CACHE", "")
-    if named.lower() == "off":
+    """Path of the cache: ``$RANKER_CACHE`` (a file, a folder, or ``off``), else in the user's cache
+    folder; None if it is off."""
+    setting = os.environ.get("RANKER_CACHE", "")
+    if setting.lower() == "off":
         return None
-    if named:
-        path = Path(named).expanduser()
+    if setting:
+        path = Path(setting).expanduser()
         return path if path.suffix and not path.is_dir() else path / "replies.sqlite"
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("ranker")) / "replies.sqlite"
 
 
-def cache_key(**shapes: Any) -> str:
-    """Key of everything that shapes a reply. Pass no secret."""
-    text = json.dumps(shapes, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
+def cache_key(**inputs: Any) -> str:
+    """A key from everything that influences a reply. Do not pass secrets."""
+    text = json.dumps(inputs, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -56,7 +56,7 @@ class CacheSummary:
 
 
 class Cache:
-    """Replies by key. Safe to use from several threads and, one object each, processes."""
+    """Replies by key. Thread-safe; each process needs its own object."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -68,10 +68,10 @@ class Cache:
     def get(self, key: str) -> dict[str, Any] | None:
         rows = self._run("SELECT reply FROM replies WHERE key = ?", (key,))
         try:
-            found = json.loads(rows[0][0]) if rows else None
+            reply = json.loads(rows[0][0]) if rows else None
         except ValueError:
             return None
-        return found if isinstance(found, dict) else None
+        return reply if isinstance(reply, dict) else None
 
     def put(self, key: str, judge: str, reply: dict[str, Any]) -> None:
         text = json.dumps(reply, separators=(",", ":"))
@@ -83,7 +83,7 @@ class Cache:
         return CacheSummary(self.path, size, dict(rows))
 
     def clear(self, judge: str | None = None) -> int:
-        """Delete the replies of `judge`, or all; returns how many."""
+        """Delete the replies of `judge`, or of all judges; returns their number."""
         where, values = ("", ()) if judge is None else (" WHERE judge = ?", (judge,))
         rows = self._run(f"DELETE FROM replies{where} RETURNING 1", values) or []  # noqa: S608
         self._run("VACUUM")
@@ -98,7 +98,7 @@ class Cache:
         except (sqlite3.Error, OSError) as error:
             self._broken = True
             log.warning(
-                "The reply cache %s cannot be used (%s); going on without it. Free the disk or set "
+                "The reply cache %s cannot be used (%s); continuing without it. Free the disk or set "
                 "RANKER_CACHE to another path or to off.", self.path, error,
             )  # fmt: skip
             return None
@@ -119,7 +119,7 @@ _open: dict[Path, Cache] = {}
 
 
 def open_cache(setting: str | Path | Cache | bool | None = None) -> Cache | None:
-    """The cache a user asked for: None for the default, False or ``"off"`` for none, or a path."""
+    """The cache for a user setting: None for the default, False or ``"off"`` for none, or a path."""
     if isinstance(setting, Cache):
         return setting
     if setting is False or (isinstance(setting, str) and setting.lower() == "off"):

@@ -1,4 +1,4 @@
-"""A JSONL file with one line for every judge call."""
+"""A JSONL log of judge calls."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ranker.errors import ConfigurationError, scrub
 log = logging.getLogger("ranker")
 
 
-class Recorder:
-    """Appends records to a file, whole lines only, from any number of threads and processes.
+class CallLog:
+    """Appends one JSON line per judge call; safe with several threads and processes.
 
     Raises:
         ConfigurationError: the file cannot be opened for writing, or holds something else.
@@ -43,11 +43,8 @@ class Recorder:
                 os.write(self._file, line)
         except OSError as error:
             if not self._failed:
-                log.warning("The record %s cannot be written (%s); going on without it.", self.path, error)
+                log.warning("The record %s cannot be written (%s); continuing without it.", self.path, error)
             self._failed = True
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 def _is_call(line: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Resources that belong to one event loop, and the loop behind the sync functions."""
+"""Per-event-loop resources, and the background event loop behind the sync functions."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One `T` for each event loop, made on first use and closed when the loop shuts down or the PerLoop
-    is dropped, whichever is first.
+    """One `T` per event loop, created on first use and closed when the loop shuts down or the PerLoop is
+    garbage-collected, whichever comes first.
 
-    HTTP connections cannot move between loops. An event loop closes its open async generators at its
-    end (`asyncio.run` does), so a generator held open is where the closing hangs. `make` and `close`
-    must not refer to the owner of the PerLoop, or it would never be dropped.
+    HTTP connections cannot move between loops. An event loop closes its open async generators when it
+    ends (`asyncio.run` does), so each resource is owned by a suspended generator that closes it. `make`
+    and `close` must not refer to the owner of the PerLoop, or it would never be collected.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[Any]] | None = None):
         self._make = make
         self._close = close
-        self._made: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, T] = weakref.WeakKeyDictionary()
+        self._resources: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, T] = weakref.WeakKeyDictionary()
 
     async def get(self) -> T:
         loop = asyncio.get_running_loop()
-        if loop not in self._made:
-            for ended in [past for past in self._made if past.is_closed()]:
-                del self._made[ended]  # its connections hold it, so it would stay for good
-            self._made[loop] = made = self._make()
-            keeper = _keep(made, self._close)
-            # The finaliser holds the generator, so what it keeps outlives any tangle of references (an
-            # exception's frames, say) in which the PerLoop itself is collected.
-            weakref.finalize(self, _drop, weakref.ref(loop), keeper).atexit = False
-            await anext(keeper)
-        return self._made[loop]
+        if loop not in self._resources:
+            for closed in [other for other in self._resources if other.is_closed()]:
+                del self._resources[closed]  # its connections refer to it, so it would never be collected
+            self._resources[loop] = resource = self._make()
+            owner = _own(resource, self._close)
+            # The finalizer holds the generator, so the resource outlives any reference cycle (of an
+            # exception's frames, say) with which the PerLoop itself is collected.
+            weakref.finalize(self, _close_owner, weakref.ref(loop), owner).atexit = False
+            await anext(owner)
+        return self._resources[loop]
 
 
-def _drop(loop: weakref.ref[asyncio.AbstractEventLoop], keeper: AsyncGenerator[Any, None]) -> None:
+def _close_owner(loop: weakref.ref[asyncio.AbstractEventLoop], owner: AsyncGenerator[Any, None]) -> None:
     running = loop()
     if running is not None and not running.is_closed():
-        running.call_soon_threadsafe(lambda: running.create_task(keeper.aclose()))
+        running.call_soon_threadsafe(lambda: running.create_task(owner.aclose()))
 
 
-async def _keep(made: T, close: Callable[[T], Awaitable[Any]] | None) -> AsyncGenerator[T, None]:
+async def _own(resource: T, close: Callable[[T], Awaitable[Any]] | None) -> AsyncGenerator[T, None]:
     try:
-        yield made
+        yield resource
     finally:
         if close is not None:
-            await close(made)
+            await close(resource)
 
 
 _AHEAD = 256
@@ -61,8 +61,8 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 
 def _background() -> asyncio.AbstractEventLoop:
-    """A loop in a daemon thread: sync calls work inside running loops too (notebooks), and judges
-    keep their connections between calls."""
+    """An event loop in a daemon thread: sync functions also work inside running loops (notebooks), and
+    judges keep their connections between calls."""
     global _loop
     with _lock:
         if _loop is None or _loop.is_closed():
@@ -78,7 +78,7 @@ def _shut(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end from sync code; Ctrl-C cancels it."""
+    """Run a coroutine to completion from sync code; Ctrl-C cancels it."""
     future = asyncio.run_coroutine_threadsafe(coroutine, _background())
     try:
         return future.result()
@@ -90,8 +90,8 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
     """Iterate over an async generator from sync code, closing it when the caller stops.
 
-    One task in the background loop pulls items into a queue, at most _AHEAD of what the caller took:
-    crossing threads for each item would cost as much as ranking a small group does.
+    One task in the background loop prefetches up to _AHEAD items into a queue: switching threads for every
+    item would cost as much as ranking a small group.
     """
     ready: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     room = threading.BoundedSemaphore(_AHEAD)
@@ -128,5 +128,5 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
             yield value
     finally:
         task.cancel()
-        while kind != "end":  # until what was in flight is cancelled and closed
+        while kind != "end":  # until everything in flight is cancelled and closed
             kind, _ = ready.get(timeout=30)

@@ -1,4 +1,4 @@
-"""One line of progress: groups done, rate, failures, cost."""
+"""The progress bar: groups done, rate, failures, cost."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from ranker.usage import Usage
 
 
 class Progress:
-    """A progress bar on a terminal's standard error; silent elsewhere."""
+    """A progress bar on standard error; silent unless that is a terminal."""
 
-    def __init__(self, total: int | None, shown: bool = True, done: int = 0):
+    def __init__(self, total: int | None, shown: bool = True):
         self._total = total
         self._shown = shown and sys.stderr.isatty()
-        self._done = done
         self._failed = 0
         self._usage = Usage()
         self._bar: Any = None
@@ -31,13 +30,13 @@ class Progress:
                 rich.TextColumn("ranking"),
                 rich.BarColumn(),
                 rich.MofNCompleteColumn(),
-                rich.TextColumn("{task.fields[told]}"),
+                rich.TextColumn("{task.fields[status]}"),
                 rich.TimeElapsedColumn(),
                 rich.TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=self._total, completed=self._done, told="")
+            self._task = self._bar.add_task("", total=self._total, status="")
         return self
 
     def __exit__(
@@ -52,9 +51,9 @@ class Progress:
         self._usage += ranked.usage
         self._failed += ranked.error is not None
         speed = self._bar.tasks[0].speed or 0.0
-        told = f"{speed:.1f}/s"
+        status = f"{speed:.1f}/s"
         if self._usage.cost_usd:
-            told += f" ${self._usage.cost_usd:.4f}"
+            status += f" ${self._usage.cost_usd:.4f}"
         if self._failed:
-            told += f" [red]{self._failed} failed[/red]"
-        self._bar.update(self._task, advance=1, told=told)
+            status += f" [red]{self._failed} failed[/red]"
+        self._bar.update(self._task, advance=1, status=status)

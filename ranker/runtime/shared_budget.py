@@ -1,4 +1,4 @@
-"""One limit on judge calls and dollars for many processes, kept in a small sqlite file."""
+"""A budget shared by several processes through a small sqlite file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ranker.runtime.transaction import check_database, transaction
 
 log = logging.getLogger("ranker")
 
-BEAT = 5.0  # seconds between signs of life of a process that holds reservations
-GONE = 30.0  # seconds without one after which nobody waits for its reservations
-_POLL = 0.1  # seconds between looks at the file while money is held elsewhere
+BEAT = 5.0  # seconds between heartbeats of a process that holds reservations
+GONE = 30.0  # seconds without a heartbeat after which nobody waits for its reservations
+_POLL = 0.1  # seconds between polls of the file while other processes hold reservations
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spent (one INTEGER PRIMARY KEY CHECK (one = 1), calls INTEGER NOT NULL, cost REAL NOT NULL);
@@ -34,15 +34,15 @@ CREATE TABLE IF NOT EXISTS holders (holder TEXT PRIMARY KEY, beat REAL NOT NULL)
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What a shared budget's file says.
+    """The state of a shared budget.
 
     Attributes:
-        calls: requests made, by all processes so far.
-        cost_usd: dollars of the calls that are settled.
-        held_usd: dollars held for calls in flight by processes that are alive.
-        lost_usd: dollars held by processes that are gone; what their calls cost is not known, so it counts
-            as spent.
-        waiting: whether a process that is alive has calls in flight.
+        calls: requests so far, by all processes.
+        cost_usd: US dollars of the calls that have settled.
+        held_usd: US dollars reserved for calls in flight by live processes.
+        lost_usd: US dollars reserved by dead processes; the actual cost of their calls is unknown, so the
+            reservations count as spent.
+        waiting: whether a live process has calls in flight.
     """
 
     calls: int
@@ -53,19 +53,19 @@ class Spending:
 
 
 class SharedBudget(Budget):
-    """A Budget over every process that names the same file, on one machine or on a file system with locks.
+    """A Budget shared by all processes that use the same file, on one machine or a file system with locks.
 
-    A call is counted when it is reserved, and its highest expected cost is held in the file until it is
-    settled. What a killed process held stays held and counts as spent, for its calls may have been charged;
-    nobody waits for it. So the limits are never overrun, and a kill costs at most the calls it had in flight.
-    The counts last: a later run with the same file goes on from them.
+    A call is counted when it is reserved, and its maximum expected cost is held in the file until it
+    settles. The reservations of a killed process stay and count as spent, because its calls may have been
+    billed; nobody waits for them. So the limits are never exceeded, and a kill costs at most the calls in
+    flight. The totals persist: a later run with the same file continues from them.
 
     Args:
-        path: the file; made where it is not.
-        max_calls, max_cost_usd: the limits over all processes; each process keeps to its own.
+        path: the file; created if it does not exist.
+        max_calls, max_cost_usd: limits on the totals over all processes; each process checks its own limits.
 
     Raises:
-        ConfigurationError: the file cannot be used, or no limit is given.
+        ConfigurationError: the file cannot be used, or there is no limit.
     """
 
     def __init__(self, path: str | Path, max_calls: int | None = None, max_cost_usd: float | None = None):
@@ -75,13 +75,13 @@ class SharedBudget(Budget):
         self.path = Path(path)
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
         self._mine = 0  # reservations of this process
-        self._beating: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()  # one call at a time asks the file for money
-        with self._told():
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()  # one call at a time reserves
+        with self._errors_as(ConfigurationError):
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
             weakref.finalize(self, self._db.close)
             check_database(self._db, self.path, "spent")
-            # No WAL: it does not work across machines. No waiting for the disk: a kill loses nothing by it.
+            # No WAL: it does not work across machines. No sync to disk: a killed process loses nothing without it.
             self._db.execute("PRAGMA journal_mode = TRUNCATE")
             self._db.execute("PRAGMA synchronous = OFF")
             with transaction(self._db):
@@ -89,15 +89,15 @@ class SharedBudget(Budget):
                     self._db.execute(statement)
 
     def spending(self) -> Spending:
-        """What the file says now."""
-        with self._told():
+        """The current state of the file."""
+        with self._errors_as(ConfigurationError):
             (calls, cost), held = (
                 self._db.execute("SELECT calls, cost FROM spent").fetchone(),
                 self._db.execute(
                     "SELECT held.cost, coalesce(beat, 0) FROM held LEFT JOIN holders USING (holder)"
                 ).fetchall(),
             )
-        # A beat far in the future is another machine's clock; its process is taken for alive.
+        # A heartbeat far in the future comes from another machine's clock; its process counts as live.
         since = time.time() - GONE
         live = [amount for amount, beat in held if beat >= since]
         lost = sum(amount for amount, beat in held if beat < since)
@@ -105,22 +105,22 @@ class SharedBudget(Budget):
 
     @asynccontextmanager
     async def reserve(self, estimate: float | None) -> AsyncIterator[Reservation]:
-        """Hold the place of one call, as `Budget.reserve` does, but in the file.
+        """Reserve one call as `Budget.reserve` does, but in the file.
 
         Raises:
-            BudgetExceeded: the call would exceed a limit, or the file cannot be used any more. Calls in flight end as
-                they would: they are paid for.
-            ConfigurationError: a dollar limit and a judge without a known price.
+            BudgetExceeded: the call would exceed a limit, or the file can no longer be used. Calls in flight still
+                complete, because they are paid for.
+            ConfigurationError: there is a cost limit, but the price of the judge is unknown.
         """
         if self.max_cost_usd is not None and estimate is None:
             raise ConfigurationError(
-                "--max-cost needs the judge's price, which is unknown; give --price, or limit --max-calls instead."
+                "--max-cost needs the judge's price, which is unknown; pass --price, or limit --max-calls instead."
             )
         async with self._turn:
-            while (ticket := self._take(estimate or 0.0)) is None:  # noqa: ASYNC110 - other processes' work
+            while (ticket := self._take(estimate or 0.0)) is None:  # noqa: ASYNC110 - waits for other processes
                 await asyncio.sleep(_POLL)
-        if self._mine == 1 or self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(self._beat())
+        if self._mine == 1 or self._heartbeat is None or self._heartbeat.done():
+            self._heartbeat = asyncio.create_task(self._send_heartbeats())
         reservation = Reservation(estimate or 0.0)
         try:
             yield reservation
@@ -128,12 +128,12 @@ class SharedBudget(Budget):
             self._mine -= 1
             self.cost_usd += reservation.cost_usd
             if self._mine == 0:
-                self._beating.cancel()
+                self._heartbeat.cancel()
             self._settle(ticket, reservation.cost_usd)
 
     def _settle(self, ticket: int, cost_usd: float) -> None:
-        """Count what a call cost in the place of what was held for it. Where that cannot be written it stays held,
-        which is no less; the call's reply is paid for and must not be lost."""
+        """Replace the reservation of a call by its cost. If that cannot be written the reservation stays, which is
+        at least as much; the reply is paid for and must not be lost."""
         try:
             with transaction(self._db):
                 self._db.execute("DELETE FROM held WHERE id = ?", (ticket,))
@@ -141,47 +141,52 @@ class SharedBudget(Budget):
                 if self._mine == 0:
                     self._db.execute("DELETE FROM holders WHERE holder = ?", (self._holder,))
         except sqlite3.Error as error:
-            log.warning("%s: %s; what was held for a call stays held.", self.path, error)
+            log.warning("%s: %s; the reservation of a call stays.", self.path, error)
 
     def _take(self, estimate: float) -> int | None:
-        """Hold `estimate` dollars in the file, or None where calls in flight may yet free what lacks."""
-        with self._told(BudgetExceeded), transaction(self._db):
-            now = self.spending()
-            if self.max_calls is not None and now.calls >= self.max_calls:
+        """Reserve `estimate` US dollars in the file; None if calls in flight may still free enough."""
+        with self._errors_as(BudgetExceeded), transaction(self._db):
+            state = self.spending()
+            if self.max_calls is not None and state.calls >= self.max_calls:
                 raise BudgetExceeded(
-                    f"max_calls={self.max_calls} stops here: {now.calls} calls are made by all processes that share "
-                    f"{self.path}. What is finished is kept; raise the limit to go on."
+                    f"max_calls={self.max_calls} stops here: {state.calls} calls were made by all processes that share "
+                    f"{self.path}. Finished work is saved; raise the limit to continue."
                 )
-            gone = now.cost_usd + now.lost_usd
-            if self.max_cost_usd is not None and gone + now.held_usd + estimate > self.max_cost_usd:
-                if now.waiting or self._mine:
+            spent = state.cost_usd + state.lost_usd
+            if self.max_cost_usd is not None and spent + state.held_usd + estimate > self.max_cost_usd:
+                if state.waiting or self._mine:
                     return None
-                lost = f" (${now.lost_usd:.4f} of it held by processes that are gone)" if now.lost_usd else ""
+                lost = (
+                    f" (${state.lost_usd:.4f} of it held by processes that are gone)"
+                    if state.lost_usd
+                    else ""
+                )
                 raise BudgetExceeded(
-                    f"max_cost_usd={self.max_cost_usd:g} stops here: ${gone:.4f} spent{lost} by all processes that "
-                    f"share {self.path}, and the next call may cost ${estimate:.4f}. What is finished is kept; raise "
-                    "the limit to go on."
+                    f"max_cost_usd={self.max_cost_usd:g} stops here: ${spent:.4f} spent{lost} by all processes that "
+                    f"share {self.path}, and the next call may cost ${estimate:.4f}. Finished work is saved; raise "
+                    "the limit to continue."
                 )
             self._db.execute("UPDATE spent SET calls = calls + 1")
             self._db.execute("INSERT OR REPLACE INTO holders VALUES (?, ?)", (self._holder, time.time()))
-            made = self._db.execute("INSERT INTO held (holder, cost) VALUES (?, ?)", (self._holder, estimate))
-            ticket = made.lastrowid
+            ticket = self._db.execute(
+                "INSERT INTO held (holder, cost) VALUES (?, ?)", (self._holder, estimate)
+            ).lastrowid
         self._mine += 1
         self.calls += 1
         return ticket
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
             await asyncio.sleep(BEAT)
-            # Without it others count what is held here as spent, which is on the safe side.
+            # On failure other processes count these reservations as spent, which is safe.
             with suppress(sqlite3.Error), transaction(self._db):
                 self._db.execute("INSERT OR REPLACE INTO holders VALUES (?, ?)", (self._holder, time.time()))
 
     @contextmanager
-    def _told(self, kind: type[RankerError] = ConfigurationError) -> Iterator[None]:
+    def _errors_as(self, kind: type[RankerError]) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             raise kind(
-                f"The budget file {self.path} cannot be used ({error}). Nothing more is sent; mend or remove the file."
+                f"The budget file {self.path} cannot be used ({error}). Nothing more is sent; repair or remove the file."
             ) from None

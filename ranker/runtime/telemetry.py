@@ -1,4 +1,4 @@
-"""OpenTelemetry spans, where the extra `otel` is installed; nothing otherwise."""
+"""OpenTelemetry spans if the extra `otel` is installed, else no-ops."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def _tracer() -> Any:
 
 @contextmanager
 def span(name: str, **attributes: Any) -> Iterator[dict[str, Any]]:
-    """A span around the block; what the block puts in the yielded dict becomes attributes too."""
+    """A span around the block; entries of the yielded dict become attributes at its end."""
     tracer = _tracer()
-    late: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     if tracer is None:
-        yield late
+        yield results
         return
     with tracer.start_as_current_span(name) as current:
         try:
-            yield late
+            yield results
         finally:
-            for key, value in {**attributes, **late}.items():
+            for key, value in {**attributes, **results}.items():
                 if value is not None:
                     current.set_attribute(key, value)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Keep others from writing, and take back what was done where it fails; `db` commits by itself otherwise."""
+    """Run the block in a write transaction on `db`, which is in autocommit mode; roll back on failure."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:  # some failures end it
+        if db.in_transaction:  # some failures end the transaction
             db.execute("ROLLBACK")
         raise
 

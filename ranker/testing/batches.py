@@ -17,19 +17,19 @@ from ranker.testing.simulated import answer
 
 @dataclass
 class BatchJudgeServer(JudgeServer):
-    """A JudgeServer that speaks ``/v1/files`` and ``/v1/batches`` too, as OpenAI does.
+    """A JudgeServer that also serves ``/v1/files`` and ``/v1/batches``, like OpenAI.
 
-    `latency` is how long a batch takes; `faults` that are no faults of a connection strike single requests.
+    `latency` is the duration of a batch; `faults` other than connection faults affect single requests.
 
     Args:
-        refuses_batches: how many batches, from the first on, are refused with a 500 after they were made.
-        expires: how many batches, from the first on, expire with only every second request answered.
-        invalid: whether every batch fails its validation.
+        refuses_batches: number of initial batches that are created but answered with a 500.
+        expires: number of initial batches that expire with only every second request answered.
+        invalid: whether every batch fails validation.
 
     Attributes:
-        files: what was uploaded and what was made, by id.
-        batches: the batches by id, in the order in which they came.
-        answered: how many requests of batches were answered, which is what is paid for.
+        files: uploaded and output files by id.
+        batches: batches by id, in order of arrival.
+        answered: number of answered (billed) requests in batches.
     """
 
     refuses_batches: int = 0
@@ -52,32 +52,26 @@ class BatchJudgeServer(JudgeServer):
         app.router.add_get("/v1/batches/{batch}", self._retrieve)
         return app
 
-    def _locked(self, request: web.Request) -> web.Response | None:
-        if self.api_key is not None and request.headers.get("Authorization") != f"Bearer {self.api_key}":
-            told = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            return failure(401, f"Incorrect API key provided: {told}")
-        return None
-
     async def _upload(self, request: web.Request) -> web.Response:
-        refused = self._locked(request)
+        refused = self._unauthorized(request)
         if refused is not None:
             return refused
         form = await request.post()
-        given = form["file"]
-        assert isinstance(given, web.FileField)
+        upload = form["file"]
+        assert isinstance(upload, web.FileField)
         if form["purpose"] != "batch":
             return failure(400, "purpose must be batch")
         name = f"file-{len(self.files)}"
-        self.files[name] = given.file.read()
-        told = {"id": name, "object": "file", "bytes": len(self.files[name]), "created_at": int(time.time()),
-                "filename": given.filename, "purpose": "batch", "status": "processed"}  # fmt: skip
-        return web.json_response(told)
+        self.files[name] = upload.file.read()
+        metadata = {"id": name, "object": "file", "bytes": len(self.files[name]), "created_at": int(time.time()),
+                "filename": upload.filename, "purpose": "batch", "status": "processed"}  # fmt: skip
+        return web.json_response(metadata)
 
     async def _content(self, request: web.Request) -> web.Response:
-        return self._locked(request) or web.Response(body=self.files[request.match_info["file"]])
+        return self._unauthorized(request) or web.Response(body=self.files[request.match_info["file"]])
 
     async def _create(self, request: web.Request) -> web.Response:
-        refused = self._locked(request)
+        refused = self._unauthorized(request)
         if refused is not None:
             return refused
         body = await request.json()
@@ -104,14 +98,14 @@ class BatchJudgeServer(JudgeServer):
 
     async def _list(self, request: web.Request) -> web.Response:
         newest = list(reversed(self.batches.values()))
-        return self._locked(request) or web.json_response(
+        return self._unauthorized(request) or web.json_response(
             {"object": "list", "data": newest, "has_more": False, "first_id": None, "last_id": None}
         )
 
     async def _retrieve(self, request: web.Request) -> web.Response:
-        found = self.batches.get(request.match_info["batch"])
-        return self._locked(request) or (
-            failure(404, "No such batch") if found is None else web.json_response(found)
+        batch = self.batches.get(request.match_info["batch"])
+        return self._unauthorized(request) or (
+            failure(404, "No such batch") if batch is None else web.json_response(batch)
         )
 
     async def _run(self, batch: dict[str, Any], request: web.Request) -> None:
@@ -126,33 +120,33 @@ class BatchJudgeServer(JudgeServer):
         for i, raw in enumerate(self.files[batch["input_file_id"]].splitlines()):
             if late and i % 2:
                 continue
-            asked = json.loads(raw)
-            made = await self._answered(asked["body"], request)
-            told = {
+            line = json.loads(raw)
+            response = await self._answer(line["body"], request)
+            result = {
                 "id": f"batch_req_{i}",
-                "custom_id": asked["custom_id"],
+                "custom_id": line["custom_id"],
                 "response": {
-                    "status_code": made.status,
+                    "status_code": response.status,
                     "request_id": "r",
-                    "body": json.loads(made.text or "{}"),
+                    "body": json.loads(response.text or "{}"),
                 },
                 "error": None,
             }
-            (good if made.status == 200 else bad).append(json.dumps(told).encode() + b"\n")
-            self.answered += made.status == 200
+            (good if response.status == 200 else bad).append(json.dumps(result).encode() + b"\n")
+            self.answered += response.status == 200
         for kind, lines in (("output_file_id", good), ("error_file_id", bad)):
             if lines:
                 batch[kind] = f"file-{len(self.files)}"
-                self.files[batch[kind]] = b"".join(reversed(lines))  # replies come in any order
+                self.files[batch[kind]] = b"".join(reversed(lines))  # replies may come in any order
         batch["status"] = "expired" if late else "completed"
 
-    async def _answered(self, body: dict[str, Any], request: web.Request) -> web.Response:
+    async def _answer(self, body: dict[str, Any], request: web.Request) -> web.Response:
         messages = body["messages"]
         if self.keep_prompts:
             self.prompts.append(messages)
-        asked = body.get("response_format", {}).get("type", "text")
-        if asked not in self.formats:
-            return failure(400, f"response_format {asked} is not supported")
+        format_ = body.get("response_format", {}).get("type", "text")
+        if format_ not in self.formats:
+            return failure(400, f"response_format {format_} is not supported")
         fault = self._draw()
         try:
             ids, reply = answer(messages, self.truth, self.behaviour)
@@ -160,7 +154,7 @@ class BatchJudgeServer(JudgeServer):
             return failure(400, f"sim: {error}")
         self.counts[fault or "ok"] += 1
         if fault is not None:
-            made = await FAULTS[fault](request, ids, reply)
-            assert isinstance(made, web.Response)
-            return made
+            response = await FAULTS[fault](request, ids, reply)
+            assert isinstance(response, web.Response)
+            return response
         return completion(reply, prompt=sum(len(m["content"]) for m in messages) // 4, model=body["model"])

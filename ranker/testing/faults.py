@@ -1,4 +1,4 @@
-"""Ways in which a judge server fails, one function each."""
+"""Faults of a judge server, one function each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Fault = Callable[[web.Request, list[str], str], Awaitable[web.StreamResponse]]
 
 def completion(text: str, *, prompt: int = 0, finish: str = "stop", model: str = "sim") -> web.Response:
     """An ordinary chat completion."""
-    wrote = len(text) // 4
+    written = len(text) // 4
     return web.json_response(
         {
             "id": "chatcmpl-sim",
@@ -23,7 +23,11 @@ def completion(text: str, *, prompt: int = 0, finish: str = "stop", model: str =
             "choices": [
                 {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
             ],
-            "usage": {"prompt_tokens": prompt, "completion_tokens": wrote, "total_tokens": prompt + wrote},
+            "usage": {
+                "prompt_tokens": prompt,
+                "completion_tokens": written,
+                "total_tokens": prompt + written,
+            },
         }
     )
 
@@ -56,7 +60,7 @@ async def _disconnect(request: web.Request, ids: list[str], reply: str) -> web.S
 
 
 async def _half_body(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    """Promises a body, sends half of it and hangs up."""
+    """Announces a body, sends half of it and closes the connection."""
     body = completion(reply).body
     assert isinstance(body, bytes)
     response = web.StreamResponse(
@@ -95,7 +99,7 @@ async def _prose(request: web.Request, ids: list[str], reply: str) -> web.Stream
 
 
 def _edited(edit: Callable[[list[list[str]]], list[list[str]]]) -> Fault:
-    """A reply whose ranking has been tampered with."""
+    """A reply whose ranking was edited."""
 
     async def fault(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
         verdict = json.loads(reply)
@@ -109,7 +113,7 @@ def _edited(edit: Callable[[list[list[str]]], list[list[str]]]) -> Fault:
 
 
 async def _nan_scores(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    """RULER-style scores, and no numbers."""
+    """RULER-style scores that are not numbers."""
     scores = ", ".join(f'{{"id": "{name}", "score": NaN}}' for name in ids)
     return completion(f'{{"reasons": [], "ranking": NaN, "scores": [{scores}]}}')
 
@@ -132,4 +136,4 @@ FAULTS: dict[str, Fault] = {
     "repeated_id": _edited(lambda ranking: [*ranking, ranking[0]]),
     "nan": _nan_scores,
 }
-"""Every fault by name. `bad_json` to `nan` are replies that arrive and must not become rewards."""
+"""Every fault by name. `bad_json` to `nan` are replies that arrive but must not become rewards."""

@@ -19,7 +19,7 @@ from ranker.testing.simulated import Behaviour, Truth, answer
 from ranker.trajectory import TrajectoryGroup
 
 Dress = Literal["plain", "fenced", "think", "prose"]
-# Rounds of the loop until aiohttp knows, and closes, a connection just accepted: it leaks younger ones.
+# Loop iterations until aiohttp has registered a newly accepted connection; it leaks younger ones on cleanup.
 _ACCEPTING = 5
 _DRESSES: dict[str, str] = {
     "plain": "{reply}",
@@ -33,25 +33,26 @@ _DRESSES: dict[str, str] = {
 class JudgeServer:
     """An OpenAI-compatible server on loopback whose model ranks by a hidden truth.
 
-    Use it as a context manager; it runs in a thread of its own.
+    Use it as a context manager; it runs in its own thread.
 
     Args:
-        source: groups with ground truth, or a function from a block's text to its truth.
+        source: groups with ground truth, or a function from the text of a block to its truth.
         behaviour: noise, biases and ties of the judge.
-        faults: share of requests that fail in each way, by name (see `FAULTS`); they add up to at
-            most 1.
+        faults: fraction of requests with each fault, by name (see `FAULTS`); the sum is at most 1.
         latency: seconds before each reply.
         dress: how the reply is wrapped: fenced code, a `<think>` prefix, prose around it.
-        formats: which response formats the server takes; it answers 400 to any other.
-        api_key: the key it wants, if any.
-        model: the one model it knows; None takes any name.
-        window: tokens it can take (4 characters each); longer prompts get its error.
-        cuts_at: tokens it reads; of longer prompts it reports only so many, as if the rest had been cut off.
-        seed: draws the faults, in order of arrival.
+        formats: supported response formats; the server answers 400 to others.
+        api_key: the required API key, if any.
+        model: the only model name accepted; None accepts any.
+        window: context window in tokens of 4 characters; longer prompts get an error.
+        cuts_at: maximum prompt tokens reported, as if longer prompts were silently truncated.
+        seed: seed of the faults, which are drawn in order of arrival.
+        keep_prompts: whether to store the messages of every request.
+        port: port to listen on; 0 chooses a free one.
 
     Attributes:
         requests: chat requests received.
-        counts: how each was answered: "ok" or the fault's name.
+        counts: number of requests by outcome: "ok" or the name of the fault.
         prompts: the messages of every request, with `keep_prompts`.
     """
 
@@ -72,7 +73,7 @@ class JudgeServer:
     def __post_init__(self) -> None:
         unknown = set(self.faults) - FAULTS.keys()
         if unknown or sum(self.faults.values()) > 1 + 1e-9:
-            raise ValueError(f"faults must be shares of {', '.join(FAULTS)} that add up to at most 1")
+            raise ValueError(f"faults must be fractions of {', '.join(FAULTS)} that add up to at most 1")
         self.truth = Truth(self.source)
         self.requests = 0
         self.counts: Counter[str] = Counter()
@@ -88,7 +89,7 @@ class JudgeServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def app(self) -> web.Application:
-        """The aiohttp application, to be served elsewhere."""
+        """The aiohttp application, for serving it elsewhere."""
         app = web.Application(client_max_size=1 << 28)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
@@ -113,12 +114,12 @@ class JudgeServer:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        listening = socket.create_server(("127.0.0.1", self.port), backlog=128)
-        await web.SockSite(runner, listening).start()
-        self.port = listening.getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        await web.SockSite(runner, listener).start()
+        self.port = listener.getsockname()[1]
         self._ready.set()
         await self._stop.wait()
-        self._loop.remove_reader(listening)
+        self._loop.remove_reader(listener)
         for _ in range(_ACCEPTING):
             await asyncio.sleep(0)
         await runner.cleanup()
@@ -148,7 +149,7 @@ class JudgeServer:
             self.counts["unknown"] += 1
             return failure(400, f"sim: {error}")
         if self.latency:
-            await asyncio.sleep(due - time.monotonic())  # from arrival: its own work is part of it
+            await asyncio.sleep(due - time.monotonic())  # since arrival, including its own processing time
         self.counts[fault or "ok"] += 1
         if fault is not None:
             return await FAULTS[fault](request, ids, reply)
@@ -158,21 +159,27 @@ class JudgeServer:
 
     def _draw(self) -> str | None:
         point = self._rng.random()
-        for name, share in self.faults.items():
-            if point < share:
+        for name, fraction in self.faults.items():
+            if point < fraction:
                 return name
-            point -= share
+            point -= fraction
         return None
 
+    def _unauthorized(self, request: web.Request) -> web.Response | None:
+        if self.api_key is None or request.headers.get("Authorization") == f"Bearer {self.api_key}":
+            return None
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return failure(401, f"Incorrect API key provided: {key}")
+
     def _refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
-        if self.api_key is not None and request.headers.get("Authorization") != f"Bearer {self.api_key}":
-            told = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            return failure(401, f"Incorrect API key provided: {told}")
+        unauthorized = self._unauthorized(request)
+        if unauthorized is not None:
+            return unauthorized
         if self.model is not None and body["model"] != self.model:
             return failure(404, f"The model {body['model']!r} does not exist")
-        asked = body.get("response_format", {}).get("type", "text")
-        if asked not in self.formats:
-            return failure(400, f"response_format {asked} is not supported")
+        format_ = body.get("response_format", {}).get("type", "text")
+        if format_ not in self.formats:
+            return failure(400, f"response_format {format_} is not supported")
         size = sum(len(m["content"]) for m in body["messages"]) // 4
         if self.window is not None and size > self.window:
             return failure(400, f"This model's maximum context length is {self.window} tokens, got {size}")

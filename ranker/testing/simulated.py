@@ -1,4 +1,4 @@
-"""A simulated judge: reads the prompt as a model would, and ranks by a hidden truth with stated flaws."""
+"""A simulated judge: parses the prompt and ranks by a hidden truth, with configurable errors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _CUT = re.compile(r"<cut \d+/>\n")
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How a simulated judge strays from the truth. A trajectory's apparent quality is
-    truth + noise·N(0, 1) + position_bias·place + length_bias·length, place running from 1 (shown first)
-    to 0 (last), length from 0 (shortest shown) to 1 (longest).
+    """How a simulated judge deviates from the truth. It perceives a trajectory's quality as
+    truth + noise·N(0, 1) + position_bias·position + length_bias·length, with position from 1 (shown
+    first) to 0 (last) and length from 0 (shortest shown) to 1 (longest).
 
     Attributes:
-        tie_below: qualities that differ by less are called equal.
-        seed: draws the noise, together with the prompt: the same prompt gets the same answer.
+        tie_below: qualities that differ by less are tied.
+        seed: seed of the noise, together with the prompt: the same prompt gets the same answer.
     """
 
     noise: float = 0.0
@@ -40,14 +40,14 @@ class Behaviour:
 
 
 class Truth:
-    """The hidden truth: what a trajectory is worth, found by what its block says.
+    """The hidden truth of a trajectory, looked up by the text of its block.
 
-    Made from groups with `ground_truth`, or from a function of a block's text.
+    Built from groups with `ground_truth`, or from a function of the text of a block.
     """
 
     def __init__(self, source: Iterable[TrajectoryGroup] | Callable[[str], float]):
         self._function: Callable[[str], float] | None = None
-        self._known: dict[str, float] = {}
+        self._truths: dict[str, float] = {}
         if callable(source):
             self._function = source
             return
@@ -56,35 +56,37 @@ class Truth:
             for trajectory, member in zip(group.trajectories, distinct.member, strict=True):
                 if trajectory.ground_truth is not None:
                     text = transcript_of(distinct.trajectories[member]).text
-                    self._known[text.strip()] = trajectory.ground_truth
+                    self._truths[text.strip()] = trajectory.ground_truth
 
     def of(self, block: str) -> float:
-        """The truth of a block whose shared parts have been put back.
+        """The truth of a block with its shared parts expanded.
 
         Raises:
-            KeyError: no trajectory of the groups reads like this.
+            KeyError: no trajectory of the groups has this text.
         """
         if self._function is not None:
             return self._function(block)
         text = block.strip()
-        if text in self._known:
-            return self._known[text]
-        return self._shortened(text)
+        if text in self._truths:
+            return self._truths[text]
+        return self._of_truncated(text)
 
-    def _shortened(self, text: str) -> float:
+    def _of_truncated(self, text: str) -> float:
         head, *between = _CUT.split(text)
         if not between:
-            raise KeyError(f"no trajectory of the known groups reads like {text[:80]!r}")
+            raise KeyError(f"no trajectory of the groups has the text {text[:80]!r}")
         tail = between[-1]
         tail = tail.partition("\n")[2] if tail.startswith("<") else tail
-        found = {v for k, v in self._known.items() if k.startswith(head.strip()) and k.endswith(tail.strip())}
-        if len(found) != 1:
-            raise KeyError(f"no trajectory of the known groups reads like {text[:80]!r}")
-        return found.pop()
+        matches = {
+            v for k, v in self._truths.items() if k.startswith(head.strip()) and k.endswith(tail.strip())
+        }
+        if len(matches) != 1:
+            raise KeyError(f"no trajectory of the groups has the text {text[:80]!r}")
+        return matches.pop()
 
 
 def blocks(prompt: str) -> list[tuple[str, str]]:
-    """The (id, text) of every trajectory in a prompt, in the order shown, shared parts put back."""
+    """The (id, text) of every trajectory in a prompt, in the order shown, with shared parts expanded."""
     shared, _, rest = prompt.partition("</shared>\n")
     if not rest:
         shared, rest = "", prompt
@@ -93,7 +95,7 @@ def blocks(prompt: str) -> list[tuple[str, str]]:
 
 
 def answer(messages: list[dict[str, Any]], truth: Truth, behaviour: Behaviour) -> tuple[list[str], str]:
-    """The ids shown, and the reply: a verdict as JSON text in the form the prompt asks for."""
+    """The ids shown, and the reply: a verdict in JSON, in the form the prompt asks for."""
     user = next(m["content"] for m in messages if m["role"] == "user")
     shown = blocks(user)
     seed = hashlib.sha256(f"{behaviour.seed}\0{user}".encode("utf-8", "replace")).digest()

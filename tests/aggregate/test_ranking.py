@@ -114,10 +114,10 @@ def test_strengths_of_two_items_have_a_closed_form(prior, wins, losses, ties):
 @given(RNG, st.integers(1, 16), st.integers(1, 5))
 def test_strengths_are_positive_and_sum_to_one(rng, n, m):
     """Even where one item always wins, and with rankings that contradict each other."""
-    found = strengths([draw(rng, n) for _ in range(m)], n)
-    assert len(found) == n
-    assert all(s > 0 for s in found)
-    assert sum(found) == pytest.approx(1)
+    fitted = strengths([draw(rng, n) for _ in range(m)], n)
+    assert len(fitted) == n
+    assert all(s > 0 for s in fitted)
+    assert sum(fitted) == pytest.approx(1)
 
 
 @law
@@ -125,19 +125,19 @@ def test_strengths_are_positive_and_sum_to_one(rng, n, m):
 def test_strengths_follow_a_single_ranking(rng, n):
     """A better tier has a higher strength; within a tier all are equal."""
     tiers = draw(rng, n)
-    found, place = strengths([tiers], n), places(tiers, n)
+    fitted, place = strengths([tiers], n), places(tiers, n)
     for i in range(n):
         for j in range(n):
             if place[i] < place[j]:
-                assert found[i] > found[j]
+                assert fitted[i] > fitted[j]
             elif place[i] == place[j]:
-                assert found[i] == pytest.approx(found[j], rel=1e-6)
+                assert fitted[i] == pytest.approx(fitted[j], rel=1e-6)
 
 
 def test_strengths_of_partial_rankings_follow_the_wins():
     """Items that never met are ordered through those that both met."""
-    found = strengths([((0,), (1,)), ((1,), (2,)), ((2,), (3,))], 4, prior=0.01)
-    assert sorted(range(4), key=lambda i: -found[i]) == [0, 1, 2, 3]
+    fitted = strengths([((0,), (1,)), ((1,), (2,)), ((2,), (3,))], 4, prior=0.01)
+    assert sorted(range(4), key=lambda i: -fitted[i]) == [0, 1, 2, 3]
 
 
 @law

@@ -63,10 +63,10 @@ def test_the_signature_is_rulers():
 
 async def test_rewards_are_ranks_and_the_group_given_is_left_alone(serve):
     server = serve(worth)
-    given = group(3, 1, 2)
-    given.trajectories[1].initial_policy_version = 7
-    before = given.model_copy(deep=True)
-    scored = await ruler_score_group(given, "openai/sim", {"api_base": server.base_url})
+    original = group(3, 1, 2)
+    original.trajectories[1].initial_policy_version = 7
+    before = original.model_copy(deep=True)
+    scored = await ruler_score_group(original, "openai/sim", {"api_base": server.base_url})
     assert isinstance(scored, art.TrajectoryGroup)
     assert [t.reward for t in scored] == [1.0, 0.0, 0.5]
     assert [t.metrics["ruler_score"] for t in scored] == [1.0, 0.0, 0.5]
@@ -75,28 +75,28 @@ async def test_rewards_are_ranks_and_the_group_given_is_left_alone(serve):
     assert scored.trajectories[1].initial_policy_version == 7
     assert scored.metadata == {"scenario": "plain"}
     assert [e.message for e in scored.exceptions] == ["a rollout that broke"]
-    assert given.model_dump() == before.model_dump()
+    assert original.model_dump() == before.model_dump()
     scored.trajectories[0].metrics["mine"] = 1.0
     scored.trajectories[0].logs.append("mine")
-    assert given.model_dump() == before.model_dump()
+    assert original.model_dump() == before.model_dump()
 
 
 async def test_everything_an_attempt_did_reaches_the_judge_and_its_old_reward_does_not(serve):
     server = serve(worth, keep_prompts=True)
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
     tools = [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {}}}]
-    told = [
+    choices = [
         {"role": "user", "content": "What is up?"},
         choice(None, tool_calls=[call], reasoning_content="I should look."),
         {"role": "tool", "tool_call_id": "c1", "content": "blue"},
         choice("It is blue, worth 5."),
     ]
     members = [
-        art.Trajectory(messages_and_choices=told, tools=tools, reward=0.77125),
+        art.Trajectory(messages_and_choices=choices, tools=tools, reward=0.77125),
         art.Trajectory(
-            messages_and_choices=[told[0], choice("worth 1")],
+            messages_and_choices=[choices[0], choice("worth 1")],
             tools=tools,
-            additional_histories=[History(messages_and_choices=[told[0], choice("Earlier: worth 9")])],
+            additional_histories=[History(messages_and_choices=[choices[0], choice("Earlier: worth 9")])],
         ),
     ]
     scored = await ruler_score_group(art.TrajectoryGroup(members), "sim", {"base_url": server.base_url})
@@ -122,12 +122,12 @@ async def test_request_fields_are_sent_as_litellm_takes_them(serve):
 async def test_a_failed_group_is_none_or_raises_and_never_gets_numbers(serve, caplog):
     server = serve(worth)
     reach = {"base_url": server.base_url}
-    given = group(1, 2, word="poison")
+    original = group(1, 2, word="poison")
     with caplog.at_level(logging.WARNING, "ranker"):
-        assert await ruler_score_group(given, "sim", reach, swallow_exceptions=True) is None
-    assert "A group of 2 was left out: JudgeCallError" in caplog.text
+        assert await ruler_score_group(original, "sim", reach, swallow_exceptions=True) is None
+    assert "A group of 2 was dropped: JudgeCallError" in caplog.text
     with pytest.raises(JudgeCallError):
-        await ruler_score_group(given, "sim", reach)
+        await ruler_score_group(original, "sim", reach)
     assert await ruler_score_group(group(1), "sim", reach, swallow_exceptions=True) is None
     with pytest.raises(GroupError, match="at least two"):
         await ruler_score_group(group(1), "sim", reach)

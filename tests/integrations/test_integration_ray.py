@@ -50,7 +50,7 @@ def write(folder: Path, groups: list[TrajectoryGroup], shards: int) -> None:
 
 def run(place: Path, server: JudgeServer, program: str) -> subprocess.CompletedProcess[str]:
     (place / "rank_with_ray.py").write_text(program)
-    told = {
+    settings = {
         "OPENAI_API_BASE": server.base_url,
         "OPENAI_API_KEY": "sk-for-the-documents-0000",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -58,7 +58,7 @@ def run(place: Path, server: JudgeServer, program: str) -> subprocess.CompletedP
     return subprocess.run(
         [sys.executable, "rank_with_ray.py"],
         cwd=place,
-        env={**os.environ, **told},
+        env={**os.environ, **settings},
         capture_output=True,
         text=True,
         check=False,
@@ -78,9 +78,9 @@ def test_the_program_of_the_page_runs_as_it_is_printed(serve, tmp_path):
     done = run(tmp_path, server, PROGRAM)
     assert done.returncode == 0, done.stderr
     assert "0 groups failed" in done.stdout.splitlines()
-    made = {line["id"]: line for line in (json.loads(row["text"]) for row in rows(tmp_path))}
-    assert made.keys() == {g.id for g in groups}
-    assert all(truthful(g, [made[g.id]["rewards"][t] for t in g.ids]) for g in groups)
+    by_id = {line["id"]: line for line in (json.loads(row["text"]) for row in rows(tmp_path))}
+    assert by_id.keys() == {g.id for g in groups}
+    assert all(truthful(g, [by_id[g.id]["rewards"][t] for t in g.ids]) for g in groups)
     assert server.requests == 600
     assert "deprecated" not in done.stderr
 
@@ -94,10 +94,10 @@ def test_two_actors_share_the_groups_and_what_fails_is_counted(serve, tmp_path):
     )
     done = run(tmp_path, server, program.replace("batch_size=256", "batch_size=5"))
     assert done.returncode == 0, done.stderr
-    made = rows(tmp_path)
-    assert len({row["worker"] for row in made}) == 2
-    lines = {line["id"]: line for line in (json.loads(row["text"]) for row in made)}
-    assert Counter(row["failed"] for row in made) == {False: 50, True: 10}
+    output = rows(tmp_path)
+    assert len({row["worker"] for row in output}) == 2
+    lines = {line["id"]: line for line in (json.loads(row["text"]) for row in output)}
+    assert Counter(row["failed"] for row in output) == {False: 50, True: 10}
     assert "10 groups failed" in done.stdout.splitlines()
     for g in groups[:50]:
         assert truthful(g, [lines[g.id]["rewards"][t] for t in g.ids])

@@ -97,9 +97,9 @@ async def test_a_rollout_of_the_cookbook_gets_ranks_as_group_rewards(serve):
     server = serve(worth, keep_prompts=True)
     texts = ["worth 3", "worth 1", "worth 2", "worth 1"]
     group = await do_group_rollout(builder(server, 4, passes=2), said(*texts))
-    made = {RENDERER.tokenizer.decode(t.transitions[0].ac.tokens)[1:8]: r
+    by_text = {RENDERER.tokenizer.decode(t.transitions[0].ac.tokens)[1:8]: r
             for t, r in zip(group.trajectories_G, group.final_rewards_G, strict=True)}  # fmt: skip
-    assert made == pytest.approx({"worth 3": 1.0, "worth 2": 2 / 3, "worth 1": 1 / 6})
+    assert by_text == pytest.approx({"worth 3": 1.0, "worth 2": 2 / 3, "worth 1": 1 / 6})
     assert group.get_total_rewards() == group.final_rewards_G
     for reward, metrics in zip(group.final_rewards_G, group.metrics_G, strict=True):
         assert metrics == {
@@ -128,11 +128,11 @@ async def test_the_training_loop_skips_a_failed_group(serve, monkeypatch):
     from tinker_cookbook.rl import rollouts
 
     server = serve(worth)
-    made: list[Scripted] = []
-    monkeypatch.setattr(rollouts, "TinkerTokenCompleter", lambda *args, **kwargs: made.pop())
+    completers: list[Scripted] = []
+    monkeypatch.setattr(rollouts, "TinkerTokenCompleter", lambda *args, **kwargs: completers.pop())
 
     async def roll(*texts: str):
-        made.append(said(*texts))
+        completers.append(said(*texts))
         return await rollouts.do_group_rollout_and_filter_constant_reward(
             None, builder(server, 2), 99, 1.0, True, strategy=RetryOnFailure()
         )
@@ -196,8 +196,8 @@ def test_a_history_that_was_rewritten_is_shown_whole():
         transition("User: first\n\nAssistant:", " a\n\nUser:"),
         transition("User: a summary", " b\n\nUser:"),
     ]
-    told = messages_of(Trajectory(steps, tinker.ModelInput.empty()), Word(""))
-    assert [m["content"] for m in told] == ["User: first\n\nAssistant:", "a", "User: a summary", "b"]
+    read = messages_of(Trajectory(steps, tinker.ModelInput.empty()), Word(""))
+    assert [m["content"] for m in read] == ["User: first\n\nAssistant:", "a", "User: a summary", "b"]
 
 
 def test_what_has_no_text_is_an_error_with_a_remedy():
@@ -231,10 +231,10 @@ async def test_limits_and_settings(serve):
     server = serve(worth)
     with pytest.raises(ConfigurationError):
         group_rewards("sim", base_url=server.base_url, no_such_option=1)
-    made = builder(server, 2, max_calls=1)
-    await do_group_rollout(made, said("worth 1", "worth 2"))
+    group_builder = builder(server, 2, max_calls=1)
+    await do_group_rollout(group_builder, said("worth 1", "worth 2"))
     with pytest.raises(BudgetExceeded):
-        await do_group_rollout(made, said("worth 1", "worth 2"))
+        await do_group_rollout(group_builder, said("worth 1", "worth 2"))
     with pytest.raises(GroupError, match="at least two"):
         await do_group_rollout(builder(server, 1), said("worth 1"))
 

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 from ranker import ConfigurationError, GroupError, JudgeCallError, VerdictError
 from ranker.aggregate.rewards import rank_rewards
+from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, messages_of, trajectory_of
-from ranker.integrations.placing import Placed, groups_of
 from ranker.integrations.trl import rank_reward
 from ranker.judges.verdict import tiers_of
 from ranker.testing.simulated import blocks
@@ -61,7 +61,7 @@ def trainer_of(folder: Path, reward: Any, dataset: list[dict[str, Any]], **chang
     import datasets
     import trl
 
-    told = {
+    defaults = {
         "output_dir": str(folder),
         "use_cpu": True,
         "bf16": False,
@@ -82,7 +82,7 @@ def trainer_of(folder: Path, reward: Any, dataset: list[dict[str, Any]], **chang
     return trl.GRPOTrainer(
         model=llama(),
         reward_funcs=reward,
-        args=trl.GRPOConfig(**{**told, **changed}),
+        args=trl.GRPOConfig(**{**defaults, **changed}),
         train_dataset=datasets.Dataset.from_list(dataset),
         **{"processing_class": tokenizer(), **more},
     )
@@ -111,7 +111,9 @@ def test_the_policy_is_rewarded_as_the_judge_ranks(serve, tmp_path, chat):
     assert len(lines) == 2 * 2 * GROUP
     for group in groups(lines):
         assert len({str(line["prompt"]) for line in group}) == 1
-        assert [line["rank_reward"] for line in group] == pytest.approx(fair([told(line) for line in group]))
+        assert [line["rank_reward"] for line in group] == pytest.approx(
+            fair([written(line) for line in group])
+        )
         assert all(line["rank_reward/reason"].startswith("quality") or tied(group) for line in group)
     assert "More digits." in str(server.prompts[0])
     first, second, _ = trainer.state.log_history
@@ -124,13 +126,13 @@ def test_the_policy_is_rewarded_as_the_judge_ranks(serve, tmp_path, chat):
     assert any((a != b).any() for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
-def told(line: dict[str, Any]) -> str:
+def written(line: dict[str, Any]) -> str:
     """What the policy said, from a line of TRL's table."""
     return said(line["completion"] if isinstance(line["completion"], str) else list(line["completion"]))
 
 
 def tied(group: list[dict[str, Any]]) -> bool:
-    return len({told(line) for line in group}) == 1
+    return len({written(line) for line in group}) == 1
 
 
 def test_rows_with_the_same_prompt_are_groups_of_their_own(serve, tmp_path):
@@ -145,7 +147,9 @@ def test_rows_with_the_same_prompt_are_groups_of_their_own(serve, tmp_path):
     )
     assert asked == {"first": 2, "last": 2}
     for group in groups(completions(tmp_path)):
-        assert [line["rank_reward"] for line in group] == pytest.approx(fair([told(line) for line in group]))
+        assert [line["rank_reward"] for line in group] == pytest.approx(
+            fair([written(line) for line in group])
+        )
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
@@ -155,18 +159,18 @@ def test_a_judge_that_fails_costs_its_groups_and_training_goes_on(serve, tmp_pat
     trainer = trainer_of(tmp_path, reward, rows(8, False), max_steps=4)
     before = [weight.detach().clone() for weight in trainer.model.parameters()]
     trainer.train()
-    found = groups(completions(tmp_path))
-    failed = [g for g in found if all(line["rank_reward"] != line["rank_reward"] for line in g)]  # NaN
+    batch_groups = groups(completions(tmp_path))
+    failed = [g for g in batch_groups if all(line["rank_reward"] != line["rank_reward"] for line in g)]  # NaN
     assert len(failed) == server.counts["prose"] > 0
     assert all(line["advantage"] == 0 for group in failed for line in group)
-    for group in found:
+    for group in batch_groups:
         if group not in failed:
             assert [line["rank_reward"] for line in group] == pytest.approx(
-                fair([told(line) for line in group])
+                fair([written(line) for line in group])
             )
     *steps, _ = trainer.state.log_history
     assert len(steps) == 4
-    assert sum(step["rank_reward/failed_groups"] for step in steps) / 4 == len(failed) / len(found)
+    assert sum(step["rank_reward/failed_groups"] for step in steps) / 4 == len(failed) / len(batch_groups)
     assert "groups have no rewards. VerdictError" in caplog.text
     weights = list(trainer.model.parameters())
     assert all(weight.isfinite().all() for weight in weights)
@@ -208,7 +212,7 @@ def test_several_judges_are_asked_at_once(tmp_path):
     assert len(lines) == 2 * GROUP
     for group in groups(lines):
         for name in ("a", "b"):
-            assert [line[name] for line in group] == pytest.approx(fair([told(line) for line in group]))
+            assert [line[name] for line in group] == pytest.approx(fair([written(line) for line in group]))
 
 
 def add(a: int, b: int) -> int:
@@ -324,8 +328,8 @@ def test_the_async_trainers_worker_scores_groups_with_it_in_a_spawned_process(se
     process.start()
     process.join(500)
     assert process.exitcode == 0
-    found = results.get(timeout=60)
-    assert found == ([0.0, 1.0, 0.5], "rank_reward")
+    result = results.get(timeout=60)
+    assert result == ([0.0, 1.0, 0.5], "rank_reward")
 
 
 SHARED = (
@@ -378,30 +382,30 @@ def score_in_worker(reward: Any, results: Any) -> None:
 
 @given(st.lists(st.sampled_from("abcde"), max_size=30))
 def test_every_completion_is_in_one_group_of_its_like(keys):
-    found = groups_of(keys, None)
-    assert sorted(i for members in found for i in members) == list(range(len(keys)))
-    for members in found:
+    positions = groups_of(keys, None)
+    assert sorted(i for members in positions for i in members) == list(range(len(keys)))
+    for members in positions:
         assert {i for i, key in enumerate(keys) if key == keys[members[0]]} == set(members)
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=6), st.integers(1, 5))
 def test_groups_of_known_size_are_neighbours(rows_of, size):
     keys = [key for key in rows_of for _ in range(size)]
-    found = groups_of(keys, size)
-    assert [i for members in found for i in members] == list(range(len(keys)))
-    assert [keys[members[0]] for members in found] == rows_of
+    positions = groups_of(keys, size)
+    assert [i for members in positions for i in members] == list(range(len(keys)))
+    assert [keys[members[0]] for members in positions] == rows_of
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=20), st.lists(st.integers(0, 20), max_size=3))
 def test_each_group_is_judged_in_one_process_that_holds_its_start(keys, cuts):
     inside = sorted(min(cut, len(keys)) for cut in cuts)
     starts = (0, *inside, len(keys))
-    found = groups_of(keys, None)
-    placed = [Placed(found, starts, rank) for rank in range(len(starts) - 1)]
-    assert sorted(members for one in placed for members in one.mine) == sorted(found)
-    for one in placed:
-        needed = {i for members in one.mine for i in members}
-        assert all(one.is_local(i) or i in one.scattered for i in needed)
+    groups = groups_of(keys, None)
+    layouts = [BatchLayout(groups, starts, rank) for rank in range(len(starts) - 1)]
+    assert sorted(members for layout in layouts for members in layout.local_groups) == sorted(groups)
+    for layout in layouts:
+        needed = {i for members in layout.local_groups for i in members}
+        assert all(layout.is_local(i) or i in layout.scattered for i in needed)
 
 
 def test_prompts_and_completions_become_messages():

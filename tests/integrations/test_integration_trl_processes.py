@@ -97,7 +97,7 @@ def test_a_process_that_dies_does_not_leave_the_other_waiting(serve, tmp_path):
     (survivor, last), (dead, _) = ended(launch(tmp_path, server, "death"))
     assert dead == -signal.SIGKILL
     assert survivor == 1
-    assert "RankerError: Process 0 of 2 lost another one" in last
+    assert "RankerError: Process 0 of 2 lost contact with another process" in last
 
 
 @pytest.mark.timeout(600)
@@ -110,14 +110,14 @@ def test_an_error_in_one_process_is_told_by_both(serve, tmp_path):
     assert "sk-wrong" not in told_first + told_second
 
 
-def run_rank(told: dict[str, Any]) -> None:
+def run_rank(spec: dict[str, Any]) -> None:
     """What one rank does."""
     torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
-    folder = Path(told["folder"])
-    wrong = {"api_key": "sk-wrong-111111", "base_url": told["base_url"] + "/nowhere"}
+    folder = Path(spec["folder"])
+    wrong = {"api_key": "sk-wrong-111111", "base_url": spec["base_url"] + "/nowhere"}
     judged = rank_reward(
-        "sim", **({"base_url": told["base_url"]} if told["job"] != "refused" or rank == 0 else wrong)
+        "sim", **({"base_url": spec["base_url"]} if spec["job"] != "refused" or rank == 0 else wrong)
     )
 
     async def recorded(prompts: Any, completions: Any, **more: Any) -> Any:
@@ -130,10 +130,10 @@ def run_rank(told: dict[str, Any]) -> None:
     def fatal(trajectories: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    rewards: list[Any] = [recorded, rank_reward("sim", base_url=told["base_url"], name="other")]
-    if told["job"] == "death" and rank == 1:
+    rewards: list[Any] = [recorded, rank_reward("sim", base_url=spec["base_url"], name="other")]
+    if spec["job"] == "death" and rank == 1:
         rewards = [rank_reward(fatal)]
-    elif told["job"] != "split":
+    elif spec["job"] != "split":
         rewards = [judged]
     trainer = trainer_of(
         folder / f"out{rank}",

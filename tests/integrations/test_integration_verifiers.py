@@ -38,12 +38,12 @@ def trace(text: str, *, agent: str = "agent", ok: bool = True):
         v1.MessageNode(parent=1, message=v1.ToolMessage(tool_call_id="c", content="blue")),
         v1.MessageNode(parent=2, sampled=True, message=v1.AssistantMessage(content=text)),
     ]
-    made = v1.Trace(
+    result = v1.Trace(
         task=task, agent=v1.AgentInfo(config=v1.AgentConfig(), name=agent), nodes=nodes if ok or text else []
     )
-    made.ok = ok
-    made.record_reward("checker", 0.73125)
-    return made
+    result.ok = ok
+    result.record_reward("checker", 0.73125)
+    return result
 
 
 def env(finalize, *traces):
@@ -70,9 +70,9 @@ async def episode_of(env):
 
 async def test_an_episodes_traces_get_ranks(serve):
     server = serve(worth, keep_prompts=True)
-    made = env(rank_finalize("sim", base_url=server.base_url, passes=2, weight=0.5),
+    group_env = env(rank_finalize("sim", base_url=server.base_url, passes=2, weight=0.5),
                trace("worth 3"), trace("worth 1"), trace("worth 2"))  # fmt: skip
-    episode = await episode_of(made)
+    episode = await episode_of(group_env)
     assert episode.ok
     assert [t.rewards["rank_reward"].score for t in episode.traces] == [1.0, 0.0, 0.5]
     assert [t.reward for t in episode.traces] == pytest.approx([0.73125 + 0.5 * r for r in (1.0, 0.0, 0.5)])
@@ -86,8 +86,8 @@ async def test_an_episodes_traces_get_ranks(serve):
 
 async def test_a_failed_group_is_a_failed_episode_without_rewards(serve):
     server = serve(worth)
-    made = env(rank_finalize("sim", base_url=server.base_url), trace("worth 3 poison"), trace("worth 1"))
-    episode = await episode_of(made)
+    group_env = env(rank_finalize("sim", base_url=server.base_url), trace("worth 3 poison"), trace("worth 1"))
+    episode = await episode_of(group_env)
     assert not episode.ok
     assert "JudgeCallError" in episode.last_error.message + episode.last_error.traceback
     assert all("rank_reward" not in t.rewards for t in episode.traces)
@@ -102,8 +102,8 @@ async def test_only_the_named_agents_finished_traces_are_the_group(serve):
         trace("worth 2", agent="solver"),
     ]
     episode = await episode_of(env(rank_finalize("sim", base_url=server.base_url, agent="solver"), *traces))
-    given = [t.rewards.get("rank_reward") for t in episode.traces]
-    assert [g and g.score for g in given] == [0.0, None, None, 1.0]
+    recorded = [t.rewards.get("rank_reward") for t in episode.traces]
+    assert [g and g.score for g in recorded] == [0.0, None, None, 1.0]
     assert not episode.ok  # one trace ended in an error
 
     mixed = await episode_of(env(rank_finalize("sim", base_url=server.base_url), *traces))

@@ -58,14 +58,14 @@ def ids(text: str) -> torch.Tensor:
 def rollout(uid: str, *texts: str) -> DataProto:
     """One rollout as verl's agent loop hands it to a reward worker, a row for each text of the policy."""
     asked = [ids("as the model was asked") for _ in texts]
-    made = [torch.cat([ids(text), torch.tensor([LETTERS.eos_token_id])]) for text in texts]
-    masks = [torch.ones(len(a) + len(m), dtype=torch.int64) for a, m in zip(asked, made, strict=True)]
+    replies = [torch.cat([ids(text), torch.tensor([LETTERS.eos_token_id])]) for text in texts]
+    masks = [torch.ones(len(a) + len(m), dtype=torch.int64) for a, m in zip(asked, replies, strict=True)]
 
     def padded(rows: list[torch.Tensor]) -> torch.Tensor:
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=0)
 
     n = len(texts)
-    batch = {"prompts": padded(asked), "responses": padded(made), "attention_mask": padded(masks)}
+    batch = {"prompts": padded(asked), "responses": padded(replies), "attention_mask": padded(masks)}
     of_the_row = {
         "uid": uid,
         "raw_prompt": PROMPT,
@@ -77,29 +77,29 @@ def rollout(uid: str, *texts: str) -> DataProto:
         non_tensor_batch={
             **{k: np.array([v] * n) for k, v in of_the_row.items()},
             "prompt_len": np.array([len(a) for a in asked]),
-            "response_len": np.array([len(m) for m in made]),
+            "response_len": np.array([len(m) for m in replies]),
         },
     )
 
 
 def batch_of(*rollouts: tuple[str, str]) -> DataProto:
     """A whole batch as verl's trainer holds it: prompts padded left, responses right."""
-    made = [torch.cat([ids(text), torch.tensor([LETTERS.eos_token_id])]) for _, text in rollouts]
+    replies = [torch.cat([ids(text), torch.tensor([LETTERS.eos_token_id])]) for _, text in rollouts]
     asked = ids("as the model was asked")
-    width, length = len(asked) + 5, max(map(len, made)) + 3
-    prompts = torch.zeros(len(made), width, dtype=torch.int64)
-    responses = torch.zeros(len(made), length, dtype=torch.int64)
+    width, length = len(asked) + 5, max(map(len, replies)) + 3
+    prompts = torch.zeros(len(replies), width, dtype=torch.int64)
+    responses = torch.zeros(len(replies), length, dtype=torch.int64)
     prompts[:, 5:] = asked
-    mask = torch.zeros(len(made), width + length, dtype=torch.int64)
+    mask = torch.zeros(len(replies), width + length, dtype=torch.int64)
     mask[:, 5:width] = 1
-    for row, text in enumerate(made):
+    for row, text in enumerate(replies):
         responses[row, : len(text)] = text
         mask[row, width : width + len(text)] = 1
-    raw = np.empty(len(made), dtype=object)
-    raw[:] = [PROMPT for _ in made]
+    raw = np.empty(len(replies), dtype=object)
+    raw[:] = [PROMPT for _ in replies]
     return DataProto(
         batch=TensorDict(
-            {"prompts": prompts, "responses": responses, "attention_mask": mask}, batch_size=len(made)
+            {"prompts": prompts, "responses": responses, "attention_mask": mask}, batch_size=len(replies)
         ),
         non_tensor_batch={"uid": np.array([uid for uid, _ in rollouts], dtype=object), "raw_prompt": raw},
     )
@@ -124,10 +124,10 @@ def program(tmp_path):
 
     def write(server, **options) -> Path:
         path = tmp_path / "my_reward.py"
-        given = "".join(f", {k}={v!r}" for k, v in options.items())
+        verl_config = "".join(f", {k}={v!r}" for k, v in options.items())
         path.write_text(
             "from ranker.integrations.verl import reward_manager\n\n"
-            f'RankRewards = reward_manager("sim", base_url={server.base_url!r}{given})\n'
+            f'RankRewards = reward_manager("sim", base_url={server.base_url!r}{verl_config})\n'
         )
         return path
 
@@ -140,10 +140,10 @@ def manager(program, server, *overrides: str, size: int = 4, **options):
 
 async def test_verl_loads_it_and_each_rollout_gets_its_rank(serve, program):
     server = serve(worth, keep_prompts=True)
-    made = manager(program, server, passes=2)
-    assert isinstance(made, RewardManagerBase)
+    scorer = manager(program, server, passes=2)
+    assert isinstance(scorer, RewardManagerBase)
     texts = {"worth 3": 1.0, "worth 1": 0.0, "worth 2, so": 0.5, "worth 2, or": 0.5}
-    results = await asyncio.gather(*(made.run_single(rollout("p", text)) for text in texts))
+    results = await asyncio.gather(*(scorer.run_single(rollout("p", text)) for text in texts))
     assert [r["reward_score"] for r in results] == list(texts.values())
     assert [r["reward_extra_info"] for r in results] == [
         {"acc": reward, "judge_calls": 2.0, "tied_groups": 0.0} for reward in texts.values()
@@ -156,19 +156,19 @@ async def test_verl_loads_it_and_each_rollout_gets_its_rank(serve, program):
 
 async def test_groups_that_end_mixed_up_are_kept_apart(serve, program):
     server = serve(worth)
-    made = manager(program, server)
+    scorer = manager(program, server)
     wanted = {(f"p{p}", f"worth {value} of p{p}"): value / 3 for p in range(5) for value in range(4)}
     order = list(wanted)
     random.Random(0).shuffle(order)
-    results = await asyncio.gather(*(made.run_single(rollout(*which)) for which in order))
+    results = await asyncio.gather(*(scorer.run_single(rollout(*which)) for which in order))
     assert [r["reward_score"] for r in results] == pytest.approx([wanted[which] for which in order])
     assert server.requests == 5
 
 
 async def test_a_failed_group_is_an_error_for_each_rollout_and_leaves_the_others_alone(serve, program):
-    made = manager(program, serve(worth), size=2)
+    scorer = manager(program, serve(worth), size=2)
     results = await asyncio.gather(
-        *(made.run_single(rollout(*which)) for which in
+        *(scorer.run_single(rollout(*which)) for which in
           [("bad", "worth 1 poison"), ("good", "worth 1"), ("bad", "worth 2"), ("good", "worth 2")]),
         return_exceptions=True,
     )  # fmt: skip
@@ -178,28 +178,28 @@ async def test_a_failed_group_is_an_error_for_each_rollout_and_leaves_the_others
 
 async def test_an_incomplete_group_is_given_up_together(serve, program):
     server = serve(worth)
-    made = manager(program, server, patience=0.3)
+    scorer = manager(program, server, patience=0.3)
     results = await asyncio.gather(
-        *(made.run_single(rollout("p", f"worth {i}")) for i in range(3)), return_exceptions=True
+        *(scorer.run_single(rollout("p", f"worth {i}")) for i in range(3)), return_exceptions=True
     )
     assert [type(r) for r in results] == [GroupError] * 3
     assert "3 of 4 rollouts of prompt p" in str(results[0])
     assert server.requests == 0
     # The same prompt again is a group of its own.
-    again = await asyncio.gather(*(made.run_single(rollout("p", f"worth {i}")) for i in range(4)))
+    again = await asyncio.gather(*(scorer.run_single(rollout("p", f"worth {i}")) for i in range(4)))
     assert [r["reward_score"] for r in again] == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
 async def test_rewards_become_verls_scores_and_advantages(serve, program):
     server = serve(worth)
-    given = config(program(server), size=2)
-    made = load_reward_manager(given, LETTERS)
+    verl_config = config(program(server), size=2)
+    scorer = load_reward_manager(verl_config, LETTERS)
     rollouts = [("p", "worth 1"), ("q", "worth 10 and more words"), ("q", "worth 9"), ("p", "worth 2")]
     data = batch_of(*rollouts)
-    results = await asyncio.gather(*(made.run_single(data[i : i + 1]) for i in range(4)))
+    results = await asyncio.gather(*(scorer.run_single(data[i : i + 1]) for i in range(4)))
     rewards = [r["reward_score"] for r in results]
     assert rewards == [0.0, 1.0, 0.0, 1.0]
-    scores = resolve_reward_manager_cls(given).assemble_rm_scores(data, rewards)
+    scores = resolve_reward_manager_cls(verl_config).assemble_rm_scores(data, rewards)
     lengths = data.batch["attention_mask"][:, data.batch["prompts"].size(1) :].sum(1)
     assert torch.equal(scores.sum(1), torch.tensor(rewards))
     assert torch.equal(scores[torch.arange(4), lengths - 1], torch.tensor(rewards))
@@ -209,18 +209,18 @@ async def test_rewards_become_verls_scores_and_advantages(serve, program):
 
 
 def test_all_contexts_of_a_rollout_are_shown():
-    told = attempt_of(rollout("p", "a first context", "later"), LETTERS)
-    assert [m["content"] for m in told.messages] == ["Be brief.", "Say a word.", "a first context"]
-    ((asked, made),) = told.histories
-    assert (asked["content"], made["content"]) == ("as the model was asked", "later")
+    attempt = attempt_of(rollout("p", "a first context", "later"), LETTERS)
+    assert [m["content"] for m in attempt.messages] == ["Be brief.", "Say a word.", "a first context"]
+    ((asked, response),) = attempt.histories
+    assert (asked["content"], response["content"]) == ("as the model was asked", "later")
 
 
 async def test_limits_hold_for_all_groups(serve, program):
     server = serve(worth)
-    made = manager(program, server, size=2, max_calls=1)
-    await asyncio.gather(*(made.run_single(rollout("p", f"worth {i}")) for i in range(2)))
+    scorer = manager(program, server, size=2, max_calls=1)
+    await asyncio.gather(*(scorer.run_single(rollout("p", f"worth {i}")) for i in range(2)))
     results = await asyncio.gather(
-        *(made.run_single(rollout("q", f"worth {i}")) for i in range(2)), return_exceptions=True
+        *(scorer.run_single(rollout("q", f"worth {i}")) for i in range(2)), return_exceptions=True
     )
     assert [type(r) for r in results] == [BudgetExceeded] * 2
 
@@ -250,7 +250,7 @@ async def test_rollouts_of_a_group_meet_whichever_reward_worker_they_come_to(ser
 
     server = serve(worth)
     LETTERS.save_pretrained(tmp_path / "tokenizer")
-    given = config(
+    verl_config = config(
         program(server, max_calls=4),
         f"actor_rollout_ref.model.path={tmp_path / 'tokenizer'}",
         "reward.num_workers=2",
@@ -259,7 +259,7 @@ async def test_rollouts_of_a_group_meet_whichever_reward_worker_they_come_to(ser
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     ray.init(num_cpus=3, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
     try:
-        workers = RewardLoopManager(given).reward_loop_worker_handles
+        workers = RewardLoopManager(verl_config).reward_loop_worker_handles
         assert len(workers) == 2
         wanted = [(f"p{p}", f"worth {value} of p{p}", value / 3) for p in range(4) for value in range(4)]
         sent = [
@@ -282,6 +282,6 @@ async def test_the_program_of_the_page(serve, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-the-documents-0000")
     path = tmp_path / "my_reward.py"
     path.write_text(re.findall(r"^```py\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[0])
-    made = load_reward_manager(config(path, size=2), LETTERS)
-    results = await asyncio.gather(*(made.run_single(rollout("p", f"worth {i}")) for i in range(2)))
+    scorer = load_reward_manager(config(path, size=2), LETTERS)
+    results = await asyncio.gather(*(scorer.run_single(rollout("p", f"worth {i}")) for i in range(2)))
     assert [r["reward_score"] for r in results] == [0.0, 1.0]

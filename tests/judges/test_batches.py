@@ -45,12 +45,12 @@ def judge_of(server, tmp_path, **options) -> BatchJudge:
 def test_groups_are_ranked_in_one_batch(serve_batches, tmp_path):
     groups = make_groups(12)
     server = serve_batches(groups)
-    found = ranked(groups, judge_of(server, tmp_path))
-    assert all(truthful(g, r.rewards) for g, r in zip(groups, found, strict=True))
+    results = ranked(groups, judge_of(server, tmp_path))
+    assert all(truthful(g, r.rewards) for g, r in zip(groups, results, strict=True))
     assert len(server.batches) == 1
     assert server.answered == 12
     assert server.requests == 0
-    assert all(r.usage.calls == 1 and r.usage.prompt_tokens > 0 for r in found)
+    assert all(r.usage.calls == 1 and r.usage.prompt_tokens > 0 for r in results)
 
 
 def test_full_batches_are_sent_at_once(serve_batches, tmp_path, monkeypatch):
@@ -72,10 +72,10 @@ def test_unusable_verdicts_and_failed_requests_go_into_the_next_batch(serve_batc
     server = serve_batches(
         groups, faults={"bad_json": 0.2, "missing_id": 0.1, "500": 0.05, "429": 0.05}, seed=3
     )
-    found = ranked(groups, judge_of(server, tmp_path, max_reasks=20, max_retries=20))
-    assert all(truthful(g, r.rewards) for g, r in zip(groups, found, strict=True))
+    results = ranked(groups, judge_of(server, tmp_path, max_reasks=20, max_retries=20))
+    assert all(truthful(g, r.rewards) for g, r in zip(groups, results, strict=True))
     assert len(server.batches) > 1
-    assert sum(server.counts.values()) == sum(r.usage.calls for r in found)
+    assert sum(server.counts.values()) == sum(r.usage.calls for r in results)
 
 
 def test_the_same_question_after_the_same_bad_reply_is_asked_anew(serve_batches, tmp_path):
@@ -97,8 +97,8 @@ def test_a_refused_format_is_asked_for_otherwise(serve_batches, tmp_path):
 def test_an_answer_that_was_lost_does_not_send_the_batch_twice(serve_batches, tmp_path):
     groups = make_groups(5)
     server = serve_batches(groups, refuses_batches=1)
-    found = ranked(groups, judge_of(server, tmp_path))
-    assert all(truthful(g, r.rewards) for g, r in zip(groups, found, strict=True))
+    results = ranked(groups, judge_of(server, tmp_path))
+    assert all(truthful(g, r.rewards) for g, r in zip(groups, results, strict=True))
     assert len(server.batches) == 1
     assert server.answered == 5
 
@@ -106,8 +106,8 @@ def test_an_answer_that_was_lost_does_not_send_the_batch_twice(serve_batches, tm
 def test_what_expired_is_sent_again_and_the_rest_is_kept(serve_batches, tmp_path):
     groups = make_groups(8)
     server = serve_batches(groups, expires=1)
-    found = ranked(groups, judge_of(server, tmp_path))
-    assert all(truthful(g, r.rewards) for g, r in zip(groups, found, strict=True))
+    results = ranked(groups, judge_of(server, tmp_path))
+    assert all(truthful(g, r.rewards) for g, r in zip(groups, results, strict=True))
     assert len(server.batches) == 2
     assert server.answered == 8
 
@@ -141,8 +141,8 @@ def test_replies_that_came_are_not_paid_for_again(serve_batches, tmp_path):
     groups = make_groups(4)
     server = serve_batches(groups)
     for _ in range(2):
-        found = ranked(groups, judge_of(server, tmp_path))
-        assert all(truthful(g, r.rewards) for g, r in zip(groups, found, strict=True))
+        results = ranked(groups, judge_of(server, tmp_path))
+        assert all(truthful(g, r.rewards) for g, r in zip(groups, results, strict=True))
     assert server.answered == 4
 
 
@@ -200,7 +200,7 @@ def test_killed_while_it_waits_the_command_goes_on_and_pays_once(serve_batches, 
     server.latency = 0.0
     done = ranker(*args)
     assert done.returncode == 0, done.stderr
-    found = {r["id"]: r for r in records(out)}
-    assert all(truthful(g, list(found[g.id]["rewards"].values())) for g in groups)
+    by_id = {r["id"]: r for r in records(out)}
+    assert all(truthful(g, list(by_id[g.id]["rewards"].values())) for g in groups)
     assert len(server.batches) == 1
     assert server.answered == 9

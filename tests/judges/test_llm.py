@@ -277,10 +277,10 @@ def test_an_empty_account_is_not_retried():
 
     response = httpx.Response(429, request=httpx.Request("POST", "http://x"))
     error = openai.RateLimitError("quota", response=response, body={"code": "insufficient_quota"})
-    made = call_error(error, "m", None)
-    assert isinstance(made, JudgeCallError)
-    assert not made.retryable
-    assert "credit" in str(made)
+    translated = call_error(error, "m", None)
+    assert isinstance(translated, JudgeCallError)
+    assert not translated.retryable
+    assert "credit" in str(translated)
 
 
 def test_position_bias_is_what_passes_take_away(serve):

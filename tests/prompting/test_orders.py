@@ -30,19 +30,19 @@ def full(n: int) -> int:
 @given(SIZES, st.integers(1, 60), SEEDS)
 def test_each_order_is_a_permutation(n, passes, seed):
     """As many orders as passes, each holding everyone once."""
-    made = orders(n, passes, seed)
-    assert len(made) == passes
-    assert all(sorted(order) == list(range(n)) for order in made)
+    drawn = orders(n, passes, seed)
+    assert len(drawn) == passes
+    assert all(sorted(order) == list(range(n)) for order in drawn)
 
 
 @law
 @given(SIZES, st.integers(1, 30), SEEDS)
 def test_mean_positions_are_equal_after_any_even_number_of_passes(n, half, seed):
     """So a judge that likes a place, in proportion to it, likes all trajectories alike."""
-    made = orders(n, 2 * half, seed)
+    drawn = orders(n, 2 * half, seed)
     for upto in range(2, 2 * half + 1, 2):
         totals = [0] * n
-        for order in made[:upto]:
+        for order in drawn[:upto]:
             for place, item in enumerate(order):
                 totals[item] += place
         assert set(totals) == {upto * (n - 1) // 2}
@@ -92,12 +92,12 @@ def test_orders_within_a_design_differ():
 def test_windows_cover_everyone_twice(n, size, seed):
     """Each window holds `size` different items; where more than one is needed, each item stands in two."""
     order = random.Random(seed).sample(range(n), n)
-    made = windows(order, size)
+    frames = windows(order, size)
     if n <= size:
-        assert made == [tuple(order)]
+        assert frames == [tuple(order)]
         return
-    assert all(len(frame) == size == len(set(frame)) for frame in made)
-    seen = Counter(item for frame in made for item in set(frame))
+    assert all(len(frame) == size == len(set(frame)) for frame in frames)
+    seen = Counter(item for frame in frames for item in set(frame))
     assert set(seen) == set(order)
     assert min(seen.values()) >= 2
 
@@ -106,8 +106,8 @@ def test_windows_cover_everyone_twice(n, size, seed):
 @given(st.integers(2, 60), st.integers(2, 20), SEEDS)
 def test_windows_hang_together(n, size, seed):
     """Neighbouring windows overlap (above the smallest size by half), so one ranking can be merged of all."""
-    made = windows(random.Random(seed).sample(range(n), n), size)
-    reached, waiting = set(made[0]), list(made[1:])
+    frames = windows(random.Random(seed).sample(range(n), n), size)
+    reached, waiting = set(frames[0]), list(frames[1:])
     while near := [frame for frame in waiting if reached & set(frame)]:
         reached |= {item for frame in near for item in frame}
         waiting = [frame for frame in waiting if frame not in near]

@@ -107,7 +107,7 @@ def test_a_folder_of_ones_own_extends_ours(tmp_path):
 def test_the_prompt_id_covers_what_a_template_extends(tmp_path):
     """A change in the parent changes the child's id, and the blocks are the nearest ones."""
     child = '{% extends "base.v1.j2" %}'
-    made = [
+    loaded = [
         load_template(
             "child.v1",
             write(
@@ -118,8 +118,8 @@ def test_the_prompt_id_covers_what_a_template_extends(tmp_path):
         )
         for word in ("one", "two")
     ]
-    assert made[0].prompt_id != made[1].prompt_id
-    assert [t.block("rubric") for t in made] == ["one", "two"]
+    assert loaded[0].prompt_id != loaded[1].prompt_id
+    assert [t.block("rubric") for t in loaded] == ["one", "two"]
 
 
 def test_a_block_may_build_on_ours(tmp_path):
@@ -147,11 +147,11 @@ BROKEN = {
     "missing parent": ('{% extends "gone.v1.j2" %}', "gone.v1.j2"),
     "no trajectories": (
         '{% extends "rank.v1.j2" %}{% block user %}Judge.{% endblock %}',
-        "leaves trajectories out",
+        "omits trajectories",
     ),
     "one trajectory": (
         '{% extends "rank.v1.j2" %}{% block user %}<trajectory id="{{ ids[0] }}">{% endblock %}',
-        "leaves",
+        "omits",
     ),
     "unknown name": ('{% extends "rank.v1.j2" %}{% block rubric %}{{ nope }}{% endblock %}', "nope"),
     "division": ('{% extends "rank.v1.j2" %}{% block user %}{{ 1 / 0 }}{% endblock %}', "division"),
@@ -161,10 +161,10 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_template_that_cannot_work_says_so(tmp_path, name):
     """A ConfigurationError that names the template, at the latest with the first prompt."""
-    text, told = BROKEN[name]
+    text, message = BROKEN[name]
     with pytest.raises(ConfigurationError, match=r"mine\.v1|gone\.v1") as caught:
         built(PAIR, load_template("mine.v1", write(tmp_path / "t", mine_v1=text)))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_missing_folder_or_template_says_so(tmp_path):

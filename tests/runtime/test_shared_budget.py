@@ -24,19 +24,19 @@ from ranker.runtime.shared_budget import SharedBudget
 
 async def main():
     budget = SharedBudget(sys.argv[1], **eval(sys.argv[2]))
-    made = 0
+    sent = 0
     async def call():
-        nonlocal made
+        nonlocal sent
         while True:
             async with budget.reserve(0.02) as held:
-                made += 1
+                sent += 1
                 await asyncio.sleep(random.random() * 0.01)
                 held.cost_usd = 0.005
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(8): group.create_task(call())
     except* BudgetExceeded:
-        print(made, budget.calls, budget.cost_usd)
+        print(sent, budget.calls, budget.cost_usd)
 asyncio.run(main())
 """
 
@@ -56,10 +56,10 @@ def test_four_processes_never_overrun_it_and_come_close(tmp_path, limit):
     path = tmp_path / "budget"
     command = [sys.executable, "-c", WORKER, str(path), repr(limit)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    told = [p.communicate(timeout=120)[0].split() for p in running]
+    reports = [p.communicate(timeout=120)[0].split() for p in running]
     assert all(p.returncode == 0 for p in running)
-    assert all(made == calls for made, calls, _ in told)
-    calls = sum(int(made) for made, _, _ in told)
+    assert all(sent == calls for sent, calls, _ in reports)
+    calls = sum(int(sent) for sent, _, _ in reports)
     now = SharedBudget(path, **limit).spending()
     assert now.calls == calls
     if "max_calls" in limit:
@@ -172,9 +172,9 @@ def test_two_runs_of_the_command_stop_together(serve, tmp_path):
     limited = ["--concurrency", 2, "-q", "--on-error", "skip", "--budget", tmp_path / "budget", "--max-calls"]
     command = [sys.executable, "-m", "ranker", *ranking(tmp_path / "in", server, out, *limited)]
     running = [subprocess.Popen([*command, "33"], stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [p.communicate(timeout=120)[1] for p in running]
+    errors = [p.communicate(timeout=120)[1] for p in running]
     assert [p.returncode for p in running] == [1, 1]
-    assert all("max_calls=33" in text for text in told)
+    assert all("max_calls=33" in text for text in errors)
     assert server.requests == 33
     assert sum(len(records(p)) for p in out.glob("*.jsonl")) == 33
     done = subprocess.run([*command, "60"], capture_output=True, text=True, check=False)

@@ -33,7 +33,7 @@ from ranker.prompting.escaping import neutral
 from ranker.prompting.sharing import Shared
 from ranker.prompting.template import Template
 from ranker.prompting.transcript import transcript_of
-from ranker.prompting.truncation import FLOOR, cut_middle, shorten
+from ranker.prompting.truncation import FLOOR, cut_middle, truncate
 
 Way = Literal[
     "generated",
@@ -166,7 +166,7 @@ def fit(texts: Shown, way: Way, room: int, count: Callable[[str], int], frame: i
     space = room - frame
     opening, attempts = texts.opening, texts.attempts
     if way in JOINT:
-        shortened = shorten(Shared((opening,), attempts), space, count)
+        shortened = truncate(Shared((opening,), attempts), space, count)
         if shortened is None:
             raise _too_long(room)
         (opening,), attempts = shortened[0].parts, shortened[0].streams

@@ -1,0 +1,107 @@
+"""Object exchange between the processes of a training run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ranker.errors import RankerError, scrub
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Sent by a process in place of a value, so that the others do not wait for it."""
+
+    error: RankerError
+
+
+class ProcessGroup:
+    """The processes of torch's default group, connected by a separate gloo group.
+
+    It is separate because a reward function runs in its own thread while the trainer's group belongs to the main
+    thread, because concurrent reward functions would interleave their messages in one group, and because NCCL
+    would need a device in that thread. Create it at the same point in every process.
+
+    If a process dies, gloo notices the closed connection, and the others raise within about a second. A process
+    that is alive but unresponsive is given up after torch's gloo timeout of 30 minutes.
+    """
+
+    def __init__(self) -> None:
+        from torch import distributed
+
+        self._distributed = distributed
+        self._world = distributed.group.WORLD
+        self._group = distributed.new_group(backend="gloo")
+        self.rank: int = distributed.get_rank()
+        self.size: int = distributed.get_world_size()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether torch's default group is still the one this object was created from."""
+        return self._world is self._distributed.group.WORLD
+
+    async def all_gather(self, value: T | Failure) -> list[T]:
+        """The values of all processes in rank order. Collective: every process must make the same calls.
+
+        Raises:
+            RankerError: a process sent a Failure instead, or was lost.
+        """
+        values: list[Any] = [None] * self.size
+        try:
+            await _in_thread(lambda: self._distributed.all_gather_object(values, value, group=self._group))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise RankerError(
+                f"Process {self.rank} of {self.size} lost contact with another process, so there are no rewards; "
+                f"see the last output of the other processes for the cause. (torch: {reason})"
+            ) from None
+        for rank, received in enumerate(values):
+            if isinstance(received, Failure) and rank != self.rank:
+                raise type(received.error)(f"In process {rank} of {self.size}: {received.error}")
+        return values
+
+
+def process_group() -> ProcessGroup | None:
+    """The process group of this run; None if there is a single process."""
+    from torch import distributed
+
+    initialized = distributed.is_available() and distributed.is_initialized()
+    return ProcessGroup() if initialized and distributed.get_world_size() > 1 else None
+
+
+def failure_of(error: Exception) -> Failure:
+    """A Failure for this error, of a type that every process can unpickle, without credentials."""
+    if isinstance(error, RankerError):
+        return Failure(type(error)(str(error)))
+    return Failure(RankerError(scrub(f"{type(error).__name__}: {error}")))
+
+
+async def _in_thread(call: Callable[[], Any]) -> None:
+    """Run a blocking call in a daemon thread, so that an interrupted program need not wait for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def resolve(error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        caught: BaseException | None = None
+        try:
+            call()
+        except BaseException as error:
+            caught = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(resolve, caught)
+
+    threading.Thread(target=work, name="ranker-gather", daemon=True).start()
+    await done
