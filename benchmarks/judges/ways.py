@@ -12,9 +12,7 @@ asked by itself. Started again, it goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +23,7 @@ from typing import Any
 
 from rich.progress import track
 
-from ranker.bench import provenance
+from benchmarks.harness import Json, add_record, parser, source, write_record
 from ranker.calibration.choosing import choose
 from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.local.model import Loaded, LocalModel
@@ -33,6 +31,7 @@ from ranker.judges.local.probe import EMPTY
 from ranker.judges.local.reading import read_ways
 from ranker.judges.local.ways import Shown, Way, fit, questions
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
+from ranker.statistics import Estimate
 from ranker.suites import load
 from ranker.tuning.examples import Example, from_groups
 
@@ -59,21 +58,20 @@ def read(
     tokens: dict[str, int] = {}
     seconds: dict[str, float] = {}
 
-    def ask(given: Shown, ways: tuple[Way, ...], shown_in: Sequence[int], mark: str = "") -> None:
+    def ask(request: Shown, ways: tuple[Way, ...], shown_in: Sequence[int], mark: str = "") -> None:
         started = time.perf_counter()
-        segments, wanted = questions(given, ways, template, loaded.frame, loaded.encode, shown_in)
-        found = read_ways(loaded, segments, wanted, n)
-        for way, made in found.items():
-            placed = [made[list(shown_in).index(i)] for i in range(n)] if way == "letter" else made
+        segments, wanted = questions(request, ways, template, loaded.frame, loaded.encode, shown_in)
+        for way, values in read_ways(loaded, segments, wanted, n).items():
+            placed = [values[list(shown_in).index(i)] for i in range(n)] if way == "letter" else values
             scores[f"{way}{mark}"] = [round(s, 4) for s in placed]
         tokens[f"{'+'.join(ways)}{mark}"] = sum(map(len, segments))
         seconds[f"{'+'.join(ways)}{mark}"] = round(time.perf_counter() - started, 3)
 
-    given = fit(example.shown, "alone", room, loaded.count)
+    single = fit(example.shown, "alone", room, loaded.count)
     if numbers:
-        ask(given, NUMBERS, range(n))
+        ask(single, NUMBERS, range(n))
         return {"truths": example.truths_G, "scores": scores, "tokens": tokens, "seconds": seconds}
-    ask(given, ALONE, range(n))
+    ask(single, ALONE, range(n))
     listed = fit(example.shown, "together", room, loaded.count)
     ask(listed, LISTED, order)
     nothing = replace(listed, attempts=(EMPTY,) * n)
@@ -88,33 +86,26 @@ def read(
 
 def ways_of(record: Mapping[str, Any]) -> dict[str, list[float]]:
     """Scores in every way that follows from what was read: with two orders averaged, with leanings taken off."""
-    told = record["scores"]
-    made: dict[str, list[float]] = {
-        way: list(told[way]) for way in (*ALONE, *NUMBERS, *LISTED) if way in told
-    }
+    read = record["scores"]
+    scores: dict[str, list[float]] = {w: list(read[w]) for w in (*ALONE, *NUMBERS, *LISTED) if w in read}
     for way in LISTED:
-        once, again = told.get(way), told.get(f"{way}:reversed")
+        once, again, empty = (read.get(f"{way}{mark}") for mark in ("", ":reversed", ":empty"))
         if once and again:
-            made[f"{way}, 2 orders"] = _mean(once, again)
-        if once and f"{way}:empty" in told:
-            plain = [a - b for a, b in zip(once, told[f"{way}:empty"], strict=True)]
-            made[f"{way}, content-free"] = plain
-    return made
-
-
-def _mean(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    return [(x + y) / 2 for x, y in zip(a, b, strict=True)]
+            scores[f"{way}, 2 orders"] = [(a + b) / 2 for a, b in zip(once, again, strict=True)]
+        if once and empty is not None:
+            scores[f"{way}, content-free"] = [a - b for a, b in zip(once, empty, strict=True)]
+    return scores
 
 
 def merged(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One record a group: what was read of it at different times, put together."""
-    found: dict[str, dict[str, Any]] = {}
+    groups: dict[str, Json] = {}
     for record in records:
         name = str(record["id"]).removesuffix(MORE)
-        known = found.setdefault(name, {**record, "id": name, "scores": {}, "tokens": {}, "seconds": {}})
+        known = groups.setdefault(name, {**record, "id": name, "scores": {}, "tokens": {}, "seconds": {}})
         for part in ("scores", "tokens", "seconds"):
             known[part] = {**known[part], **record[part]}
-    return list(found.values())
+    return list(groups.values())
 
 
 def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -123,11 +114,11 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
     every.sort(key=lambda r: (str(r["model"]), str(r["suite"]), str(r["id"])))
     rows = []
     for (model, suite), own in itertools.groupby(every, key=lambda r: (str(r["model"]), str(r["suite"]))):
-        found = list(own)
-        scores = [ways_of(record) for record in found]
+        groups = list(own)
+        scores = [ways_of(record) for record in groups]
         names = [name for name in scores[0] if all(name in s for s in scores)]
-        choice = choose({name: [s[name] for s in scores] for name in names}, [r["truths"] for r in found])
-        seconds, tokens = _middle(found, "seconds"), _middle(found, "tokens")
+        choice = choose({name: [s[name] for s in scores] for name in names}, [r["truths"] for r in groups])
+        seconds, tokens = _medians(groups, "seconds"), _medians(groups, "tokens")
         rows.append(
             {
                 "model": model,
@@ -145,10 +136,10 @@ def summary(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return rows
 
 
-def _middle(found: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
+def _medians(groups: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:
     """Medians of what was read of every group."""
-    read_of_all = [k for k in found[0][part] if all(k in r[part] for r in found)]
-    return {k: median(r[part][k] for r in found) for k in read_of_all}
+    read_of_all = [k for k in groups[0][part] if all(k in r[part] for r in groups)]
+    return {k: median(r[part][k] for r in groups) for k in read_of_all}
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -158,23 +149,21 @@ def show(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for row in rows:
         cells = [row["model"].removesuffix("-instruct"), row["suite"], str(row["groups"])]
-        cells += [_told(row["ways"].get(name)) for name in names]
-        cells += [_told(row["cross_fitted"]), _told(row["over_letter"])]
+        cells += [_interval(row["ways"].get(name)) for name in names]
+        cells += [_interval(row["cross_fitted"]), _interval(row["over_letter"])]
         cells.append(", ".join(f"{way} {s:.1f}" for way, s in row["seconds"].items() if ":" not in way))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _told(estimate: Mapping[str, float] | None) -> str:
-    if estimate is None or estimate["value"] is None:
-        return ""
-    return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f})"
+def _interval(estimate: Mapping[str, float] | None) -> str:
+    return f"{Estimate(**estimate):.2f}" if estimate and estimate["value"] is not None else ""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.ways", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    commands = parser.add_subparsers(dest="command", required=True)
+    module = "benchmarks.judges.ways"
+    options = parser(module, __doc__)
+    commands = options.add_subparsers(dest="command", required=True)
     reading = commands.add_parser("read")
     reading.add_argument("--model", required=True, help="what `local:` takes")
     reading.add_argument("--suite", required=True)
@@ -184,30 +173,27 @@ def main() -> None:
     reading.add_argument("--numbers", action="store_true", help="only this way, beside what was read before")
     reading.add_argument("--window", type=int, default=8_192, help="the most tokens of a sequence")
     reading.add_argument("--out", type=Path, required=True)
-    telling = commands.add_parser("table")
-    telling.add_argument("files", type=Path, nargs="+")
-    telling.add_argument("--json", type=provenance.record)
-    given = parser.parse_args()
-    if given.command == "table":
-        rows = summary(given.files)
+    tabulating = commands.add_parser("table")
+    tabulating.add_argument("files", type=Path, nargs="+")
+    add_record(tabulating)
+    args = options.parse_args()
+    if args.command == "table":
+        rows = summary(args.files)
         print(show(rows))
-        if given.json:
-            told = {"machine": provenance.machine(), "commit": provenance.commit(), "rows": rows}
-            given.json.write_text(json.dumps(told, indent=1) + "\n")
+        origin = source(module)
+        write_record(args.json, {"machine": origin["machine"], "commit": origin["commit"], "rows": rows})
         return
-    suite = load(given.suite, given.groups)
-    loaded = LocalModel(given.model).load()
-    sink = Appender(given.out, holds=("scores",), what="record of scores")
+    suite = load(args.suite, args.groups)
+    loaded = LocalModel(args.model).load()
+    room = min(args.window, loaded.window)
+    kinds = {"reverse": args.reversed, "empty": args.empty, "numbers": args.numbers}
+    sink = Appender(args.out, holds=("scores",), what="record of scores")
     try:
-        for example in track(from_groups(suite.groups), f"{given.model} on {given.suite}"):
-            name = f"{given.model}/{given.suite}/{example.id}{MORE if given.numbers else ''}"
-            if name in sink.done:
-                continue
-            room = min(given.window, loaded.window)
-            made = read(
-                loaded, example, room, reverse=given.reversed, empty=given.empty, numbers=given.numbers
-            )
-            sink.write({"id": name, "model": given.model, "suite": given.suite, **made})
+        for example in track(from_groups(suite.groups), f"{args.model} on {args.suite}"):
+            name = f"{args.model}/{args.suite}/{example.id}{MORE if args.numbers else ''}"
+            if name not in sink.done:
+                scores = read(loaded, example, room, **kinds)
+                sink.write({"id": name, "model": args.model, "suite": args.suite, **scores})
     finally:
         sink.close()
 
