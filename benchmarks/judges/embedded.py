@@ -138,47 +138,6 @@ def summary(records: Path) -> Json:
     return {"families": families, "mean": sum(generated) / max(1, len(generated))}
 
 
-CARD = """\
-# The embedded judge
-
-SmolLM2-135M-Instruct with a LoRA of ours ({megabytes:.1f} MB, bfloat16, PEFT's format). It reads each attempt by itself and
-gives it a score: the log-odds of Yes to "Good?", and four times the mean log-probability of the numbers in the attempt.
-`--judge local` uses it; nothing leaves the process.
-
-## What it can do
-
-Pairs of attempts that it orders as the truth does, templates and wordings held out from training, groups of four, with 95 %
-intervals. One half is chance.
-
-{table}
-
-Mean over the generated families: {mean:.3f}.
-
-## What it cannot do
-
-{limits}
-* It reads attempts, not arguments: text written to please it can. An attempt is scored higher where its numbers are easy to
-  foresee, which a policy can learn to use. Watch the samples of a run, and the truth where there is one.
-* It knows no facts beyond those of a model of 135M parameters, no language but English, no images.
-* It was tuned on generated text only. On groups of yours, measure it: `ranker calibrate --judge local groups.jsonl`.
-
-## How it was made
-
-    {commands}
-
-The training templates of generated suites, ground truth as target, and where the suite knows it, which points and passages are
-right; one group of four without its family's rubric. Groups are drawn from those offered:
-
-{stages}
-
-Measured by
-
-    {measured}
-
-The scores of every group: `{records}`. SmolLM2-135M-Instruct is Apache-2.0, and so is the adapter.
-"""
-
-
 def _commands(run: str, records: str, families: Json) -> list[str]:
     """What measures these families on so many groups each."""
     counts = sorted({f["groups"] for f in families.values()}, reverse=True)
@@ -234,7 +193,10 @@ def install(run: Path, records: Path) -> None:
     limits += [f"* Little better than a coin: {', '.join(weak)}."] if weak else []
     size = (home / "adapter" / "adapter_model.safetensors").stat().st_size / 1e6
     (home / "CARD.md").write_text(
-        CARD.format(
+        Path(__file__)
+        .with_name("embedded_card.md")
+        .read_text(encoding="utf-8")
+        .format(
             megabytes=size,
             table="\n".join(rows),
             mean=accuracy["mean"],

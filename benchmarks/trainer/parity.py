@@ -45,16 +45,6 @@ class Difference:
         return abs(self.loss_trl - self.loss_ours)
 
 
-def shared(case: Case) -> bool:
-    """Whether both trainers have what the case asks for.
-
-    TRL has loss types that we have not. And where a KL term meets sequence-level ratios off-policy, TRL
-    corrects the KL of a token by the ratio of its whole sequence, we by the token's own.
-    """
-    known = case.loss_type in ("grpo", "bnpo", "dr_grpo", "dapo", "cispo")
-    return known and not (case.level == "sequence" and case.beta and case.bias_correction)
-
-
 def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
     """Our loss of the whole batch, as a scalar with a graph to `model`'s parameters.
 
@@ -104,7 +94,7 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
 
 
 def compare(folder: Path, loss_of: Loss) -> list[Difference]:
-    """Every case in the folder that both trainers have."""
+    """Every case in the folder."""
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
@@ -113,7 +103,7 @@ def compare(folder: Path, loss_of: Loss) -> list[Difference]:
     theirs = load_file(folder / trl_losses.RESULTS)
     model = AutoModelForCausalLM.from_pretrained(folder / trl_losses.MODEL, dtype="float32").train()
     every = [Case(**case) for case in described["cases"]]
-    return [_difference(case, inputs, theirs, model, loss_of) for case in every if shared(case)]
+    return [_difference(case, inputs, theirs, model, loss_of) for case in every]
 
 
 def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_of: Loss) -> Difference:
