@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -41,11 +42,21 @@ def work(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, dict[str, 
                     idle.append(worker)
                     yield unit, json.loads(line)
                 else:
-                    yield unit, {"error": f"the worker died (exit code {worker.wait()})"}
+                    _end(worker)
+                    yield unit, {"error": f"the worker died (exit code {worker.returncode})"}
     finally:
         for worker in [*idle, *busy]:
             worker.kill()
-            worker.communicate()
+            _end(worker)
+
+
+def _end(worker: Worker) -> None:
+    """Wait for a worker that is dead or dying, and close its pipes."""
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):  # what it was sent last may lie unread
+                pipe.close()
 
 
 def _start() -> Worker:

@@ -11,12 +11,12 @@ made once and stored in the user's cache folder (see `ranker.judges.local.models
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import logging
 import os
 import random
 import re
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -254,5 +254,13 @@ def _save(model: LlamaForCausalLM, target: Path) -> None:
         log.warning("The warm start cannot be kept in %s (%s); it will be made again.", target.parent, error)
 
 
-if __name__ == "__main__":  # python -m grpo.demo.desk_policy FILE
-    save_model(warm_policy()[0], sys.argv[1])
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m grpo.demo.desk_policy", description="Make the warm-started policy."
+    )
+    parser.add_argument("file", help="the safetensors file to write")
+    save_model(warm_policy()[0], parser.parse_args().file)
+
+
+if __name__ == "__main__":
+    main()

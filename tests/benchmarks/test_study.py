@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from benchmarks.study import analysis, page, plan, plots
+from benchmarks.study import analysis, page, plan, plots, pool
 from benchmarks.study.command import estimate, summary
 from benchmarks.study.curves import median_steps, steps_to
 from benchmarks.study.plan import ARMS, TRUTH, Arm, JudgeSpec, Unit
@@ -235,6 +236,24 @@ def test_the_table_is_markdown(whole):
     cells = [line.count("|") for line in captured.get().splitlines() if line.startswith("|")]
     assert len(cells) == len(ARMS) + 2
     assert len(set(cells)) == 1
+
+
+WORKER = """
+import json, os, sys
+for line in sys.stdin:
+    unit = json.loads(line)
+    if unit["seed"] == 1:
+        os._exit(3)
+    print(json.dumps({"seconds": unit["seed"]}), flush=True)
+"""
+
+
+def test_a_worker_that_dies_costs_its_unit_and_is_replaced(monkeypatch):
+    monkeypatch.setattr(pool, "_COMMAND", (sys.executable, "-c", WORKER))
+    units = [Unit("train", ARMS[TRUTH], seed, 1) for seed in range(5)]
+    numbers = {unit.seed: result for unit, result in pool.work(units, 1)}
+    done = {seed: {"seconds": seed} for seed in (0, 2, 3, 4)}
+    assert numbers == {**done, 1: {"error": "the worker died (exit code 3)"}}
 
 
 def test_results_keep_whole_lines_only(tmp_path):
