@@ -44,7 +44,8 @@ def matrix() -> Matrix:
 def main() -> None:
     options = parser("benchmarks.judges.local_judges", __doc__)
     options.add_argument("--out", type=Path, required=True, help="folder of the results")
-    sys.exit(asyncio.run(bench(Job(matrix(), options.parse_args().out), Console())))
+    args = options.parse_args()
+    sys.exit(asyncio.run(bench(Job(matrix(), args.out), Console())))
 
 
 if __name__ == "__main__":
