@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy sample wheel clean
+.PHONY: demo test lint types unit fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy wheel clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -156,9 +156,6 @@ bench-local: $(VENV)/dev.stamp
 # The warm-started policy of the config `quick` (a few minutes).
 desk-policy: $(VENV)/local.stamp
 	$(BIN)/python -m grpo.demo.desk_policy grpo/demo/desk_policy.safetensors
-
-sample: $(VENV)/local.stamp
-	$(BIN)/python -m benchmarks.load.sample > ranker/suites/data/sample.jsonl
 
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel

@@ -6,18 +6,17 @@ python -m benchmarks.judges.embedded measure DIR --groups 400 --out FILE
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.progress import Progress as Bar
 from rich.progress import track
 
-from ranker.bench import provenance
+from benchmarks.harness import Json, parser, source
 from ranker.calibration.threshold import Fitted, fit_threshold
 from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.cascade import confidence
@@ -30,6 +29,7 @@ from ranker.suites import GENERATED, load
 from ranker.tuning.examples import Example, agreeing, from_groups
 from ranker.tuning.run import Progress, Run, Tuning
 
+MODULE = "benchmarks.judges.embedded"
 SEED = 11
 # Groups of each family's training templates, of four attempts, a third at each difficulty.
 # The packaged judge was trained on 27 more functions of `code` than the suite has now.
@@ -47,18 +47,26 @@ TUNING = Tuning(base="smollm2-135m-instruct", way="pointwise_with_numbers", temp
 
 def examples(groups: Mapping[str, int], seed: int) -> list[Example]:
     """Groups of training templates."""
-    made: list[Example] = []
+    drawn: list[Example] = []
     for family, count in groups.items():
         for k, difficulty in enumerate(DIFFICULTIES):
             share = count // 3 + (k < count % 3)
             spec = f"{family}:split=train,difficulty={difficulty}"
-            made += from_groups(load(spec, share, seed=seed + k).groups)
-    return [replace(e, shown=replace(e.shown, rubric="")) if i % BARE == 0 else e for i, e in enumerate(made)]
+            drawn += from_groups(load(spec, share, seed=seed + k).groups)
+    return [
+        replace(e, shown=replace(e.shown, rubric="")) if i % BARE == 0 else e for i, e in enumerate(drawn)
+    ]
 
 
 def tune(out: Path, groups: Mapping[str, int], minutes: float | None, start: Path | None, seed: int) -> None:
-    """Train the adapter into `out`, going on from that of the run `start` where one is given."""
-    before = read_judge(start)[0]["measured"] if start else None
+    """Train the adapter into `out`, going on from that of the run `start` where one is args."""
+    origin = source(MODULE)
+    trained: Json = {"families": dict(groups), "split": "train"} | {
+        k: origin[k] for k in ("command", "commit")
+    }
+    if start:
+        before = read_judge(start)[0]["measured"]
+        trained["start"] = {"trained_on": before["trained_on"], "tuning": before["tuning"]}
     with Bar() as bar:
         task = bar.add_task("tuning", total=None)
 
@@ -75,39 +83,32 @@ def tune(out: Path, groups: Mapping[str, int], minutes: float | None, start: Pat
             test=examples(dict.fromkeys(groups, TEST), SEED + 200),
             start=start and start / "adapter",
             report=report,
-            source={
-                "families": dict(groups),
-                "split": "train",
-                "command": provenance.command("benchmarks.judges.embedded"),
-                "commit": provenance.commit(),
-                **(
-                    {"start": {"trained_on": before["trained_on"], "tuning": before["tuning"]}}
-                    if before
-                    else {}
-                ),
-            },
+            source=trained,
         )
         print(run.go())
 
 
 def measure(judge: Path, families: Mapping[str, int], out: Path, seed: int) -> None:
     """Pairwise accuracy on templates held out; scores of each group go to `out`, line by line."""
-    told, home = read_judge(judge)
-    probe = LogprobJudge(setup_from(told, home), cache="off")
-    loaded = probe.local.load()
+    probe = LogprobJudge(setup_from(*read_judge(judge)), cache="off")
     sink = Appender(out, holds=("scores",), what="record of scores")
     try:
         for family, count in families.items():
             for example in track(from_groups(load(family, count, seed=seed).groups), family):
                 name = f"{family}/{example.id}"
                 if name not in sink.done:
-                    given = fit(example.shown, probe.setup.way, loaded.window, loaded.count)
-                    scores, tokens = probe.read(loaded, given)
+                    scores, tokens = scored(probe, example)
                     sink.write({"id": name, "family": family, "truths": example.truths_G,
                                 "scores": [round(s, 4) for s in scores], "tokens": tokens})  # fmt: skip
     finally:
         sink.close()
     print(json.dumps(summary(out), indent=1))
+
+
+def scored(judge: LogprobJudge, example: Example) -> tuple[list[float], int]:
+    """A score for each attempt of a group, and the tokens that were read for them."""
+    loaded = judge.local.load()
+    return judge.read(loaded, fit(example.shown, judge.setup.way, loaded.window, loaded.count))
 
 
 def figures(
@@ -118,69 +119,28 @@ def figures(
 
     right, pairs = zip(*(agreeing(t, s) for t, s in zip(truths, scores, strict=True)), strict=True)
     sure = [confidence(probabilities(way, s)) for s in scores]
-    made = ratio(np.array(right, dtype=float), np.array(pairs, dtype=float), share=True)
-    return made, lambda: fit_threshold(sure, right, pairs, AGREEMENT)
+    accuracy = ratio(np.array(right, dtype=float), np.array(pairs, dtype=float), share=True)
+    return accuracy, lambda: fit_threshold(sure, right, pairs, AGREEMENT)
 
 
-def summary(records: Path) -> dict[str, Any]:
+def summary(records: Path) -> Json:
     """Accuracy of each family with its interval, and their mean; and what a cascade would save there with the truth as
     the strong judge."""
-    found: dict[str, Any] = {}
+    families: Json = {}
     every = sorted(read_records(records), key=lambda r: str(r["family"]))
     for family, own in itertools.groupby(every, key=lambda r: str(r["family"])):
         groups = list(own)
-        made, cascade = figures(
+        accuracy, cascade = figures(
             "pointwise_with_numbers", [r["truths"] for r in groups], [r["scores"] for r in groups]
         )
-        found[family] = {**made.to_dict(), "groups": len(groups)}
+        families[family] = {**accuracy.to_dict(), "groups": len(groups)}
         if len(groups) >= 30:
-            found[family]["cascade"] = cascade().to_dict()
-    generated = [f["value"] for family, f in found.items() if family in GENERATED]
-    return {"families": found, "mean": sum(generated) / max(1, len(generated))}
+            families[family]["cascade"] = cascade().to_dict()
+    generated = [f["value"] for family, f in families.items() if family in GENERATED]
+    return {"families": families, "mean": sum(generated) / max(1, len(generated))}
 
 
-CARD = """\
-# The embedded judge
-
-SmolLM2-135M-Instruct with a LoRA of ours ({megabytes:.1f} MB, bfloat16, PEFT's format). It reads each attempt by itself and
-gives it a score: the log-odds of Yes to "Good?", and four times the mean log-probability of the numbers in the attempt.
-`--judge local` uses it; nothing leaves the process.
-
-## What it can do
-
-Pairs of attempts that it orders as the truth does, templates and wordings held out from training, groups of four, with 95 %
-intervals. One half is chance.
-
-{table}
-
-Mean over the generated families: {mean:.3f}.
-
-## What it cannot do
-
-{limits}
-* It reads attempts, not arguments: text written to please it can. An attempt is scored higher where its numbers are easy to
-  foresee, which a policy can learn to use. Watch the samples of a run, and the truth where there is one.
-* It knows no facts beyond those of a model of 135M parameters, no language but English, no images.
-* It was tuned on generated text only. On groups of yours, measure it: `ranker calibrate --judge local groups.jsonl`.
-
-## How it was made
-
-    {commands}
-
-The training templates of generated suites, ground truth as target, and where the suite knows it, which points and passages are
-right; one group of four without its family's rubric. Groups are drawn from those offered:
-
-{stages}
-
-Measured by
-
-    {measured}
-
-The scores of every group: `{records}`. SmolLM2-135M-Instruct is Apache-2.0, and so is the adapter.
-"""
-
-
-def _commands(run: str, records: str, families: Mapping[str, Any]) -> list[str]:
+def _commands(run: str, records: str, families: Json) -> list[str]:
     """What measures these families on so many groups each."""
     counts = sorted({f["groups"] for f in families.values()}, reverse=True)
     alike = {n: ",".join(name for name, f in families.items() if f["groups"] == n) for n in counts}
@@ -188,13 +148,13 @@ def _commands(run: str, records: str, families: Mapping[str, Any]) -> list[str]:
     return [f"{start} --families {names} --groups {n} --out {records}" for n, names in alike.items()]
 
 
-def _stages(measured: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What is told of the trainings that one went on from, the first one first, and of the last."""
+def _stages(measured: Json) -> list[Json]:
+    """The records of the trainings that one continued from, the first one first, and of the last."""
     before = measured["trained_on"].get("start")
     return [*(_stages(before) if before else []), measured]
 
 
-def _stage(measured: Mapping[str, Any]) -> str:
+def _stage(measured: Json) -> str:
     trained, tuning = measured["trained_on"], measured["tuning"]
     offered = ", ".join(f"{n} {family}" for family, n in trained["families"].items())
     return (
@@ -206,8 +166,6 @@ def _stage(measured: Mapping[str, Any]) -> str:
 
 def install(run: Path, records: Path) -> None:
     """Put an adapter and its card into the package."""
-    import shutil
-
     import ranker.judges.embedded
 
     home = Path(ranker.judges.embedded.__file__).parent
@@ -215,53 +173,47 @@ def install(run: Path, records: Path) -> None:
     (home / "adapter").mkdir()
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         shutil.copyfile(run / "adapter" / name, home / "adapter" / name)
-    told, _ = read_judge(run)
-    found = summary(records)
-    made = told["measured"]
-    stages = _stages(made)
-    shipped = {
-        **told,
-        "base": "smollm2-135m-instruct",
-        "adapter": "adapter",
-        "measured": {
-            **found,
-            "trained_on": made["trained_on"],
-            "tuning": made["tuning"],
-            "records": records.name,
-        },
-    }
+    judge, _ = read_judge(run)
+    accuracy, training = summary(records), judge["measured"]
+    stages = _stages(training)
+    measured = {**accuracy, "trained_on": training["trained_on"], "tuning": training["tuning"],
+                "records": records.name}  # fmt: skip
+    shipped = {**judge, "base": "smollm2-135m-instruct", "adapter": "adapter", "measured": measured}
     write_judge(home / FILE, shipped)
+    families = accuracy["families"]
     rows = [
         "| family | pairs right | interval | groups | offered in training |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for family, f in found["families"].items():
+    for family, f in families.items():
         seen = sum(stage["trained_on"]["families"].get(family, 0) for stage in stages)
         rows.append(f"| `{family}` | {f['value']:.3f} | {f['low']:.3f} to {f['high']:.3f} | {f['groups']} | "
                     f"{f'{seen} groups' if seen else 'no: left out'} |")  # fmt: skip
-    poor = [family for family, f in found["families"].items() if f["low"] <= 0.5]
-    weak = [family for family, f in found["families"].items() if f["low"] > 0.5 and f["value"] < 0.65]
+    poor = [family for family, f in families.items() if f["low"] <= 0.5]
+    weak = [family for family, f in families.items() if f["low"] > 0.5 and f["value"] < 0.65]
     limits = [f"* Not shown to beat a coin: {', '.join(poor)}."] if poor else []
     limits += [f"* Little better than a coin: {', '.join(weak)}."] if weak else []
     size = (home / "adapter" / "adapter_model.safetensors").stat().st_size / 1e6
     (home / "CARD.md").write_text(
-        CARD.format(
+        Path(__file__)
+        .with_name("embedded_card.md")
+        .read_text(encoding="utf-8")
+        .format(
             megabytes=size,
             table="\n".join(rows),
-            mean=found["mean"],
+            mean=accuracy["mean"],
             limits="\n".join(limits) or "* Every family measured here is above a coin.",
             commands="\n    ".join(stage["trained_on"]["command"] for stage in stages),
             stages="\n".join(map(_stage, stages)),
-            measured="\n    ".join(_commands(run.name, records.name, found["families"])),
+            measured="\n    ".join(_commands(run.name, records.name, families)),
             records=f"benchmarks/results/embedded/{records.name}",
         )
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.embedded", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    commands = parser.add_subparsers(dest="command", required=True)
+    options = parser(MODULE, __doc__)
+    commands = options.add_subparsers(dest="command", required=True)
     tuning = commands.add_parser("tune")
     tuning.add_argument("--out", type=Path, required=True)
     tuning.add_argument("--minutes", type=float)
@@ -277,15 +229,15 @@ def main() -> None:
     installing = commands.add_parser("install")
     installing.add_argument("run", type=Path)
     installing.add_argument("records", type=Path)
-    given = parser.parse_args()
-    if given.command == "install":
-        install(given.run, given.records)
-    elif given.command == "tune":
-        counts = FURTHER if given.start else GROUPS
-        groups = {f: n for f, n in counts.items() if f != given.without}
-        tune(given.out, groups, given.minutes, given.start, given.seed)
+    args = options.parse_args()
+    if args.command == "install":
+        install(args.run, args.records)
+    elif args.command == "tune":
+        counts = FURTHER if args.start else GROUPS
+        groups = {f: n for f, n in counts.items() if f != args.without}
+        tune(args.out, groups, args.minutes, args.start, args.seed)
     else:
-        measure(given.judge, dict.fromkeys(given.families.split(","), given.groups), given.out, given.seed)
+        measure(args.judge, dict.fromkeys(args.families.split(","), args.groups), args.out, args.seed)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,18 @@
     python -m benchmarks.judges.local_judges --out benchmarks/results/judges
 
 Each model is asked once a group. How many groups differs from model to model: what it takes on a CPU is between five
-seconds a group and several minutes. Started again, it goes on where it stopped.
+seconds a group and several minutes. Started again, it continues where it stopped.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.harness import parser
 from ranker.bench.command import Job, bench
 from ranker.bench.judge_spec import contestant
 from ranker.bench.matrix import Matrix
@@ -34,23 +34,18 @@ MOST = 200
 
 def matrix() -> Matrix:
     """What is measured."""
+    judges = tuple(contestant(name, None, {}) for name in (*GROUPS, *BESIDE))
     limits = {
         (judge, suite): n for judge, counts in GROUPS.items() for suite, n in zip(SUITES, counts, strict=True)
     }
-    return Matrix(
-        tuple(contestant(name, None, {}) for name in (*GROUPS, *BESIDE)),
-        tuple(load(name, MOST) for name in SUITES),
-        askings=(PLAIN,),
-        limits=limits,
-    )
+    return Matrix(judges, tuple(load(name, MOST) for name in SUITES), askings=(PLAIN,), limits=limits)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.local_judges", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
-    given = parser.parse_args()
-    sys.exit(asyncio.run(bench(Job(matrix(), given.out), Console())))
+    options = parser("benchmarks.judges.local_judges", __doc__)
+    options.add_argument("--out", type=Path, required=True, help="folder of the results")
+    args = options.parse_args()
+    sys.exit(asyncio.run(bench(Job(matrix(), args.out), Console())))
 
 
 if __name__ == "__main__":

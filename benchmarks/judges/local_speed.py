@@ -10,7 +10,6 @@ machine idle.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -21,8 +20,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.harness import Json, add_record, parser, source, write_record
 from ranker import Trajectory, TrajectoryGroup
-from ranker.bench import provenance
 from ranker.judges.base import Lineup
 from ranker.judges.local.forward import read_scores
 from ranker.judges.local.hidden_states import PACK, hidden_tails, plain_tails
@@ -61,20 +60,18 @@ def eight(loaded: Loaded) -> TrajectoryGroup:
     """Eight answers of 60 tokens to one question."""
     task = {"role": "user", "content": "Explain to a new colleague how the stock list is kept up to date."}
     words = "The list is read each night, {} lines are checked against the shelves and the rest is left for the week. "
-    made = []
+    attempts = []
     for i in range(8):
         ids = loaded.encode(words.format(i) * 6)[:60]
-        made.append(Trajectory([task, {"role": "assistant", "content": loaded.tokenizer.decode(ids)}]))
-    return TrajectoryGroup(made)
+        attempts.append(Trajectory([task, {"role": "assistant", "content": loaded.tokenizer.decode(ids)}]))
+    return TrajectoryGroup(attempts)
 
 
-def embedded(rounds: int) -> dict[str, Any]:
+def embedded(rounds: int) -> Json:
     """The embedded judge's group of eight, and what each choice of ours is worth."""
     import ranker.judges.embedded
 
-    told, home = read_judge(Path(ranker.judges.embedded.__file__).parent)
-    setup = setup_from(told, home)
-    found: dict[str, Any] = {}
+    setup = setup_from(*read_judge(Path(ranker.judges.embedded.__file__).parent))
     models = {
         dtype: LocalModel(setup.base, adapter=setup.adapter, dtype=dtype).load()
         for dtype in ("bfloat16", "float32")
@@ -82,9 +79,9 @@ def embedded(rounds: int) -> dict[str, Any]:
     group = eight(models["float32"])
     template = load_template(setup.template or ASK, None, ASK_BLOCKS)
     one = models["bfloat16"]
-    given = texts_of(Lineup(tuple(group.trajectories)))
-    segments = question(given, setup.way, template, one.frame, one.encode)
-    found["tokens"] = sum(map(len, segments))
+    segments = question(
+        texts_of(Lineup(tuple(group.trajectories))), setup.way, template, one.frame, one.encode
+    )
     tails = [s for s in segments if s.tail]
 
     def shared(loaded: Loaded, most: int = PACK) -> Callable[[], Any]:
@@ -105,11 +102,14 @@ def embedded(rounds: int) -> dict[str, Any]:
         "each sequence by itself": plain,
         **{f"runs of {most} tokens": shared(one, most) for most in (1, 128, 640, 1_280)},
     }
-    found["seconds"] = timed(jobs, rounds)
-    found["scores_bf16_float32"] = [
-        [round(s, 4) for s in read_scores(models[d], segments, setup.way, len(tails))] for d in models
-    ]
-    return found
+    return {
+        "tokens": sum(map(len, segments)),
+        "seconds": timed(jobs, rounds),
+        "scores_bf16_float32": [
+            [round(s, 4) for s in read_scores(model, segments, setup.way, len(tails))]
+            for model in models.values()
+        ],
+    }
 
 
 def packed(gguf: Path, rounds: int) -> dict[str, float]:
@@ -133,7 +133,7 @@ def packed(gguf: Path, rounds: int) -> dict[str, float]:
     return timed({name: reading(model) for name, model in models.items()}, rounds)
 
 
-def cost(name: str, groups: int) -> dict[str, Any]:
+def cost(name: str, groups: int) -> Json:
     """Seconds of each way against one listwise prefill of the same groups."""
     loaded = LocalModel(name).load()
     ask, rank = load_template(ASK, None, ASK_BLOCKS), load_template(RANK)
@@ -141,7 +141,7 @@ def cost(name: str, groups: int) -> dict[str, Any]:
     tokens: dict[str, list[int]] = {}
     for group in load("gsm8k-solutions", groups).groups:
         lineup = Lineup(tuple(t.bare() for t in group.trajectories))
-        given = texts_of(lineup)
+        request = texts_of(lineup)
         prompt = build_prompt(lineup, rank, room=None, count=loaded.count)
         prompt_P = torch.as_tensor(_tokenize(loaded.tokenizer, list(prompt.messages)))
 
@@ -152,7 +152,7 @@ def cost(name: str, groups: int) -> dict[str, Any]:
         jobs: dict[str, Callable[[], Any]] = {"listwise prefill": prefill}
         tokens.setdefault("listwise prefill", []).append(len(prompt_P))
         for way in WAYS:
-            segments = question(given, way, ask, loaded.frame, loaded.encode)
+            segments = question(request, way, ask, loaded.frame, loaded.encode)
             tokens.setdefault(way, []).append(sum(map(len, segments)))
             jobs[way] = partial(read_scores, loaded, segments, way, len(group))
         for job_name, seconds in timed(jobs, 1).items():
@@ -168,27 +168,23 @@ def cost(name: str, groups: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.local_speed", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--cost", help="a local model whose ways are timed against a listwise prefill")
-    parser.add_argument("--gguf", type=Path, help="a GGUF file, read packed and dequantised")
-    parser.add_argument("--groups", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", type=provenance.record)
-    given = parser.parse_args()
-    made: dict[str, Any]
-    if given.cost:
-        made = cost(given.cost, given.groups)
+    module = "benchmarks.judges.local_speed"
+    options = parser(module, __doc__)
+    options.add_argument("--cost", help="a local model whose ways are timed against a listwise prefill")
+    options.add_argument("--gguf", type=Path, help="a GGUF file, read packed and dequantised")
+    options.add_argument("--groups", type=int, default=6)
+    options.add_argument("--rounds", type=int, default=9)
+    add_record(options)
+    args = options.parse_args()
+    if args.cost:
+        figures = cost(args.cost, args.groups)
     else:
-        made = {"embedded": embedded(given.rounds)}
-        if given.gguf:
-            made["packed"] = packed(given.gguf, given.rounds)
-    told = {"command": provenance.command("benchmarks.judges.local_speed"), "commit": provenance.commit(),
-            "machine": provenance.machine(torch=True), "threads": torch.get_num_threads(), **made}  # fmt: skip
-    text = json.dumps(told, indent=1)
-    print(text)
-    if given.json:
-        given.json.write_text(text + "\n")
+        figures = {"embedded": embedded(args.rounds)}
+        if args.gguf:
+            figures["packed"] = packed(args.gguf, args.rounds)
+    record = {**source(module, torch=True), "threads": torch.get_num_threads(), **figures}
+    print(json.dumps(record, indent=1))
+    write_record(args.json, record)
 
 
 if __name__ == "__main__":

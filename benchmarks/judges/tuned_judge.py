@@ -9,7 +9,6 @@ judge is the truth, the threshold is fitted for 95 % agreement and measured by c
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -17,16 +16,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.progress import track
 
-from benchmarks.judges.embedded import figures
-from ranker.bench import provenance
-from ranker.files import dump_line
+from benchmarks.harness import Json, add_record, parser, source, write_record
+from benchmarks.judges.embedded import figures, scored
+from ranker.jsonl.group_file import dump_line
 from ranker.judges.local.judge_file import Setup, read_judge, setup_from
 from ranker.judges.local.logprob_judge import LogprobJudge
-from ranker.judges.local.ways import fit
 from ranker.suites import load
 from ranker.trajectory import TrajectoryGroup
 from ranker.tuning.examples import Example, from_groups, opening_of
@@ -57,63 +54,54 @@ def tune(groups: Sequence[TrajectoryGroup], out: Path, options: Sequence[str]) -
         return time.monotonic() - started
 
 
-def worth(setup: Setup, examples: Sequence[Example]) -> dict[str, Any]:
+def measure(setup: Setup, examples: Sequence[Example]) -> Json:
     """Accuracy of a judge on groups, what a cascade with it saves, and seconds a group."""
-    probe = LogprobJudge(setup, cache="off")
-    loaded = probe.local.load()
+    judge = LogprobJudge(setup, cache="off")
+    judge.local.load()
     started = time.monotonic()
-    scores = [
-        probe.read(loaded, fit(e.shown, setup.way, loaded.window, loaded.count))[0]
-        for e in track(examples, "measuring")
-    ]
+    scores = [scored(judge, example)[0] for example in track(examples, "measuring")]
     seconds = (time.monotonic() - started) / len(examples)
-    made, cascade = figures(setup.way, [e.truths_G for e in examples], scores)
+    accuracy, cascade = figures(setup.way, [e.truths_G for e in examples], scores)
     return {
         "groups": len(examples),
-        "pairwise_accuracy": made.to_dict(),
+        "pairwise_accuracy": accuracy.to_dict(),
         "cascade": cascade().to_dict(),
         "seconds_per_group": round(seconds, 3),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.tuned_judge", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--suite", default="constraints")
-    parser.add_argument(
+    module = "benchmarks.judges.tuned_judge"
+    parse = parser(module, __doc__)
+    parse.add_argument("--suite", default="constraints")
+    parse.add_argument(
         "--groups", type=int, default=1_300, help="to tune on, test and held-out ones among them"
     )
-    parser.add_argument("--fresh", type=int, default=300, help="other groups, to measure on")
-    parser.add_argument("--minutes", help="of training, as for tune-judge")
-    parser.add_argument("--epochs", default="1")
-    parser.add_argument("--start", help="folder of a judge to go on from, as for tune-judge")
-    parser.add_argument("--seed", type=int, default=21)
-    parser.add_argument("--out", type=Path, help="keeps the judge; default: a temporary folder")
-    parser.add_argument("--json", type=provenance.record, help="where the figures go")
-    given = parser.parse_args()
-    source = {
-        "command": provenance.command("benchmarks.judges.tuned_judge"),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(torch=True),
-    }
-    groups = load(given.suite, given.groups, seed=given.seed).groups
-    asked = {opening_of(g) for g in groups}
-    fresh = [
-        g for g in load(given.suite, given.fresh, seed=given.seed + 1).groups if opening_of(g) not in asked
-    ]
-    options = ["--epochs", given.epochs]
+    parse.add_argument("--fresh", type=int, default=300, help="other groups, to measure on")
+    parse.add_argument("--minutes", help="of training, as for tune-judge")
+    parse.add_argument("--epochs", default="1")
+    parse.add_argument("--start", help="folder of a judge to go on from, as for tune-judge")
+    parse.add_argument("--seed", type=int, default=21)
+    parse.add_argument("--out", type=Path, help="where the judge stays; default: a temporary folder")
+    add_record(parse, help="where the figures go")
+    args = parse.parse_args()
+    origin = source(module, torch=True)
+    groups = load(args.suite, args.groups, seed=args.seed).groups
+    openings = {opening_of(g) for g in groups}
+    others = load(args.suite, args.fresh, seed=args.seed + 1).groups
+    fresh = [g for g in others if opening_of(g) not in openings]
+    options = ["--epochs", args.epochs]
     for name in ("minutes", "start"):
-        options += [f"--{name}", told] if (told := getattr(given, name)) else []
+        options += [f"--{name}", value] if (value := getattr(args, name)) else []
     with tempfile.TemporaryDirectory() as folder:
-        out = given.out or Path(folder, "judge")
+        out = args.out or Path(folder, "judge")
         seconds = tune(groups, out, options)
-        told, home = read_judge(out)
-        found = worth(setup_from(told, home), from_groups(fresh))
-    made = {**source, "suite": given.suite, "groups": len(groups), "minutes": round(seconds / 60, 2),
-            "measured_by_the_command": told["measured"], "fresh": found}  # fmt: skip
-    print(json.dumps(made, indent=1))
-    if given.json is not None:
-        given.json.write_text(json.dumps(made, indent=1) + "\n")
+        judge, home = read_judge(out)
+        figures_of_fresh = measure(setup_from(judge, home), from_groups(fresh))
+    record = {**origin, "suite": args.suite, "groups": len(groups), "minutes": round(seconds / 60, 2),
+              "measured_by_the_command": judge["measured"], "fresh": figures_of_fresh}  # fmt: skip
+    print(json.dumps(record, indent=1))
+    write_record(args.json, record)
 
 
 if __name__ == "__main__":

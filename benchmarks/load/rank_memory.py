@@ -10,7 +10,6 @@ already, which is what a resumed run costs. About 2.5 kB of disk a group.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -20,8 +19,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.harness import add_record, parser, source, write_record
 from benchmarks.ruler.judge_process import judge_process
-from ranker.bench.provenance import command, commit, machine, record
 from ranker.jsonl.group_file import dump_line
 
 
@@ -102,28 +101,27 @@ def measure(groups: int, shards: int, concurrency: int, base_url: str) -> Iterat
                    "--out", str(out), "--concurrency", str(concurrency), "-q"]  # fmt: skip
         for resumed in (False, True):
             memory, seconds = peak(command)
-            found = 0
+            ranked = 0
             for path in [out] if shards == 1 else sorted(out.glob("*.jsonl")):
                 with open(path, "rb") as file:
-                    found += sum(b'"rewards"' in line for line in file)
+                    ranked += sum(b'"rewards"' in line for line in file)
             yield Row(groups, shards, resumed, round(memory, 1), round(seconds, 2), round(groups / seconds, 1),
-                      groups - found)  # fmt: skip
+                      groups - ranked)  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--groups", default="10000,1000000", help="numbers of groups, with commas between")
-    parser.add_argument("--shards", type=int, default=1)
-    parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--json", type=record)
-    given = parser.parse_args()
+    module = "benchmarks.load.rank_memory"
+    options = parser(module, __doc__)
+    options.add_argument("--groups", default="10000,1000000", help="numbers of groups, with commas between")
+    options.add_argument("--shards", type=int, default=1)
+    options.add_argument("--concurrency", type=int, default=16)
+    add_record(options)
+    args = options.parse_args()
     rows: list[Row] = []
-    source = {"command": command("rank_memory"), "commit": commit(), "machine": machine()}
+    origin = source(module)
     with judge_process("ranking") as judge:
-        for groups in map(int, given.groups.split(",")):
-            for row in measure(groups, given.shards, given.concurrency, judge.base_url):
+        for groups in map(int, args.groups.split(",")):
+            for row in measure(groups, args.shards, args.concurrency, judge.base_url):
                 rows.append(row)
                 print(json.dumps(asdict(row)), flush=True)
     growth = {
@@ -132,9 +130,7 @@ def main() -> None:
         if (peaks := [row.peak_mb for row in rows if row.resumed == resumed])
     }
     print(json.dumps({"growth_mb": growth}))
-    if given.json is not None:
-        told = {**source, "growth_mb": growth, "rows": [asdict(r) for r in rows]}
-        given.json.write_text(json.dumps(told, indent=1) + "\n")
+    write_record(args.json, {**origin, "growth_mb": growth, "rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from benchmarks.harness import add_record, parser, source, write_record
 from benchmarks.ruler.groups import small_groups, worth, worths
 from benchmarks.ruler.judge_process import judge_process
 from ranker import FunctionJudge, Trajectory
-from ranker.bench import provenance
 
 WARM = 5  # groups a client sends before the clock starts
 
@@ -53,9 +53,9 @@ async def _client(
                 await ready.wait()
             since = time.perf_counter()
             async with session.post(url + "/rank", data=body) as response:
-                told = await response.json()
-            if response.status != 200 or told["rewards"][best] != 1.0:
-                raise RuntimeError(f"HTTP {response.status}: {told}")
+                reply = await response.json()
+            if response.status != 200 or reply["rewards"][best] != 1.0:
+                raise RuntimeError(f"HTTP {response.status}: {reply}")
             if place >= WARM:
                 latencies.append(time.perf_counter() - since)
 
@@ -70,8 +70,8 @@ async def load(url: str, clients: int, groups: int, size: int) -> dict[str, floa
     each = math.ceil(groups / clients)
     latencies: list[float] = []
     ready = asyncio.Barrier(clients + 1)
-    made = small_groups(clients * (each + WARM), size)
-    shares = [made[c::clients] for c in range(clients)]
+    every = small_groups(clients * (each + WARM), size)
+    shares = [every[c::clients] for c in range(clients)]
     tasks = [asyncio.create_task(_client(url, share, latencies, ready)) for share in shares]
     gate = asyncio.ensure_future(ready.wait())
     await asyncio.wait([gate, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -107,13 +107,13 @@ def _server(judge: str, concurrency: int) -> Iterator[str]:
         )
         assert process.stderr is not None
         try:
-            found = None
-            while found is None:
+            address = None
+            while address is None:
                 line = process.stderr.readline()
                 if not line:
                     raise RuntimeError("The server did not start.")
-                found = re.search(r" at (http://\S+) ", line)
-            yield found.group(1)
+                address = re.search(r" at (http://\S+) ", line)
+            yield address.group(1)
         finally:
             process.terminate()
             process.wait(30)
@@ -133,34 +133,25 @@ def _serve(concurrency: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--groups", type=int, default=6_000, help="in all, beyond the warm-up")
-    parser.add_argument("--size", type=int, default=8, help="attempts in a group")
-    parser.add_argument("--judge", choices=("function", "server"), default="function")
-    parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--json", type=provenance.record)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        _serve(given.concurrency)
+    module = "benchmarks.load.serve_load"
+    options = parser(module, __doc__)
+    options.add_argument("--clients", type=int, default=64)
+    options.add_argument("--groups", type=int, default=6_000, help="in all, beyond the warm-up")
+    options.add_argument("--size", type=int, default=8, help="attempts in a group")
+    options.add_argument("--judge", choices=("function", "server"), default="function")
+    options.add_argument("--concurrency", type=int, default=64)
+    add_record(options)
+    options.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    args = options.parse_args()
+    if args.serve:
+        _serve(args.concurrency)
         return
-    with _server(given.judge, given.concurrency) as url:
-        found = asyncio.run(load(url, given.clients, given.groups, given.size))
-    told = {
-        "command": provenance.command("benchmarks.load.serve_load"),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-        "judge": given.judge,
-        "clients": given.clients,
-        "size": given.size,
-        **found,
-    }
-    print(json.dumps(told, indent=1))
-    if given.json is not None:
-        given.json.write_text(json.dumps(told, indent=1) + "\n")
+    with _server(args.judge, args.concurrency) as url:
+        figures = asyncio.run(load(url, args.clients, args.groups, args.size))
+    setting = {"judge": args.judge, "clients": args.clients, "size": args.size}
+    record = {**source(module), **setting, **figures}
+    print(json.dumps(record, indent=1))
+    write_record(args.json, record)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.ruler.compare --tau tau_airline.jsonl --out beside_ruler.json
     python -m benchmarks.ruler.compare --only position --out beside_ruler.json
 
-RULER (openpipe-art) runs in an environment of its own, made on first use. Both sides talk real HTTP
+RULER (openpipe-art) runs in an environment of its own, created on first use. Both sides talk real HTTP
 to a judge server in a separate process. Each timing is a fresh client process, warmed up, and the two
 sides take turns. Speed is reported, never asserted. With `--only`, the other parts of the `--out` file stay as
 they are, and the new ones hold the command, commit and machine they were taken with.
@@ -15,20 +15,19 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ruler import measures
-from benchmarks.ruler import position as beside_position
-from benchmarks.ruler.environment import ruler_python
-from ranker.bench import provenance
+from benchmarks.harness import Json, Say, add_record, console, parser, source, write_record
+from benchmarks.ruler import measures, position
+from benchmarks.ruler.sides import ruler_python, ruler_side
 
-Told = dict[str, Any]
+MODULE = "benchmarks.ruler.compare"
 PARTS = ("prompt_size", "faults", "killed", "speed", "position")
+Row = tuple[str, str, str, str]  # figure, Ranker, RULER, beside
 
 
 def token_counter(path: Path) -> Callable[[str], int]:
@@ -39,145 +38,119 @@ def token_counter(path: Path) -> Callable[[str], int]:
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def compare(given: argparse.Namespace, parts: Collection[str], say: Callable[[str], None]) -> Told:
+def compare(args: argparse.Namespace, parts: Collection[str], say: Say) -> Json:
     """Take the measurements named in `parts`."""
-    if given.ruler_python is None:
-        say("making RULER's environment")
-    ruler = measures.rulers(given.ruler_python or ruler_python())
-    count = None if given.tokenizer is None else token_counter(given.tokenizer)
+    if args.ruler_python is None:
+        say("creating RULER's environment")
+    ruler = ruler_side(args.ruler_python or ruler_python())
+    count = None if args.tokenizer is None else token_counter(args.tokenizer)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found: Told = {}
-        if "prompt_size" in parts:
-            say("prompt size")
-            found["prompt_size"] = measures.prompt_size(given.tau, ruler, folder, count)
-        if "faults" in parts:
-            found["faults"] = measures.faults(ruler, folder, say)
-        if "killed" in parts:
-            say("killed and resumed")
-            found["killed"] = measures.killed(folder)
-        if "speed" in parts:
-            found["speed"] = measures.speed(given.groups, given.repeats, ruler, folder, say)
-        if "position" in parts:
-            found["position"] = beside_position.position(ruler, folder, say, given.position_groups)
-    return found
+        take: dict[str, Callable[[], Json]] = {
+            "prompt_size": lambda: measures.prompt_size(args.tau, ruler, folder, count),
+            "faults": lambda: measures.faults(ruler, folder, say),
+            "killed": lambda: measures.killed(folder),
+            "speed": lambda: measures.speed(args.groups, args.repeats, ruler, folder, say),
+            "position": lambda: position.position(ruler, folder, say, args.position_groups),
+        }
+        figures = {}
+        for part in (part for part in PARTS if part in parts):
+            say(part.replace("_", " "))
+            figures[part] = take[part]()
+    return figures
 
 
-def origin() -> Told:
-    """What the figures were taken with."""
-    return {
-        "command": provenance.command("benchmarks.ruler.compare"),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-    }
-
-
-def merged(earlier: Told, found: Told) -> Told:
+def merged(earlier: Json, figures: Json) -> Json:
     """An earlier record with some parts taken anew, each of which says what it was taken with."""
-    taken = origin()
-    told = {"schema_version": 1, "seed": 0, **earlier, **{k: {**taken, **part} for k, part in found.items()}}
-    return _with_hidden(told)
+    origin = source(MODULE)
+    anew = {part: {**origin, **figure} for part, figure in figures.items()}
+    return _with_hidden({"schema_version": 1, "seed": 0, **earlier, **anew})
 
 
-def _with_hidden(found: Told) -> Told:
+def _with_hidden(record: Json) -> Json:
     """With how many of all requests searched held something hidden."""
-    checked = [found["prompt_size"]["secrets"]] if "prompt_size" in found else []
-    if "faults" in found:
-        checked += [found["faults"][side]["secrets"] for side in ("ranker", "ranker_scores")]
+    checked = [record["prompt_size"]["secrets"]] if "prompt_size" in record else []
+    if "faults" in record:
+        checked += [record["faults"][side]["secrets"] for side in ("ranker", "ranker_scores")]
     if not checked:
-        return found
-    told = {name: sum(part[name] for part in checked) for name in ("requests", "found")}
-    return {**found, "hidden_in_prompts": told}
+        return record
+    totals = {name: sum(part[name] for part in checked) for name in ("requests", "found")}
+    return {**record, "hidden_in_prompts": totals}
 
 
-def show(found: Told) -> Table:
+def show(record: Json) -> Table:
     """Every figure as a table row."""
     table = Table("figure", "Ranker", "RULER", "beside", title="Ranker beside RULER", show_lines=True)
-    if "prompt_size" in found:
-        size = found["prompt_size"]
-        for what, ratio in size["ratio"].items():
-            table.add_row(
-                f"prompt {what} a group, mean over {size['groups']} tau_airline groups",
-                f"{size['ranker'][what]:,.0f}",
-                f"{size['ruler'][what]:,.0f}",
-                f"{ratio:.3f} of RULER's",
-            )
-        exact = size["blocks"] - size["blocks_not_exact"]
-        table.add_row(
-            "trajectories shown whole, shared parts put back", f"{exact} of {size['blocks']}", "–", ""
-        )
-    for part, rows in (
-        ("speed", _show_speed),
-        ("faults", _show_faults),
-        ("killed", _show_killed),
-        ("position", _show_position),
-        ("hidden_in_prompts", _show_hidden),
-    ):
-        if part in found:
-            rows(table, found[part])
+    for part, rows in _ROWS.items():
+        if part in record:
+            table.add_section()
+            for row in rows(record[part]):
+                table.add_row(*row)
     return table
 
 
-def _show_speed(table: Table, speed: Told) -> None:
-    rates = speed["groups_per_second"]
+def _prompt_size(size: Json) -> Iterator[Row]:
+    for what, ratio in size["ratio"].items():
+        yield (
+            f"prompt {what} a group, mean over {size['groups']} tau_airline groups",
+            f"{size['ranker'][what]:,.0f}",
+            f"{size['ruler'][what]:,.0f}",
+            f"{ratio:.3f} of RULER's",
+        )
+    exact = f"{size['blocks'] - size['blocks_not_exact']} of {size['blocks']}"
+    yield "trajectories shown whole, shared parts put back", exact, "–", ""
 
-    def rate(name: str) -> str:
-        return "{median:,.0f} ({low:,.0f} to {high:,.0f})".format(**rates[name])
 
-    flight = speed["in_flight"]
-    table.add_row(
-        f"groups a second, judge that answers at once, {flight} in flight, median of "
-        f"{len(rates['ranker']['all'])} (spread)",
-        rate("ranker"),
-        rate("ruler"),
+def _speed(speed: Json) -> Iterator[Row]:
+    rates, flight, share = speed["groups_per_second"], speed["in_flight"], speed["share_of_ideal"]
+    text = {name: "{median:,.0f} ({low:,.0f} to {high:,.0f})".format(**rate) for name, rate in rates.items()}
+    runs = len(rates["ranker"]["all"])
+    yield (
+        f"groups a second, judge that answers at once, {flight} in flight, median of {runs} (spread)",
+        text["ranker"],
+        text["ruler"],
         f"{speed['times_ruler']:.1f} times RULER's",
     )
     times = rates["ranker_cache"]["median"] / rates["ruler"]["median"]
-    table.add_row(
-        "the same, replies kept in a fresh cache", rate("ranker_cache"), "no cache", f"{times:.1f} times"
-    )
-    ideal = speed["ideal_with_slow_judge"]
-    share = speed["share_of_ideal"]
-    table.add_row(
-        f"judge that takes {measures.LATENCY * 1000:.0f} ms, {flight} in flight: share of the ideal {ideal:.0f} a second",
-        f"{share['ranker']:.3f}: {rate('ranker_slow_judge')}",
-        f"{share['ruler']:.3f}: {rate('ruler_slow_judge')}",
+    yield "the same, replies stored in a fresh cache", text["ranker_cache"], "no cache", f"{times:.1f} times"
+    slow, ideal = f"{measures.LATENCY * 1000:.0f} ms", f"{speed['ideal_with_slow_judge']:.0f} a second"
+    yield (
+        f"judge that takes {slow}, {flight} in flight: share of the ideal {ideal}",
+        f"{share['ranker']:.3f}: {text['ranker_slow_judge']}",
+        f"{share['ruler']:.3f}: {text['ruler_slow_judge']}",
         "",
     )
 
 
-def _show_faults(table: Table, faults: Told) -> None:
-    title = f"{faults['groups']} groups, a third of all replies faulty: "
-    mine, scores, ruler = faults["ranker"], faults["ranker_scores"], faults["ruler"]
-    asked = f"as scores {scores['wrong']}"
-    table.add_row(
-        title + "groups with wrong rewards",
-        str(mine["wrong"]),
-        _told(ruler["wrong"], ruler["wrong_by_kind"]),
-        asked,
+def _faults(faults: Json) -> Iterator[Row]:
+    ours, scores, ruler = faults["ranker"], faults["ranker_scores"], faults["ruler"]
+    yield (
+        f"{faults['groups']} groups, a third of all replies faulty: groups with wrong rewards",
+        str(ours["wrong"]),
+        _by_kind(ruler["wrong"], ruler["wrong_by_kind"]),
+        f"as scores {scores['wrong']}",
     )
-    table.add_row(
-        "failed groups",
-        _told(mine["failed"], mine["errors"]),
-        _told(ruler["failed"], ruler["errors"]),
-        f"as scores {_told(scores['failed'], scores['errors'])}",
-    )
-    table.add_row(
-        "unusable replies counted, of those sent",
-        f"{mine['counted_failed_calls']} of {mine['faulty_replies']}",
-        "no counter",
-        f"as scores {scores['counted_failed_calls']} of {scores['faulty_replies']}",
-    )
-    table.add_row(
-        "requests counted, of those received",
-        f"{mine['counted_calls']} of {mine['requests']}",
-        f"no counter, {ruler['requests']} received",
-        f"as scores {scores['counted_calls']} of {scores['requests']}",
-    )
+    failed = [_by_kind(side["failed"], side["errors"]) for side in (ours, ruler, scores)]
+    yield "failed groups", failed[0], failed[1], f"as scores {failed[2]}"
+    for what, counted, of, beside in (
+        ("unusable replies counted, of those sent", "counted_failed_calls", "faulty_replies", ""),
+        (
+            "requests counted, of those received",
+            "counted_calls",
+            "requests",
+            f", {ruler['requests']} received",
+        ),
+    ):
+        one, other = (f"{side[counted]} of {side[of]}" for side in (ours, scores))
+        yield what, one, "no counter" + beside, f"as scores {other}"
 
 
-def _show_killed(table: Table, killed: Told) -> None:
-    table.add_row(
+def _by_kind(total: int, kinds: Json) -> str:
+    return f"{total}" + (f" ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})" if kinds else "")
+
+
+def _killed(killed: Json) -> Iterator[Row]:
+    yield (
         f"ranker rank on {killed['groups']} groups, killed {killed['kills']} times: groups there exactly once",
         f"{killed['groups_once']} in {killed['lines']} lines",
         "no command",
@@ -185,86 +158,75 @@ def _show_killed(table: Table, killed: Told) -> None:
     )
 
 
-def _show_position(table: Table, position: Told) -> None:
-    groups = f"{position['groups']} groups of {position['size']}"
-    cells = position["cells"]
-    table.add_section()
+def _position(figures: Json) -> Iterator[Row]:
+    groups, cells = f"{figures['groups']} groups of {figures['size']}", figures["cells"]
     for bias in dict.fromkeys(cell["bias"] for cell in cells):
-        sides = [
-            [cell for cell in cells if (cell["bias"], cell["side"]) == (bias, side)]
-            for side in ("ranker", "ruler")
-        ]
+        at_bias = [cell for cell in cells if cell["bias"] == bias]
+        ranker, ruler = ([cell for cell in at_bias if cell["side"] == side] for side in ("ranker", "ruler"))
+        failed = f"{sum(cell['failed'] for cell in at_bias)} groups failed"
         for what, title in (
             ("kendall_tau_b", "Kendall's tau-b with the truth (95 % interval)"),
             ("place_correlation", "correlation of the reward with the place in the input"),
         ):
-            table.add_row(
-                f"{groups}, judge adds {bias:g} to what it is shown first: {title}",
-                *("\n".join(_figure(cell, what) for cell in side) for side in sides),
-                f"{sum(cell['failed'] for side in sides for cell in side)} groups failed",
-            )
+            one, other = ("\n".join(_cell(cell, what) for cell in side) for side in (ranker, ruler))
+            yield f"{groups}, judge adds {bias:g} to what it is shown first: {title}", one, other, failed
 
 
-def _figure(cell: Told, what: str) -> str:
+def _cell(cell: Json, what: str) -> str:
     calls = f"{cell['calls']} call" + "s" * (cell["calls"] > 1)
     return f"{calls}: " + (
         "{value:.3f} ({low:.3f} to {high:.3f})".format(**cell[what]) if what in cell else "–"
     )
 
 
-def _show_hidden(table: Table, hidden: Told) -> None:
-    table.add_row(
-        "requests with an id, ground truth or metadata in them",
-        f"{hidden['found']} of {hidden['requests']:,}",
-        "–",
-        "",
-    )
+def _hidden(hidden: Json) -> Iterator[Row]:
+    count = f"{hidden['found']} of {hidden['requests']:,}"
+    yield "requests with an id, ground truth or metadata in them", count, "–", ""
 
 
-def _told(total: int, kinds: Told) -> str:
-    return f"{total}" + (f" ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})" if kinds else "")
+_ROWS: dict[str, Callable[[Json], Iterator[Row]]] = {
+    "prompt_size": _prompt_size,
+    "speed": _speed,
+    "faults": _faults,
+    "killed": _killed,
+    "position": _position,
+    "hidden_in_prompts": _hidden,
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ruler.compare", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--only", action="append", choices=PARTS,
-                        help="measure this part only, and keep the others in --out; can be repeated")  # fmt: skip
-    parser.add_argument("--groups", type=int, default=1024, help="groups in each timing (default 1024)")
-    parser.add_argument("--repeats", type=int, default=3, help="timings of each kind (default 3)")
-    parser.add_argument("--position-groups", type=int, default=beside_position.GROUPS,
-                        help=f"groups under position bias (default {beside_position.GROUPS})")  # fmt: skip
-    parser.add_argument(
-        "--ruler-python", type=Path, help="a Python with openpipe-art; default: made on first use"
+    options = parser(MODULE, __doc__)
+    options.add_argument("--only", action="append", choices=PARTS,
+                         help="measure this part only, and leave the others in --out; can be repeated")  # fmt: skip
+    options.add_argument("--groups", type=int, default=1024, help="groups in each timing (default 1024)")
+    options.add_argument("--repeats", type=int, default=3, help="timings of each kind (default 3)")
+    options.add_argument("--position-groups", type=int, default=position.GROUPS,
+                         help=f"groups under position bias (default {position.GROUPS})")  # fmt: skip
+    options.add_argument("--ruler-python", type=Path,
+                         help="a Python with openpipe-art; default: created on first use")  # fmt: skip
+    options.add_argument("--tau", type=Path, help="the tau_airline group file; without it no prompt size")
+    options.add_argument(
+        "--tokenizer", type=Path, help="a tokenizer.json, to give prompt sizes in tokens too"
     )
-    parser.add_argument("--tau", type=Path, help="the tau_airline group file; without it no prompt size")
-    parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json, to give prompt sizes in tokens too")
-    parser.add_argument(
-        "--out", type=provenance.record, default="beside_ruler.json", help="the results as JSON"
-    )
-    given = parser.parse_args()
-    parts = given.only or [part for part in PARTS if part != "prompt_size" or given.tau is not None]
-    if "prompt_size" in parts and given.tau is None:
-        parser.error("prompt_size needs the group file: name it with --tau.")
-    earlier: Told = {}
-    if given.only and given.out.exists():
-        try:
-            earlier = dict(json.loads(given.out.read_text(encoding="utf-8")))
-        except ValueError as error:
-            parser.error(f"{given.out} is no record to add to: {error}")
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    add_record(options, "--out", default="beside_ruler.json")
+    args = options.parse_args()
+    parts = args.only or [part for part in PARTS if part != "prompt_size" or args.tau is not None]
+    if "prompt_size" in parts and args.tau is None:
+        options.error("prompt_size needs the group file: name it with --tau.")
+    earlier: Json = {}
+    if args.only and args.out.exists():
+        earlier = dict(json.loads(args.out.read_bytes() or b"{}"))
     with Console(stderr=True).status("starting") as status:
-        measured = compare(given, parts, status.update)
-    if given.only:
-        found = merged(earlier, measured)
+        figures = compare(args, parts, status.update)
+    if args.only:
+        record = merged(earlier, figures)
     else:
-        found = _with_hidden({"schema_version": 1, **origin(), "seed": 0, **measured})
-    console.print(show(measured if given.only else found))
-    if not given.only and "prompt_size" not in found:
+        record = _with_hidden({"schema_version": 1, **source(MODULE), "seed": 0, **figures})
+    console().print(show(figures if args.only else record))
+    if "prompt_size" not in record and not args.only:
         print("Prompt size was not measured: name the group file with --tau.", file=sys.stderr)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    console.print(f"Written to {given.out}.")
+    write_record(args.out, record)
+    console().print(f"Written to {args.out}.")
 
 
 if __name__ == "__main__":

@@ -21,48 +21,11 @@ Fields = dict[str, Any]  # a group as an object of a group file
 
 _CASE = re.compile(r"case ([0-9a-f]{16})")
 _WORDS = [
-    "the",
-    "order",
-    "was",
-    "found",
-    "and",
-    "its",
-    "state",
-    "checked",
-    "against",
-    "what",
-    "the",
-    "customer",
-    "said",
-    "before",
-    "any",
-    "step",
-    "was",
-    "taken",
-    "then",
-    "a",
-    "refund",
-    "went",
-    "out",
-    "by",
-    "the",
-    "way",
-    "it",
-    "was",
-    "paid",
-    "while",
-    "the",
-    "stock",
-    "list",
-    "and",
-    "the",
-    "ledger",
-    "were",
-    "brought",
-    "up",
-    "to",
-    "date",
-]
+    "the", "order", "was", "found", "and", "its", "state", "checked", "against", "what", "the", "customer",
+    "said", "before", "any", "step", "was", "taken", "then", "a", "refund", "went", "out", "by", "the",
+    "way", "it", "was", "paid", "while", "the", "stock", "list", "and", "the", "ledger", "were", "brought",
+    "up", "to", "date",
+]  # fmt: skip
 
 
 def worth(text: str) -> float:
@@ -83,10 +46,10 @@ def small_groups(count: int, size: int = 8, seed: int = 0) -> list[Fields]:
 
 
 def _group(rng: random.Random, name: str, size: int) -> Fields:
-    asked = {"role": "user", "content": f"Task {name}: {_prose(rng)}"}
+    task = {"role": "user", "content": f"Task {name}: {_prose(rng)}"}
     return {
         "id": f"small-{name}",
-        "trajectories": [{"messages": [asked, _attempt(rng)]} for _ in range(size)],
+        "trajectories": [{"messages": [task, _attempt(rng)]} for _ in range(size)],
     }
 
 
@@ -105,16 +68,16 @@ def marked(groups: Iterable[Fields], seed: int = 0) -> list[Fields]:
     """The groups with ids, ground truth and metadata that could be found again in a prompt. A
     trajectory with a case number has its worth as ground truth, any other a number of its own."""
     rng = random.Random(seed)
-    made = []
+    result = []
     for fields in groups:
         members = []
         for member in fields["trajectories"]:
             last = str(member["messages"][-1].get("content"))
             truth = worth(last) if _CASE.search(last) else rng.random()
-            told = {"checker": _sentinel(rng), "passed": rng.getrandbits(60)}
-            members.append({**member, "id": _sentinel(rng), "ground_truth": truth, "metadata": told})
-        made.append({"id": _sentinel(rng), "trajectories": members, "metadata": {"split": _sentinel(rng)}})
-    return made
+            metadata = {"checker": _sentinel(rng), "passed": rng.getrandbits(60)}
+            members.append({**member, "id": _sentinel(rng), "ground_truth": truth, "metadata": metadata})
+        result.append({"id": _sentinel(rng), "trajectories": members, "metadata": {"split": _sentinel(rng)}})
+    return result
 
 
 def _sentinel(rng: random.Random) -> str:
@@ -124,14 +87,14 @@ def _sentinel(rng: random.Random) -> str:
 def secrets(groups: Iterable[Fields]) -> set[str]:
     """What stands in marked groups and must stand in no prompt. Of a ground truth the first nine
     digits are looked for, so that a rounded one is found too."""
-    found: set[str] = set()
+    hidden: set[str] = set()
     for fields in groups:
-        found |= {fields["id"], fields["metadata"]["split"]}
+        hidden |= {fields["id"], fields["metadata"]["split"]}
         for member in fields["trajectories"]:
-            told = member["metadata"]
-            found |= {member["id"], told["checker"], str(told["passed"])}
-            found.add(f"{member['ground_truth']:.15f}"[2:11])
-    return found
+            metadata = member["metadata"]
+            hidden |= {member["id"], metadata["checker"], str(metadata["passed"])}
+            hidden.add(f"{member['ground_truth']:.15f}"[2:11])
+    return hidden
 
 
 def leaks(bodies: Sequence[str], hidden: set[str]) -> int:
@@ -139,15 +102,15 @@ def leaks(bodies: Sequence[str], hidden: set[str]) -> int:
     return sum(any(secret in body for secret in hidden) for body in bodies)
 
 
-def judged(groups: Sequence[Fields], rewards: Sequence[Sequence[float] | None]) -> Counter[str]:
-    """Groups by what became of them: right, failed, or wrong in one of three ways."""
-    found: Counter[str] = Counter()
-    for fields, given in zip(groups, rewards, strict=True):
-        found["failed" if given is None else _verdict(worths(fields), given)] += 1
-    return found
+def outcomes(groups: Sequence[Fields], rewards: Sequence[Sequence[float] | None]) -> Counter[str]:
+    """Number of groups by outcome: right, failed, or wrong in one of three ways."""
+    return Counter(
+        "failed" if values is None else _outcome(worths(fields), values)
+        for fields, values in zip(groups, rewards, strict=True)
+    )
 
 
-def _verdict(truth: Sequence[float], rewards: Sequence[float]) -> str:
+def _outcome(truth: Sequence[float], rewards: Sequence[float]) -> str:
     if not all(math.isfinite(reward) for reward in rewards):
         return "not a number"
     pairs = itertools.combinations(zip(truth, rewards, strict=True), 2)

@@ -41,7 +41,7 @@ class JudgeProcess:
 
     def stats(self) -> dict[str, Any]:
         """`requests`, `counts` (how each was answered) and `cpu_seconds` of the server so far."""
-        return dict(self._get("told"))
+        return dict(self._get("process"))
 
     def bodies(self) -> list[str]:
         """The body of every chat request, with `capture`."""
@@ -64,31 +64,23 @@ def judge_process(
 ) -> Iterator[JudgeProcess]:
     """Run a judge server that answers `latency` seconds after a request came; `faults` and `seed` are
     those of `JudgeServer` and `ScoreServer`, `bias` is how much it favours what is shown first."""
-    settings = {
-        "answers": answers,
-        "latency": latency,
-        "faults": dict(faults or {}),
-        "bias": bias,
-        "capture": capture,
-        "seed": seed,
-    }
+    settings = {"answers": answers, "latency": latency, "faults": dict(faults or {}), "bias": bias,
+                "capture": capture, "seed": seed}  # fmt: skip
     command = [sys.executable, "-m", "benchmarks.ruler.judge_process", json.dumps(settings)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        if not line.strip():
-            raise RuntimeError("the judge server did not start")
-        yield JudgeProcess(int(line))
-    finally:
-        process.stdin.close()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+            line = process.stdout.readline()
+            if not line.strip():
+                raise RuntimeError("the judge server did not start")
+            yield JudgeProcess(int(line))
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 async def serve(
@@ -116,22 +108,17 @@ async def serve(
         await asyncio.sleep(due - time.monotonic())
         return response
 
-    async def told(request: web.Request) -> web.Response:
-        counts = dict(judge.counts)
-        return web.json_response(
-            {"requests": judge.requests, "counts": counts, "cpu_seconds": time.process_time()}
-        )
+    async def send_process(request: web.Request) -> web.Response:
+        usage = {"requests": judge.requests, "counts": dict(judge.counts), "cpu_seconds": time.process_time()}
+        return web.json_response(usage)
 
-    async def kept(request: web.Request) -> web.Response:
+    async def send_bodies(request: web.Request) -> web.Response:
         return web.json_response(bodies)
 
     app = judge.app()
-    if capture:
-        app.middlewares.append(keep)
-    if latency:
-        app.middlewares.append(hold)
-    app.router.add_get("/told", told)
-    app.router.add_get("/bodies", kept)
+    app.middlewares.extend([keep] * capture + [hold] * bool(latency))
+    app.router.add_get("/process", send_process)
+    app.router.add_get("/bodies", send_bodies)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

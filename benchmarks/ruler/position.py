@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.harness import Json, Say
 from benchmarks.ruler.groups import Fields, small_groups, worths, write_groups
 from benchmarks.ruler.judge_process import judge_process
-from benchmarks.ruler.measures import Say, Side, Told, ours
+from benchmarks.ruler.sides import Side, ranker_side
 from ranker.bench.measures import kendall
 from ranker.statistics import Estimate, percentile
 
@@ -27,11 +28,11 @@ SIZE = 6
 Rewards = list[Sequence[float] | None]  # by group, None where it failed
 
 
-def position(ruler: Side, folder: Path, say: Say, count: int = GROUPS) -> Told:
+def position(ruler: Side, folder: Path, say: Say, count: int = GROUPS) -> Json:
     """Agreement with the truth, and what the rewards owe to the place in the input."""
     groups = small_groups(count, SIZE, seed=3)
     cells = []
-    versions: Told = {}
+    versions: Json = {}
     for bias in BIASES:
         say(f"position, bias {bias:g}")
         for name, calls in [(name, calls) for name in ("ranker", "ruler") for calls in CALLS]:
@@ -61,7 +62,7 @@ class Run(NamedTuple):
 def with_ranker(groups: Sequence[Fields], calls: int, bias: float, folder: Path) -> Run:
     """Ranker with so many passes."""
     path = write_groups(folder / "position.jsonl", groups)
-    side = ours("--passes", str(calls))
+    side = ranker_side("--passes", str(calls))
     with judge_process(side.answers, bias=bias) as judge:
         reply = side.run(path, judge)
         return Run(reply["rewards"], judge.stats()["requests"], reply["versions"])
@@ -78,12 +79,12 @@ def with_ruler(ruler: Side, groups: Sequence[Fields], calls: int, bias: float, f
     return Run(rewards, requests, reply["versions"])
 
 
-def cell(groups: Sequence[Fields], rewards: Rewards, **names: Any) -> Told:
+def cell(groups: Sequence[Fields], rewards: Rewards, **names: Any) -> Json:
     """What came of one run; failed groups are counted and stand in no mean."""
     pairs = [
         (worths(fields), ranked) for fields, ranked in zip(groups, rewards, strict=True) if ranked is not None
     ]
-    counts: Told = {**names, "failed": len(rewards) - len(pairs)}
+    counts: Json = {**names, "failed": len(rewards) - len(pairs)}
     if not pairs:
         return counts
     taus_G = np.array([kendall(ranked, truth) for truth, ranked in pairs])
@@ -97,7 +98,7 @@ def cell(groups: Sequence[Fields], rewards: Rewards, **names: Any) -> Told:
     }
 
 
-def place_correlation(values_GN: Any) -> Told:
+def place_correlation(values_GN: Any) -> Json:
     """Pearson correlation over all trajectories of a value with the place in the input, 1 first to 0
     last: positive where the first are favoured."""
     place_N = np.linspace(1, 0, values_GN.shape[1])
@@ -114,5 +115,5 @@ def place_correlation(values_GN: Any) -> Told:
     return _rounded(percentile(correlation, *sums_3G))
 
 
-def _rounded(estimate: Estimate) -> Told:
+def _rounded(estimate: Estimate) -> Json:
     return dict(estimate.to_dict(4))

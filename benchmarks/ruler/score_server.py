@@ -127,8 +127,8 @@ class ScoreServer:
 
     def _write(self, entries: list[Entry]) -> str:
         if self.dialect == "ruler":
-            told = [{"trajectory_id": i, "explanation": "It is so.", "score": s} for i, s in entries]
-            return json.dumps({"scores": told})
+            scores = [{"trajectory_id": i, "explanation": "It is so.", "score": s} for i, s in entries]
+            return json.dumps({"scores": scores})
         reasons = [{"id": name, "reason": "It is so."} for name, _ in entries]
         return json.dumps({"reasons": reasons, "scores": [{"id": i, "score": s} for i, s in entries]})
 

@@ -6,45 +6,49 @@ import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
+from benchmarks.harness import parser
 from benchmarks.study.command import study
+from benchmarks.study.plan import SEEDS, STEPS
 from ranker.errors import ConfigurationError
 
+ABOUT = """Train the same small agent with the ground truth and with judges of every quality and kind of error.
 
-def main(
-    out: Annotated[Path, typer.Option(help="Folder for runs, results, figures and the page.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each arm; the same ones for all.")] = 5,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each uses one core.")] = 2,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ARM", help="Only this arm or family of arms (noise, passes …); repeatable."),
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each run.")] = 60,
-) -> None:
-    """Train the same small agent with the ground truth and with judges of every quality and kind of error.
+Some 340 short runs, about an hour on two cores. Interrupted, the same command continues where it stopped.
+Writes runs.jsonl, study.json, figures and study.html.
+"""
 
-    Some 340 short runs, about an hour on two cores. Interrupted, the same command continues where it stopped.
-    Writes runs.jsonl, study.json, figures and study.html.
-    """
+
+def main() -> int:
+    options = parser("benchmarks.study", ABOUT)
+    options.add_argument(
+        "--out", type=Path, required=True, help="folder for runs, results, figures and the page"
+    )
+    options.add_argument("--seeds", type=int, default=SEEDS, help="seeds of each arm; the same ones for all")
+    options.add_argument("--workers", type=int, default=2, help="processes; each uses one core")
+    options.add_argument("--only", metavar="ARM", action="append", default=[],
+                         help="only this arm or family of arms (noise, passes …); repeatable")  # fmt: skip
+    options.add_argument("--steps", type=int, default=STEPS, help="optimizer steps of each run")
+    args = options.parse_args()
+    if min(args.seeds, args.workers, args.steps) < 1:
+        options.error("--seeds, --workers and --steps must be at least 1.")
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    names = only or []
-    words = ["python", "-m", "benchmarks.study", "--seeds", str(seeds), "--steps", str(steps)]
-    words += [word for name in names for word in ("--only", name)]
+    words = ["python", "-m", "benchmarks.study", "--seeds", str(args.seeds), "--steps", str(args.steps)]
+    words += [word for name in args.only for word in ("--only", name)]
     try:
-        complete = study(out, seeds, workers, names, steps, Console(), shlex.join(words))
+        complete = study(
+            args.out, args.seeds, args.workers, args.only, args.steps, Console(), shlex.join(words)
+        )
     except ConfigurationError as error:
         print(f"ranker: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        return 2
     except KeyboardInterrupt:
         print("ranker: interrupted; the same command continues from here.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    if not complete:
-        raise typer.Exit(1)
+        return 130
+    return int(not complete)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main())

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.study import page, plan, plots, table
+from benchmarks.study import analysis, page, plan, plots
 from benchmarks.study.plan import Unit
 from benchmarks.study.pool import work
 from benchmarks.study.store import Results
@@ -107,9 +107,9 @@ def summary(
             "failed": failed,
             "core_minutes": round(sum(record.get("seconds", 0.0) for record in done) / 60, 1),
         },
-        **table.figures(units, records),
+        **analysis.figures(units, records),
     }
-    return {**study, "answers": table.answers(study)}
+    return {**study, "answers": analysis.answers(study)}
 
 
 def _write(out: Path, study: Mapping[str, Any], console: Console) -> None:

@@ -15,7 +15,7 @@ from ranker.bench.simulated_judges import noise_for
 from ranker.suites import desk_world as desk
 from ranker.testing import Behaviour, JudgeServer
 
-_WISHED = re.compile(rf"\b({'|'.join(desk.ACTIONS.values())})\b")
+_WISH = re.compile(rf"\b({'|'.join(desk.ACTIONS.values())})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Deed:
 
 def deed(block: str) -> Deed:
     """Read a block, shared parts put back."""
-    seen = desk_blocks.read(block)
-    wished = _WISHED.search(seen.letter)
-    past = {done: action for action, done in desk.ACTIONS.items()}
-    return Deed(frozenset(seen.done), frozenset(seen.named), past[wished[1]] if wished else None)
+    attempt = desk_blocks.read(block)
+    wish = _WISH.search(attempt.letter)
+    action_of = {participle: action for action, participle in desk.ACTIONS.items()}
+    return Deed(frozenset(attempt.done), frozenset(attempt.named), action_of[wish[1]] if wish else None)
 
 
 def server(spec: JudgeSpec, noise: float, seed: int) -> JudgeServer:
@@ -73,24 +73,8 @@ def server(spec: JudgeSpec, noise: float, seed: int) -> JudgeServer:
 
 def differences(truths: Sequence[Sequence[float]]) -> np.ndarray:
     """Of every pair in a group whose truths differ, by how much."""
-    gaps = [
-        abs(a - b)
-        for group in truths
-        for i, a in enumerate(group)
-        for b in group[:i]
-        if not math.isclose(a, b)
-    ]
-    return np.array(gaps)
-
-
-def expected_accuracy(gaps: np.ndarray, noise: float) -> float:
-    """Share of pairs that a judge orders right whose view of each attempt has a normal error of its own:
-    the mean of Φ(gap / (noise·√2))."""
-    from scipy.special import ndtr
-
-    if noise == 0:
-        return 1.0
-    return float(ndtr(gaps / (noise * math.sqrt(2))).mean())
+    pairs = [(a, b) for group in truths for i, a in enumerate(group) for b in group[:i]]
+    return np.array([abs(a - b) for a, b in pairs if not math.isclose(a, b)])
 
 
 def calibrate(gaps: np.ndarray, accuracy: float | None) -> float:

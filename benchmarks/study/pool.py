@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
+import json
 import os
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from select import select
 from typing import Any
 
+from benchmarks.harness import ROOT
 from benchmarks.study.plan import Unit
 
-_SPAWN = multiprocessing.get_context("spawn")
-
-
-@dataclass(slots=True)
-class _Worker:
-    process: BaseProcess
-    pipe: Connection
-    unit: Unit | None = None
+_COMMAND = (sys.executable, "-m", "benchmarks.study.worker")
+Worker = subprocess.Popen[str]
 
 
 def work(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, dict[str, Any]]]:
@@ -29,94 +24,59 @@ def work(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, dict[str, 
     A worker that dies (for want of memory, say) costs the unit it was at, and is replaced.
     """
     waiting = list(reversed(units))
-    running: list[_Worker] = []
+    idle: list[Worker] = []
+    busy: dict[Worker, Unit] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                running.append(_start())
-                _give(running[-1], waiting.pop())
-            ready = wait([worker.pipe for worker in running])
-            for worker in [w for w in running if w.pipe in ready]:
-                unit = worker.unit
-                assert unit is not None
-                try:
-                    numbers = worker.pipe.recv()
-                except (EOFError, OSError):
-                    running.remove(worker)
-                    worker.process.join()
-                    numbers = {"error": f"the worker died (exit code {worker.process.exitcode})"}
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                worker = idle.pop() if idle else _start()
+                busy[worker] = waiting.pop()
+                _send(worker, busy[worker])
+            outputs = {worker.stdout: worker for worker in busy if worker.stdout}
+            ready, _, _ = select(list(outputs), [], [])
+            for output in ready:
+                worker = outputs[output]
+                unit = busy.pop(worker)
+                line = output.readline()
+                if line.endswith("\n"):
+                    idle.append(worker)
+                    yield unit, json.loads(line)
                 else:
-                    if waiting:
-                        _give(worker, waiting.pop())
-                    else:
-                        running.remove(worker)
-                        _stop(worker)
-                yield unit, numbers
+                    _end(worker)
+                    yield unit, {"error": f"the worker died (exit code {worker.returncode})"}
     finally:
-        for worker in running:
-            worker.process.kill()
-            worker.process.join()
+        for worker in [*idle, *busy]:
+            worker.kill()
+            _end(worker)
 
 
-def _start() -> _Worker:
-    ours, theirs = _SPAWN.Pipe()
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
+def _end(worker: Worker) -> None:
+    """Wait for a worker that is dead or dying, and close its pipes."""
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):  # what it was sent last may lie unread
+                pipe.close()
+
+
+def _start() -> Worker:
+    """A worker on one thread, in a session of its own, so that Ctrl-C reaches the parent alone."""
+    return subprocess.Popen(
+        _COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def _send(worker: Worker, unit: Unit) -> None:
+    assert worker.stdin is not None
+    fields = {"kind": unit.kind, "arm": unit.arm.name, "seed": unit.seed, "steps": unit.steps}
     try:
-        process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
-        process.start()
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
-    theirs.close()
-    return _Worker(process, ours)
-
-
-def _give(worker: _Worker, unit: Unit) -> None:
-    worker.unit = unit
-    try:
-        worker.pipe.send(unit)
-    except OSError:  # it has died; reading its answer will tell
+        worker.stdin.write(json.dumps(fields) + "\n")
+        worker.stdin.flush()
+    except OSError:  # it has died; reading its answer shows it
         pass
-
-
-def _stop(worker: _Worker) -> None:
-    worker.pipe.close()
-    worker.process.join(5)
-    if worker.process.is_alive():
-        worker.process.kill()
-        worker.process.join()
-
-
-def _serve(pipe: Connection) -> None:
-    """The worker: units in, numbers out, until the pipe closes."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    import logging
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends its workers
-    logging.basicConfig(level=logging.ERROR)
-    import torch
-
-    from benchmarks.study.one import run
-
-    torch.set_num_threads(1)
-    while True:
-        try:
-            unit = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            numbers = run(unit)
-        except Exception as error:
-            numbers = {"error": f"{type(error).__name__}: {error}"}
-        pipe.send(numbers)
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-    os._exit(1)

@@ -2,15 +2,13 @@
 
     python -m benchmarks.trainer.parity --json trainer_parity.json
 
-TRL's side runs in an environment of its own, made on first use (see `trl_env`). Differences are
+TRL's side runs in an environment of its own, created on first use (see `trl_runs`). Differences are
 reported, the largest over all entries; the command fails where one exceeds `--tolerance`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,11 +19,12 @@ from typing import Any, cast
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import Json, add_record, console, parser, run_json, source, write_record
 from benchmarks.trainer import trl_losses
-from benchmarks.trainer.trl_environment import trl_python
 from benchmarks.trainer.trl_losses import Case
-from ranker.bench import provenance
+from benchmarks.trainer.trl_runs import trl_python
 
+MODULE = "benchmarks.trainer.parity"
 TOLERANCE = 1e-5
 Tensors = dict[str, Any]
 Loss = Callable[[Case, Tensors, Any], Any]
@@ -44,16 +43,6 @@ class Difference:
     @property
     def loss(self) -> float:
         return abs(self.loss_trl - self.loss_ours)
-
-
-def shared(case: Case) -> bool:
-    """Whether both trainers have what the case asks for.
-
-    TRL has loss types that we have not. And where a KL term meets sequence-level ratios off-policy, TRL
-    corrects the KL of a token by the ratio of its whole sequence, we by the token's own.
-    """
-    known = case.loss_type in ("grpo", "bnpo", "dr_grpo", "dapo", "cispo")
-    return known and not (case.level == "sequence" and case.beta and case.bias_correction)
 
 
 def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
@@ -104,25 +93,17 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
     return (terms.loss_N * weights_S[trajectory_N]).sum()
 
 
-def ask_trl(folder: Path, python: Path) -> None:
-    """Fill the folder with TRL's side."""
-    command = [str(python), trl_losses.__file__, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"TRL's side failed:\n{done.stderr[-4000:]}")
-
-
 def compare(folder: Path, loss_of: Loss) -> list[Difference]:
-    """Every case in the folder that both trainers have."""
+    """Every case in the folder."""
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    told = json.loads((folder / trl_losses.CASES).read_text(encoding="utf-8"))
+    described = json.loads((folder / trl_losses.CASES).read_text(encoding="utf-8"))
     inputs = load_file(folder / trl_losses.INPUTS)
-    theirs = load_file(folder / trl_losses.FOUND)
+    theirs = load_file(folder / trl_losses.RESULTS)
     model = AutoModelForCausalLM.from_pretrained(folder / trl_losses.MODEL, dtype="float32").train()
-    every = [Case(**case) for case in told["cases"]]
-    return [_difference(case, inputs, theirs, model, loss_of) for case in every if shared(case)]
+    every = [Case(**case) for case in described["cases"]]
+    return [_difference(case, inputs, theirs, model, loss_of) for case in every]
 
 
 def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_of: Loss) -> Difference:
@@ -143,68 +124,50 @@ def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_o
     )
 
 
-def show(found: list[Difference]) -> Table:
+def show(differences: list[Difference]) -> Table:
     """A row for every case, and one for the worst."""
     table = Table("case", "TRL's loss", "ours", "loss apart", "gradient apart", "of its largest entry",
-                  title="Our losses beside TRL's", caption=f"{len(found)} cases")  # fmt: skip
-    for one in found:
-        table.add_row(
-            one.case.name,
-            f"{one.loss_trl:.6f}",
-            f"{one.loss_ours:.6f}",
-            f"{one.loss:.1e}",
-            f"{one.gradient:.1e}",
-            f"{one.gradient_relative:.1e}",
-        )
+                  title="Our losses beside TRL's", caption=f"{len(differences)} cases")  # fmt: skip
+    for one in differences:
+        apart = (f"{value:.1e}" for value in (one.loss, one.gradient, one.gradient_relative))
+        table.add_row(one.case.name, f"{one.loss_trl:.6f}", f"{one.loss_ours:.6f}", *apart)
     table.add_section()
-    table.add_row("largest", "", "", *(f"{value:.1e}" for value in worst(found).values()))
+    table.add_row("largest", "", "", *(f"{value:.1e}" for value in worst(differences).values()))
     return table
 
 
-def worst(found: list[Difference]) -> dict[str, float]:
-    return {
-        "loss": max(one.loss for one in found),
-        "gradient": max(one.gradient for one in found),
-        "gradient_relative": max(one.gradient_relative for one in found),
-    }
+def worst(differences: list[Difference]) -> dict[str, float]:
+    """The largest difference of each kind."""
+    kinds = ("loss", "gradient", "gradient_relative")
+    return {kind: max(getattr(one, kind) for one in differences) for kind in kinds}
 
 
-def report(found: list[Difference], versions: dict[str, str]) -> dict[str, Any]:
-    """The differences as JSON."""
+def report(differences: list[Difference], versions: dict[str, str]) -> Json:
+    """The differences as JSON; each case's settings stand under `case`."""
     return {
         "schema_version": 1,
-        "command": provenance.command("benchmarks.trainer.parity"),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(torch=True),
+        **source(MODULE, torch=True),
         "versions": versions,
-        "cases": [
-            {"name": one.case.name, **asdict(one), "loss": one.loss}  # the settings under `case`
-            for one in found
-        ],
-        "largest": worst(found),
+        "cases": [{"name": one.case.name, **asdict(one), "loss": one.loss} for one in differences],
+        "largest": worst(differences),
     }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer.parity", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--trl-python", type=Path, help="a Python with TRL; default: made on first use")
-    parser.add_argument("--tolerance", type=float, default=TOLERANCE,
-                        help=f"largest difference that passes, loss or relative gradient (default {TOLERANCE})")  # fmt: skip
-    parser.add_argument("--json", type=provenance.record, help="the differences as JSON")
-    given = parser.parse_args()
+    options = parser(MODULE, __doc__)
+    options.add_argument("--trl-python", type=Path, help="a Python with TRL; default: created on first use")
+    options.add_argument("--tolerance", type=float, default=TOLERANCE,
+                         help=f"largest difference that passes, loss or relative gradient (default {TOLERANCE})")  # fmt: skip
+    add_record(options, help="the differences as JSON")
+    args = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         with Console(stderr=True).status("TRL's side"):
-            ask_trl(folder, given.trl_python or trl_python())
-        versions = json.loads((folder / trl_losses.CASES).read_text(encoding="utf-8"))["versions"]
-        found = compare(folder, our_loss)
-    Console(width=None if sys.stdout.isatty() else 160).print(show(found))
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(report(found, versions), indent=1) + "\n", encoding="utf-8")
-    largest = worst(found)
-    return int(max(largest["loss"], largest["gradient_relative"]) > given.tolerance)
+            run = run_json(args.trl_python or trl_python(), "benchmarks.trainer.trl_losses", name)
+        differences = compare(Path(name), our_loss)
+    console().print(show(differences))
+    write_record(args.json, report(differences, run["versions"]))
+    largest = worst(differences)
+    return int(max(largest["loss"], largest["gradient_relative"]) > args.tolerance)
 
 
 if __name__ == "__main__":

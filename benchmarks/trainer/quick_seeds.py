@@ -7,21 +7,19 @@ A seed draws the rows' order, the sampling and the judge's noise; the warm-start
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from ranker.bench import provenance
+from benchmarks.harness import Json, add_record, console, parser, source, write_record
+
+MODULE = "benchmarks.trainer.quick_seeds"
 
 
-def one(seed: int, changes: list[str]) -> dict[str, Any]:
+def train(seed: int, changes: list[str]) -> Json:
     """Train once; true reward on held-out letters before and after, with 95 % intervals."""
     from grpo.cli.train import make_trainer, quiet
     from grpo.config_file import read_settings
@@ -53,40 +51,23 @@ def one(seed: int, changes: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer.quick_seeds", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--set", action="append", default=[], help="change a setting, as in ranker train")
-    parser.add_argument("--json", type=provenance.record, help="the results as JSON")
-    given = parser.parse_args()
+    options = parser(MODULE, __doc__)
+    options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--set", action="append", default=[], help="change a setting, as in ranker train")
+    add_record(options)
+    args = options.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    runs = []
-    for seed in range(given.seeds):
-        runs.append(one(seed, given.set))
-        print(
-            f"seed {seed}: {runs[-1]['before']:.3f} to {runs[-1]['after']:.3f}", file=sys.stderr, flush=True
-        )
+    runs: list[Json] = []
     table = Table("seed", "before", "after", "judge's pairs right", "seconds", title="quick")
-    for run in runs:
-        low, high = run["after_interval"]
-        after = f"{run['after']:.3f} ({low:.3f} to {high:.3f})"
+    for seed in range(args.seeds):
+        runs.append(run := train(seed, args.set))
+        after = "{:.3f} ({:.3f} to {:.3f})".format(run["after"], *run["after_interval"])
+        print(f"seed {seed}: {run['before']:.3f} to {run['after']:.3f}", file=sys.stderr, flush=True)
         table.add_row(
-            str(run["seed"]),
-            f"{run['before']:.3f}",
-            after,
-            f"{run['judge_accuracy']:.2f}",
-            f"{run['seconds']:.0f}",
+            str(seed), f"{run['before']:.3f}", after, f"{run['judge_accuracy']:.2f}", f"{run['seconds']:.0f}"
         )
-    Console(width=120).print(table)
-    if given.json is not None:
-        found = {
-            "schema_version": 1,
-            "command": provenance.command("benchmarks.trainer.quick_seeds"),
-            "commit": provenance.commit(),
-            "machine": provenance.machine(torch=True),
-            "runs": runs,
-        }
-        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    console().print(table)
+    write_record(args.json, {"schema_version": 1, **source(MODULE, torch=True), "runs": runs})
 
 
 if __name__ == "__main__":

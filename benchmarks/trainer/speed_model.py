@@ -1,7 +1,7 @@
 """What both sides of the trainers' speed comparison train on: model, tokenizer, prompts and reward.
 
-It needs only torch, transformers and tokenizers, each imported where it is used, since it is also loaded
-by path under the Python that has TRL. Model and prompts follow from a seed; nothing is downloaded.
+It needs only torch, transformers and tokenizers, each imported where it is used, since it also runs
+under the Python that has TRL. Model and prompts follow from a seed; nothing is downloaded.
 
 The end token has an id for which the model has no logit, so no completion can end early, exactly and
 at no cost to either side.
@@ -47,8 +47,8 @@ def add_work(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=3, help="steps timed, after one that is not (default 3)")
 
 
-def work_of(given: argparse.Namespace) -> Work:
-    return Work(prompt=given.prompt, completion=given.completion, steps=given.steps)
+def work_of(args: argparse.Namespace) -> Work:
+    return Work(prompt=args.prompt, completion=args.completion, steps=args.steps)
 
 
 def build_model(work: Work) -> Any:
@@ -58,19 +58,10 @@ def build_model(work: Work) -> Any:
 
     torch.manual_seed(work.seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=384,
-        intermediate_size=960,
-        num_hidden_layers=8,
-        num_attention_heads=6,
-        num_key_value_heads=6,
-        max_position_embeddings=work.prompt + work.completion,
-        tie_word_embeddings=True,
-        pad_token_id=PAD,
-        bos_token_id=BEGIN,
-        eos_token_id=None,
-        dtype="float32",
-    )
+        vocab_size=VOCABULARY, hidden_size=384, intermediate_size=960, num_hidden_layers=8,
+        num_attention_heads=6, num_key_value_heads=6, max_position_embeddings=work.prompt + work.completion,
+        tie_word_embeddings=True, pad_token_id=PAD, bos_token_id=BEGIN, eos_token_id=None, dtype="float32",
+    )  # fmt: skip
     model = LlamaForCausalLM(config)
     model.generation_config.eos_token_id = END
     return model
@@ -86,12 +77,8 @@ def build_tokenizer() -> Any:
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        padding_side="left",
-    )
+        pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>", padding_side="left",
+    )  # fmt: skip
 
 
 def prompts(work: Work) -> list[dict[str, str]]:

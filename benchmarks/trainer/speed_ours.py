@@ -5,16 +5,13 @@ A process of its own, so that its peak of memory is this trainer's alone.
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
 import json
-import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import Json, parser, print_json, versions
 from benchmarks.trainer import speed_model
 from benchmarks.trainer.speed_model import Work
 
@@ -32,7 +29,7 @@ def rewards_after(latency: float) -> Any:
     return rewards
 
 
-def measure(work: Work, latency: float, pending: int) -> dict[str, Any]:
+def measure(work: Work, latency: float, pending: int) -> Json:
     """The timed steps of one run, a list for every part of a step."""
     import torch
 
@@ -69,19 +66,17 @@ def measure(work: Work, latency: float, pending: int) -> dict[str, Any]:
         "peak_rss_gb": speed_model.peak_gb(),
         "threads": torch.get_num_threads(),
         "settings": {"max_pending_groups": pending, "judge_latency": latency},
-        "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch")},
+        "versions": versions("transformers", "torch"),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer.speed_ours", description=__doc__)
-    speed_model.add_work(parser)
-    parser.add_argument("--judge-latency", type=float, default=0.0, help="seconds a group's rewards take")
-    parser.add_argument("--pending", type=int, default=0, help="groups that may await rewards (default 0)")
-    given = parser.parse_args()
-    with redirect_stdout(sys.stderr):
-        told = measure(speed_model.work_of(given), given.judge_latency, given.pending)
-    print(json.dumps(told))
+    options = parser("benchmarks.trainer.speed_ours", __doc__)
+    speed_model.add_work(options)
+    options.add_argument("--judge-latency", type=float, default=0.0, help="seconds a group's rewards take")
+    options.add_argument("--pending", type=int, default=0, help="groups that may await rewards (default 0)")
+    args = options.parse_args()
+    print_json(lambda: measure(speed_model.work_of(args), args.judge_latency, args.pending))
 
 
 if __name__ == "__main__":

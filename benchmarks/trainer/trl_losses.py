@@ -1,4 +1,4 @@
-"""TRL's losses and gradients on one frozen batch, written to a folder for `trainer_parity`.
+"""TRL's losses and gradients on one frozen batch, written to a folder for `parity`.
 
 It runs under the Python that has TRL and imports nothing of Ranker. Every case is a real `GRPOTrainer`
 with a small Llama, whose own `_compute_loss` gets the same inputs: two groups of four completions of
@@ -10,25 +10,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import importlib.metadata
 import json
-import os
-import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-CASES, MODEL, INPUTS, FOUND = "cases.json", "model", "inputs.safetensors", "found.safetensors"
+from benchmarks.harness import Json, print_json, versions
+from benchmarks.trainer.trl_runs import DISTRIBUTIONS, silence
+
+CASES, MODEL, INPUTS, RESULTS = "cases.json", "model", "inputs.safetensors", "results.safetensors"
 VOCABULARY, PAD, GENERATIONS, MAX_COMPLETION = 128, 0, 4, 16
 PROMPTS = (5, 9)
 COMPLETIONS = (3, 12, 7, 1, 12, 5, 9, 10)
-CLIPPED = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")
-SOFT = ("sapo", "vespo")
+CLIPPED = ("grpo", "bnpo", "dr_grpo", "dapo")
 
 
 @dataclass(frozen=True)
@@ -49,23 +46,29 @@ class Case:
     @property
     def name(self) -> str:
         """Every setting that is not the default, as one word."""
-        told = [
+        changes = [
             field.name.replace("_", "") + f"={getattr(self, field.name)}"
             for field in dataclasses.fields(self)
             if getattr(self, field.name) != field.default
         ]
-        return ",".join(told).removeprefix("losstype=")
+        return ",".join(changes).removeprefix("losstype=")
 
 
 def cases() -> Iterator[Case]:
-    """Every loss type, with each setting that changes its value."""
+    """Every loss type that both trainers have, with each setting that changes its value.
+
+    Left out is a KL term with corrected, sequence-level ratios off-policy: TRL corrects the KL of a token by the ratio
+    of its whole sequence, we by the token's own.
+    """
     kl = ((0.0, True), (0.04, True), (0.04, False))
-    for loss_type, level, (beta, corrected) in product((*CLIPPED, "cispo", *SOFT), ("token", "sequence"), kl):
+    for loss_type, level, (beta, corrected) in product((*CLIPPED, "cispo"), ("token", "sequence"), kl):
         highs: tuple[float | None, ...] = (None, 1.28 if loss_type == "cispo" else 0.28)
         deltas: tuple[float | None, ...] = (None, 1.5) if loss_type in CLIPPED else (None,)
-        for high, delta in product((None,) if loss_type in SOFT else highs, deltas):
+        if level == "sequence" and beta and corrected:
+            continue
+        for high, delta in product(highs, deltas):
             yield Case(loss_type, level, beta, 0.2, high, delta, corrected)
-    for loss_type in (*CLIPPED, "cispo", *SOFT):
+    for loss_type in (*CLIPPED, "cispo"):
         yield Case(loss_type, tool_mask=True)
         yield Case(loss_type, "sequence", tool_mask=True)
         yield Case(loss_type, temperature=0.7)
@@ -98,38 +101,29 @@ def save_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)  # fmt: skip
 
 
-def trainer(case: Case, model: Path, folder: str) -> Any:
+def build(case: Case, model: Path, folder: str) -> Any:
     """TRL's trainer for a case, its model loaded afresh."""
     trl, datasets = importlib.import_module("trl"), importlib.import_module("datasets")
     rows = len(COMPLETIONS)
+    fields = dataclasses.asdict(case)
+    for name in ("tool_mask", "micro_batches"):
+        del fields[name]
     config = trl.GRPOConfig(
-        output_dir=folder,
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        report_to="none",
-        per_device_train_batch_size=rows // case.micro_batches,
-        gradient_accumulation_steps=case.micro_batches,
-        num_generations=GENERATIONS,
-        max_completion_length=MAX_COMPLETION,
-        loss_type=case.loss_type,
-        importance_sampling_level=case.level,
-        beta=case.beta,
-        epsilon=case.epsilon,
-        epsilon_high=case.epsilon_high,
-        delta=case.delta,
-        use_bias_correction_kl=case.bias_correction,
-        temperature=case.temperature,
-    )
-    made = trl.GRPOTrainer(
+        output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
+        per_device_train_batch_size=rows // case.micro_batches, gradient_accumulation_steps=case.micro_batches,
+        num_generations=GENERATIONS, max_completion_length=MAX_COMPLETION,
+        importance_sampling_level=fields.pop("level"), use_bias_correction_kl=fields.pop("bias_correction"),
+        **fields,
+    )  # fmt: skip
+    trainer = trl.GRPOTrainer(
         model=str(model),
         reward_funcs=lambda completions, **_: [0.0] * len(completions),
         args=config,
         train_dataset=datasets.Dataset.from_list([{"prompt": "t4"}] * rows),
     )
-    made.model.train()
-    made.current_gradient_accumulation_steps = case.micro_batches  # its training loop sets this
-    return made
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = case.micro_batches  # its training loop sets this
+    return trainer
 
 
 def frozen_batch() -> dict[str, Any]:
@@ -160,7 +154,7 @@ def frozen_batch() -> dict[str, Any]:
     }
 
 
-def add_log_probs(inputs: dict[str, Any], made: Any) -> None:
+def add_log_probs(inputs: dict[str, Any], trainer: Any) -> None:
     """Log-probs of the model as it is, and others off them by noise a token and a shift a sequence."""
     import torch
 
@@ -168,8 +162,8 @@ def add_log_probs(inputs: dict[str, Any], made: Any) -> None:
     ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
     mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
     with torch.no_grad():
-        now, _, _ = made._get_per_token_logps_and_entropies(
-            made.model, ids, mask, inputs["completion_ids"].size(1)
+        now, _, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, inputs["completion_ids"].size(1)
         )
     shift = torch.linspace(-0.6, 0.6, len(now))[torch.randperm(len(now), generator=drawn)][:, None]
     inputs["per_token_logps"] = now
@@ -177,7 +171,7 @@ def add_log_probs(inputs: dict[str, Any], made: Any) -> None:
     inputs["ref_per_token_logps"] = now + 0.3 * torch.randn(now.shape, generator=drawn)
 
 
-def given_to(case: Case, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def micro_batches(case: Case, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What TRL's `_compute_loss` gets, a micro-batch at a time."""
     left_out = {"per_token_logps"}
     left_out |= set() if case.tool_mask else {"tool_mask"}
@@ -190,58 +184,45 @@ def given_to(case: Case, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {name: split[part] for name, split in parts.items()} | {"num_items_in_batch": mask.sum()}
 
 
-def loss_and_gradients(case: Case, made: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+def loss_and_gradients(case: Case, trainer: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """The loss, summed over micro-batches, and every parameter's gradient."""
     losses = []
-    for part in given_to(case, inputs):
-        loss = made._compute_loss(made.model, part)
+    for part in micro_batches(case, inputs):
+        loss = trainer._compute_loss(trainer.model, part)
         loss.backward()
         losses.append(loss.detach())
-    found = {"loss": sum(losses)}
-    for name, parameter in made.model.named_parameters():
-        found[f"grad/{name}"] = parameter.grad
-    return found
+    gradients = {f"grad/{name}": parameter.grad for name, parameter in trainer.model.named_parameters()}
+    return {"loss": sum(losses), **gradients}
 
 
-def write(folder: Path) -> None:
+def write(folder: Path) -> Json:
     """Run every case and fill the folder: model, inputs, cases, and TRL's losses and gradients."""
     from safetensors.torch import save_file
 
+    folder.mkdir(parents=True, exist_ok=True)
     save_model(folder / MODEL)
     save_tokenizer(folder / MODEL)
     inputs = frozen_batch()
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     every = list(cases())
     with tempfile.TemporaryDirectory() as scratch:
-        add_log_probs(inputs, trainer(Case("grpo"), folder / MODEL, scratch))
+        add_log_probs(inputs, build(Case("grpo"), folder / MODEL, scratch))
         for case in every:
-            told = loss_and_gradients(case, trainer(case, folder / MODEL, scratch), inputs)
-            found |= {f"{case.name}/{name}": tensor.contiguous() for name, tensor in told.items()}
+            tensors = loss_and_gradients(case, build(case, folder / MODEL, scratch), inputs)
+            results |= {f"{case.name}/{name}": tensor.contiguous() for name, tensor in tensors.items()}
     save_file(inputs, folder / INPUTS)
-    save_file(found, folder / FOUND)
-    (folder / CASES).write_text(
-        json.dumps(
-            {
-                "versions": {
-                    name: importlib.metadata.version(name) for name in ("trl", "transformers", "torch")
-                },
-                "max_completion_length": MAX_COMPLETION,
-                "cases": [dataclasses.asdict(case) for case in every],
-            }
-        ),
-        encoding="utf-8",
-    )
+    save_file(results, folder / RESULTS)
+    described = {"cases": [dataclasses.asdict(case) for case in every]}
+    (folder / CASES).write_text(json.dumps(described), encoding="utf-8")
+    return {"versions": versions(*DISTRIBUTIONS)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="the folder to fill")
-    given = parser.parse_args()
-    os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
-    warnings.simplefilter("ignore")
-    given.out.mkdir(parents=True, exist_ok=True)
-    with redirect_stdout(sys.stderr):
-        write(given.out)
+    args = parser.parse_args()
+    silence()
+    print_json(lambda: write(args.out))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@ phrases that every call repeats are one token each, and so are the rules: a whol
 encoding again gives the same tokens, whatever was sampled.
 
 The warm start learns from clerks of mixed competence, so it makes their mistakes at their rates. It is
-made once and kept in the user's cache folder (see `ranker.judges.local.models.models_folder`).
+made once and stored in the user's cache folder (see `ranker.judges.local.models.models_folder`).
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import logging
 import os
 import random
 import re
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -52,8 +52,8 @@ TEMPLATE = """\
 {{ message.content or "" }}
 {%- for call in message.tool_calls or [] -%}
 {%- set spec = call.function or call -%}
-{%- set given = spec.arguments -%}
-<tool_call>{"name": "{{ spec.name }}", "arguments": {{ given if given is string else given | tojson }}}</tool_call>
+{%- set arguments = spec.arguments -%}
+<tool_call>{"name": "{{ spec.name }}", "arguments": {{ arguments if arguments is string else arguments | tojson }}}</tool_call>
 {%- endfor -%}
 <|im_end|>
 {%- endfor -%}
@@ -67,13 +67,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
     """The desk's tokenizer, with a chat template in the manner of Hermes. The template leaves the tools
     out: they are always the same two."""
     words = {word: i for i, word in enumerate(_vocabulary())}
-    made = Tokenizer(WordLevel(words, unk_token=UNK))
-    made.pre_tokenizer = Split(Regex(_WORD), behavior="isolated")
-    made.decoder = decoders.Fuse()
-    made.add_special_tokens([PAD, UNK, START, END])
-    made.add_tokens(list(_PHRASES))
+    backend = Tokenizer(WordLevel(words, unk_token=UNK))
+    backend.pre_tokenizer = Split(Regex(_WORD), behavior="isolated")
+    backend.decoder = decoders.Fuse()
+    backend.add_special_tokens([PAD, UNK, START, END])
+    backend.add_tokens(list(_PHRASES))
     return PreTrainedTokenizerFast(
-        tokenizer_object=made,
+        tokenizer_object=backend,
         bos_token=START,
         eos_token=END,
         pad_token=PAD,
@@ -181,11 +181,11 @@ def imitate(
     rng = random.Random(f"clerks/{seed}")
     rows = desk.rows(settings.steps * settings.batch, seed=-1 - seed)
     clean = settings.clean * settings.batch
-    made = [
+    trajectories = [
         desk.clerk(row, 1.0 if i < clean else rng.uniform(settings.low, settings.high), rng)
         for i, row in enumerate(rows)
     ]
-    attempts = list(examples(words, [attempt.messages for attempt in made]))
+    attempts = list(examples(words, [attempt.messages for attempt in trajectories]))
     optimizer = torch.optim.AdamW(model.parameters(), settings.lr, betas=(0.9, 0.98), weight_decay=0.01)
     slope = max(1, settings.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -227,23 +227,23 @@ def warm_policy(
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """The policy after its warm start, made once for each seed and then read from the disk."""
     model, words = policy(seed)
-    kept = models_folder() / f"desk-{_digest(seed, settings)}.safetensors"
-    if kept.is_file():
-        load_model(model, kept)
+    path = models_folder() / f"desk-{_digest(seed, settings)}.safetensors"
+    if path.is_file():
+        load_model(model, path)
     else:
         imitate(model, words, settings, seed)
-        _keep(model, kept)
+        _save(model, path)
     return model.eval(), words
 
 
 def _digest(seed: int, settings: WarmStart) -> str:
     """Of all that shapes the warm start: the settings, and the code and texts of the desk."""
     sources = [Path(str(module)).read_bytes() for module in (desk.__file__, __file__)]
-    told = repr((seed, asdict(SHAPE), asdict(settings))).encode()
-    return hashlib.sha256(b"\0".join([told, *sources])).hexdigest()[:16]
+    described = repr((seed, asdict(SHAPE), asdict(settings))).encode()
+    return hashlib.sha256(b"\0".join([described, *sources])).hexdigest()[:16]
 
 
-def _keep(model: LlamaForCausalLM, target: Path) -> None:
+def _save(model: LlamaForCausalLM, target: Path) -> None:
     """Write the weights whole or not at all. A folder that cannot be written costs time, no more."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -254,5 +254,13 @@ def _keep(model: LlamaForCausalLM, target: Path) -> None:
         log.warning("The warm start cannot be kept in %s (%s); it will be made again.", target.parent, error)
 
 
-if __name__ == "__main__":  # python -m grpo.demo.desk_policy FILE
-    save_model(warm_policy()[0], sys.argv[1])
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m grpo.demo.desk_policy", description="Make the warm-started policy."
+    )
+    parser.add_argument("file", help="the safetensors file to write")
+    save_model(warm_policy()[0], parser.parse_args().file)
+
+
+if __name__ == "__main__":
+    main()

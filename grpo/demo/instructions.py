@@ -32,18 +32,18 @@ def _limits(rng: random.Random) -> list[tuple[str, str, int | str]]:
 def rows(count: int = 200, seed: int = 0, constraints: int = 2) -> list[dict[str, Any]]:
     """Tasks, the same for the same seed; each with its constraints as [kind, value] pairs."""
     rng = random.Random(seed)
-    made: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     for i in range(count):
         chosen = rng.sample(_limits(rng), constraints)
-        told = f"Write about {rng.choice(_SUBJECTS)}. " + " ".join(text for text, _, _ in chosen)
-        made.append(
+        text = f"Write about {rng.choice(_SUBJECTS)}. " + " ".join(limit for limit, _, _ in chosen)
+        result.append(
             {
                 "id": f"instructions-{seed}-{i}",
-                "prompt": [{"role": "user", "content": told}],
+                "prompt": [{"role": "user", "content": text}],
                 "constraints": [[kind, value] for _, kind, value in chosen],
             }
         )
-    return made
+    return result
 
 
 def held_out() -> list[dict[str, Any]]:

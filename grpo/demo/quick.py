@@ -1,6 +1,6 @@
 """What the training configs `quick` and `demo` name: the returns desk's rows, its policy, its judges.
 
-The judge of `quick` is a real server on this machine, but a simulated mind: it reads each transcript, sees what it is
+The judge of `quick` is a real server on this machine, but a simulated judge: it reads each transcript, sees what it is
 worth through stated noise, and answers over HTTP as any judge would. That of `demo` is a language model in this
 process, the embedded default.
 """
@@ -24,20 +24,20 @@ RUBRIC = "Prefer the clerk who looked the right order up, did what the rules say
 
 def rows() -> list[dict[str, Any]]:
     """Customers' letters to train on."""
-    made: list[dict[str, Any]] = desk.rows(2000)
-    return made
+    letters: list[dict[str, Any]] = desk.rows(2000)
+    return letters
 
 
 def held_out() -> list[dict[str, Any]]:
     """Letters in wordings that `rows` does not have."""
-    made: list[dict[str, Any]] = desk.rows(128, held_out=True)
-    return made
+    letters: list[dict[str, Any]] = desk.rows(128, held_out=True)
+    return letters
 
 
 async def rollout(policy: Any, row: Mapping[str, Any]) -> Trajectory:
     """One letter answered."""
-    made: Trajectory = await desk.rollout(policy, row)
-    return made
+    trajectory: Trajectory = await desk.rollout(policy, row)
+    return trajectory
 
 
 def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:

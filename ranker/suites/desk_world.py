@@ -162,8 +162,8 @@ def _row(rng: random.Random, wordings: Sequence[str]) -> dict[str, Any]:
     item, another = rng.sample(ITEMS, 2)
     wish = rng.choice(_WISHES)
     records = [_record(rng, order, item), _record(rng, other, another)]
-    told = {"item": item, "order": order, "other": other}
-    letter = rng.choice(wordings).format(claim=rng.choice(CLAIMS), wish=ACTIONS[wish], **told)
+    names = {"item": item, "order": order, "other": other}
+    letter = rng.choice(wordings).format(claim=rng.choice(CLAIMS), wish=ACTIONS[wish], **names)
     return {
         "prompt": [{"role": "system", "content": RULES}, {"role": "user", "content": letter}],
         "order": order,
@@ -188,20 +188,20 @@ class Desk:
     def call(self, name: str, arguments: str) -> dict[str, Any]:
         """What a tool returns; `{"error": …}` for a call that cannot be."""
         try:
-            given = json.loads(arguments)
+            values = json.loads(arguments)
         except (ValueError, RecursionError):
             return {"error": "bad arguments"}
         wanted = {"look_up": {"order"}, "resolve": {"order", "action"}}.get(name)
         if wanted is None:
             return {"error": "no such tool"}
-        if not isinstance(given, dict) or given.keys() != wanted or type(given["order"]) is not int:
+        if not isinstance(values, dict) or values.keys() != wanted or type(values["order"]) is not int:
             return {"error": "bad arguments"}
-        record = next((r for r in self.row["records"] if r["order"] == given["order"]), None)
+        record = next((r for r in self.row["records"] if r["order"] == values["order"]), None)
         if record is None:
             return {"error": "no such order"}
         if name == "look_up":
             return dict(record)
-        return self._resolve(given["order"], given["action"])
+        return self._resolve(values["order"], values["action"])
 
     def _resolve(self, order: int, action: Any) -> dict[str, Any]:
         if not isinstance(action, str) or action not in ACTIONS:
@@ -311,9 +311,9 @@ def clerk(
     action = right_action(row["records"][0 if aim == order else 1])
     if blind or errs(mistakes.action):
         action = row["wish"] if rng.random() < 0.5 else rng.choice(list(ACTIONS))
-    told = rng.choice([a for a in ACTIONS if a != action]) if errs(mistakes.promise) else action
-    wording = rng.choice(IDLE if idle and told == action else REPLIES)
-    reply = wording.format(item=item, order=order, done=ACTIONS[told])
+    claimed = rng.choice([a for a in ACTIONS if a != action]) if errs(mistakes.promise) else action
+    wording = rng.choice(IDLE if idle and claimed == action else REPLIES)
+    reply = wording.format(item=item, order=order, done=ACTIONS[claimed])
     if errs(mistakes.ramble):
         reply += "".join(rng.sample(RAMBLE, rng.choice((1, 2))))
     calls = [] if blind else [("look_up", {"order": aim})]

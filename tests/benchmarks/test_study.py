@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from benchmarks.study import page, plan, plots, table
+from benchmarks.study import analysis, page, plan, plots, pool
 from benchmarks.study.command import estimate, summary
 from benchmarks.study.curves import median_steps, steps_to
 from benchmarks.study.plan import ARMS, TRUTH, Arm, JudgeSpec, Unit
@@ -23,7 +24,7 @@ def exam(truth: float, **more: float) -> dict[str, float]:
 
 def record(unit: Unit, truth: float, **more: object) -> dict[str, object]:
     rise = [0.4 + (truth - 0.4) * min(1.0, step / 10) for step in range(20)]
-    made = {
+    fields = {
         **plan.described(unit),
         "noise": 0.1,
         "before": exam(0.4),
@@ -37,7 +38,7 @@ def record(unit: Unit, truth: float, **more: object) -> dict[str, object]:
         "failed_groups": 0,
         "seconds": 10.0,
     }
-    return {**made, **more}
+    return {**fields, **more}
 
 
 def measured(unit: Unit, accuracy: float) -> dict[str, object]:
@@ -45,7 +46,9 @@ def measured(unit: Unit, accuracy: float) -> dict[str, object]:
     return {**plan.described(unit), "noise": 0.1, "accuracy": value, "seconds": 1.0}
 
 
-def made(finals: dict[str, float], accuracies: dict[str, float], spread: float = 0.004, seeds: int = 5):
+def build_study(
+    finals: dict[str, float], accuracies: dict[str, float], spread: float = 0.004, seeds: int = 5
+):
     """A study of arms with these final true rewards and judges' accuracies; seeds differ by `spread`."""
     arms = [ARMS[name] for name in ARMS if name in finals]
     units = plan.units(arms, seeds, 20)
@@ -129,32 +132,34 @@ def test_steps_to_a_level_are_of_the_smoothed_curve():
 
 
 def test_figures_of_numbers_made_by_hand():
-    units, records = made({TRUTH: 0.9, **NOISE}, ACCURACIES, spread=0.0)
+    units, records = build_study({TRUTH: 0.9, **NOISE}, ACCURACIES, spread=0.0)
     failed = next(u for u in units if u.kind == "train" and u.arm.name == "noise-0.6" and u.seed == 4)
     records[failed.id] = {**plan.described(failed), "error": "it broke"}
-    found = table.figures(units, records)
-    arms = {a["name"]: a for a in found["arms"]}
+    figures = analysis.figures(units, records)
+    arms = {a["name"]: a for a in figures["arms"]}
     assert arms["noise-0.6"]["recovery"].value == pytest.approx(0.6)
     assert (arms["noise-0.6"]["runs"], arms["noise-0.6"]["failed"]) == (4, 1)
     assert arms[TRUTH]["recovery"].value == 1
     assert arms[TRUTH]["steps_to_90"] == {"median": 13, "reached": 5, "of": 5}
     assert arms["noise-0.5"]["steps_to_90"] == {"median": None, "reached": 0, "of": 5}
-    assert found["start"].value == pytest.approx(0.4)
+    assert figures["start"].value == pytest.approx(0.4)
 
 
 def test_a_systematic_judge_is_compared_with_random_error_of_its_accuracy():
-    units, records = made({TRUTH: 0.95, **NOISE, "boast-1": 0.6, "position-1": 0.925}, ACCURACIES, spread=0.0)
-    compared = {c["arm"]: c["difference"].value for c in table.figures(units, records)["comparisons"]}
+    units, records = build_study(
+        {TRUTH: 0.95, **NOISE, "boast-1": 0.6, "position-1": 0.925}, ACCURACIES, spread=0.0
+    )
+    compared = {c["arm"]: c["difference"].value for c in analysis.figures(units, records)["comparisons"]}
     assert compared["boast-1"] == pytest.approx(0.6 - (0.7 + 0.88) / 2)
     assert compared["position-1"] == pytest.approx(0.0)
 
 
 def test_the_page_speaks_of_the_right_arms():
     def answers(finals: dict[str, float], spread: float = 0.004, seeds: int = 5) -> dict[str, object]:
-        units, records = made(
+        units, records = build_study(
             {TRUTH: 0.95, **NOISE, **finals}, {**ACCURACIES, "scores-0.7": 0.7}, spread, seeds
         )
-        return table.answers(table.figures(units, records))
+        return analysis.answers(analysis.figures(units, records))
 
     worse = answers({"boast-1": 0.6, "scores-0.7": 0.8})
     assert worse["sufficient"] == "noise-0.8"
@@ -179,9 +184,9 @@ def test_the_recorded_figures_are_those_of_the_recorded_runs():
     records = {r["id"]: r for r in map(json.loads, (folder / "runs.jsonl").read_text().splitlines())}
     recorded = json.loads((folder / "study.json").read_text())
     units = plan.units(plan.chosen(), recorded["seeds"], recorded["steps"])
-    figures = table.figures(units, records)
+    figures = analysis.figures(units, records)
     again = json.loads(
-        json.dumps({**figures, "answers": table.answers(figures)}, default=lambda e: e.to_dict(6))
+        json.dumps({**figures, "answers": analysis.answers(figures)}, default=lambda e: e.to_dict(6))
     )
     assert {key: recorded[key] for key in again} == again
 
@@ -194,7 +199,7 @@ def whole():
         name: (arm.judge.accuracy if arm.judge and arm.judge.accuracy else 0.5 + 0.007 * (i % 60))
         for i, (name, arm) in enumerate(ARMS.items())
     }
-    units, records = made(finals, accuracies, seeds=3)
+    units, records = build_study(finals, accuracies, seeds=3)
     return summary(units, records, {"command": "study <script>", "seeds": 3, "steps": 20, "commit": None})
 
 
@@ -215,7 +220,7 @@ def test_the_page_holds_everything_and_loads_nothing(whole, tmp_path):
 
 
 def test_the_page_of_a_part_of_the_study_says_only_what_was_run():
-    units, records = made({TRUTH: 0.95, **NOISE}, ACCURACIES, seeds=1)
+    units, records = build_study({TRUTH: 0.95, **NOISE}, ACCURACIES, seeds=1)
     study = summary(units, records, {"command": "c", "seeds": 1, "steps": 20, "commit": None})
     text = page.page(study, plots.drawings(study))
     assert "How accurate must a judge be?" in text
@@ -231,6 +236,24 @@ def test_the_table_is_markdown(whole):
     cells = [line.count("|") for line in captured.get().splitlines() if line.startswith("|")]
     assert len(cells) == len(ARMS) + 2
     assert len(set(cells)) == 1
+
+
+WORKER = """
+import json, os, sys
+for line in sys.stdin:
+    unit = json.loads(line)
+    if unit["seed"] == 1:
+        os._exit(3)
+    print(json.dumps({"seconds": unit["seed"]}), flush=True)
+"""
+
+
+def test_a_worker_that_dies_costs_its_unit_and_is_replaced(monkeypatch):
+    monkeypatch.setattr(pool, "_COMMAND", (sys.executable, "-c", WORKER))
+    units = [Unit("train", ARMS[TRUTH], seed, 1) for seed in range(5)]
+    numbers = {unit.seed: result for unit, result in pool.work(units, 1)}
+    done = {seed: {"seconds": seed} for seed in (0, 2, 3, 4)}
+    assert numbers == {**done, 1: {"error": "the worker died (exit code 3)"}}
 
 
 def test_results_keep_whole_lines_only(tmp_path):
@@ -262,12 +285,12 @@ def test_what_is_missing_is_said_before_an_hour_is_spent(monkeypatch):
 
     from benchmarks.study import command
 
-    found = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     for package, extra in (("matplotlib", "bench"), ("torch", "train")):
         monkeypatch.setattr(
             importlib.util,
             "find_spec",
-            lambda name, *a, gone=package: None if name == gone else found(name, *a),
+            lambda name, *a, gone=package: None if name == gone else find_spec(name, *a),
         )
         with pytest.raises(ConfigurationError, match=rf"{package}: pip install 'ranker-rl\[{extra}\]'"):
             command.check_installed()

@@ -14,8 +14,9 @@ import time
 import numpy as np
 import pytest
 import torch
+from scipy.special import ndtr
 
-from benchmarks.study import attempts, dpo, judges, one, plan
+from benchmarks.study import attempts, dpo, judges, plan, worker
 from benchmarks.study.plan import ARMS, JudgeSpec, Unit
 from grpo.demo import desk_blocks
 from ranker import TrajectoryGroup, rank_group
@@ -46,7 +47,7 @@ def test_noise_is_calibrated_in_closed_form():
     gaps = judges.differences(truths.tolist())
     for accuracy in (0.55, 0.7, 0.9):
         noise = judges.calibrate(gaps, accuracy)
-        assert judges.expected_accuracy(gaps, noise) == pytest.approx(accuracy)
+        assert ndtr(gaps / (noise * math.sqrt(2))).mean() == pytest.approx(accuracy)
         seen = truths + noise * rng.standard_normal(truths.shape)
         right = [
             (x > y) == (a > b)
@@ -60,10 +61,10 @@ def test_noise_is_calibrated_in_closed_form():
     assert math.isinf(judges.calibrate(gaps, 0.5))
 
 
-def attempt(row: dict, done: str | None, told: str | None) -> str:
+def attempt(row: dict, done: str | None, claim: str | None) -> str:
     calls = [("look_up", {"order": row["order"]})]
     calls += [("resolve", {"order": row["order"], "action": done})] if done else []
-    reply = f"Your order was {desk.ACTIONS[told]} now." if told else "Please write to us again."
+    reply = f"Your order was {desk.ACTIONS[claim]} now." if claim else "Please write to us again."
     return transcribe(desk.play(row, calls, reply)).text
 
 
@@ -71,14 +72,14 @@ def test_deeds_are_read_from_what_a_judge_is_shown():
     row = desk.rows(1)[0]
     wish = row["wish"]
     other = next(a for a in desk.ACTIONS if a != wish)
-    for done, told, pleased, boasted, pretended in (
+    for done, claim, pleased, boasted, pretended in (
         (wish, wish, True, False, False),
         (other, wish, False, True, False),
         (None, wish, False, True, True),
         (None, None, False, False, False),
     ):
-        found = judges.deed(attempt(row, done, told))
-        assert (found.pleased, found.boasted, found.pretended) == (pleased, boasted, pretended)
+        deed = judges.deed(attempt(row, done, claim))
+        assert (deed.pleased, deed.boasted, deed.pretended) == (pleased, boasted, pretended)
 
 
 def test_judges_rank_by_what_they_are_said_to_see():
@@ -107,13 +108,13 @@ def test_judges_rank_by_what_they_are_said_to_see():
 def test_dpo_loss_in_closed_form():
     logps = torch.tensor([1.0, 0.0, -1.0], requires_grad=True)
     start = torch.tensor([0.5, 0.5, -1.0])
-    found = dpo.dpo_loss(logps, start, [1.0, 0.5, 0.5], beta=0.2)
+    loss = dpo.dpo_loss(logps, start, [1.0, 0.5, 0.5], beta=0.2)
     gains = [0.5, -0.5, 0.0]
     margins = [0.2 * (gains[0] - gains[1]), 0.2 * (gains[0] - gains[2])]
-    assert float(found.detach()) == pytest.approx(
+    assert float(loss.detach()) == pytest.approx(
         np.mean([-math.log(1 / (1 + math.exp(-m))) for m in margins])
     )
-    found.backward()
+    loss.backward()
     expected = [-0.2 / 2 / (1 + math.exp(m)) for m in margins]
     assert logps.grad.tolist() == pytest.approx([sum(expected), -expected[0], -expected[1]])
     assert dpo.dpo_loss(logps, start, [0.5, 0.5, None]) is None
@@ -122,13 +123,13 @@ def test_dpo_loss_in_closed_form():
 @pytest.mark.usefixtures("small")
 def test_a_run_gives_the_same_numbers_again_and_all_of_them():
     unit = Unit("train", ARMS["group-16-noise-0.7"], 1, 2)
-    first, second = one.run(unit), one.run(unit)
+    first, second = worker.run(unit), worker.run(unit)
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
     assert first["judge_calls"] == 2 * 4
     assert len(first["curve"]) == 2
     assert first["noise"] > 0
     assert first["before"]["kl"] == 0 < abs(first["after"]["kl"])
-    measured = one.run(Unit("judge", ARMS["noise-0.7"], 0, 0))
+    measured = worker.run(Unit("judge", ARMS["noise-0.7"], 0, 0))
     assert measured["noise"] == first["noise"]
     assert 0.4 < measured["accuracy"]["value"] < 1
 
@@ -137,10 +138,10 @@ def test_a_run_gives_the_same_numbers_again_and_all_of_them():
 def test_dpo_spends_the_judge_calls_of_the_online_run(monkeypatch):
     monkeypatch.setattr(dpo, "LEARNING_RATES", (1e-3,))
     monkeypatch.setattr(dpo, "_CHOOSING", 8)
-    found = one.run(Unit("train", ARMS["dpo-0.7"], 0, 2))
-    assert found["judge_calls"] == 2 * 8
-    assert found["chosen"]["learning_rate"] == 1e-3
-    assert found["after"] != found["before"]
+    numbers = worker.run(Unit("train", ARMS["dpo-0.7"], 0, 2))
+    assert numbers["judge_calls"] == 2 * 8
+    assert numbers["chosen"]["learning_rate"] == 1e-3
+    assert numbers["after"] != numbers["before"]
 
 
 @pytest.mark.timeout(300)
@@ -166,19 +167,21 @@ def test_a_study_killed_goes_on_to_the_same_numbers(tmp_path):
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
-    kept = runs.read_bytes()
+    before = runs.read_bytes()
     with open(runs, "ab") as file:
         file.write(b'{"id": "torn off')
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 of them there already" in done.stdout
     lines = runs.read_bytes().splitlines(keepends=True)
-    assert lines[0] == kept
+    assert lines[0] == before
     assert len(lines) == 2
     again = json.loads(lines[1])
-    found = one.run(Unit("train", ARMS["group-4-truth"], 0, 1))
-    assert {k: found[k] for k in found if k != "seconds"} == {k: again[k] for k in found if k != "seconds"}
-    told = json.loads((out / "study.json").read_text())
-    assert told["schema_version"] == 1
-    assert [a["name"] for a in told["arms"]] == [plan.TRUTH, "group-4-truth"]
+    numbers = worker.run(Unit("train", ARMS["group-4-truth"], 0, 1))
+    assert {k: numbers[k] for k in numbers if k != "seconds"} == {
+        k: again[k] for k in numbers if k != "seconds"
+    }
+    record = json.loads((out / "study.json").read_text())
+    assert record["schema_version"] == 1
+    assert [a["name"] for a in record["arms"]] == [plan.TRUTH, "group-4-truth"]
     assert (out / "study.html").exists()

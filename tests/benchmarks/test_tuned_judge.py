@@ -1,4 +1,4 @@
-"""The groups that `benchmarks.tuned_judge` tunes on and measures with."""
+"""The groups that `benchmarks.judges.tuned_judge` tunes on and measures with."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def test_a_line_holds_the_truth_and_nothing_else_that_is_known(tmp_path):
     file.write_bytes(b"".join(map(line, groups)))
     read = read_groups(file)
     assert not any(t.metadata for g in read for t in g.trajectories)
-    kept = [(e.id, e.shown, e.truths_G) for e in from_groups(groups)]
-    assert [(e.id, e.shown, e.truths_G) for e in from_groups(read)] == kept
+    expected = [(e.id, e.shown, e.truths_G) for e in from_groups(groups)]
+    assert [(e.id, e.shown, e.truths_G) for e in from_groups(read)] == expected

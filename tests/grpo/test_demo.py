@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load.sample import groups
+from ranker.jsonl.group_file import read_groups
 from tests.cli.test_cli import ranker
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = ranker("demo", "--set", "max_steps=10", COLUMNS="140")
     assert done.returncode == 0, done.stderr
-    for told in (
+    for text in (
         "SmolLM2-135M-Instruct",
         "Before: true reward",
         "as ranked",
@@ -28,7 +28,7 @@ def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
         "50 % is chance",
         "cost $0.00",
     ):
-        assert told in done.stdout
+        assert text in done.stdout
     before, after = re.search(r"held-out letters: ([\d.]+) .* before, ([\d.]+) ", done.stdout).groups()
     assert float(after) > float(before)
     run = tmp_path / "ranker-demo"
@@ -41,7 +41,7 @@ def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
 def test_demo_of_ranking_shows_rewards_truth_and_what_it_means():
     done = ranker("demo", "--ranking", COLUMNS="120")
     assert done.returncode == 0, done.stderr
-    for told in (
+    for text in (
         "reward",
         "truth",
         "reason",
@@ -50,21 +50,18 @@ def test_demo_of_ranking_shows_rewards_truth_and_what_it_means():
         "linear in rank",
         "simulated",
     ):
-        assert told in done.stdout
+        assert text in done.stdout
     assert "The local judge is small" in done.stderr
 
 
-def test_the_sample_is_what_its_generator_makes():
+def test_the_sample_has_one_attempt_of_each_worth_and_length_does_not_show_it():
     path = Path(__file__).parents[2] / "ranker" / "suites" / "data" / "sample.jsonl"
-    assert [json.loads(line) for line in path.read_text().splitlines()] == list(groups())
-
-
-def test_length_does_not_give_the_samples_truth_away():
-    agreeing = pairs = 0
-    for group in groups():
-        sized = [(len(json.dumps(t["messages"])), t["ground_truth"]) for t in group["trajectories"]]
-        for i, (a, x) in enumerate(sized):
-            for b, y in sized[:i]:
-                pairs += 1
-                agreeing += (a > b) == (x > y)
-    assert 0.4 <= agreeing / pairs <= 0.6
+    groups = read_groups(path)
+    assert len({group.id for group in groups}) == len(groups) == 12
+    longest_is_best = 0
+    for group in groups:
+        truths = [t.ground_truth for t in group.trajectories]
+        assert sorted(truths) == [0.0, 0.3, 0.6, 1.0]
+        lengths = [len(json.dumps(list(t.messages))) for t in group.trajectories]
+        longest_is_best += lengths.index(max(lengths)) == truths.index(1.0)
+    assert longest_is_best <= 6

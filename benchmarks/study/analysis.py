@@ -48,11 +48,7 @@ class Runs:
         if judge is None:
             return Estimate(1.0, 1.0, 1.0)
         record = self._judges.get(judge)
-        return (
-            NOTHING
-            if record is None
-            else Estimate(*(record["accuracy"][k] for k in ("value", "low", "high")))
-        )
+        return Estimate(*(record["accuracy"][k] for k in ("value", "low", "high"))) if record else NOTHING
 
     def each(self, name: str, of: Callable[[Record], float | None]) -> dict[int, float]:
         """A number of every good run of an arm, by seed; seeds without it are left out."""
@@ -74,6 +70,10 @@ def figures(units: Sequence[Unit], records: Mapping[str, Record]) -> dict[str, A
     """All figures of the study: `start`, `level`, `arms`, `comparisons` and `relations`."""
     runs = Runs(units, records)
     level = _level(runs)
+    deviations: Mapping[str, Callable[[Record], float | None]] = {
+        "truth_deviation": lambda r: r.get("truth_deviation"),
+        "reward_deviation": lambda r: r.get("reward_deviation"),
+    }
     return {
         "start": runs.mean(TRUTH, lambda r: r["before"]["truth"]),
         "level": None if level is None else round(level, 6),
@@ -81,17 +81,9 @@ def figures(units: Sequence[Unit], records: Mapping[str, Record]) -> dict[str, A
         "comparisons": [*_systematic(runs), *_beside(runs)],
         "relations": {
             "beta": _points(runs, "beta", 0.0, {"kl": lambda r: r["after"]["kl"]}),
-            "temperature": _points(
-                runs,
-                "temperature",
-                1.0,
-                {
-                    "truth_deviation": lambda r: r.get("truth_deviation"),
-                    "reward_deviation": lambda r: r.get("reward_deviation"),
-                },
-            ),
+            "temperature": _points(runs, "temperature", 1.0, deviations),
             "learning-rate": _points(
-                runs, "learning-rate", 1e-3, {"grad_norm": lambda r: _average_known(r, "grad_norm")}
+                runs, "learning-rate", 1e-3, {"grad_norm": lambda r: _average_of(r, "grad_norm")}
             ),
         },
     }
@@ -140,7 +132,7 @@ def _arm(runs: Runs, name: str, level: float | None) -> dict[str, Any]:
         "accuracy": runs.accuracy(name),
         # of one pass of the arm's judge
         "single_accuracy": runs.accuracy(arm.beside if arm.family == "passes" else name).value,
-        "accuracy_in_training": runs.mean(name, lambda r: _average_known(r, "judge_accuracy")),
+        "accuracy_in_training": runs.mean(name, lambda r: _average_of(r, "judge_accuracy")),
         "final": mean(list(runs.final(name).values())),
         "recovery": fieller(runs.gain(name), runs.gain(TRUTH)),
         "steps_to_90": {
@@ -156,7 +148,7 @@ def _arm(runs: Runs, name: str, level: float | None) -> dict[str, Any]:
     }
 
 
-def _average_known(record: Record, key: str) -> float | None:
+def _average_of(record: Record, key: str) -> float | None:
     """The mean over the steps that have this number."""
     known = [v for v in record.get(key, ()) if v is not None]
     return _average(known) if known else None
@@ -223,9 +215,8 @@ def _points(
         point: dict[str, Any] = {"setting": setting, "arm": name}
         for key, get in keys.items():
             point[key] = runs.mean(name, get)
-            point[f"{key}_change"] = (
-                NOTHING if name == first else paired(runs.each(name, get), runs.each(first, get))
-            )
+            change = paired(runs.each(name, get), runs.each(first, get))
+            point[f"{key}_change"] = NOTHING if name == first else change
         points.append(point)
     return points
 
@@ -249,9 +240,12 @@ def answers(figures: Mapping[str, Any]) -> dict[str, Any]:
     counts: dict[str, dict[str, int]] = {}
     for c in figures["comparisons"]:
         count = counts.setdefault(c["kind"], {"of": 0, "higher": 0, "lower": 0})
-        count["of"] += 1
-        count["higher"] += c["difference"].above(0)
-        count["lower"] += c["difference"].below(0)
+        for name, counted in (
+            ("of", True),
+            ("higher", c["difference"].above(0)),
+            ("lower", c["difference"].below(0)),
+        ):
+            count[name] += counted
     return {
         "sufficient": least(GAIN),
         "helpful": least(0.0),

@@ -1,0 +1,110 @@
+"""What the scripts share: options, records, processes that print JSON, environments of peers, tables.
+
+Only the standard library is needed to import it, since processes under a peer's Python do so too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = dict[str, Any]
+Say = Callable[[str], None]
+ROOT = Path(__file__).parents[1]
+
+
+def parser(module: str, about: str | None) -> argparse.ArgumentParser:
+    """The options of a script that is run as `python -m module`."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_record(options: argparse.ArgumentParser, name: str = "--json", **more: Any) -> None:
+    """The option that names the file of a script's record."""
+    from ranker.bench import provenance
+
+    options.add_argument(name, type=provenance.record, **{"help": "the results as JSON", **more})
+
+
+def source(module: str, *, torch: bool = False) -> Json:
+    """The command, commit and machine of a record."""
+    from ranker.bench import provenance
+
+    return {
+        "command": provenance.command(module),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(torch=torch),
+    }
+
+
+def write_record(path: Path | None, record: Json) -> None:
+    """Write a record, if a file is named for it."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def console() -> Console:
+    """Standard output, 160 columns wide where it is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def run_json(python: Path | str, module: str, *arguments: str) -> Json:
+    """Run a module from the root of the repository; the JSON object in the last line it prints.
+
+    Raises:
+        RuntimeError: it failed; with the end of its standard error.
+    """
+    result = subprocess.run(
+        [str(python), "-m", module, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    if result.returncode:
+        raise RuntimeError(f"python -m {module} failed:\n{result.stderr[-4000:]}")
+    return dict(json.loads(result.stdout.splitlines()[-1]))
+
+
+def print_json(work: Callable[[], Json]) -> None:
+    """The other side of `run_json`: standard output holds the result alone, remarks go to standard error."""
+    with redirect_stdout(sys.stderr):
+        result = work()
+    print(json.dumps(result))
+
+
+def versions(*names: str) -> dict[str, str]:
+    """The installed versions of distributions."""
+    import importlib.metadata
+
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def peer_python(name: str, needs: Sequence[str], without_dependencies: Sequence[str] = ()) -> Path:
+    """The Python of an environment of its own, created on first use in the user's cache folder."""
+    import platformdirs
+
+    folder = Path(platformdirs.user_cache_dir("ranker")) / name
+    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    stamp, content = folder / "complete", "\n".join([*needs, *without_dependencies]) + "\n"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == content:
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
+    install = [str(python), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*install, *needs], check=True)
+    if without_dependencies:
+        subprocess.run([*install, "--no-deps", *without_dependencies], check=True)
+    stamp.write_text(content, encoding="utf-8")
+    return python
