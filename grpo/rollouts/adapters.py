@@ -21,7 +21,7 @@ from grpo.model.loading import autocast, context_length, end_tokens
 from grpo.model.logprobs import Layout, token_logprobs
 from grpo.rollouts.collect import run_loop
 from grpo.rollouts.remote import RemoteEngine
-from grpo.rollouts.server import Adapter, Server, servers
+from grpo.rollouts.server import Adapter, Server
 from grpo.runs import checkpoint
 from grpo.types import TokenSequence
 from ranker import ConfigurationError, RankerError
@@ -78,9 +78,8 @@ class Adapters:
         self._folder = Path(config.vllm_adapter_folder or Path(out or "") / "adapters").absolute()
         self._tokenizer, self._config, self._layout = tokenizer, config, layout
         self._processes = processes
-        self._servers = servers(
-            config.servers, os.environ.get(KEY) or None, config.vllm_server_timeout, config.max_num_seqs
-        )
+        key, timeout = os.environ.get(KEY) or None, config.vllm_server_timeout
+        self._servers = [Server(url, key, timeout, config.max_num_seqs) for url in config.servers]
         contexts = [context_length(model), *(self._meet())]
         known = [c for c in contexts if c is not None]
         self.engine = RemoteEngine(

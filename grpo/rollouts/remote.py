@@ -81,7 +81,7 @@ class RemoteEngine:
                 return Completion([], [], [], False)
             model = None if adapter is None else adapter.name
             body = request_body(model, asked, limit, seed, self.sampling, self.ends)
-            answer = await server.ask("POST", "completions", body)
+            answer = await server.ask("completions", body)
             if answer.status == 200:
                 return read_reply(answer.data, asked, limit, self.sampling, self.ends, self.vocabulary)
             context = context_of(answer)
