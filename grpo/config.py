@@ -30,7 +30,7 @@ class GRPOConfig:
     refused when the object is made.
 
     Attributes:
-        num_generations: attempts at each row, G; at least 2, as an advantage is relative to the others of the group.
+        num_generations: attempts at each example, G; at least 2, as an advantage is relative to the others of the group.
         groups_per_step: groups that one optimizer step learns from, over all processes.
         max_steps: optimizer steps, not counting the further ones of `num_iterations`.
         num_iterations: optimizer steps on the same groups (μ of GRPO).
@@ -72,8 +72,8 @@ class GRPOConfig:
             stops.
         vllm_adapter_folder: where the servers read the policy's adapters, under the same path; a folder of
             this run's own. None: `adapters` in the run folder.
-        shuffle_dataset: draw rows in random order, each once an epoch.
-        seed: of sampling, of row order, of new weights.
+        shuffle_dataset: draw examples in random order, each once an epoch.
+        seed: of sampling, of the order of examples, of new weights.
         save_steps: steps between checkpoints; 0 keeps none but the end.
         save_total_limit: checkpoints kept; None keeps all.
         report_to: of "tensorboard", "wandb", "trackio".

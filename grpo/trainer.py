@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class GRPOTrainer:
     """Trains a policy on rewards that come a group at a time.
 
     ```python
-    trainer = GRPOTrainer("smollm2", dataset=rows, reward_fn=partial(rank_group, judge="openai/gpt-5-mini"),
+    trainer = GRPOTrainer("smollm2", dataset=examples, reward_fn=partial(rank_group, judge="openai/gpt-5-mini"),
                           config=GRPOConfig(lora_r=16, learning_rate=1e-5), out="run")
     trainer.train()
     ```
@@ -55,13 +56,13 @@ class GRPOTrainer:
 
     Args:
         model: a transformers causal LM or a peft model, with its `tokenizer`; or a name.
-        dataset: rows (mappings). Without `rollout`, each needs a "prompt": text, or messages; "tools",
+        dataset: examples (mappings). Without `rollout`, each needs a "prompt": text, or messages; "tools",
             "rubric" and "id" are used where they are there.
         reward_fn: takes a TrajectoryGroup, returns a RankedGroup or a list of floats and Nones; sync or
             async. A list of `Reward` mixes several.
-        rollout: ``async def rollout(policy, row)`` that returns a Trajectory or its messages; the policy's
+        rollout: ``async def rollout(policy, example)`` that returns a Trajectory or its messages; the policy's
             `chat` is like that of an OpenAI client. Whatever the policy samples in it is trained on.
-        checker: the ground truth of a trajectory, ``checker(trajectory, row) -> float``; logged, never
+        checker: the ground truth of a trajectory, ``checker(trajectory, example) -> float``; logged, never
             trained on, never shown to a judge.
         config: all other settings.
         out: run folder; None keeps nothing on disk.
@@ -269,13 +270,7 @@ class GRPOTrainer:
         learned = self._updater.snapshot()
         if self._out is None or not self.is_main:
             return
-        fields = {
-            "step": state.step,
-            "taken": state.taken,
-            "sampled": state.sampled,
-            "recent": state.recent,
-            "pending": sorted(everyone, key=lambda g: g["index"]),
-        }
+        fields = {**asdict(state), "pending": sorted(everyone, key=lambda g: g["index"])}
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
         checkpoint.prune(folder, self.config.save_total_limit)
@@ -289,11 +284,10 @@ class GRPOTrainer:
             )
         if saved is not None:
             self._updater.restore(saved)
-            state = saved.state
-            self._schedule.state = RunState(
-                state["step"], state["taken"], state["sampled"], tuple(state["recent"])
-            )
-            for fields in state["pending"]:
+            state = dict(saved.state)
+            pending = state.pop("pending")
+            self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
+            for fields in pending:
                 if fields["index"] % self._processes.world == self._processes.rank:
                     self._collector.send(group_from_dict(fields, self._examples.of(fields["index"])))
         if self._folder is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
@@ -22,8 +23,6 @@ from grpo.model.sharding import Weights, collected, place, whole
 from grpo.runs.checkpoint import Saved, Snapshot, restore
 from grpo.types import Rollout, TokenSequence
 from ranker import ConfigurationError
-
-Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Updater:
         self.model, self.layout = model, layout
         self._config, self._reference, self._processes = config, reference, processes
         self._shards = place(model, processes, config.fsdp)
-        self._reference_shards: Weights = self._shards
+        self._reference_shards = self._shards
         if reference.copy is not None:
             self._reference_shards = place(reference.copy, processes, config.fsdp, samples=False)
         self._weights = self._shards.trained
@@ -121,7 +120,7 @@ class Updater:
         width = None if self.layout.flex else int(getattr(self.model.config, "hidden_size", 0) or 1024)
         cuts = [[mine[i] for i in cut] for cut in batches([_flat(e) for e in mine], most, width)]
         counts = [1 if self.layout.head else sum(len(e.rollout.sequences) for e in cut) for cut in cuts]
-        wanted = self._shards.forwards(counts)
+        wanted = self._shards.forward_counts(counts)
         idle = [n - (counts[k] if k < len(counts) else 0) for k, n in enumerate(wanted)]
         cuts += [[] for _ in range(len(wanted) - len(cuts))]
         sums = np.zeros(6)
@@ -277,7 +276,7 @@ class _Micro:
         idle: forwards without work, made because another process has some.
     """
 
-    sequences: list[Any]
+    sequences: list[TokenSequence]
     idle: int
     trajectory_N: Tensor
     weights_N: Tensor
@@ -285,8 +284,7 @@ class _Micro:
     sampled_N: Tensor
     on_policy_N: Tensor
     ref_N: Tensor | None
-
-    old_N: Tensor = None
+    old_N: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.old_N = self.sampled_N

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from grpo.config_file import Settings, read_settings
+from grpo.rollouts.collect import Example
 from grpo.runs.metrics import mean_truth
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
@@ -48,7 +49,7 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
     model, tokenizer = settings.model()
     examples = settings.examples()
     if not examples:
-        raise ConfigurationError(f"The dataset {settings.said['dataset']} has no rows.")
+        raise ConfigurationError(f"The dataset {settings.said['dataset']} has no examples.")
     return GRPOTrainer(
         model,
         tokenizer=tokenizer,
@@ -74,18 +75,19 @@ def run(
         f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else ""),
         highlight=False,
     )
-    before = _evaluation(trainer, held_out, out, "before") if trainer.step == 0 else None
+    if trainer.step == 0:
+        _evaluate(trainer, held_out, out, "before")
     with TrainingProgress(console, config.max_steps, trainer.step) as progress:
         history = trainer.train(progress)
-    after = _evaluation(trainer, held_out, out, "after")
+    after = _evaluate(trainer, held_out, out, "after")
     if not trainer.is_main:
         return history
     if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
         console.print(f"Curves: {out / 'curves.png'}", highlight=False)
     if after is not None:
-        held = before if before is not None else _earlier(out)
-        comparison = f"{held:.3f} before, " if held is not None else ""
-        console.print(f"True reward on held-out rows: {comparison}{after:.3f} after", highlight=False)
+        before = _evaluations(out).get("before")
+        comparison = f"{before['ground_truth_mean']:.3f} before, " if before else ""
+        console.print(f"True reward on held-out examples: {comparison}{after:.3f} after", highlight=False)
     cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
     calls = sum(m["judge_calls"] for m in history)
     if calls:
@@ -94,7 +96,7 @@ def run(
     return history
 
 
-def _evaluation(trainer: GRPOTrainer, examples: Any, out: Path, when: str) -> float | None:
+def _evaluate(trainer: GRPOTrainer, examples: Sequence[Example] | None, out: Path, when: str) -> float | None:
     """Mean ground truth on held-out examples, written to evaluation.json; None without examples or checker."""
     if not examples:
         return None
@@ -102,11 +104,16 @@ def _evaluation(trainer: GRPOTrainer, examples: Any, out: Path, when: str) -> fl
     value = mean_truth(groups)
     if math.isnan(value) or not trainer.is_main:  # no rollout has a ground truth
         return None
-    file = out / "evaluation.json"
-    held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    held[when] = {"ground_truth_mean": value, "rows": len(examples), "samples": samples(groups, 3)}
-    file.write_text(json.dumps(held, indent=2, ensure_ascii=False), encoding="utf-8")
+    result = {"ground_truth_mean": value, "rows": len(examples), "samples": samples(groups, 3)}
+    text = json.dumps({**_evaluations(out), when: result}, indent=2, ensure_ascii=False)
+    (out / "evaluation.json").write_text(text, encoding="utf-8")
     return value
+
+
+def _evaluations(out: Path) -> dict[str, Any]:
+    """What evaluation.json holds so far."""
+    file = out / "evaluation.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
 def samples(groups: Sequence[RolloutGroup], count: int) -> list[dict[str, Any]]:
@@ -116,11 +123,3 @@ def samples(groups: Sequence[RolloutGroup], count: int) -> list[dict[str, Any]]:
         for g in groups[:count]
         if (t := g.rollouts[0].trajectory) is not None
     ]
-
-
-def _earlier(out: Path) -> float | None:
-    file = out / "evaluation.json"
-    if not file.exists():
-        return None
-    held = json.loads(file.read_text(encoding="utf-8")).get("before")
-    return None if held is None else float(held["ground_truth_mean"])

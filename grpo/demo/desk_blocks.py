@@ -41,8 +41,8 @@ class Attempt:
 
 def read(block: str) -> Attempt:
     """Read a block, shared parts put back."""
-    head, *found = _TAG.split(block.strip())
-    pieces = [(tag, restore(body).strip()) for tag, body in zip(found[::2], found[1::2], strict=True)]
+    head, *parts = _TAG.split(block.strip())
+    pieces = [(tag, restore(body).strip()) for tag, body in zip(parts[::2], parts[1::2], strict=True)]
     return Attempt(
         letter=next((body for tag, body in pieces if tag == "user"), head),
         results=tuple(json.loads(body) for tag, body in pieces if tag == "tool"),

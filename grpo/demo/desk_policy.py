@@ -52,8 +52,8 @@ TEMPLATE = """\
 {{ message.content or "" }}
 {%- for call in message.tool_calls or [] -%}
 {%- set spec = call.function or call -%}
-{%- set given = spec.arguments -%}
-<tool_call>{"name": "{{ spec.name }}", "arguments": {{ given if given is string else given | tojson }}}</tool_call>
+{%- set arguments = spec.arguments -%}
+<tool_call>{"name": "{{ spec.name }}", "arguments": {{ arguments if arguments is string else arguments | tojson }}}</tool_call>
 {%- endfor -%}
 <|im_end|>
 {%- endfor -%}
@@ -67,13 +67,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
     """The desk's tokenizer, with a chat template in the manner of Hermes. The template leaves the tools
     out: they are always the same two."""
     words = {word: i for i, word in enumerate(_vocabulary())}
-    made = Tokenizer(WordLevel(words, unk_token=UNK))
-    made.pre_tokenizer = Split(Regex(_WORD), behavior="isolated")
-    made.decoder = decoders.Fuse()
-    made.add_special_tokens([PAD, UNK, START, END])
-    made.add_tokens(list(_PHRASES))
+    by_word = Tokenizer(WordLevel(words, unk_token=UNK))
+    by_word.pre_tokenizer = Split(Regex(_WORD), behavior="isolated")
+    by_word.decoder = decoders.Fuse()
+    by_word.add_special_tokens([PAD, UNK, START, END])
+    by_word.add_tokens(list(_PHRASES))
     return PreTrainedTokenizerFast(
-        tokenizer_object=made,
+        tokenizer_object=by_word,
         bos_token=START,
         eos_token=END,
         pad_token=PAD,
@@ -179,13 +179,13 @@ def imitate(
     It runs on one thread: a step is too small to share, and on a busy machine threads wait for each other.
     """
     rng = random.Random(f"clerks/{seed}")
-    rows = desk.rows(settings.steps * settings.batch, seed=-1 - seed)
+    tasks = desk.rows(settings.steps * settings.batch, seed=-1 - seed)
     clean = settings.clean * settings.batch
-    made = [
-        desk.clerk(row, 1.0 if i < clean else rng.uniform(settings.low, settings.high), rng)
-        for i, row in enumerate(rows)
+    clerks = [
+        desk.clerk(task, 1.0 if i < clean else rng.uniform(settings.low, settings.high), rng)
+        for i, task in enumerate(tasks)
     ]
-    attempts = list(examples(words, [attempt.messages for attempt in made]))
+    attempts = list(examples(words, [clerk.messages for clerk in clerks]))
     optimizer = torch.optim.AdamW(model.parameters(), settings.lr, betas=(0.9, 0.98), weight_decay=0.01)
     slope = max(1, settings.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -227,20 +227,20 @@ def warm_policy(
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """The policy after its warm start, made once for each seed and then read from the disk."""
     model, words = policy(seed)
-    kept = models_folder() / f"desk-{_digest(seed, settings)}.safetensors"
-    if kept.is_file():
-        load_model(model, kept)
+    file = models_folder() / f"desk-{_digest(seed, settings)}.safetensors"
+    if file.is_file():
+        load_model(model, file)
     else:
         imitate(model, words, settings, seed)
-        _keep(model, kept)
+        _keep(model, file)
     return model.eval(), words
 
 
 def _digest(seed: int, settings: WarmStart) -> str:
     """Of all that shapes the warm start: the settings, and the code and texts of the desk."""
     sources = [Path(str(module)).read_bytes() for module in (desk.__file__, __file__)]
-    told = repr((seed, asdict(SHAPE), asdict(settings))).encode()
-    return hashlib.sha256(b"\0".join([told, *sources])).hexdigest()[:16]
+    inputs = repr((seed, asdict(SHAPE), asdict(settings))).encode()
+    return hashlib.sha256(b"\0".join([inputs, *sources])).hexdigest()[:16]
 
 
 def _keep(model: LlamaForCausalLM, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Short writing tasks with constraints that a program can check: rows, and the checker."""
+"""Short writing tasks with constraints that a program can check: the examples, and the checker."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def _limits(rng: random.Random) -> list[tuple[str, str, int | str]]:
 def rows(count: int = 200, seed: int = 0, constraints: int = 2) -> list[dict[str, Any]]:
     """Tasks, the same for the same seed; each with its constraints as [kind, value] pairs."""
     rng = random.Random(seed)
-    made: list[dict[str, Any]] = []
+    tasks: list[dict[str, Any]] = []
     for i in range(count):
         chosen = rng.sample(_limits(rng), constraints)
-        told = f"Write about {rng.choice(_SUBJECTS)}. " + " ".join(text for text, _, _ in chosen)
-        made.append(
+        text = f"Write about {rng.choice(_SUBJECTS)}. " + " ".join(text for text, _, _ in chosen)
+        tasks.append(
             {
                 "id": f"instructions-{seed}-{i}",
-                "prompt": [{"role": "user", "content": told}],
+                "prompt": [{"role": "user", "content": text}],
                 "constraints": [[kind, value] for _, kind, value in chosen],
             }
         )
-    return made
+    return tasks
 
 
 def held_out() -> list[dict[str, Any]]:
@@ -51,12 +51,12 @@ def held_out() -> list[dict[str, Any]]:
     return rows(32, seed=1)
 
 
-def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:
-    """The share of the row's constraints that the reply meets; 0 for an empty reply."""
+def checker(trajectory: Trajectory, example: Mapping[str, Any]) -> float:
+    """The share of the example's constraints that the reply meets; 0 for an empty reply."""
     text = str(trajectory.messages[-1].get("content") or "").strip()
     if not text:
         return 0.0
-    met = [_met(text, kind, value) for kind, value in row["constraints"]]
+    met = [_met(text, kind, value) for kind, value in example["constraints"]]
     return sum(met) / len(met)
 
 

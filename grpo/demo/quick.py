@@ -1,4 +1,4 @@
-"""What the training configs `quick` and `demo` name: the returns desk's rows, its policy, its judges.
+"""What the training configs `quick` and `demo` name: the returns desk's examples, its policy, its judges.
 
 The judge of `quick` is a real server on this machine, but a simulated mind: it reads each transcript, sees what it is
 worth through stated noise, and answers over HTTP as any judge would. That of `demo` is a language model in this
@@ -8,13 +8,12 @@ process, the embedded default.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 from grpo.demo import desk_blocks
-from ranker import RankedGroup, Trajectory, rank_group
+from ranker import RankedGroup, TrajectoryGroup, rank_group
 from ranker.suites import desk_world as desk
 from ranker.suites.desk import RUBRIC as DESK
 from ranker.testing import Behaviour, JudgeServer
@@ -24,25 +23,15 @@ RUBRIC = "Prefer the clerk who looked the right order up, did what the rules say
 
 def rows() -> list[dict[str, Any]]:
     """Customers' letters to train on."""
-    made: list[dict[str, Any]] = desk.rows(2000)
-    return made
+    return desk.rows(2000)
 
 
 def held_out() -> list[dict[str, Any]]:
     """Letters in wordings that `rows` does not have."""
-    made: list[dict[str, Any]] = desk.rows(128, held_out=True)
-    return made
+    return desk.rows(128, held_out=True)
 
 
-async def rollout(policy: Any, row: Mapping[str, Any]) -> Trajectory:
-    """One letter answered."""
-    made: Trajectory = await desk.rollout(policy, row)
-    return made
-
-
-def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:
-    """The truth of an answer."""
-    return float(desk.checker(trajectory, row))
+rollout, checker = desk.rollout, desk.checker
 
 
 def policy() -> tuple[Any, Any]:
@@ -76,7 +65,7 @@ class DeskJudge:
     _server: JudgeServer | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def __call__(self, group: Any) -> RankedGroup:
+    def __call__(self, group: TrajectoryGroup) -> RankedGroup:
         with self._lock:
             if self._server is None:
                 self._server = JudgeServer(desk_blocks.worth, self.behaviour).__enter__()
@@ -89,6 +78,6 @@ NOISE = 0.25  # deviation of what the judge sees around what a transcript is wor
 judge = DeskJudge(Behaviour(noise=NOISE))
 
 
-def embedded(group: Any) -> RankedGroup:
+def embedded(group: TrajectoryGroup) -> RankedGroup:
     """The embedded default judge, a small language model in this process."""
     return rank_group(group, "local", DESK, cache="off")

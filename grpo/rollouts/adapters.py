@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from ranker import ConfigurationError, RankerError
 from ranker.judges.local.read import inner
 
 log = logging.getLogger("ranker")
+T = TypeVar("T")
 KEY = "RANKER_ROLLOUT_API_KEY"
 _NAME = re.compile(r"policy-[0-9a-f]{8}-\d+")  # of the run, and its step
 TOLERANCE = 0.1  # mean difference of log-probs; bfloat16 kernels differ by 0.005 to 0.05
@@ -206,11 +207,13 @@ class Adapters:
 
     async def _ask(self) -> list[tuple[int, TokenSequence]]:
         """Replies to check, each with the index of its server."""
-        jobs = []
-        for i, server in enumerate(self._servers):
-            for k, text in enumerate(_TEXTS):
-                jobs.append(self._reply(server, self._prompt(text, k), 2 * i + k))
-        replies = await asyncio.gather(*jobs)
+        replies = await asyncio.gather(
+            *(
+                self._reply(server, self._prompt(text, k), len(_TEXTS) * i + k)
+                for i, server in enumerate(self._servers)
+                for k, text in enumerate(_TEXTS)
+            )
+        )
         return [(i // len(_TEXTS), s) for i, s in enumerate(replies) if s is not None]
 
     def _prompt(self, text: str, seed: int) -> np.ndarray:
@@ -226,12 +229,8 @@ class Adapters:
         completion = await self.engine.reply(server, prompt, _TOKENS, seed)
         if not completion.tokens:
             return None
-        tokens_T = np.concatenate([prompt, completion.tokens]).astype(np.int64)
-        logps_T = np.concatenate([np.zeros(len(prompt)), completion.logps]).astype(np.float32)
-        return TokenSequence(
-            tokens_T, np.arange(len(tokens_T)) >= len(prompt), logps_T, tuple(completion.support)
-        )
+        return TokenSequence.of_reply(prompt, completion.tokens, completion.logps, completion.support)
 
 
-async def _each(work: Any) -> list[Any]:
+async def _each(work: Iterable[Awaitable[T]]) -> list[T]:
     return list(await asyncio.gather(*work))

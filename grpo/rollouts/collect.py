@@ -7,14 +7,15 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from grpo.errors import TrainingError
-from grpo.rewards import GroupReward, PendingReward, Rewarder, number
+from grpo.rewards import PendingReward, Rewarder, number
 from grpo.rollouts.chat import Policy
 from grpo.rollouts.engine import Sampler
+from grpo.runs.folder import RewardCache
 from grpo.types import Rollout, RolloutGroup
 from ranker import ConfigurationError, Trajectory
 from ranker.errors import scrub
@@ -22,7 +23,7 @@ from ranker.errors import scrub
 log = logging.getLogger("ranker")
 T = TypeVar("T")
 Example = Mapping[str, Any]
-RolloutFunction = Callable[[Policy, Example], Awaitable[Any]]
+RolloutFunction = Callable[[Policy, Example], Awaitable[Trajectory | Sequence[Any]]]
 Checker = Callable[[Trajectory, Example], float | None]
 
 
@@ -70,26 +71,26 @@ def check_examples(examples: Sequence[Example], rollout: RolloutFunction | None,
     """
     if not hasattr(examples, "__len__") or not hasattr(examples, "__getitem__"):
         raise ConfigurationError(
-            f"The dataset is a {type(examples).__name__}, which can be read only once; give a list of rows."
+            f"The dataset is a {type(examples).__name__}, which can be read only once; give a list of examples."
         )
     if not len(examples):
-        raise ConfigurationError("The dataset is empty; give at least one row.")
+        raise ConfigurationError("The dataset is empty; give at least one example.")
     for i, example in enumerate(examples):
         if not isinstance(example, Mapping):
             raise ConfigurationError(
-                f"Row {i} of the dataset is a {type(example).__name__}, not an object with fields."
+                f"Example {i} of the dataset is a {type(example).__name__}, not an object with fields."
             )
         if rollout is not None:
             continue
         prompt = example.get("prompt")
         if not prompt or not isinstance(prompt, (str, list, tuple)):
             raise ConfigurationError(
-                f'Row {i} of the dataset has no "prompt" (text or messages), but {sorted(example)}; add one, or give a '
+                f'Example {i} of the dataset has no "prompt" (text or messages), but {sorted(example)}; add one, or give a '
                 "rollout function that makes do without."
             )
         if not isinstance(prompt, str) and not getattr(tokenizer, "chat_template", None):
             raise ConfigurationError(
-                f"Row {i} of the dataset has messages for a prompt, and the model's tokenizer has no chat template: use an "
+                f"Example {i} of the dataset has messages for a prompt, and the model's tokenizer has no chat template: use an "
                 "instruction-tuned model, set tokenizer.chat_template, or give prompts as text."
             )
 
@@ -103,14 +104,6 @@ async def single_turn(policy: Policy, example: Example) -> Trajectory:
     completion = await policy.chat(prompt, tools=example.get("tools"))
     message = completion.choices[0].message.model_dump(exclude_none=True)
     return Trajectory([*prompt, message], tools=example.get("tools"))
-
-
-class RewardStore(Protocol):
-    """Where rewards are kept, so that a resumed run need not ask for them again."""
-
-    def get(self, group: RolloutGroup) -> GroupReward | None: ...
-
-    def add(self, group: RolloutGroup, reward: GroupReward) -> None: ...
 
 
 class Collector:
@@ -130,7 +123,7 @@ class Collector:
         checker: Checker | None,
         num_generations: int,
         seed: int,
-        store: RewardStore | None = None,
+        store: RewardCache | None = None,
     ):
         self._engine = engine
         self._tokenizer = tokenizer
@@ -185,7 +178,7 @@ class Collector:
             result: Any = self._rollout(policy, example)
             if not inspect.isawaitable(result):
                 raise ConfigurationError(
-                    "The rollout function must be async: async def rollout(policy, row)."
+                    "The rollout function must be async: async def rollout(policy, example)."
                 )
             result = await result
             trajectory = result if isinstance(result, Trajectory) else Trajectory(result)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from grpo.errors import ContextError, TrainingError
@@ -19,8 +20,6 @@ from grpo.model.logprobs import head_logits, packed_forward
 from grpo.model.packing import pack
 from grpo.sampling import Sampling, draw
 from ranker.judges.local.read import inner, mask_for, trunk
-
-Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -164,39 +166,26 @@ class Server:
             ReplyError: it failed every time.
             ConfigurationError: it refuses the key.
         """
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay
-
-        patience = stop_after_delay(self._timeout)
-
-        def stop(state: Any) -> bool:
-            error = state.outcome.exception()
-            return bool(patience(state)) or (not error.away and state.attempt_number >= tries)
-
-        def on_retry(state: Any) -> None:
-            if state.attempt_number == 3:
-                log.warning("The rollout server %s: %s; waiting.", self.url, state.outcome.exception())
-
-        retrying = AsyncRetrying(
-            stop=stop,
-            wait=_pause,
-            retry=retry_if_exception_type(_Again),
-            before_sleep=on_retry,
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    return await self._once(route, body)
-        except _Again as error:
-            if not error.away:
-                raise ReplyError(f"{self.url}/{route} failed {tries} times: {error}") from None
-            raise TrainingError(
-                f"The rollout server {self.url} is not there ({error}), after {self._timeout:g} seconds "
-                "(vllm_server_timeout). Start it, or correct vllm_server_base_url; a run that had begun goes on with "
-                "--resume."
-            ) from None
-        raise AssertionError("unreachable")
+        began = time.monotonic()
+        attempt = 1
+        while True:
+            try:
+                return await self._once(route, body)
+            except _Again as error:
+                patience_ended = time.monotonic() - began >= self._timeout
+                if not error.away and (attempt >= tries or patience_ended):
+                    raise ReplyError(f"{self.url}/{route} failed {attempt} times: {error}") from None
+                if patience_ended:
+                    raise TrainingError(
+                        f"The rollout server {self.url} is not there ({error}), after {self._timeout:g} seconds "
+                        "(vllm_server_timeout). Start it, or correct vllm_server_base_url; a run that had begun goes "
+                        "on with --resume."
+                    ) from None
+                if attempt == 3:
+                    log.warning("The rollout server %s: %s; waiting.", self.url, error)
+                pause = _pause(attempt, error.after)
+            await asyncio.sleep(pause)
+            attempt += 1
 
     async def _once(self, route: str, body: Mapping[str, Any] | None) -> Answer:
         import httpx
@@ -243,10 +232,7 @@ def context_of(answer: Answer) -> int | None:
     return int(match[1]) if match else 0
 
 
-def _pause(state: Any) -> float:
+def _pause(attempt: int, after: float | None) -> float:
     """Seconds before the next attempt: what the server asked for, else exponential with jitter."""
-    from tenacity import wait_random_exponential
-
-    error = state.outcome.exception()
-    drawn = float(wait_random_exponential(multiplier=0.25, max=10)(state))
-    return drawn if error.after is None else min(error.after, 60.0) + drawn / 10
+    drawn = random.uniform(0, min(10.0, 0.25 * 2 ** min(attempt - 1, 10)))  # noqa: S311
+    return drawn if after is None else min(after, 60.0) + drawn / 10

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,6 @@ class ScoredGroup:
     group: RolloutGroup
     reward: GroupReward
     advantages: Advantages = field(default_factory=lambda: Advantages([], True))
-
-    def with_advantages(self, advantages: Advantages) -> ScoredGroup:
-        return replace(self, advantages=advantages)
 
 
 class Clock:
@@ -49,9 +46,6 @@ class Clock:
         parts = {f"{part}_seconds": round(spent, 4) for part, spent in self.seconds.items()}
         speed = tokens / step_seconds if step_seconds else 0.0
         return {"tokens_per_second": round(speed, 1), "step_seconds": round(step_seconds, 4), **parts}
-
-
-TIMED = ("tokens_per_second", "step_seconds", "generate_seconds", "judge_wait_seconds", "update_seconds")
 
 
 def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: float) -> dict[str, Any]:
