@@ -27,7 +27,7 @@ log = logging.getLogger("ranker")
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
-def compatible_layout(model: Any, tokenizer: Any, config: GRPOConfig) -> Layout:
+def compatible_layout(model: Any, config: GRPOConfig) -> Layout:
     """Find the layout in which both trainer and sampler agree with the model's plain forward.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from grpo.advantages import ScaleRewards
+from grpo.advantages import Aggregation, ScaleRewards
 from grpo.losses import KLEstimator, Loss, LossType
 from grpo.sampling import Sampling
 from ranker import ConfigurationError
@@ -104,7 +104,7 @@ class GRPOConfig:
     beta: Amount = 0.0
     kl_estimator: KLEstimator = "k3"
     scale_rewards: ScaleRewards = "group"
-    multi_objective_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize"
+    multi_objective_aggregation: Aggregation = "sum_then_normalize"
     mask_truncated_completions: bool = False
     dynamic_sampling_rounds: Whole = 0
     max_pending_groups: Whole | None = None

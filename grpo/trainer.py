@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
@@ -36,6 +36,10 @@ from grpo.schedule import RunState, Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger("ranker")
 Report = Callable[[Mapping[str, Any]], None]
@@ -76,11 +80,11 @@ class GRPOTrainer:
 
     def __init__(
         self,
-        model: Any,
+        model: PreTrainedModel | PeftModel | str,
         *,
         dataset: Sequence[Example],
         reward_fn: RewardFunction | Reward | Sequence[Reward],
-        tokenizer: Any = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         rollout: RolloutFunction | None = None,
         checker: Checker | None = None,
         config: GRPOConfig | None = None,
@@ -95,7 +99,7 @@ class GRPOTrainer:
         check_examples(dataset, rollout, self.tokenizer)
         self.model.to(processes.device)
         processes.share(self.model)
-        layout = compatible_layout(self.model, self.tokenizer, config)
+        layout = compatible_layout(self.model, config)
         self._adapters: Adapters | None = None
         self.engine: Sampler
         if config.servers:
@@ -103,14 +107,9 @@ class GRPOTrainer:
             self.engine = self._adapters.engine
         else:
             self.engine = Engine(
-                self.model,
-                end_tokens(self.model, self.tokenizer),
-                config.sampling,
-                config.max_num_seqs,
-                context_length(self.model),
-                layout.packed and layout.head,
-                config.bf16,
-            )
+                self.model, end_tokens(self.model, self.tokenizer), config.sampling, config.max_num_seqs,
+                context_length(self.model), layout.packed and layout.head, config.bf16,
+            )  # fmt: skip
         self._rollout, self._checker = rollout, checker
         self._updater = Updater(
             self.model, config, layout, Reference(self.model, config.beta != 0), processes
@@ -119,16 +118,9 @@ class GRPOTrainer:
         self._loggers: list[Logger] = []
         self._folder = self._open(out, resume, describe or {})
         self._collector = Collector(
-            self.engine,
-            self.tokenizer,
-            self._examples,
-            rewarder,
-            rollout,
-            checker,
-            config.num_generations,
-            config.seed,
+            self.engine, self.tokenizer, self._examples, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
-        )
+        )  # fmt: skip
         self._schedule = Schedule(self._collector, processes, config)
         try:
             if resume:
@@ -201,9 +193,8 @@ class GRPOTrainer:
         )  # fmt: skip
 
         async def work() -> list[RolloutGroup]:
-            groups = (
-                collector.group(i, example, num_generations, self.step) for i, example in enumerate(dataset)
-            )
+            numbered = enumerate(dataset)
+            groups = (collector.group(i, example, num_generations, self.step) for i, example in numbered)
             return list(await asyncio.gather(*groups))
 
         return run_loop(work())

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
-from grpo.losses import Loss, token_losses, token_weights
+from grpo.losses import Loss, TokenLosses, token_losses, token_weights
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, autocast
 from grpo.model.logprobs import Layout, TokenLogprobs, token_logprobs
 from grpo.model.packing import batches
-from grpo.model.sharding import Weights, collected, place, whole
+from grpo.model.sharding import Weights, collected, place
 from grpo.runs.checkpoint import Saved, Snapshot, restore
 from grpo.types import Rollout, TokenSequence
 from ranker import ConfigurationError
@@ -127,9 +127,8 @@ class Updater:
         norm = 0.0
         with self._processes.together(), self._shards.updating():
             micro = [self._prepare(c, n, loss, tokens, trajectories) for c, n in zip(cuts, idle, strict=True)]
-            self.model.train(
-                self._config.gradient_checkpointing
-            )  # activations are checkpointed in train mode only
+            # Activations are checkpointed in train mode only.
+            self.model.train(self._config.gradient_checkpointing)
             for iteration in range(self._config.num_iterations):
                 for batch in micro:
                     batch_sums = self._backward(batch, loss, fresh=iteration == 0)
@@ -216,7 +215,7 @@ class Updater:
     def _backward(self, batch: _Micro, loss: Loss, fresh: bool) -> np.ndarray:
         """Add the gradient of a micro-batch's share of the window's loss; returns sums for the metrics."""
 
-        def objective(logps_N: Tensor, old_N: Tensor | None) -> Any:
+        def objective(logps_N: Tensor, old_N: Tensor | None) -> TokenLosses:
             return token_losses(logps_N, old_N, batch.ref_N, batch.advantages_N, batch.trajectory_N, loss)
 
         on_policy = bool(batch.sequences) and fresh and bool(batch.on_policy_N.all())
@@ -256,7 +255,7 @@ class Updater:
         """Sum gradients over processes, clip, step."""
         self._shards.sum_gradients()
         limit = self._config.max_grad_norm or float("inf")
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._weights, limit)))
+        norm = float(collected(torch.nn.utils.clip_grad_norm_(self._weights, limit), main=True))
         if not np.isfinite(norm):
             raise TrainingError(
                 f"The gradient's norm is {norm}; the weights are left as they were. Resume from the last checkpoint "

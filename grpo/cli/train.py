@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,12 @@ def run(
     trainer: GRPOTrainer, settings: Settings, out: Path, console: Console, named: str
 ) -> list[dict[str, Any]]:
     """Train with a progress line; evaluate before and after where there are examples for it."""
+    say = partial(console.print, highlight=False)
     config = settings.config
     held_out = settings.examples("eval_dataset")
-    console.print(
+    say(
         f"Training {settings.said['model']} for {config.max_steps} steps of {config.groups_per_step} groups of "
-        f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else ""),
-        highlight=False,
+        f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else "")
     )
     if trainer.step == 0:
         _evaluate(trainer, held_out, out, "before")
@@ -83,16 +84,16 @@ def run(
     if not trainer.is_main:
         return history
     if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
-        console.print(f"Curves: {out / 'curves.png'}", highlight=False)
+        say(f"Curves: {out / 'curves.png'}")
     if after is not None:
         before = _evaluations(out).get("before")
         comparison = f"{before['ground_truth_mean']:.3f} before, " if before else ""
-        console.print(f"True reward on held-out examples: {comparison}{after:.3f} after", highlight=False)
+        say(f"True reward on held-out examples: {comparison}{after:.3f} after")
     cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
     calls = sum(m["judge_calls"] for m in history)
     if calls:
-        console.print(f"The judge: {calls:,} calls, ${cost:.4f}", highlight=False)
-    console.print(f"The trained model: {out / 'final'}", highlight=False)
+        say(f"The judge: {calls:,} calls, ${cost:.4f}")
+    say(f"The trained model: {out / 'final'}")
     return history
 
 

@@ -135,13 +135,9 @@ def place(model: Any, processes: Processes, fsdp: bool, samples: bool = True) ->
     return Sharded(model, processes, samples) if fsdp and processes.world > 1 else Weights(model, processes)
 
 
-def whole(value: Any) -> Any:
-    """A tensor with the parts of all processes, which all ask for it; anything else as it is."""
-    return value.full_tensor() if isinstance(value, DTensor) else value
-
-
 def collected(value: Any, main: bool) -> Any:
-    """Like `whole`, kept by `main` only, and on the CPU: of many tensors no more than one is whole on a device."""
+    """A tensor with the parts of all processes, which all ask for it, kept by `main` only, and on the CPU: of many no
+    more than one is whole on a device. Anything else as it is."""
     if not isinstance(value, DTensor):
         return value
     full = value.full_tensor()
@@ -152,9 +148,8 @@ def part_of(value: Any, like: Any) -> Any:
     """This process's part of a tensor that every process has whole, divided as `like` is."""
     if not isinstance(like, DTensor) or value.shape != like.shape:
         return value
-    return distribute_tensor(
-        value.to(like.device), like.device_mesh, like.placements, src_data_rank=None
-    )  # without asking the others
+    # Without a source rank the others are not asked.
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def held(model: Any) -> dict[str, Tensor] | None:

@@ -10,7 +10,7 @@ import shutil
 import uuid
 from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from grpo.runs import checkpoint
 from grpo.types import TokenSequence
 from ranker import ConfigurationError, RankerError
 from ranker.judges.local.read import inner
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger("ranker")
 T = TypeVar("T")
@@ -61,7 +64,7 @@ class Adapters:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         config: GRPOConfig,
         layout: Layout,
         processes: Processes,

@@ -19,6 +19,7 @@ from ranker.message import plain_message
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
+    from transformers import PreTrainedTokenizerBase
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 
@@ -51,7 +52,7 @@ class Policy:
         truncated: whether a reply was cut off by `max_completion_length` or the context.
     """
 
-    def __init__(self, engine: Sampler, tokenizer: Any, random: np.random.Generator):
+    def __init__(self, engine: Sampler, tokenizer: PreTrainedTokenizerBase, random: np.random.Generator):
         self._engine = engine
         self._tokenizer = tokenizer
         self._random = random

@@ -11,13 +11,16 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.distributed.tensor import DTensor
 
 from grpo.errors import RunFolderError
 from grpo.model.sharding import held, part_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger("ranker")
 
@@ -47,7 +50,13 @@ class Snapshot:
     scheduler: Mapping[str, Any]
 
 
-def save(folder: Path, model: Any, tokenizer: Any, learned: Snapshot, state: Mapping[str, Any]) -> None:
+def save(
+    folder: Path,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase | None,
+    learned: Snapshot,
+    state: Mapping[str, Any],
+) -> None:
     """Write a checkpoint: weights (safetensors), optimizer, schedule and state, with a manifest of hashes.
 
     It is written beside and renamed when it is complete, so a kill or a full disk leaves none or a whole
@@ -89,7 +98,7 @@ def _replacing(folder: Path, what: str, remedy: str) -> Iterator[Path]:
         raise RunFolderError(f"{what} cannot be written: {error}. {remedy}") from None
 
 
-def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+def save_model(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase | None) -> None:
     """Weights or adapter, config and tokenizer, as `from_pretrained` reads them."""
     from transformers.utils import logging as hf_logging
 
@@ -108,7 +117,7 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def save_whole(folder: Path, model: Any, tokenizer: Any) -> None:
+def save_whole(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase | None) -> None:
     """Write model and tokenizer to a folder, whole or not at all."""
     with _replacing(folder, str(folder), "Make room, then go on with --resume.") as scratch:
         save_model(scratch, model, tokenizer)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -98,16 +99,12 @@ def judge_accuracy(groups: Sequence[ScoredGroup]) -> float | None:
     right = 0.0
     pairs = 0
     for j in groups:
-        known = [
-            (t, v)
-            for t, v in zip(j.group.ground_truths, j.reward.values, strict=True)
-            if t is not None and v is not None
-        ]
-        for a, (truth_a, value_a) in enumerate(known):
-            for truth_b, value_b in known[:a]:
-                if truth_a != truth_b:
-                    pairs += 1
-                    right += 0.5 if value_a == value_b else float((truth_a > truth_b) == (value_a > value_b))
+        both = zip(j.group.ground_truths, j.reward.values, strict=True)
+        known = [(t, v) for t, v in both if t is not None and v is not None]
+        for (truth_a, value_a), (truth_b, value_b) in combinations(known, 2):
+            if truth_a != truth_b:
+                pairs += 1
+                right += 0.5 if value_a == value_b else float((truth_a > truth_b) == (value_a > value_b))
     return right / pairs if pairs else None
 
 
