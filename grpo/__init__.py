@@ -4,7 +4,7 @@ from functools import partial
 from grpo import GRPOConfig, GRPOTrainer
 from ranker import rank_group
 
-trainer = GRPOTrainer("smollm2", dataset=rows, reward_fn=partial(rank_group, judge="openai/gpt-5-mini"))
+trainer = GRPOTrainer("smollm2", dataset=examples, reward_fn=partial(rank_group, judge="openai/gpt-5-mini"))
 trainer.train()
 """
 

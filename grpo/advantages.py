@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 ScaleRewards = Literal["group", "batch", "none"]
+Aggregation = Literal["sum_then_normalize", "normalize_then_sum"]
 EPSILON = 1e-4  # added to the deviation, as TRL does
 _TIED = 1e-9
 
@@ -66,7 +67,7 @@ def deviation(values: np.ndarray) -> float:
 def mix(
     rewards: Sequence[Sequence[float | None]],
     weights: Sequence[float],
-    aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize",
+    aggregation: Aggregation = "sum_then_normalize",
 ) -> list[float | None]:
     """One reward per trajectory of a group from several reward functions.
 

@@ -9,25 +9,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
 from grpo.model.loading import autocast, context_length
 from grpo.model.logprobs import Layout, plain_logprobs, token_logprobs
 from grpo.rollouts.collect import run_loop
-from grpo.rollouts.engine import Engine
+from grpo.rollouts.engine import Completion, Engine
 from grpo.sampling import Sampling
 from grpo.types import TokenSequence
 from ranker import ConfigurationError
 from ranker.judges.local.hidden_states import CANNOT, inner
 
 log = logging.getLogger("ranker")
-Tensor = Any
 # Settings by which models change logits after the output embedding (Gemma, Granite, Cohere).
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
-def compatible_layout(model: Any, tokenizer: Any, config: GRPOConfig) -> Layout:
+def compatible_layout(model: Any, config: GRPOConfig) -> Layout:
     """Find the layout in which both trainer and sampler agree with the model's plain forward.
 
     Raises:
@@ -67,26 +67,25 @@ def check_layout(model: Any, sequences: Sequence[TokenSequence], longest: int) -
     tolerance = 0.15 if half else 1e-4
     config = inner(model).config
     windowed = _window(config) < longest or _masks_itself(model)
-    plain = (
-        type(inner(model).get_output_embeddings()) is torch.nn.Linear
-    )  # an adapter on it is more than a weight
-    scaled = not plain or any(getattr(config, name, None) not in (None, 1, 1.0) for name in _LOGIT_CHANGES)
+    name = type(inner(model)).__name__
+    # An adapter on the head is more than a weight.
+    scaled = type(inner(model).get_output_embeddings()) is not torch.nn.Linear or any(
+        getattr(config, change, None) not in (None, 1, 1.0) for change in _LOGIT_CHANGES
+    )
+    flex = [Layout(flex=True)] if model.device.type == "cuda" else []
     with torch.no_grad():
         expected_N = plain_logprobs(model, sequences)
-        for layout in (
-            *([Layout(flex=True)] if model.device.type == "cuda" else []),
-            Layout(),
-            Layout(packed=False),
-        ):
-            if layout.head and (scaled or (layout.packed and windowed)):
+        for layout in (*flex, Layout(), Layout(packed=False)):
+            if scaled or (layout.packed and windowed):
                 continue
             why = _fault(model, sequences, layout, expected_N, tolerance)
             if why is None:
-                log.info("%s: %s", type(inner(model)).__name__, layout)
+                log.info("%s: %s", name, layout)
                 return layout
-            log.info("%s does not take: %s (%s)", type(inner(model)).__name__, layout, why)
-    log.info("%s: %s", type(inner(model)).__name__, Layout(packed=False, head=False))
-    return Layout(packed=False, head=False)
+            log.info("%s does not take: %s (%s)", name, layout, why)
+    layout = Layout(packed=False, head=False)
+    log.info("%s: %s", name, layout)
+    return layout
 
 
 def _fault(
@@ -138,12 +137,10 @@ def _sequences(model: Any, length: int) -> list[TokenSequence]:
     rng = np.random.default_rng(0)
     vocabulary = inner(model).config.vocab_size
     start = rng.integers(0, vocabulary, max(1, length // 2))
-    sequences = []
-    for more in (length // 2, length // 3, length // 2):
-        tokens_T = np.concatenate([start, rng.integers(0, vocabulary, max(1, more))])
-        sampled_T = np.arange(len(tokens_T)) >= len(start)
-        sequences.append(TokenSequence(tokens_T, sampled_T, np.zeros(len(tokens_T), np.float32)))
-    return sequences
+    lengths = [max(1, more) for more in (length // 2, length // 3, length // 2)]
+    return [
+        TokenSequence.of_reply(start, rng.integers(0, vocabulary, n).tolist(), [0.0] * n) for n in lengths
+    ]
 
 
 def _gap(
@@ -153,21 +150,14 @@ def _gap(
     engine = Engine(model, [], Sampling(max_completion_length=6), context=context, shares=shares, bf16=bf16)
     prompts = [s.tokens_T[:n] for s, n in zip(sequences, (8, 5, 8), strict=True)]
 
-    async def work() -> list[Any]:
-        return await asyncio.gather(
-            *(engine.generate(p, np.random.default_rng(i)) for i, p in enumerate(prompts))
-        )
+    async def work() -> list[Completion]:
+        replies = (engine.generate(p, np.random.default_rng(i)) for i, p in enumerate(prompts))
+        return await asyncio.gather(*replies)
 
     try:
         completions = run_loop(work())
-        read = [
-            TokenSequence(
-                np.concatenate([p, c.tokens]).astype(np.int64),
-                np.arange(len(p) + len(c.tokens)) >= len(p),
-                np.concatenate([np.zeros(len(p)), c.logps]).astype(np.float32),
-            )
-            for p, c in zip(prompts, completions, strict=True)
-        ]
+        pairs = zip(prompts, completions, strict=True)
+        read = [TokenSequence.of_reply(prompt, c.tokens, c.logps) for prompt, c in pairs]
         with torch.no_grad(), autocast(model, bf16):
             expected_N = plain_logprobs(model, read)
     except (TrainingError, *CANNOT) as error:

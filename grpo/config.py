@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from grpo.advantages import ScaleRewards
+from grpo.advantages import Aggregation, ScaleRewards
 from grpo.losses import KLEstimator, Loss, LossType
 from grpo.sampling import Sampling
 from ranker import ConfigurationError
@@ -30,7 +30,7 @@ class GRPOConfig:
     refused when the object is made.
 
     Attributes:
-        num_generations: attempts at each row, G; at least 2, as an advantage is relative to the others of the group.
+        num_generations: attempts at each example, G; at least 2, as an advantage is relative to the others of the group.
         groups_per_step: groups that one optimizer step learns from, over all processes.
         max_steps: optimizer steps, not counting the further ones of `num_iterations`.
         num_iterations: optimizer steps on the same groups (μ of GRPO).
@@ -72,8 +72,8 @@ class GRPOConfig:
             stops.
         vllm_adapter_folder: where the servers read the policy's adapters, under the same path; a folder of
             this run's own. None: `adapters` in the run folder.
-        shuffle_dataset: draw rows in random order, each once an epoch.
-        seed: of sampling, of row order, of new weights.
+        shuffle_dataset: draw examples in random order, each once an epoch.
+        seed: of sampling, of the order of examples, of new weights.
         save_steps: steps between checkpoints; 0 keeps none but the end.
         save_total_limit: checkpoints kept; None keeps all.
         report_to: of "tensorboard", "wandb", "trackio".
@@ -104,7 +104,7 @@ class GRPOConfig:
     beta: Amount = 0.0
     kl_estimator: KLEstimator = "k3"
     scale_rewards: ScaleRewards = "group"
-    multi_objective_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize"
+    multi_objective_aggregation: Aggregation = "sum_then_normalize"
     mask_truncated_completions: bool = False
     dynamic_sampling_rounds: Whole = 0
     max_pending_groups: Whole | None = None

@@ -190,7 +190,7 @@ def read_examples(path: str | Path) -> list[dict[str, Any]]:
                     raise ConfigurationError(f"{path}, line {number}: not JSON ({error}).") from None
                 if not isinstance(example, dict):
                     raise ConfigurationError(
-                        f"{path}, line {number}: a row is an object, not {type(example).__name__}."
+                        f"{path}, line {number}: an example is an object, not {type(example).__name__}."
                     )
                 examples.append(example)
     except OSError as error:

@@ -7,13 +7,15 @@ import inspect
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from grpo.advantages import mix
+import numpy as np
+
+from grpo.advantages import Aggregation, mix
 from grpo.errors import RewardError
 from grpo.types import RolloutGroup
 from ranker import ConfigurationError, JudgeCallError, RankedGroup, RankerError, TrajectoryGroup
@@ -21,7 +23,8 @@ from ranker.errors import scrub
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
 
-RewardFunction = Callable[[TrajectoryGroup], Any]
+RewardValues = RankedGroup | Sequence[float | None] | np.ndarray
+RewardFunction = Callable[[TrajectoryGroup], RewardValues | Awaitable[RewardValues]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class GroupReward:
         return cls(**{**fields, "usage": Usage(**fields["usage"])})
 
 
-def as_rewards(rewards: Any) -> list[Reward]:
+def as_rewards(rewards: RewardFunction | Reward | Sequence[Reward]) -> list[Reward]:
     """What `reward_fn` may be: a function, a Reward, or a list of them.
 
     Raises:
@@ -80,8 +83,11 @@ def as_rewards(rewards: Any) -> list[Reward]:
     """
     if isinstance(rewards, Reward):
         return [rewards]
-    listed = isinstance(rewards, Sequence) and not isinstance(rewards, str)
-    if listed and all(isinstance(r, Reward) for r in rewards):
+    if (
+        isinstance(rewards, Sequence)
+        and not isinstance(rewards, str)
+        and all(isinstance(r, Reward) for r in rewards)
+    ):
         return list(rewards)
     if callable(rewards):
         return [Reward(rewards)]
@@ -98,11 +104,11 @@ class Rewarder:
     process.
     """
 
-    def __init__(self, rewards: Sequence[Reward], aggregation: Any, timeout: float):
+    def __init__(self, rewards: Sequence[Reward], aggregation: Aggregation, timeout: float):
         names = [r.name for r in rewards]
         if not rewards or len(names) != len(set(names)):
             raise ConfigurationError(
-                "Give at least one reward function, each with a name of its own" + f"; got {names}."
+                f"Give at least one reward function, each with a name of its own; got {names}."
             )
         if not any(r.weight for r in rewards):
             raise ConfigurationError("Every reward has weight 0; give at least one another weight.")
@@ -203,7 +209,7 @@ def _call(reward: Reward, group: TrajectoryGroup) -> RankedGroup:
     return RankedGroup(group, _checked(result, group), [], [])  # type: ignore[arg-type]
 
 
-async def _resolve(awaitable: Any) -> Any:
+async def _resolve(awaitable: Awaitable[RewardValues]) -> RewardValues:
     return await awaitable
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from grpo.errors import TrainingError
-
-Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grpo.advantages import group_advantages
 from grpo.config import GRPOConfig
@@ -105,4 +105,4 @@ class Schedule:
         every.sort(key=lambda pair: pair[0])
         advantages = group_advantages([values for _, values in every], self._config.scale_rewards)
         by_index = {index: a for (index, _), a in zip(every, advantages, strict=True) if index in mine}
-        return [j.with_advantages(by_index[j.group.index]) for j in groups]
+        return [replace(j, advantages=by_index[j.group.index]) for j in groups]

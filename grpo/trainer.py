@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
@@ -36,6 +37,10 @@ from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 log = logging.getLogger("ranker")
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -44,7 +49,7 @@ class GRPOTrainer:
     """Trains a policy on rewards that come a group at a time.
 
     ```python
-    trainer = GRPOTrainer("smollm2", dataset=rows, reward_fn=partial(rank_group, judge="openai/gpt-5-mini"),
+    trainer = GRPOTrainer("smollm2", dataset=examples, reward_fn=partial(rank_group, judge="openai/gpt-5-mini"),
                           config=GRPOConfig(lora_r=16, learning_rate=1e-5), out="run")
     trainer.train()
     ```
@@ -55,13 +60,13 @@ class GRPOTrainer:
 
     Args:
         model: a transformers causal LM or a peft model, with its `tokenizer`; or a name.
-        dataset: rows (mappings). Without `rollout`, each needs a "prompt": text, or messages; "tools",
+        dataset: examples (mappings). Without `rollout`, each needs a "prompt": text, or messages; "tools",
             "rubric" and "id" are used where they are there.
         reward_fn: takes a TrajectoryGroup, returns a RankedGroup or a list of floats and Nones; sync or
             async. A list of `Reward` mixes several.
-        rollout: ``async def rollout(policy, row)`` that returns a Trajectory or its messages; the policy's
+        rollout: ``async def rollout(policy, example)`` that returns a Trajectory or its messages; the policy's
             `chat` is like that of an OpenAI client. Whatever the policy samples in it is trained on.
-        checker: the ground truth of a trajectory, ``checker(trajectory, row) -> float``; logged, never
+        checker: the ground truth of a trajectory, ``checker(trajectory, example) -> float``; logged, never
             trained on, never shown to a judge.
         config: all other settings.
         out: run folder; None keeps nothing on disk.
@@ -75,11 +80,11 @@ class GRPOTrainer:
 
     def __init__(
         self,
-        model: Any,
+        model: PreTrainedModel | PeftModel | str,
         *,
         dataset: Sequence[Example],
         reward_fn: RewardFunction | Reward | Sequence[Reward],
-        tokenizer: Any = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         rollout: RolloutFunction | None = None,
         checker: Checker | None = None,
         config: GRPOConfig | None = None,
@@ -94,7 +99,7 @@ class GRPOTrainer:
         check_examples(dataset, rollout, self.tokenizer)
         self.model.to(processes.device)
         processes.share(self.model)
-        layout = compatible_layout(self.model, self.tokenizer, config)
+        layout = compatible_layout(self.model, config)
         self._adapters: Adapters | None = None
         self.engine: Sampler
         if config.servers:
@@ -102,14 +107,9 @@ class GRPOTrainer:
             self.engine = self._adapters.engine
         else:
             self.engine = Engine(
-                self.model,
-                end_tokens(self.model, self.tokenizer),
-                config.sampling,
-                config.max_num_seqs,
-                context_length(self.model),
-                layout.packed and layout.head,
-                config.bf16,
-            )
+                self.model, end_tokens(self.model, self.tokenizer), config.sampling, config.max_num_seqs,
+                context_length(self.model), layout.packed and layout.head, config.bf16,
+            )  # fmt: skip
         self._rollout, self._checker = rollout, checker
         self._updater = Updater(
             self.model, config, layout, Reference(self.model, config.beta != 0), processes
@@ -118,16 +118,9 @@ class GRPOTrainer:
         self._loggers: list[Logger] = []
         self._folder = self._open(out, resume, describe or {})
         self._collector = Collector(
-            self.engine,
-            self.tokenizer,
-            self._examples,
-            rewarder,
-            rollout,
-            checker,
-            config.num_generations,
-            config.seed,
+            self.engine, self.tokenizer, self._examples, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
-        )
+        )  # fmt: skip
         self._schedule = Schedule(self._collector, processes, config)
         try:
             if resume:
@@ -200,9 +193,8 @@ class GRPOTrainer:
         )  # fmt: skip
 
         async def work() -> list[RolloutGroup]:
-            groups = (
-                collector.group(i, example, num_generations, self.step) for i, example in enumerate(dataset)
-            )
+            numbered = enumerate(dataset)
+            groups = (collector.group(i, example, num_generations, self.step) for i, example in numbered)
             return list(await asyncio.gather(*groups))
 
         return run_loop(work())
@@ -269,13 +261,7 @@ class GRPOTrainer:
         learned = self._updater.snapshot()
         if self._out is None or not self.is_main:
             return
-        fields = {
-            "step": state.step,
-            "taken": state.taken,
-            "sampled": state.sampled,
-            "recent": state.recent,
-            "pending": sorted(everyone, key=lambda g: g["index"]),
-        }
+        fields = {**asdict(state), "pending": sorted(everyone, key=lambda g: g["index"])}
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
         checkpoint.prune(folder, self.config.save_total_limit)
@@ -289,11 +275,10 @@ class GRPOTrainer:
             )
         if saved is not None:
             self._updater.restore(saved)
-            state = saved.state
-            self._schedule.state = RunState(
-                state["step"], state["taken"], state["sampled"], tuple(state["recent"])
-            )
-            for fields in state["pending"]:
+            state = dict(saved.state)
+            pending = state.pop("pending")
+            self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
+            for fields in pending:
                 if fields["index"] % self._processes.world == self._processes.rank:
                     self._collector.send(group_from_dict(fields, self._examples.of(fields["index"])))
         if self._folder is not None:

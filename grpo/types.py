@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,19 @@ class TokenSequence:
     sampled_T: np.ndarray
     logps_T: np.ndarray
     support: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of_reply(
+        cls,
+        prompt: np.ndarray,
+        tokens: Sequence[int],
+        logps: Sequence[float],
+        support: Sequence[np.ndarray] = (),
+    ) -> TokenSequence:
+        """A prompt and the reply to it."""
+        tokens_T = np.concatenate([prompt, tokens]).astype(np.int64)
+        logps_T = np.concatenate([np.zeros(len(prompt)), logps]).astype(np.float32)
+        return cls(tokens_T, np.arange(len(tokens_T)) >= len(prompt), logps_T, tuple(support))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON that gives back the same sequence, to the bit."""

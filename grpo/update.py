@@ -5,25 +5,24 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
-from grpo.losses import Loss, token_losses, token_weights
+from grpo.losses import Loss, TokenLosses, token_losses, token_weights
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, autocast
 from grpo.model.logprobs import Layout, TokenLogprobs, token_logprobs
 from grpo.model.packing import batches
-from grpo.model.sharding import Weights, collected, place, whole
+from grpo.model.sharding import Weights, collected, place
 from grpo.runs.checkpoint import Saved, Snapshot, restore
 from grpo.types import Rollout, TokenSequence
 from ranker import ConfigurationError
-
-Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Updater:
         self.model, self.layout = model, layout
         self._config, self._reference, self._processes = config, reference, processes
         self._shards = place(model, processes, config.fsdp)
-        self._reference_shards: Weights = self._shards
+        self._reference_shards = self._shards
         if reference.copy is not None:
             self._reference_shards = place(reference.copy, processes, config.fsdp, samples=False)
         self._weights = self._shards.trained
@@ -121,16 +120,15 @@ class Updater:
         width = None if self.layout.flex else int(getattr(self.model.config, "hidden_size", 0) or 1024)
         cuts = [[mine[i] for i in cut] for cut in batches([_flat(e) for e in mine], most, width)]
         counts = [1 if self.layout.head else sum(len(e.rollout.sequences) for e in cut) for cut in cuts]
-        wanted = self._shards.forwards(counts)
+        wanted = self._shards.forward_counts(counts)
         idle = [n - (counts[k] if k < len(counts) else 0) for k, n in enumerate(wanted)]
         cuts += [[] for _ in range(len(wanted) - len(cuts))]
         sums = np.zeros(6)
         norm = 0.0
         with self._processes.together(), self._shards.updating():
             micro = [self._prepare(c, n, loss, tokens, trajectories) for c, n in zip(cuts, idle, strict=True)]
-            self.model.train(
-                self._config.gradient_checkpointing
-            )  # activations are checkpointed in train mode only
+            # Activations are checkpointed in train mode only.
+            self.model.train(self._config.gradient_checkpointing)
             for iteration in range(self._config.num_iterations):
                 for batch in micro:
                     batch_sums = self._backward(batch, loss, fresh=iteration == 0)
@@ -217,7 +215,7 @@ class Updater:
     def _backward(self, batch: _Micro, loss: Loss, fresh: bool) -> np.ndarray:
         """Add the gradient of a micro-batch's share of the window's loss; returns sums for the metrics."""
 
-        def objective(logps_N: Tensor, old_N: Tensor | None) -> Any:
+        def objective(logps_N: Tensor, old_N: Tensor | None) -> TokenLosses:
             return token_losses(logps_N, old_N, batch.ref_N, batch.advantages_N, batch.trajectory_N, loss)
 
         on_policy = bool(batch.sequences) and fresh and bool(batch.on_policy_N.all())
@@ -257,7 +255,7 @@ class Updater:
         """Sum gradients over processes, clip, step."""
         self._shards.sum_gradients()
         limit = self._config.max_grad_norm or float("inf")
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._weights, limit)))
+        norm = float(collected(torch.nn.utils.clip_grad_norm_(self._weights, limit), main=True))
         if not np.isfinite(norm):
             raise TrainingError(
                 f"The gradient's norm is {norm}; the weights are left as they were. Resume from the last checkpoint "
@@ -277,7 +275,7 @@ class _Micro:
         idle: forwards without work, made because another process has some.
     """
 
-    sequences: list[Any]
+    sequences: list[TokenSequence]
     idle: int
     trajectory_N: Tensor
     weights_N: Tensor
@@ -285,8 +283,7 @@ class _Micro:
     sampled_N: Tensor
     on_policy_N: Tensor
     ref_N: Tensor | None
-
-    old_N: Tensor = None
+    old_N: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.old_N = self.sampled_N

@@ -25,7 +25,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from grpo import GRPOConfig, GRPOTrainer
-from grpo.runs.metrics import TIMED
 from ranker import rank_group
 
 torch.set_num_threads(1)  # more only wait for each other on matrices this small
@@ -145,6 +144,10 @@ def furthest(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float:
 
 def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+# What differs from run to run.
+TIMED = ("tokens_per_second", "step_seconds", "generate_seconds", "judge_wait_seconds", "update_seconds")
 
 
 def untimed(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

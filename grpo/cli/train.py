@@ -6,12 +6,14 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from grpo.config_file import Settings, read_settings
+from grpo.rollouts.collect import Example
 from grpo.runs.metrics import mean_truth
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
@@ -48,7 +50,7 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
     model, tokenizer = settings.model()
     examples = settings.examples()
     if not examples:
-        raise ConfigurationError(f"The dataset {settings.said['dataset']} has no rows.")
+        raise ConfigurationError(f"The dataset {settings.said['dataset']} has no examples.")
     return GRPOTrainer(
         model,
         tokenizer=tokenizer,
@@ -67,34 +69,35 @@ def run(
     trainer: GRPOTrainer, settings: Settings, out: Path, console: Console, named: str
 ) -> list[dict[str, Any]]:
     """Train with a progress line; evaluate before and after where there are examples for it."""
+    say = partial(console.print, highlight=False)
     config = settings.config
     held_out = settings.examples("eval_dataset")
-    console.print(
+    say(
         f"Training {settings.said['model']} for {config.max_steps} steps of {config.groups_per_step} groups of "
-        f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else ""),
-        highlight=False,
+        f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else "")
     )
-    before = _evaluation(trainer, held_out, out, "before") if trainer.step == 0 else None
+    if trainer.step == 0:
+        _evaluate(trainer, held_out, out, "before")
     with TrainingProgress(console, config.max_steps, trainer.step) as progress:
         history = trainer.train(progress)
-    after = _evaluation(trainer, held_out, out, "after")
+    after = _evaluate(trainer, held_out, out, "after")
     if not trainer.is_main:
         return history
     if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
-        console.print(f"Curves: {out / 'curves.png'}", highlight=False)
+        say(f"Curves: {out / 'curves.png'}")
     if after is not None:
-        held = before if before is not None else _earlier(out)
-        comparison = f"{held:.3f} before, " if held is not None else ""
-        console.print(f"True reward on held-out rows: {comparison}{after:.3f} after", highlight=False)
+        before = _evaluations(out).get("before")
+        comparison = f"{before['ground_truth_mean']:.3f} before, " if before else ""
+        say(f"True reward on held-out examples: {comparison}{after:.3f} after")
     cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
     calls = sum(m["judge_calls"] for m in history)
     if calls:
-        console.print(f"The judge: {calls:,} calls, ${cost:.4f}", highlight=False)
-    console.print(f"The trained model: {out / 'final'}", highlight=False)
+        say(f"The judge: {calls:,} calls, ${cost:.4f}")
+    say(f"The trained model: {out / 'final'}")
     return history
 
 
-def _evaluation(trainer: GRPOTrainer, examples: Any, out: Path, when: str) -> float | None:
+def _evaluate(trainer: GRPOTrainer, examples: Sequence[Example] | None, out: Path, when: str) -> float | None:
     """Mean ground truth on held-out examples, written to evaluation.json; None without examples or checker."""
     if not examples:
         return None
@@ -102,11 +105,16 @@ def _evaluation(trainer: GRPOTrainer, examples: Any, out: Path, when: str) -> fl
     value = mean_truth(groups)
     if math.isnan(value) or not trainer.is_main:  # no rollout has a ground truth
         return None
-    file = out / "evaluation.json"
-    held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    held[when] = {"ground_truth_mean": value, "rows": len(examples), "samples": samples(groups, 3)}
-    file.write_text(json.dumps(held, indent=2, ensure_ascii=False), encoding="utf-8")
+    result = {"ground_truth_mean": value, "rows": len(examples), "samples": samples(groups, 3)}
+    text = json.dumps({**_evaluations(out), when: result}, indent=2, ensure_ascii=False)
+    (out / "evaluation.json").write_text(text, encoding="utf-8")
     return value
+
+
+def _evaluations(out: Path) -> dict[str, Any]:
+    """What evaluation.json holds so far."""
+    file = out / "evaluation.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
 def samples(groups: Sequence[RolloutGroup], count: int) -> list[dict[str, Any]]:
@@ -116,11 +124,3 @@ def samples(groups: Sequence[RolloutGroup], count: int) -> list[dict[str, Any]]:
         for g in groups[:count]
         if (t := g.rollouts[0].trajectory) is not None
     ]
-
-
-def _earlier(out: Path) -> float | None:
-    file = out / "evaluation.json"
-    if not file.exists():
-        return None
-    held = json.loads(file.read_text(encoding="utf-8")).get("before")
-    return None if held is None else float(held["ground_truth_mean"])

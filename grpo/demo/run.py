@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,22 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def demo(out: Path, changes: Sequence[str], console: Console) -> None:
     """Train the config `demo` and show what it did; leaves a run folder."""
+    say = partial(console.print, highlight=False)
     settings = read_settings("demo", changes)
     quiet()
     held_out = settings.examples("eval_dataset") or []
     trainer = make_trainer(settings, out)
     config = settings.config
-    console.print(
+    say(
         "[bold]An agent learns from a judge's rankings.[/bold] It is a clerk at a returns desk with two tools, warm-started "
         "on attempts of clerks who\nmake mistakes. Each letter is answered "
         f"{config.num_generations} times; a judge orders the {config.num_generations} transcripts; ranks become rewards, and "
         "GRPO does the rest.\nThe judge is a language model in this process: SmolLM2-135M-Instruct with an adapter that comes "
         "with the package (no key, no server).\nA checker knows the truth. Neither judge nor policy ever sees it: it only draws "
-        "the curve and says how often the judge is right.\n",
-        highlight=False,
+        "the curve and says how often the judge is right.\n"
     )
     before = trainer.evaluate(held_out)
-    console.print(
-        f"Before: true reward {_mean_with_interval(before)} on {len(held_out)} letters it is not trained on.",
-        highlight=False,
-    )
+    say(f"Before: true reward {_mean_with_interval(before)} on {len(held_out)} letters it is not trained on.")
     try:
         with TrainingProgress(console, config.max_steps) as shown:
             history = trainer.train(shown)
@@ -52,8 +50,8 @@ def demo(out: Path, changes: Sequence[str], console: Console) -> None:
         trainer.close()
     _group(console, out)
     _samples(console, before, after)
-    _curve(console, history, before, after)
-    _cost(console, history, out)
+    _curve(say, history, before, after)
+    _cost(say, history, out)
 
 
 def _mean_with_interval(groups: Sequence[RolloutGroup]) -> str:
@@ -74,13 +72,8 @@ def _group(console: Console, out: Path) -> None:
     """One of the first groups as the judge saw it: the attempts, its ranks, the truth."""
     with open(out / "samples.jsonl", encoding="utf-8") as lines:
         group = json.loads(lines.readline())
-    table = Table(
-        "rank reward",
-        "truth",
-        "what the clerk did",
-        title="One of the first groups, as ranked",
-        title_justify="left",
-    )
+    title = "One of the first groups, as ranked"
+    table = Table("rank reward", "truth", "what the clerk did", title=title, title_justify="left")
     for attempt in sorted(group["rollouts"], key=lambda a: -(a["reward"] or 0.0)):
         if attempt["messages"] is None or attempt["reward"] is None:
             continue
@@ -97,17 +90,12 @@ def _story(messages: Sequence[Mapping[str, Any]]) -> str:
     for message in messages:
         for call in message.get("tool_calls") or []:
             spec = call["function"]
-            arguments = (
-                json.loads(spec["arguments"]) if isinstance(spec["arguments"], str) else spec["arguments"]
-            )
-            values = (
-                ", ".join(map(str, arguments.values())) if isinstance(arguments, dict) else str(arguments)
-            )
+            arguments = spec["arguments"]
+            arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+            values = ", ".join(map(str, arguments.values())) if isinstance(arguments, dict) else arguments
             parts.append(f"{spec['name']}({values})")
-        if message.get("content"):
-            parts.append(
-                message["content"] if message["role"] == "assistant" else "→ " + _short(message["content"])
-            )
+        if text := message.get("content"):
+            parts.append(text if message["role"] == "assistant" else "→ " + _short(text))
     return "  ".join(parts)
 
 
@@ -120,18 +108,10 @@ def _short(result: str) -> str:
 
 
 def _samples(console: Console, before: Sequence[RolloutGroup], after: Sequence[RolloutGroup]) -> None:
-    table = Table(
-        "letter",
-        "before",
-        "truth",
-        "after",
-        "truth",
-        title="The same letters before and after",
-        title_justify="left",
-    )
-    worst = sorted(range(len(before)), key=lambda i: (before[i].ground_truths[0] or 0.0, i))[
-        : len(before) // 2
-    ]
+    title = "The same letters before and after"
+    table = Table("letter", "before", "truth", "after", "truth", title=title, title_justify="left")
+    ordered = sorted(range(len(before)), key=lambda i: (before[i].ground_truths[0] or 0.0, i))
+    worst = ordered[: len(before) // 2]
     for i in worst[:: max(1, len(worst) // 4)][:4]:
         cells: list[Text | str] = []
         for group in (before[i], after[i]):
@@ -143,25 +123,20 @@ def _samples(console: Console, before: Sequence[RolloutGroup], after: Sequence[R
 
 
 def _curve(
-    console: Console,
+    say: Callable[[str], None],
     history: Sequence[Mapping[str, Any]],
     before: Sequence[RolloutGroup],
     after: Sequence[RolloutGroup],
 ) -> None:
     truths = [m["ground_truth_mean"] for m in history if m["ground_truth_mean"] is not None]
     agreed = [m["judge_accuracy"] for m in history if m["judge_accuracy"] is not None]
-    console.print(
-        f"\nTrue reward while training: {sparkline(truths)}  {truths[0]:.2f} → {truths[-1]:.2f}",
-        highlight=False,
-    )
+    say(f"\nTrue reward while training: {sparkline(truths)}  {truths[0]:.2f} → {truths[-1]:.2f}")
     if agreed:
-        console.print(
-            f"[bold]The judge ordered {np.mean(agreed):.0%} of the pairs as the truth does (50 % is chance).[/bold]",
-            highlight=False,
+        say(
+            f"[bold]The judge ordered {np.mean(agreed):.0%} of the pairs as the truth does (50 % is chance).[/bold]"
         )
-    console.print(
-        f"[bold]True reward on held-out letters: {_mean_with_interval(before)} before, {_mean_with_interval(after)} after.[/bold]",
-        highlight=False,
+    say(
+        f"[bold]True reward on held-out letters: {_mean_with_interval(before)} before, {_mean_with_interval(after)} after.[/bold]"
     )
 
 
@@ -171,19 +146,17 @@ def sparkline(values: Sequence[float], width: int = 50, top: float = 1.0) -> str
     return "".join(_BARS[min(len(_BARS) - 1, int(max(0.0, p.mean()) / top * len(_BARS)))] for p in parts)
 
 
-def _cost(console: Console, history: Sequence[Mapping[str, Any]], out: Path) -> None:
+def _cost(say: Callable[[str], None], history: Sequence[Mapping[str, Any]], out: Path) -> None:
     calls = sum(m["judge_calls"] for m in history)
     seconds = sum(m["step_seconds"] for m in history)
     waited = sum(m["judge_wait_seconds"] for m in history)
-    console.print(
+    say(
         f"{calls:,} judge calls cost ${sum(m['judge_cost_usd'] or 0.0 for m in history):.2f}. Training took {seconds:.0f} s, "
-        f"{waited:.0f} s of them waiting for the judge.",
-        highlight=False,
+        f"{waited:.0f} s of them waiting for the judge."
     )
     if plot(history, out / "curves.png", "ranker demo"):
-        console.print(f"Curves: {out / 'curves.png'}", highlight=False)
-    console.print(
+        say(f"Curves: {out / 'curves.png'}")
+    say(
         f"Everything else: {out}\n\nYour own agent and your own judge:\n"
-        "  ranker train my_run.toml --out run     (docs/training.md has a config to start from)",
-        highlight=False,
+        "  ranker train my_run.toml --out run     (docs/training.md has a config to start from)"
     )

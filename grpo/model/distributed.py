@@ -15,13 +15,8 @@ from grpo.errors import TrainingError
 # How long a process waits for another that is alive: it may be waiting for its judge, or sampling longer. (NCCL's own
 # ten minutes are one `reward_timeout`.)
 PATIENCE = timedelta(hours=1)
-_LOST = (
-    "gloo",
-    "nccl",
-    "connection closed",
-    "connection reset",
-    "broken pipe",
-)  # words by which a lost connection is recognised
+# Words by which a lost connection is recognised.
+_LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe")
 
 
 class Processes:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-Tensor = Any
 _CHUNK_ELEMENTS = 1 << 24  # logits held at a time: 64 MB in fp32
 
 

@@ -1,4 +1,4 @@
-"""The policy's model: loaded, given adapters, made free of chance."""
+"""The policy's model: loaded, with adapters, without dropout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import copy
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,8 +14,14 @@ from grpo.config import GRPOConfig
 from ranker import ConfigurationError
 from ranker.judges.local.hidden_states import inner
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-def load(model: Any, tokenizer: Any, config: GRPOConfig) -> tuple[Any, Any]:
+
+def load(
+    model: PreTrainedModel | PeftModel | str, tokenizer: PreTrainedTokenizerBase | None, config: GRPOConfig
+) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """A causal LM and its tokenizer, ready to train.
 
     Args:
@@ -103,7 +109,7 @@ def without_dropout(model: Any) -> None:
                 setattr(module, name, 0.0)
 
 
-def autocast(model: Any, bf16: bool) -> Any:
+def autocast(model: Any, bf16: bool) -> torch.autocast:
     """Compute in bfloat16 where asked. It holds for the present thread only."""
     return torch.autocast(model.device.type, torch.bfloat16, enabled=bf16)
 
@@ -134,7 +140,7 @@ class Reference:
             yield self._model
 
 
-def end_tokens(model: Any, tokenizer: Any) -> list[int]:
+def end_tokens(model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Every token that ends a reply: the tokenizer's and those of the generation config."""
     ends: set[int | None] = set()
     for source in (getattr(inner(model), "generation_config", None), inner(model).config):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from grpo.model.head import Support, head_logps
 from grpo.model.packing import PackedTree, pack
 from grpo.types import TokenSequence
 from ranker.judges.local.hidden_states import inner, mask_for, trunk
-
-Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def token_logprobs(
         gradient_N: see `head_logps`; used where no token is shared between sequences.
     """
     layout = layout or Layout()
-    with _AttentionFor(model, layout):
+    with _attention_for(model, layout):
         if not layout.head:
             return _whole_logprobs(model, sequences, temperature)
         if layout.packed:
@@ -176,13 +177,10 @@ def _whole_logprobs(model: Any, sequences: Sequence[TokenSequence], temperature:
 
 
 def _padded(model: Any, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor, Tensor]:
-    longest = max(len(s.tokens_T) for s in sequences)
-    ids_ST = torch.zeros(len(sequences), longest, dtype=torch.int64)
-    mask_ST = torch.zeros_like(ids_ST)
-    for i, sequence in enumerate(sequences):
-        ids_ST[i, : len(sequence.tokens_T)] = torch.from_numpy(sequence.tokens_T)
-        mask_ST[i, : len(sequence.tokens_T)] = 1
-    positions_ST = torch.arange(longest).expand_as(ids_ST)
+    ids_ST = pad_sequence([torch.from_numpy(s.tokens_T) for s in sequences], batch_first=True)
+    positions_ST = torch.arange(ids_ST.shape[1]).expand_as(ids_ST)
+    lengths_S = torch.tensor([len(s.tokens_T) for s in sequences])
+    mask_ST = (positions_ST < lengths_S[:, None]).to(torch.int64)
     return ids_ST.to(model.device), mask_ST.to(model.device), positions_ST.to(model.device)
 
 
@@ -220,21 +218,18 @@ def plain_logprobs(model: Any, sequences: Sequence[TokenSequence], temperature: 
     return _whole_logprobs(model, sequences, temperature).logps_N
 
 
-class _AttentionFor:
+@contextlib.contextmanager
+def _attention_for(model: Any, layout: Layout) -> Iterator[None]:
     """The attention a layout needs, for the time of a forward; the model's own comes back after.
 
     FlashAttention takes no mask: SDPA or FlexAttention stand in for it.
     """
-
-    def __init__(self, model: Any, layout: Layout):
-        self.model, self.own = inner(model), inner(model).config._attn_implementation
-        self.other = "flex_attention" if layout.flex else "sdpa"
-        self.swap = layout.packed and layout.head and (layout.flex or "flash" in str(self.own))
-
-    def __enter__(self) -> None:
-        if self.swap:
-            self.model.set_attn_implementation(self.other)
-
-    def __exit__(self, *_: object) -> None:
-        if self.swap:
-            self.model.set_attn_implementation(self.own)
+    causal, own = inner(model), inner(model).config._attn_implementation
+    if not (layout.packed and layout.head and (layout.flex or "flash" in str(own))):
+        yield
+        return
+    causal.set_attn_implementation("flex_attention" if layout.flex else "sdpa")
+    try:
+        yield
+    finally:
+        causal.set_attn_implementation(own)

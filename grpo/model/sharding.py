@@ -8,68 +8,52 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from grpo.model.distributed import Processes
 from ranker import ConfigurationError
 from ranker.judges.local.hidden_states import trunk
 
-Tensor = Any
 T = TypeVar("T")
 
 
-class Weights(Protocol):
-    """The weights of a model over all processes.
+class Weights:
+    """The weights of a model over all processes; here every process holds all of them, with gradients and optimizer
+    state.
 
     Attributes:
         trained: what the optimizer steps.
     """
 
-    trained: list[Tensor]
+    def __init__(self, model: Any, processes: Processes):
+        self.trained: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+        self._processes = processes
 
     def forward(self, work: Callable[[], T]) -> T:
         """Do `work`, which runs the model and returns tensors."""
+        return work()
 
-    def forwards(self, mine: Sequence[int]) -> list[int]:
-        """How many forwards each micro-batch is to have, given how many it has work for here."""
+    def forward_counts(self, mine: Sequence[int]) -> list[int]:
+        """How many forwards each micro-batch is to have, where there is work for `mine` of them here."""
+        return list(mine)
 
     def sum_gradients(self) -> None:
         """After the last backward: make the gradients those of all processes."""
+        self._processes.sum_gradients(self.trained)
 
     def updating(self) -> contextlib.AbstractContextManager[None]:
         """The time of an update; outside of it every process holds all weights, to sample with."""
+        return contextlib.nullcontext()
 
     def spread(self) -> None:
         """After the weights were set from outside: have them where `updating` leaves them."""
 
 
-class Whole:
-    """Every process holds all weights, gradients and optimizer state."""
-
-    def __init__(self, model: Any, processes: Processes):
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        self._processes = processes
-
-    def forward(self, work: Callable[[], T]) -> T:
-        return work()
-
-    def forwards(self, mine: Sequence[int]) -> list[int]:
-        return list(mine)
-
-    def sum_gradients(self) -> None:
-        self._processes.sum_gradients(self.trained)
-
-    def updating(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-    def spread(self) -> None:
-        pass
-
-
-class Sharded:
+class Sharded(Weights):
     """Each process keeps its part of every weight, gradient and optimizer state.
 
     In an update a layer's weights are gathered for its forward and its backward and let go of after each,
@@ -92,7 +76,7 @@ class Sharded:
             raise ConfigurationError(
                 f"fsdp needs a newer torch than {torch.__version__}: pip install -U torch, or leave fsdp out."
             )
-        self._model, self._processes, self._samples = model, processes, samples
+        self._samples = samples
         mesh = init_device_mesh(processes.device.type, (processes.world,))
         self._root: Any = _Root(model)
         try:
@@ -109,7 +93,7 @@ class Sharded:
             part.set_force_sum_reduction_for_comms(True)  # gloo knows no other
             # An expert that no token of this process went to brings zeros, as all must bring the same.
             part.set_reduce_scatter_unused_params(True)
-        self.trained = [p for p in model.parameters() if p.requires_grad]
+        super().__init__(model, processes)
         self._root(lambda: None)  # tells FSDP which module is the root; layers will also be called without it
         self.spread()
 
@@ -117,7 +101,7 @@ class Sharded:
         result: T = self._root(work)
         return result
 
-    def forwards(self, mine: Sequence[int]) -> list[int]:
+    def forward_counts(self, mine: Sequence[int]) -> list[int]:
         """Those of the process with most: a forward is the work of all processes."""
         every = [list(counts) for counts in self._processes.gather([tuple(mine)])]
         longest = max(len(counts) for counts in every)
@@ -148,16 +132,12 @@ class Sharded:
 
 def place(model: Any, processes: Processes, fsdp: bool, samples: bool = True) -> Weights:
     """Shard a model where that is wanted and there is more than one process."""
-    return Sharded(model, processes, samples) if fsdp and processes.world > 1 else Whole(model, processes)
-
-
-def whole(value: Any) -> Any:
-    """A tensor with the parts of all processes, which all ask for it; anything else as it is."""
-    return value.full_tensor() if isinstance(value, DTensor) else value
+    return Sharded(model, processes, samples) if fsdp and processes.world > 1 else Weights(model, processes)
 
 
 def collected(value: Any, main: bool) -> Any:
-    """Like `whole`, kept by `main` only, and on the CPU: of many tensors no more than one is whole on a device."""
+    """A tensor with the parts of all processes, which all ask for it, kept by `main` only, and on the CPU: of many no
+    more than one is whole on a device. Anything else as it is."""
     if not isinstance(value, DTensor):
         return value
     full = value.full_tensor()
@@ -168,9 +148,8 @@ def part_of(value: Any, like: Any) -> Any:
     """This process's part of a tensor that every process has whole, divided as `like` is."""
     if not isinstance(like, DTensor) or value.shape != like.shape:
         return value
-    return distribute_tensor(
-        value.to(like.device), like.device_mesh, like.placements, src_data_rank=None
-    )  # without asking the others
+    # Without a source rank the others are not asked.
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def held(model: Any) -> dict[str, Tensor] | None:

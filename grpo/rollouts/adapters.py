@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,13 +21,17 @@ from grpo.model.loading import autocast, context_length, end_tokens
 from grpo.model.logprobs import Layout, token_logprobs
 from grpo.rollouts.collect import run_loop
 from grpo.rollouts.remote import RemoteEngine
-from grpo.rollouts.server import Adapter, Server, servers
+from grpo.rollouts.server import Adapter, Server
 from grpo.runs import checkpoint
 from grpo.types import TokenSequence
 from ranker import ConfigurationError, RankerError
 from ranker.judges.local.hidden_states import inner
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 log = logging.getLogger("ranker")
+T = TypeVar("T")
 KEY = "RANKER_ROLLOUT_API_KEY"
 _NAME = re.compile(r"policy-[0-9a-f]{8}-\d+")  # of the run, and its step
 TOLERANCE = 0.1  # mean difference of log-probs; bfloat16 kernels differ by 0.005 to 0.05
@@ -60,7 +64,7 @@ class Adapters:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         config: GRPOConfig,
         layout: Layout,
         processes: Processes,
@@ -78,9 +82,8 @@ class Adapters:
         self._folder = Path(config.vllm_adapter_folder or Path(out or "") / "adapters").absolute()
         self._tokenizer, self._config, self._layout = tokenizer, config, layout
         self._processes = processes
-        self._servers = servers(
-            config.servers, os.environ.get(KEY) or None, config.vllm_server_timeout, config.max_num_seqs
-        )
+        key, timeout = os.environ.get(KEY) or None, config.vllm_server_timeout
+        self._servers = [Server(url, key, timeout, config.max_num_seqs) for url in config.servers]
         contexts = [context_length(model), *(self._meet())]
         known = [c for c in contexts if c is not None]
         self.engine = RemoteEngine(
@@ -207,11 +210,13 @@ class Adapters:
 
     async def _ask(self) -> list[tuple[int, TokenSequence]]:
         """Replies to check, each with the index of its server."""
-        jobs = []
-        for i, server in enumerate(self._servers):
-            for k, text in enumerate(_TEXTS):
-                jobs.append(self._reply(server, self._prompt(text, k), 2 * i + k))
-        replies = await asyncio.gather(*jobs)
+        replies = await asyncio.gather(
+            *(
+                self._reply(server, self._prompt(text, k), len(_TEXTS) * i + k)
+                for i, server in enumerate(self._servers)
+                for k, text in enumerate(_TEXTS)
+            )
+        )
         return [(i // len(_TEXTS), s) for i, s in enumerate(replies) if s is not None]
 
     def _prompt(self, text: str, seed: int) -> np.ndarray:
@@ -227,12 +232,8 @@ class Adapters:
         completion = await self.engine.reply(server, prompt, _TOKENS, seed)
         if not completion.tokens:
             return None
-        tokens_T = np.concatenate([prompt, completion.tokens]).astype(np.int64)
-        logps_T = np.concatenate([np.zeros(len(prompt)), completion.logps]).astype(np.float32)
-        return TokenSequence(
-            tokens_T, np.arange(len(tokens_T)) >= len(prompt), logps_T, tuple(completion.support)
-        )
+        return TokenSequence.of_reply(prompt, completion.tokens, completion.logps, completion.support)
 
 
-async def _each(work: Any) -> list[Any]:
+async def _each(work: Iterable[Awaitable[T]]) -> list[T]:
     return list(await asyncio.gather(*work))

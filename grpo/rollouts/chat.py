@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from grpo.types import TokenSequence
 from ranker import ConfigurationError, GroupError
 from ranker.message import plain_message
 
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+    from transformers import PreTrainedTokenizerBase
+
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 
 
@@ -25,14 +29,20 @@ class _Thread:
     """A conversation that only ever grew at its end."""
 
     messages: list[dict[str, Any]]
-    tools: Any
+    tools: list[Any] | None
     prompt_text: str
-    tokens: list[int]
-    sampled: list[bool]
-    logps: list[float]
+    tokens: list[int] = field(default_factory=list)
+    sampled: list[bool] = field(default_factory=list)
+    logps: list[float] = field(default_factory=list)
     support: list[np.ndarray] = field(default_factory=list)
     ended: bool = True
     busy: bool = False
+
+    def add(self, tokens: list[int], logps: list[float] | None = None) -> None:
+        """Add tokens; without log-probs they were not sampled."""
+        self.tokens += tokens
+        self.sampled += [logps is not None] * len(tokens)
+        self.logps += [0.0] * len(tokens) if logps is None else logps
 
 
 class Policy:
@@ -42,7 +52,7 @@ class Policy:
         truncated: whether a reply was cut off by `max_completion_length` or the context.
     """
 
-    def __init__(self, engine: Sampler, tokenizer: Any, random: np.random.Generator):
+    def __init__(self, engine: Sampler, tokenizer: PreTrainedTokenizerBase, random: np.random.Generator):
         self._engine = engine
         self._tokenizer = tokenizer
         self._random = random
@@ -57,7 +67,7 @@ class Policy:
         max_completion_tokens: int | None = None,
         model: str | None = None,
         **settings: Any,
-    ) -> Any:
+    ) -> ChatCompletion:
         """Ask the policy for the next message of a conversation, as with an OpenAI client.
 
         Messages that continue an earlier call of this rollout (its messages, the reply, then tool
@@ -67,9 +77,6 @@ class Policy:
         Args:
             max_completion_tokens: fewer than the configured `max_completion_length`, if you like.
             model: ignored, so that code written for a client works.
-
-        Returns:
-            an `openai.types.chat.ChatCompletion`.
 
         Raises:
             ConfigurationError: the tokenizer has no chat template; a sampling setting was given (all
@@ -86,9 +93,7 @@ class Policy:
         text = self._render(conversation, tools, more=True)
         thread = self._continued(conversation, tools, text)
         if thread is None:
-            tokens = self._encode(text)
-            thread = _Thread(conversation, tools, text, tokens, [False] * len(tokens), [0.0] * len(tokens))
-            self._threads.append(thread)
+            thread = self._begin(conversation, tools, text, self._encode(text))
         thread.messages, thread.prompt_text = conversation, text
         sampled = await self._sample(thread, max_completion_tokens)
         message = self._message(sampled)
@@ -97,9 +102,7 @@ class Policy:
 
     async def complete(self, text: str) -> str:
         """Continue a text, with no chat template."""
-        tokens = self._encode(text, special=True)
-        thread = _Thread([], None, text, tokens, [False] * len(tokens), [0.0] * len(tokens))
-        self._threads.append(thread)
+        thread = self._begin([], None, text, self._encode(text, special=True))
         return self._decode(await self._sample(thread, None))
 
     @property
@@ -130,15 +133,15 @@ class Policy:
             np.array(thread.tokens, dtype=np.int64), random, limit if most is None else min(most, limit)
         )
         thread.busy = False
-        thread.tokens += sampled.tokens
-        thread.sampled += [True] * len(sampled.tokens)
-        thread.logps += sampled.logps
+        thread.add(sampled.tokens, sampled.logps)
         thread.support += sampled.support
         thread.ended = sampled.ended
         self.truncated = self.truncated or not sampled.ended
         return sampled
 
-    def _continued(self, conversation: list[dict[str, Any]], tools: Any, text: str) -> _Thread | None:
+    def _continued(
+        self, conversation: list[dict[str, Any]], tools: list[Any] | None, text: str
+    ) -> _Thread | None:
         """The thread these messages continue, its tokens brought up to the next reply."""
         for thread in reversed(self._threads):
             known = len(thread.messages)
@@ -159,14 +162,19 @@ class Policy:
             at, end = max((reply.rfind(e), e) for e in known_ends if e)
             # What the template puts after a reply; its end token only where none was sampled.
             after = "" if at < 0 else reply[at + len(end) :] if thread.ended else reply[at:]
-            more = self._encode(after + text[len(so_far) :])
-            thread.tokens += more
-            thread.sampled += [False] * len(more)
-            thread.logps += [0.0] * len(more)
+            thread.add(self._encode(after + text[len(so_far) :]))
             return thread
         return None
 
-    def _render(self, messages: list[dict[str, Any]], tools: Any, more: bool) -> str:
+    def _begin(
+        self, messages: list[dict[str, Any]], tools: list[Any] | None, text: str, tokens: list[int]
+    ) -> _Thread:
+        thread = _Thread(messages, tools, text)
+        thread.add(tokens)
+        self._threads.append(thread)
+        return thread
+
+    def _render(self, messages: list[dict[str, Any]], tools: list[Any] | None, more: bool) -> str:
         if not getattr(self._tokenizer, "chat_template", None):
             raise ConfigurationError(
                 "The model's tokenizer has no chat template, so it cannot be given messages: use an "
@@ -260,7 +268,7 @@ def _object(arguments: Any) -> Any:
         return arguments
 
 
-def _completion(message: dict[str, Any], sampled: Completion, prompt_tokens: int) -> Any:
+def _completion(message: dict[str, Any], sampled: Completion, prompt_tokens: int) -> ChatCompletion:
     from openai.types.chat import ChatCompletion
 
     reason = "length" if not sampled.ended else "tool_calls" if message.get("tool_calls") else "stop"

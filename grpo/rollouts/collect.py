@@ -7,22 +7,28 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from grpo.errors import TrainingError
-from grpo.rewards import GroupReward, PendingReward, Rewarder, number
+from grpo.rewards import PendingReward, Rewarder, number
 from grpo.rollouts.chat import Policy
 from grpo.rollouts.engine import Sampler
+from grpo.runs.folder import RewardCache
 from grpo.types import Rollout, RolloutGroup
 from ranker import ConfigurationError, Trajectory
 from ranker.errors import scrub
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 log = logging.getLogger("ranker")
 T = TypeVar("T")
 Example = Mapping[str, Any]
-RolloutFunction = Callable[[Policy, Example], Awaitable[Any]]
+RolloutFunction = Callable[[Policy, Example], Awaitable[Trajectory | Sequence[Any]]]
 Checker = Callable[[Trajectory, Example], float | None]
 
 
@@ -43,8 +49,10 @@ class ExampleStream:
     def __init__(self, examples: Sequence[Example], shuffle: bool, seed: int):
         self._examples = examples
         self._shuffle = shuffle
-        self._seed = seed
-        self._orders: dict[int, np.ndarray] = {}  # of the present epoch and the one before
+        # Of the present epoch and the one before.
+        self._order = lru_cache(2)(
+            lambda epoch: np.random.default_rng((seed, epoch)).permutation(len(examples))
+        )
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -52,15 +60,12 @@ class ExampleStream:
     def of(self, index: int) -> Example:
         """Each example once an epoch; an epoch's order depends on the seed and its number alone."""
         epoch, place = divmod(index, len(self._examples))
-        if not self._shuffle:
-            return self._examples[place]
-        if epoch not in self._orders:
-            order = np.random.default_rng((self._seed, epoch)).permutation(len(self._examples))
-            self._orders = {epoch: order, **{e: o for e, o in self._orders.items() if e == epoch - 1}}
-        return self._examples[int(self._orders[epoch][place])]
+        return self._examples[int(self._order(epoch)[place]) if self._shuffle else place]
 
 
-def check_examples(examples: Sequence[Example], rollout: RolloutFunction | None, tokenizer: Any) -> None:
+def check_examples(
+    examples: Sequence[Example], rollout: RolloutFunction | None, tokenizer: PreTrainedTokenizerBase
+) -> None:
     """Refuse a dataset that single-turn rollouts cannot be made of.
 
     Raises:
@@ -70,26 +75,26 @@ def check_examples(examples: Sequence[Example], rollout: RolloutFunction | None,
     """
     if not hasattr(examples, "__len__") or not hasattr(examples, "__getitem__"):
         raise ConfigurationError(
-            f"The dataset is a {type(examples).__name__}, which can be read only once; give a list of rows."
+            f"The dataset is a {type(examples).__name__}, which can be read only once; give a list of examples."
         )
     if not len(examples):
-        raise ConfigurationError("The dataset is empty; give at least one row.")
+        raise ConfigurationError("The dataset is empty; give at least one example.")
     for i, example in enumerate(examples):
         if not isinstance(example, Mapping):
             raise ConfigurationError(
-                f"Row {i} of the dataset is a {type(example).__name__}, not an object with fields."
+                f"Example {i} of the dataset is a {type(example).__name__}, not an object with fields."
             )
         if rollout is not None:
             continue
         prompt = example.get("prompt")
         if not prompt or not isinstance(prompt, (str, list, tuple)):
             raise ConfigurationError(
-                f'Row {i} of the dataset has no "prompt" (text or messages), but {sorted(example)}; add one, or give a '
+                f'Example {i} of the dataset has no "prompt" (text or messages), but {sorted(example)}; add one, or give a '
                 "rollout function that makes do without."
             )
         if not isinstance(prompt, str) and not getattr(tokenizer, "chat_template", None):
             raise ConfigurationError(
-                f"Row {i} of the dataset has messages for a prompt, and the model's tokenizer has no chat template: use an "
+                f"Example {i} of the dataset has messages for a prompt, and the model's tokenizer has no chat template: use an "
                 "instruction-tuned model, set tokenizer.chat_template, or give prompts as text."
             )
 
@@ -105,14 +110,7 @@ async def single_turn(policy: Policy, example: Example) -> Trajectory:
     return Trajectory([*prompt, message], tools=example.get("tools"))
 
 
-class RewardStore(Protocol):
-    """Where rewards are kept, so that a resumed run need not ask for them again."""
-
-    def get(self, group: RolloutGroup) -> GroupReward | None: ...
-
-    def add(self, group: RolloutGroup, reward: GroupReward) -> None: ...
-
-
+@dataclass(slots=True)
 class Collector:
     """Samples groups and sends them to their reward functions.
 
@@ -120,28 +118,16 @@ class Collector:
         pending: groups sampled and not yet taken, by index, with their rewards to come.
     """
 
-    def __init__(
-        self,
-        engine: Sampler,
-        tokenizer: Any,
-        examples: ExampleStream,
-        rewarder: Rewarder | None,
-        rollout: RolloutFunction | None,
-        checker: Checker | None,
-        num_generations: int,
-        seed: int,
-        store: RewardStore | None = None,
-    ):
-        self._engine = engine
-        self._tokenizer = tokenizer
-        self._examples = examples
-        self._rewarder = rewarder
-        self._rollout = rollout or single_turn
-        self._checker = checker
-        self._count = num_generations
-        self._seed = seed
-        self._store = store
-        self.pending: dict[int, tuple[RolloutGroup, PendingReward]] = {}
+    engine: Sampler
+    tokenizer: PreTrainedTokenizerBase
+    examples: ExampleStream
+    rewarder: Rewarder | None
+    rollout: RolloutFunction | None
+    checker: Checker | None
+    num_generations: int
+    seed: int
+    store: RewardCache | None = None
+    pending: dict[int, tuple[RolloutGroup, PendingReward]] = field(default_factory=dict)
 
     def sample(self, indices: Sequence[int], version: int) -> None:
         """Roll out these groups, all at once; returns when the last rollout has ended."""
@@ -150,7 +136,7 @@ class Collector:
 
     async def _sample(self, indices: Sequence[int], version: int) -> None:
         async def one(index: int) -> None:
-            group = await self.group(index, self._examples.of(index), self._count, version)
+            group = await self.group(index, self.examples.of(index), self.num_generations, version)
             self.send(group)
 
         tasks = [asyncio.create_task(one(index)) for index in indices]
@@ -169,23 +155,23 @@ class Collector:
 
     def send(self, group: RolloutGroup) -> None:
         """Give a group to its reward functions, unless it has its rewards already."""
-        store = self._store
+        store = self.store
         known = store.get(group) if store else None
         if known is not None:
             pending = PendingReward(0.0, len(group.rollouts))
             pending.future.set_result(known)
         else:
-            assert self._rewarder is not None
-            pending = self._rewarder.start(group, lambda reward: store.add(group, reward) if store else None)
+            assert self.rewarder is not None
+            pending = self.rewarder.start(group, lambda reward: store.add(group, reward) if store else None)
         self.pending[group.index] = group, pending
 
     async def _attempt(self, index: int, i: int, example: Example) -> Rollout:
-        policy = Policy(self._engine, self._tokenizer, np.random.default_rng((self._seed, index, i)))
+        policy = Policy(self.engine, self.tokenizer, np.random.default_rng((self.seed, index, i)))
         try:
-            result: Any = self._rollout(policy, example)
+            result: Any = (self.rollout or single_turn)(policy, example)
             if not inspect.isawaitable(result):
                 raise ConfigurationError(
-                    "The rollout function must be async: async def rollout(policy, row)."
+                    "The rollout function must be async: async def rollout(policy, example)."
                 )
             result = await result
             trajectory = result if isinstance(result, Trajectory) else Trajectory(result)
@@ -202,10 +188,10 @@ class Collector:
     def _truth(self, rollout: Rollout, example: Example) -> float | None:
         if rollout.trajectory is None:
             return None
-        if self._checker is None:
+        if self.checker is None:
             return rollout.trajectory.ground_truth
         try:
-            truth = self._checker(rollout.trajectory, example)
+            truth = self.checker(rollout.trajectory, example)
             return number(truth, f"it returned {truth!r}; return a finite number, or None")
         except Exception as error:
             raise ConfigurationError(f"The checker failed: {type(error).__name__}: {error}") from error

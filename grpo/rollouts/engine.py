@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from grpo.errors import ContextError, TrainingError
@@ -19,8 +20,6 @@ from grpo.model.logprobs import head_logits, packed_forward
 from grpo.model.packing import pack
 from grpo.sampling import Sampling, draw
 from ranker.judges.local.hidden_states import inner, mask_for, trunk
-
-Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Sampler(Protocol):
     """
 
     sampling: Sampling
-    ends: frozenset[int]
+    ends: Collection[int]
     context: int | None
     sampled_tokens: int
 
@@ -71,6 +70,7 @@ class _Row:
     completion: Completion = field(default_factory=lambda: Completion([], [], [], False))
 
 
+@dataclass(eq=False)
 class Engine:
     """Decodes all waiting requests in one batch, in the thread of the event loop that asks.
 
@@ -78,39 +78,30 @@ class Engine:
     batch as they come and end. Between tokens the event loop runs, so rollouts whose tools answer at
     once ask again before the next token: the batch, and with it every result, is the same in every run.
 
-    Args:
+    Attributes:
         model: a transformers causal LM, in evaluation mode.
-        end_tokens: any of them ends a reply.
+        ends: any of these tokens ends a reply.
         max_num_seqs: rows that decode together; more wait.
         context: tokens the model can hold; a reply is cut off there.
-        shares: whether the model takes packed prompts and a cache of uneven rows (`check_engine`);
+        shares: whether the model takes packed prompts and a cache of uneven rows (see `grpo.compatibility`);
             otherwise requests with the same prompt decode together, on the model's own cache.
         bf16: compute in bfloat16.
+        sampled_tokens: tokens drawn so far.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        end_tokens: Sequence[int],
-        sampling: Sampling,
-        max_num_seqs: int = 64,
-        context: int | None = None,
-        shares: bool = True,
-        bf16: bool = False,
-    ):
-        self.model = model
-        self.sampling = sampling
-        self.ends = frozenset(end_tokens)
-        self.max_num_seqs = max_num_seqs
-        self.context = context
-        self.shares = shares
-        self.bf16 = bf16
-        self.sampled_tokens = 0
-        self._waiting: deque[_Row] = deque()
-        self._rows: list[_Row | None] = []
-        self._cache: RaggedCache | None = None
-        self._pump: asyncio.Task[None] | None = None
-        self._open: set[_Row] = set()
+    model: Any
+    ends: Collection[int]
+    sampling: Sampling
+    max_num_seqs: int = 64
+    context: int | None = None
+    shares: bool = True
+    bf16: bool = False
+    sampled_tokens: int = 0
+    _waiting: deque[_Row] = field(default_factory=deque, init=False)
+    _rows: list[_Row | None] = field(default_factory=list, init=False)
+    _cache: RaggedCache | None = field(default=None, init=False)
+    _pump: asyncio.Task[None] | None = field(default=None, init=False)
+    _open: set[_Row] = field(default_factory=set, init=False)
 
     async def generate(
         self, prompt: np.ndarray, random: np.random.Generator, most: int | None = None
@@ -142,12 +133,10 @@ class Engine:
                     elif not self._waiting:
                         return
         except Exception as error:
-            failure = (
-                error if isinstance(error, TrainingError) else TrainingError(f"Sampling failed: {error}")
-            )
+            known = isinstance(error, TrainingError)
             for row in self._open:
                 if not row.done.done():
-                    row.done.set_exception(failure)
+                    row.done.set_exception(error if known else TrainingError(f"Sampling failed: {error}"))
         finally:
             self._waiting.clear()
             self._open.clear()
@@ -216,9 +205,8 @@ class Engine:
     def _take(self, logits_BV: Tensor, places: Sequence[int]) -> None:
         """Draw the next token of the rows at `places`, and let go of those that end."""
         rows = [row for i in places if (row := self._rows[i]) is not None]
-        for place, row, ended in zip(
-            places, rows, _extend(logits_BV, rows, self.sampling, self.ends), strict=True
-        ):
+        ends = _extend(logits_BV, rows, self.sampling, self.ends)
+        for place, row, ended in zip(places, rows, ends, strict=True):
             self.sampled_tokens += 1
             if ended or len(row.completion.tokens) >= row.most:
                 self._rows[place] = None
@@ -243,11 +231,8 @@ class Engine:
                 if not open_:
                     break
                 last = torch.tensor([[row.completion.tokens[-1]] for row in rows], device=self.model.device)
-                state = {
-                    name: output[name]
-                    for name in ("past_key_values", "cache_params")
-                    if output.get(name) is not None
-                }
+                names = ("past_key_values", "cache_params")
+                state = {name: output[name] for name in names if output.get(name) is not None}
                 output = inner(self.model)(input_ids=last, use_cache=True, **state)
 
     def _finish(self, row: _Row, ended: bool) -> None:
@@ -263,12 +248,10 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def _extend(logits_BV: Tensor, rows: Sequence[_Row], sampling: Sampling, ends: frozenset[int]) -> list[bool]:
+def _extend(logits_BV: Tensor, rows: Sequence[_Row], sampling: Sampling, ends: Collection[int]) -> list[bool]:
     """Give each row its next token; says which of them ended."""
-    uniforms_B = torch.tensor(
-        [row.random.random() for row in rows], dtype=torch.float64, device=logits_BV.device
-    )
-    drawn = draw(logits_BV, uniforms_B, sampling)
+    uniforms = [row.random.random() for row in rows]
+    drawn = draw(logits_BV, torch.tensor(uniforms, dtype=torch.float64, device=logits_BV.device), sampling)
     tokens, logps = drawn.tokens_B.tolist(), drawn.logps_B.tolist()
     for i, row in enumerate(rows):
         row.completion.tokens.append(tokens[i])

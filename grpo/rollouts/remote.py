@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,34 +21,25 @@ _TIES = 16  # tokens as likely as the last that top_k keeps; it keeps them all
 _SEEDS = 1 << 53  # whole numbers that every JSON reader keeps
 
 
+@dataclass
 class RemoteEngine:
     """Asks vLLM servers for replies, as token ids with their log-probs; no text is tokenised again.
 
-    Args:
+    Attributes:
         servers: requests of one attempt go to one of them, so that it finds its prefix in its cache.
-        end_tokens: any of them ends a reply.
+        ends: any of these tokens ends a reply.
         vocabulary: ids from here on do not exist.
         context: tokens the model can hold; a reply is cut off there.
-
-    Attributes:
         adapter: whose replies are asked for; None for the base model.
     """
 
-    def __init__(
-        self,
-        servers: Sequence[Server],
-        end_tokens: Sequence[int],
-        sampling: Sampling,
-        vocabulary: int,
-        context: int | None = None,
-    ):
-        self.servers = tuple(servers)
-        self.sampling = sampling
-        self.ends = frozenset(end_tokens)
-        self.vocabulary = vocabulary
-        self.context = context
-        self.sampled_tokens = 0
-        self.adapter: Adapter | None = None
+    servers: Sequence[Server]
+    ends: Collection[int]
+    sampling: Sampling
+    vocabulary: int
+    context: int | None = None
+    sampled_tokens: int = 0
+    adapter: Adapter | None = None
 
     async def generate(
         self, prompt: np.ndarray, random: np.random.Generator, most: int | None = None
@@ -81,7 +73,7 @@ class RemoteEngine:
                 return Completion([], [], [], False)
             model = None if adapter is None else adapter.name
             body = request_body(model, asked, limit, seed, self.sampling, self.ends)
-            answer = await server.ask("POST", "completions", body)
+            answer = await server.ask("completions", body)
             if answer.status == 200:
                 return read_reply(answer.data, asked, limit, self.sampling, self.ends, self.vocabulary)
             context = context_of(answer)
@@ -108,7 +100,7 @@ class RemoteEngine:
 
 
 def request_body(
-    model: str | None, prompt: Sequence[int], limit: int, seed: int, sampling: Sampling, ends: frozenset[int]
+    model: str | None, prompt: Sequence[int], limit: int, seed: int, sampling: Sampling, ends: Collection[int]
 ) -> dict[str, Any]:
     """A request to `/v1/completions`. Nothing is left to the defaults that a server reads from the model's
     generation config: they would change the distribution."""
@@ -139,7 +131,7 @@ def read_reply(
     prompt: Sequence[int],
     limit: int,
     sampling: Sampling,
-    ends: frozenset[int],
+    ends: Collection[int],
     vocabulary: int,
 ) -> Completion:
     """The reply in an answer of `/v1/completions`.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
+import random
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from grpo.errors import ReplyError, TrainingError
 from ranker import ConfigurationError
 from ranker.errors import scrub
 from ranker.runtime.event_loop import PerLoop
+from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
 
 log = logging.getLogger("ranker")
 _TRIES = 5  # of a request that makes the server fail
@@ -97,22 +100,8 @@ class Server:
         self.url = f"{parts.scheme}://{parts.netloc}{path}/v1"
         self._timeout = timeout
         self._key = key
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-
-        def session() -> Any:
-            import aiohttp
-
-            return aiohttp.ClientSession(
-                headers=headers,
-                connector=aiohttp.TCPConnector(limit=most),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=min(30.0, timeout),
-                    sock_read=timeout if math.isfinite(timeout) else None,
-                ),
-            )
-
-        self._session = PerLoop(session, lambda opened: opened.close())
+        make = partial(openai_client, self.url, key, timeout, connections=most, proxies=False)
+        self._client = PerLoop(make, lambda client: client.close())
 
     async def served(self) -> Served:
         """Its models.
@@ -121,7 +110,7 @@ class Server:
             ConfigurationError: it is not an OpenAI-compatible server, or wants another key.
             TrainingError: it did not come up in time.
         """
-        answer = await self.ask("GET", "models")
+        answer = await self.ask("models")
         cards = answer.data.get("data")
         if answer.status != 200 or not isinstance(cards, list) or not all(isinstance(c, dict) for c in cards):
             raise ConfigurationError(
@@ -146,7 +135,7 @@ class Server:
             ConfigurationError: it cannot, with its own words.
         """
         body = {"lora_name": adapter.name, "lora_path": str(adapter.path)}
-        answer = await self.ask("POST", "load_lora_adapter", body, tries=1)
+        answer = await self.ask("load_lora_adapter", body, tries=1)
         if answer.status == 200 or (answer.status == 400 and "already been loaded" in answer.text):
             return
         if answer.status == 404 and "adapter" not in answer.text.lower():
@@ -163,73 +152,61 @@ class Server:
     async def unload(self, name: str) -> bool:
         """Have it forget an adapter; whether it did, or had none of that name."""
         try:
-            answer = await self.ask("POST", "unload_lora_adapter", {"lora_name": name}, tries=1)
+            answer = await self.ask("unload_lora_adapter", {"lora_name": name}, tries=1)
         except ReplyError:
             return False
         return answer.status in (200, 404)
 
-    async def ask(
-        self, method: str, route: str, body: Mapping[str, Any] | None = None, tries: int = _TRIES
-    ) -> Answer:
-        """One request. While the server is away or overloaded (no connection, 429, 502 to 504) it is
-        asked again with growing pauses for `timeout` seconds; where it fails (500), `tries` times.
+    async def ask(self, route: str, body: Mapping[str, Any] | None = None, tries: int = _TRIES) -> Answer:
+        """One request, a POST where it has a body. While the server is away or overloaded (no connection, 429, 502 to
+        504) it is asked again with growing pauses for `timeout` seconds; where it fails (500), `tries` times.
 
         Raises:
             TrainingError: it stayed away, or did not answer in time.
             ReplyError: it failed every time.
             ConfigurationError: it refuses the key.
         """
-        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay
+        began = time.monotonic()
+        attempt = 1
+        while True:
+            try:
+                return await self._once(route, body)
+            except _Again as error:
+                patience_ended = time.monotonic() - began >= self._timeout
+                if not error.away and (attempt >= tries or patience_ended):
+                    raise ReplyError(f"{self.url}/{route} failed {attempt} times: {error}") from None
+                if patience_ended:
+                    raise TrainingError(
+                        f"The rollout server {self.url} is not there ({error}), after {self._timeout:g} seconds "
+                        "(vllm_server_timeout). Start it, or correct vllm_server_base_url; a run that had begun goes "
+                        "on with --resume."
+                    ) from None
+                if attempt == 3:
+                    log.warning("The rollout server %s: %s; waiting.", self.url, error)
+                pause = _pause(attempt, error.after)
+            await asyncio.sleep(pause)
+            attempt += 1
 
-        patience = stop_after_delay(self._timeout)
+    async def _once(self, route: str, body: Mapping[str, Any] | None) -> Answer:
+        import httpx
+        from openai import APIStatusError, OpenAIError
 
-        def stop(state: Any) -> bool:
-            error = state.outcome.exception()
-            return bool(patience(state)) or (not error.away and state.attempt_number >= tries)
-
-        def on_retry(state: Any) -> None:
-            if state.attempt_number == 3:
-                log.warning("The rollout server %s: %s; waiting.", self.url, state.outcome.exception())
-
-        retrying = AsyncRetrying(
-            stop=stop,
-            wait=_pause,
-            retry=retry_if_exception_type(_Again),
-            before_sleep=on_retry,
-            sleep=asyncio.sleep,
-            reraise=True,
-        )
+        client = await self._client.get()
         try:
-            async for attempt in retrying:
-                with attempt:
-                    return await self._once(method, route, body)
-        except _Again as error:
-            if not error.away:
-                raise ReplyError(f"{self.url}/{route} failed {tries} times: {error}") from None
-            raise TrainingError(
-                f"The rollout server {self.url} is not there ({error}), after {self._timeout:g} seconds "
-                "(vllm_server_timeout). Start it, or correct vllm_server_base_url; a run that had begun goes on with "
-                "--resume."
-            ) from None
-        raise AssertionError("unreachable")
-
-    async def _once(self, method: str, route: str, body: Mapping[str, Any] | None) -> Answer:
-        import aiohttp
-
-        session = await self._session.get()
-        try:
-            async with session.request(
-                method, f"{self.url}/{route}", json=body, allow_redirects=False
-            ) as reply:
-                status, retry_after = reply.status, reply.headers.get("Retry-After")
-                raw = await reply.read()
-        except aiohttp.SocketTimeoutError:
-            raise TrainingError(
-                f"The rollout server {self.url} did not answer within {self._timeout:g} seconds. If it hangs, start it "
-                "anew; if replies are that long, raise vllm_server_timeout. Then go on with --resume."
-            ) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise _Again(scrub(f"{type(error).__name__}: {error}", self._key), away=True) from None
+            if body is None:
+                response = await client.get(f"/{route}", cast_to=httpx.Response)
+            else:
+                response = await client.post(f"/{route}", body=body, cast_to=httpx.Response)
+        except APIStatusError as error:
+            response = error.response
+        except OpenAIError as error:
+            if failure(error) == "timeout":
+                raise TrainingError(
+                    f"The rollout server {self.url} did not answer within {self._timeout:g} seconds. If it hangs, start "
+                    "it anew; if replies are that long, raise vllm_server_timeout. Then go on with --resume."
+                ) from None
+            raise _Again(failure_text(error, self._key), away=True) from None
+        status, raw = response.status_code, response.content
         text = scrub(raw[:2000].decode("utf-8", "replace"), self._key)[:500]
         if status in (401, 403):
             raise ConfigurationError(
@@ -237,7 +214,7 @@ class Server:
                 "$RANKER_ROLLOUT_API_KEY."
             )
         if status == 429 or status in (502, 503, 504):
-            raise _Again(f"{status}: {text}", away=True, after=_seconds(retry_after))
+            raise _Again(f"{status}: {text}", away=True, after=retry_after(response.headers))
         if status >= 500:
             raise _Again(f"{status}: {text}", away=False)
         try:
@@ -255,23 +232,7 @@ def context_of(answer: Answer) -> int | None:
     return int(match[1]) if match else 0
 
 
-def servers(urls: Sequence[str], key: str | None, timeout: float, most: int) -> list[Server]:
-    """The servers of a run."""
-    return [Server(url, key, timeout, most) for url in urls]
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        seconds = float(header) if header else None
-    except ValueError:
-        return None
-    return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _pause(state: Any) -> float:
+def _pause(attempt: int, after: float | None) -> float:
     """Seconds before the next attempt: what the server asked for, else exponential with jitter."""
-    from tenacity import wait_random_exponential
-
-    error = state.outcome.exception()
-    drawn = float(wait_random_exponential(multiplier=0.25, max=10)(state))
-    return drawn if error.after is None else min(error.after, 60.0) + drawn / 10
+    drawn = random.uniform(0, min(10.0, 0.25 * 2 ** min(attempt - 1, 10)))  # noqa: S311
+    return drawn if after is None else min(after, 60.0) + drawn / 10

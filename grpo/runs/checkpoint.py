@@ -8,16 +8,19 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.distributed.tensor import DTensor
 
 from grpo.errors import RunFolderError
 from grpo.model.sharding import held, part_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger("ranker")
 
@@ -47,7 +50,13 @@ class Snapshot:
     scheduler: Mapping[str, Any]
 
 
-def save(folder: Path, model: Any, tokenizer: Any, learned: Snapshot, state: Mapping[str, Any]) -> None:
+def save(
+    folder: Path,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase | None,
+    learned: Snapshot,
+    state: Mapping[str, Any],
+) -> None:
     """Write a checkpoint: weights (safetensors), optimizer, schedule and state, with a manifest of hashes.
 
     It is written beside and renamed when it is complete, so a kill or a full disk leaves none or a whole
@@ -56,10 +65,8 @@ def save(folder: Path, model: Any, tokenizer: Any, learned: Snapshot, state: Map
     Raises:
         RunFolderError: the disk is full, or the folder cannot be written.
     """
-    scratch = folder.with_name(f".{folder.name}.new")
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+    remedy = "Earlier checkpoints are untouched: make room, then go on with --resume."
+    with _replacing(folder, f"The checkpoint {folder}", remedy) as scratch:
         save_model(scratch, model, tokenizer)
         torch.save(
             {
@@ -74,19 +81,24 @@ def save(folder: Path, model: Any, tokenizer: Any, learned: Snapshot, state: Map
         manifest = {str(p.relative_to(scratch)): _sync(p) for p in files}
         (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
         _sync(scratch / "manifest.json")
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path, what: str, remedy: str) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` once it is complete."""
+    scratch = folder.with_name(f".{folder.name}.new")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        yield scratch
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(scratch, folder)
-    except (
-        Exception
-    ) as error:  # weights, optimizer and tokenizer each report a full disk in a way of their own
+    except Exception as error:  # model, optimizer and tokenizer each report a full disk in a way of their own
         shutil.rmtree(scratch, ignore_errors=True)
-        raise RunFolderError(
-            f"The checkpoint {folder} cannot be written: {error}. Earlier checkpoints are untouched: make room, "
-            "then go on with --resume."
-        ) from None
+        raise RunFolderError(f"{what} cannot be written: {error}. {remedy}") from None
 
 
-def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+def save_model(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase | None) -> None:
     """Weights or adapter, config and tokenizer, as `from_pretrained` reads them."""
     from transformers.utils import logging as hf_logging
 
@@ -105,20 +117,10 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def save_whole(folder: Path, model: Any, tokenizer: Any) -> None:
+def save_whole(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase | None) -> None:
     """Write model and tokenizer to a folder, whole or not at all."""
-    scratch = folder.with_name(f".{folder.name}.new")
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+    with _replacing(folder, str(folder), "Make room, then go on with --resume.") as scratch:
         save_model(scratch, model, tokenizer)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(scratch, folder)
-    except Exception as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise RunFolderError(
-            f"{folder} cannot be written: {error}. Make room, then go on with --resume."
-        ) from None
 
 
 def newest(folder: Path) -> Saved | None:

@@ -154,8 +154,11 @@ def _whole(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
         return
     with open(file, "rb") as lines:
         for raw in lines:
-            record = _record(raw)
-            if record is None:
+            try:
+                record = json.loads(raw)
+            except ValueError:
+                return
+            if not raw.endswith(b"\n") or not isinstance(record, dict):
                 return
             yield raw, record
 
@@ -194,16 +197,6 @@ def write_json(file: Path, fields: Mapping[str, Any]) -> None:
         os.replace(scratch, file)
     except OSError as error:
         raise RunFolderError(f"{file} cannot be written: {error.strerror}.") from None
-
-
-def _record(raw: bytes) -> dict[str, Any] | None:
-    if not raw.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(raw)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _digest(group: RolloutGroup) -> str:

@@ -1,52 +1,32 @@
-"""Trackers beside metrics.jsonl: TensorBoard, W&B, trackio, or one of your own."""
+"""Trackers beside metrics.jsonl: TensorBoard, W&B, trackio."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ranker import ConfigurationError
 
 
-class Logger(Protocol):
-    """What receives every step's metrics."""
+@dataclass(frozen=True, slots=True)
+class Logger:
+    """A tracker.
+
+    Attributes:
+        write: takes the numbers of a step, and the step.
+        close: writes out what is buffered.
+    """
+
+    write: Callable[[dict[str, float], int], None]
+    close: Callable[[], None]
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Take the numbers of a step; values may be None."""
-
-    def close(self) -> None:
-        """Write out what is buffered."""
-
-
-class TensorBoard:
-    """Event files under `<run folder>/tensorboard`."""
-
-    def __init__(self, out: Path | None, config: Mapping[str, Any]):
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str((out or Path("run")) / "tensorboard"))
-
-    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        for name, value in _numbers(metrics).items():
-            self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _Hosted:
-    """W&B, and trackio, which has the same calls."""
-
-    def __init__(self, library: Any, out: Path | None, config: Mapping[str, Any]):
-        self._library = library
-        library.init(project="ranker", name=out.name if out else None, config=dict(config))
-
-    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        self._library.log(_numbers(metrics), step=step)
-
-    def close(self) -> None:
-        self._library.finish()
+        """Take a step's line of metrics; what is no number is left out."""
+        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float)) and k != "step"}
+        self.write(numbers, step)
 
 
 def loggers(names: Sequence[str], out: Path | None, config: Mapping[str, Any]) -> list[Logger]:
@@ -58,10 +38,7 @@ def loggers(names: Sequence[str], out: Path | None, config: Mapping[str, Any]) -
     trackers: list[Logger] = []
     for name in names:
         try:
-            if name == "tensorboard":
-                trackers.append(TensorBoard(out, config))
-            else:
-                trackers.append(_Hosted(__import__(name), out, config))
+            trackers.append(_tensorboard(out) if name == "tensorboard" else _hosted(name, out, config))
         except ImportError:
             raise ConfigurationError(
                 f"report_to names {name}, which is not installed: pip install 'ranker-rl[{name}]'."
@@ -69,5 +46,21 @@ def loggers(names: Sequence[str], out: Path | None, config: Mapping[str, Any]) -
     return trackers
 
 
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float)) and k != "step"}
+def _tensorboard(out: Path | None) -> Logger:
+    """Event files under `<run folder>/tensorboard`."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str((out or Path("run")) / "tensorboard"))
+
+    def write(numbers: dict[str, float], step: int) -> None:
+        for name, value in numbers.items():
+            writer.add_scalar(name, value, step)
+
+    return Logger(write, writer.close)
+
+
+def _hosted(name: str, out: Path | None, config: Mapping[str, Any]) -> Logger:
+    """W&B, and trackio, which has the same calls."""
+    library = import_module(name)
+    library.init(project="ranker", name=out.name if out else None, config=dict(config))
+    return Logger(lambda numbers, step: library.log(numbers, step=step), library.finish)

@@ -6,7 +6,8 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,6 @@ class ScoredGroup:
     group: RolloutGroup
     reward: GroupReward
     advantages: Advantages = field(default_factory=lambda: Advantages([], True))
-
-    def with_advantages(self, advantages: Advantages) -> ScoredGroup:
-        return replace(self, advantages=advantages)
 
 
 class Clock:
@@ -49,9 +47,6 @@ class Clock:
         parts = {f"{part}_seconds": round(spent, 4) for part, spent in self.seconds.items()}
         speed = tokens / step_seconds if step_seconds else 0.0
         return {"tokens_per_second": round(speed, 1), "step_seconds": round(step_seconds, 4), **parts}
-
-
-TIMED = ("tokens_per_second", "step_seconds", "generate_seconds", "judge_wait_seconds", "update_seconds")
 
 
 def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: float) -> dict[str, Any]:
@@ -104,16 +99,12 @@ def judge_accuracy(groups: Sequence[ScoredGroup]) -> float | None:
     right = 0.0
     pairs = 0
     for j in groups:
-        known = [
-            (t, v)
-            for t, v in zip(j.group.ground_truths, j.reward.values, strict=True)
-            if t is not None and v is not None
-        ]
-        for a, (truth_a, value_a) in enumerate(known):
-            for truth_b, value_b in known[:a]:
-                if truth_a != truth_b:
-                    pairs += 1
-                    right += 0.5 if value_a == value_b else float((truth_a > truth_b) == (value_a > value_b))
+        both = zip(j.group.ground_truths, j.reward.values, strict=True)
+        known = [(t, v) for t, v in both if t is not None and v is not None]
+        for (truth_a, value_a), (truth_b, value_b) in combinations(known, 2):
+            if truth_a != truth_b:
+                pairs += 1
+                right += 0.5 if value_a == value_b else float((truth_a > truth_b) == (value_a > value_b))
     return right / pairs if pairs else None
 
 

@@ -23,7 +23,11 @@ def plot(metrics: Sequence[Mapping[str, Any]], file: Path, title: str = "") -> b
     Returns:
         False where matplotlib is missing or nothing was measured: there is no picture then.
     """
-    panels = [(name, lines) for name, lines in _PANELS if any(_known(metrics, key) for key, _ in lines)]
+    panels = [
+        (name, lines)
+        for name, lines in _PANELS
+        if any(m.get(key) is not None for m in metrics for key, _ in lines)
+    ]
     if not panels:
         return False
     try:
@@ -55,10 +59,6 @@ def plot(metrics: Sequence[Mapping[str, Any]], file: Path, title: str = "") -> b
     figure.savefig(file, dpi=120)
     pyplot.close(figure)
     return True
-
-
-def _known(metrics: Sequence[Mapping[str, Any]], key: str) -> bool:
-    return any(m.get(key) is not None for m in metrics)
 
 
 def _running(values: Sequence[float]) -> list[float]:

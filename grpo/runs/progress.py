@@ -64,21 +64,15 @@ class TrainingProgress:
             self._console.print(f"step {line['step']}/{self._total}  {summary}", highlight=False)
 
     def _summary(self, line: Mapping[str, Any]) -> str:
-        parts = []
-        if line["ground_truth_mean"] is not None:
-            parts.append(f"truth {line['ground_truth_mean']:.2f}")
-        if line["reward_mean"] is not None:
-            parts.append(f"reward {line['reward_mean']:.2f} ± {line['reward_std']:.2f}")
-        if line["kl"] is not None:
-            parts.append(f"kl {line['kl']:.3f}")
-        if line["entropy"] is not None:
-            parts.append(f"entropy {line['entropy']:.2f}")
-        if line["tied_share"]:
-            parts.append(f"tied {line['tied_share']:.0%}")
-        if self._failed:
-            parts.append(f"[red]{self._failed} failed[/red]")
-        if line["tokens_per_second"]:  # the last step samples nothing
-            parts.append(f"{line['tokens_per_second']:,.0f} tok/s")
-        if self._cost:
-            parts.append(f"${self._cost:.3f}")
+        measured = {
+            "truth {:.2f}": line["ground_truth_mean"],
+            f"reward {{:.2f}} ± {line['reward_std'] or 0.0:.2f}": line["reward_mean"],
+            "kl {:.3f}": line["kl"],
+            "entropy {:.2f}": line["entropy"],
+            "tied {:.0%}": line["tied_share"] or None,
+            "[red]{} failed[/red]": self._failed or None,
+            "{:,.0f} tok/s": line["tokens_per_second"] or None,  # the last step samples nothing
+            "${:.3f}": self._cost or None,
+        }
+        parts = [text.format(value) for text, value in measured.items() if value is not None]
         return "  ".join(parts)

@@ -6,9 +6,8 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +15,7 @@ from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError
 from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_completion
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
+from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -53,7 +53,7 @@ class ServerTransport:
         self._key = api_key
         self._base_url = base_url.rstrip("/")
         self._timeout = timeout
-        make = partial(_client, self._base_url, api_key, timeout)
+        make = partial(openai_client, self._base_url, api_key, timeout)
         self._client = PerLoop(make, lambda client: client.close())
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
@@ -94,21 +94,6 @@ class ServerTransport:
 
     def price(self) -> tuple[float, float] | None:
         return None
-
-
-def _client(base_url: str, api_key: str | None, timeout: float) -> AsyncOpenAI:
-    import httpx
-    from openai import AsyncOpenAI, DefaultAioHttpClient
-
-    limits = httpx.Limits(max_connections=0)  # the caller bounds the calls in flight
-    return AsyncOpenAI(
-        base_url=base_url,
-        api_key=api_key or "none",  # the client sends its environment's key in the place of an empty one
-        max_retries=0,
-        timeout=httpx.Timeout(timeout, connect=min(timeout, 30.0)),
-        # No redirects: the key must not travel to another address.
-        http_client=DefaultAioHttpClient(follow_redirects=False, limits=limits),
-    )
 
 
 class LiteLLMTransport:
@@ -172,37 +157,24 @@ def call_error(error: Exception, where: str, key: str | None) -> RankerError:
 
     if isinstance(error, openai.APIStatusError):
         response = getattr(error, "response", None)
-        text = "" if response is None else response.text
-        said = text or f"{error} {getattr(error, 'body', None) or ''}"
+        said = ("" if response is None else response.text) or f"{error} {getattr(error, 'body', None) or ''}"
         return status_error(
             int(error.status_code), scrub(said, key), where, getattr(response, "headers", None) or {}
         )
-    kinds = {type(cause).__name__ for cause in _causes(error)}
-    said = _short(scrub(f"{type(error).__name__}: {error.__cause__ or error}", key))
-    if kinds & {"InvalidURL", "UnsupportedProtocol", "InvalidUrlClientError"}:
-        return ConfigurationError(f"{where} is no address; give http://HOST:PORT/v1.")
-    if kinds & _NOT_CONNECTED:
-        return _unreachable(where, said)
-    if kinds & {"ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}:
-        return _lost(where, said)
-    if isinstance(error, (TimeoutError, openai.APITimeoutError)):
-        return _too_slow(where, sent="ConnectionTimeoutError" not in kinds)
-    if isinstance(error, openai.OpenAIError) and not isinstance(error, openai.APIConnectionError):
-        return JudgeCallError(f"The call to {where} failed: {said}", retryable=False)
-    # Anything else comes from the connection underneath (reset, broken body) or is a library's fault.
-    return _lost(where, said)
-
-
-_NOT_CONNECTED = {
-    "ConnectError", "ClientConnectorError", "ClientConnectorDNSError", "ConnectionRefusedError", "ClientProxyConnectionError",
-}  # fmt: skip
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what it came from: which of httpx's and aiohttp's stands outermost depends on the client."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    text = _short(failure_text(error, key))
+    match failure(error):
+        case "bad address":
+            return ConfigurationError(f"{where} is no address; give http://HOST:PORT/v1.")
+        case "unreachable":
+            return _unreachable(where, text)
+        case "timeout":
+            return _too_slow(where, sent=True)
+        case "connect timeout":
+            return _too_slow(where, sent=False)
+        case "refused by client":
+            return JudgeCallError(f"The call to {where} failed: {text}", retryable=False)
+        case "lost":
+            return _lost(where, text)
 
 
 def _lost(where: str, why: str) -> JudgeCallError:
@@ -245,26 +217,8 @@ def status_error(status: int, said: str, where: str, headers: Mapping[str, str])
         status_code=status,
         retryable=status in RETRYABLE and not quota,
         may_be_billed=may_bill(status),
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers),
     )
-
-
-def _retry_after(headers: Any) -> float | None:
-    """Seconds from Retry-After-Ms or Retry-After (seconds or a date)."""
-    try:
-        if "retry-after-ms" in headers:
-            return float(headers["retry-after-ms"]) / 1000
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            from datetime import UTC, datetime
-
-            return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 def _short(text: str, most: int = 300) -> str:

@@ -154,14 +154,14 @@ def test_no_key_of_the_environment_reaches_the_run_folder(tmp_path, monkeypatch)
     ("rows", "told"),
     [
         ([], "empty"),
-        ([*ROWS, {"question": "t1"}], "Row 10 .*prompt"),
-        ([ROWS[0], {"prompt": ""}], "Row 1 "),
-        ([ROWS[0], {"prompt": None}], "Row 1 "),
-        ([ROWS[0], {"prompt": 7}], "Row 1 "),
-        ([ROWS[0], {"prompt": []}], "Row 1 "),
-        ([ROWS[0], "t1 t2"], "Row 1 .*is a str"),
-        ([ROWS[0], None], "Row 1 .*NoneType"),
-        ([ROWS[0], {"prompt": [{"role": "user", "content": "t1"}]}], "Row 1 .*no chat template"),
+        ([*ROWS, {"question": "t1"}], "Example 10 .*prompt"),
+        ([ROWS[0], {"prompt": ""}], "Example 1 "),
+        ([ROWS[0], {"prompt": None}], "Example 1 "),
+        ([ROWS[0], {"prompt": 7}], "Example 1 "),
+        ([ROWS[0], {"prompt": []}], "Example 1 "),
+        ([ROWS[0], "t1 t2"], "Example 1 .*is a str"),
+        ([ROWS[0], None], "Example 1 .*NoneType"),
+        ([ROWS[0], {"prompt": [{"role": "user", "content": "t1"}]}], "Example 1 .*no chat template"),
     ],
 )
 def test_a_bad_dataset_is_refused_with_the_row_named(rows, told, tmp_path):

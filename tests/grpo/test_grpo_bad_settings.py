@@ -138,7 +138,7 @@ def test_a_short_run_that_learned_nothing_does_not_end_well():
 
 
 def test_evaluation_refuses_rows_without_a_prompt():
-    with pytest.raises(ConfigurationError, match="Row 0"):
+    with pytest.raises(ConfigurationError, match="Example 0"):
         begin(likes_fives).evaluate([{"question": "t1"}])
 
 

@@ -31,7 +31,6 @@ from tests.grpo_models import (
     mistral,
     qwen3,
     sequence,
-    tokenizer,
 )
 
 PACKED, PADDED, WHOLE = Layout(), Layout(packed=False), Layout(packed=False, head=False)
@@ -175,7 +174,7 @@ def test_every_kind_of_dropout_is_off(name: str) -> None:
 def test_each_model_gets_the_layout_it_can_take(build: Any, expected: Layout) -> None:
     model = build()
     assert check_layout(model, group(), longest=128) == expected
-    assert compatible_layout(model, tokenizer(), GRPOConfig()) == expected
+    assert compatible_layout(model, GRPOConfig()) == expected
     sequences = mixed()
     weights_N = torch.linspace(-1, 2, sum(int(s.sampled_T.sum()) for s in sequences))
     same(run(model, sequences, expected, weights_N), run(model, sequences, WHOLE, weights_N))
@@ -217,7 +216,7 @@ def test_a_mask_that_the_model_keeps_itself(kinds: tuple[str, ...]) -> None:
 
 def test_the_probe_works_where_a_loop_runs() -> None:
     async def notebook() -> Layout:
-        return compatible_layout(llama(), tokenizer(), GRPOConfig())
+        return compatible_layout(llama(), GRPOConfig())
 
     assert asyncio.run(notebook()) == PACKED
 
@@ -278,9 +277,9 @@ def test_autocast(build: Any, layout: Layout) -> None:
 def test_a_model_that_is_another_in_train_mode_is_refused_with_checkpointing() -> None:
     model = llama()
     model.model.norm.register_forward_hook(lambda module, _, out: out * 1.5 if module.training else out)
-    assert compatible_layout(model, tokenizer(), GRPOConfig()) == PACKED
+    assert compatible_layout(model, GRPOConfig()) == PACKED
     with pytest.raises(ConfigurationError, match="leave it out"):
-        compatible_layout(model, tokenizer(), GRPOConfig(gradient_checkpointing=True))
+        compatible_layout(model, GRPOConfig(gradient_checkpointing=True))
     quiet = gpt2()
     without_dropout(quiet)
-    assert compatible_layout(quiet, tokenizer(), GRPOConfig(gradient_checkpointing=True)).packed
+    assert compatible_layout(quiet, GRPOConfig(gradient_checkpointing=True)).packed

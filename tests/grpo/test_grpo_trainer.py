@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from grpo.runs.metrics import TIMED
 from ranker import Trajectory
 from tests.grpo_runs import (
     ROWS,
+    TIMED,
     begin,
     fives,
     furthest,
