@@ -25,6 +25,8 @@ from ranker.usage import Usage
 if TYPE_CHECKING:
     import art
 
+__all__ = ["after_each", "ruler_score_group"]
+
 log = logging.getLogger("ranker")
 
 # What LiteLLM calls differently from Ranker. Fields that Ranker has no argument for are sent as they are.

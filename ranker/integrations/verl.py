@@ -20,6 +20,8 @@ from ranker.integrations.judged import Asker, figures
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
+__all__ = ["reward_manager"]
+
 _ACTOR = "ranker_groups"
 _CALLS = 1_000_000  # rollouts that may wait for their group at once
 _CALLS_OF_A_WORKER = 1000  # Ray's own limit for verl's reward workers

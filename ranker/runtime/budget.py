@@ -19,7 +19,7 @@ class Reservation:
 
 @dataclass
 class Budget:
-    """Shared by every call of one run.
+    """Limits on calls and dollars, shared by every call of one run.
 
     A call reserves its highest expected cost before it is sent. Where the money left does not cover
     that, it waits for the calls in flight to settle, and fails only when nothing is in flight.

@@ -132,4 +132,4 @@ FAULTS: dict[str, Fault] = {
     "repeated_id": _edited(lambda ranking: [*ranking, ranking[0]]),
     "nan": _nan_scores,
 }
-"""Every fault by name. `bad_json` to `nan` are replies that arrive and must not become rewards."""
+"""Every fault by name; those from `bad_json` to `nan` are replies that arrive and must not become rewards."""
