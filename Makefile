@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy wheel clean
+.PHONY: demo test lint types unit fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -159,6 +159,10 @@ desk-policy: $(VENV)/local.stamp
 
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel
+
+# docs/api.md, from the code.
+api: $(VENV)/local.stamp
+	$(BIN)/python -m docs.api
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,7 +24,7 @@ Names = Annotated[tuple[str, ...], AsTuple]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GRPOConfig:
-    """How to train.
+    """The trainer's settings.
 
     Values that a setting does not take, and settings that contradict each other, are
     refused when the object is made.

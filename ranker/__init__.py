@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ranker.usage import Usage
 
 __version__ = "0.1.0"
+"""The version of the distribution `ranker-rl`."""
 
 # Loaded on first use: importing the package costs milliseconds, torch and litellm stay out.
 _HOMES = {

@@ -1,4 +1,4 @@
-"""What programs of users read and write group files with; it lives in `ranker.jsonl.group_file`."""
+"""Reading and writing group files; the code is in `ranker.jsonl.group_file`."""
 
 from ranker.jsonl.group_file import dump_line, group_from_dict, ranked_record, read_groups, read_lines
 

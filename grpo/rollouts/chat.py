@@ -46,7 +46,7 @@ class _Thread:
 
 
 class Policy:
-    """One rollout's hold on the policy.
+    """The policy as one rollout sees it: a chat client that keeps the tokens it sampled.
 
     Attributes:
         truncated: whether a reply was cut off by `max_completion_length` or the context.

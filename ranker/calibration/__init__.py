@@ -1,4 +1,4 @@
-"""How a local model is best asked, and when it may decide alone: found on groups with a known order."""
+"""Choose how to ask a local model, and when its verdict stands, on groups whose order is known."""
 
 from ranker.calibration.choosing import Choice, best_tolerance, choose
 from ranker.calibration.threshold import Fitted, fit_threshold

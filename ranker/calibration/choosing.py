@@ -28,7 +28,7 @@ Scores = Sequence[Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What `choose` found.
+    """The way and tolerance that `choose` picked, with their accuracy.
 
     Attributes:
         way: of those given, the one with the highest pairwise accuracy over all groups.

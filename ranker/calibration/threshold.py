@@ -60,7 +60,7 @@ def fit_threshold(
     seed: int = 0,
     refit: Refit | None = None,
 ) -> Fitted:
-    """The threshold that passes on least, and what it is worth.
+    """The confidence threshold that sends the fewest groups to the strong judge, and its measured agreement.
 
     A group that is passed on agrees with the strong judge by definition. What is reported is measured on each fold with
     the threshold that the other folds give, and pooled; the threshold itself is that of all groups.

@@ -25,6 +25,8 @@ from ranker.usage import Usage
 if TYPE_CHECKING:
     import art
 
+__all__ = ["after_each", "ruler_score_group"]
+
 log = logging.getLogger("ranker")
 
 # LiteLLM's names for arguments of Ranker. Other fields are passed through to the request.

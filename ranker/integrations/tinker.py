@@ -16,6 +16,8 @@ from ranker.errors import GroupError
 from ranker.integrations.group_rewarder import GroupRewarder, group_metrics
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
+__all__ = ["group_rewards"]
+
 Metrics = dict[str, float | int]
 Rewards = Callable[[Any, Sequence[Any], Sequence[Any]], Awaitable[list[tuple[float, Metrics]]]]
 MessageReader = Callable[[Any, Any], list[Any]]

@@ -21,6 +21,8 @@ from ranker.rank import OnError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
 
+__all__ = ["RankReward", "rank_reward"]
+
 log = logging.getLogger("ranker")
 
 _NOT_COLUMNS = ("completion_ids", "trainer_state", "environments")

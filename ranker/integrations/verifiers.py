@@ -19,6 +19,8 @@ from ranker.integrations.completions import trajectory_of
 from ranker.integrations.group_rewarder import GroupRewarder, group_metrics
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
+__all__ = ["rank_finalize", "rank_reward"]
+
 log = logging.getLogger("ranker")
 
 

@@ -20,6 +20,8 @@ from ranker.integrations.group_rewarder import GroupRewarder, group_metrics
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
+__all__ = ["reward_manager"]
+
 _ACTOR = "ranker_groups"
 _MAX_WAITING = 1_000_000  # rollouts that may wait for their groups at once
 _MAX_WAITING_PER_WORKER = 1000  # Ray's default for verl's reward workers
