@@ -53,6 +53,7 @@ def test_only_the_two_packages_are_put_into_site_packages(wheel):
         "ranker/benchmarks/data/sample.jsonl",
         "ranker/benchmarks/data/desk_policy.safetensors",
         "ranker/prompts/ask.v1.j2",
+        "ranker/serving/docs.html.j2",
         "ranker/embedded/CARD.md",
         "ranker/embedded/judge.json",
         "ranker/embedded/adapter/adapter_model.safetensors",

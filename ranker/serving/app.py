@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
@@ -9,12 +10,13 @@ from typing import Annotated, Any, NoReturn
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from ranker import __version__
 from ranker.files import dump_line
 from ranker.serving import schemas
-from ranker.serving.body import Admit, declared_length, json_route, off_loop
+from ranker.serving.body import Admit, json_route
 from ranker.serving.failure import responses
 from ranker.serving.gathering import Gathering
 from ranker.serving.guard import Guard
@@ -33,20 +35,9 @@ _SECURITY_SCHEMES = {
         "description": "Any user, the token as password, for clients that can only be given an address.",
     },
 }
-_GROUP_EXAMPLE = {
-    "task": "What is 6 × 7?",
-    "trajectories": [
-        {"id": "a", "messages": [{"role": "assistant", "content": "42"}]},
-        {"id": "b", "messages": [{"role": "assistant", "content": "I do not know."}]},
-    ],
-}
-_ATTEMPTS_EXAMPLE = {
-    "query": ["What is 6 × 7? 42", "What is 6 × 7? No idea."],
-    "prompts": ["What is 6 × 7?", "What is 6 × 7?"],
-    "labels": ["42", "42"],
-}
+Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 
-
+_LARGE = 1_000_000  # bytes; groups of larger bodies are checked in a thread: other requests need not wait
 _PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
@@ -127,13 +118,15 @@ def _add_ranking(app: FastAPI, service: Service, gathering: Gathering) -> None:
 
     @contextmanager
     def admit_attempts(request: Request) -> Iterator[None]:
-        length = declared_length(request)
-        with service.request(), service.room(limits.body if length is None else min(length, limits.body)):
+        size = min(int(request.headers.get("content-length", limits.body)), limits.body)
+        with service.request(), service.room(size):
             yield
 
     async def rank(group: schemas.Group, request: Request) -> Response:
         body = await request.body()
-        ranked = await service.rank(await off_loop(len(body), rank_job, group, body))
+        large = len(body) > _LARGE
+        job = await asyncio.to_thread(rank_job, group, body) if large else rank_job(group, body)
+        ranked = await service.rank(job)
         group_id = {} if ranked.group.id is None else {"id": ranked.group.id}
         return _json({**group_id, **ranked.to_dict()})
 
@@ -148,12 +141,7 @@ def _add_ranking(app: FastAPI, service: Service, gathering: Gathering) -> None:
         )
 
     def add(
-        path: str,
-        endpoint: Callable[..., Coroutine[Any, Any, Response]],
-        summary: str,
-        reply: type,
-        admit: Admit,
-        example: Any,
+        path: str, endpoint: Endpoint, summary: str, *, reply: type[BaseModel], admit: Admit, example: Any
     ) -> None:
         app.router.add_api_route(
             path,
@@ -170,14 +158,21 @@ def _add_ranking(app: FastAPI, service: Service, gathering: Gathering) -> None:
             route_class_override=json_route(limits.body, admit),
         )
 
-    add("/rank", rank, "Rank one group.", schemas.Ranked, admit_group, _GROUP_EXAMPLE)
+    add(
+        "/rank",
+        rank,
+        "Rank one group.",
+        reply=schemas.Ranked,
+        admit=admit_group,
+        example=schemas.GROUP_EXAMPLE,
+    )
     add(
         "/openrlhf",
         openrlhf,
         "OpenRLHF's remote reward protocol.",
-        schemas.Rewards,
-        admit_attempts,
-        _ATTEMPTS_EXAMPLE,
+        reply=schemas.Rewards,
+        admit=admit_attempts,
+        example=schemas.ATTEMPTS_EXAMPLE,
     )
 
 

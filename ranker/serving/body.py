@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -15,10 +15,8 @@ from starlette.types import Receive
 
 from ranker.serving.failure import Failure, malformed
 
-T = TypeVar("T")
 Admit = Callable[[Request], AbstractContextManager[None]]
 
-_LARGE = 1_000_000  # bytes; larger bodies are parsed in a thread, so that other requests need not wait
 _READ_SECONDS = 120.0  # for the whole body
 
 
@@ -51,24 +49,13 @@ def json_route(max_body: int, admit: Admit) -> type[APIRoute]:
             async def handle_json(request: Request) -> Response:
                 with admit(request):
                     content = await _read(request, max_body)
-                    fields = await off_loop(len(content), _parse, content)
+                    fields = _parse(content)
                     async with _cancelled_on_disconnect(request.receive):
                         return await handle(JsonRequest(request, content, fields))
 
             return handle_json
 
     return JsonRoute
-
-
-async def off_loop(size: int, work: Callable[..., T], *args: Any) -> T:
-    """Run `work` on a body of `size` bytes: in a thread where that would keep the event loop busy."""
-    return await asyncio.to_thread(work, *args) if size > _LARGE else work(*args)
-
-
-def declared_length(request: Request) -> int | None:
-    """The Content-Length; None where there is none (the HTTP parser has refused one that is no number)."""
-    length = request.headers.get("content-length")
-    return None if length is None else int(length)
 
 
 def _parse(content: bytes) -> Any:
@@ -95,7 +82,7 @@ async def _read(request: Request, limit: int) -> bytes:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Failure(415, "NotJSON", "Send `Content-Type: application/json`.")
     too_large = Failure(413, "TooLarge", f"The body is larger than {limit:,} bytes (--max-body).")
-    if (declared_length(request) or 0) > limit:
+    if int(request.headers.get("content-length", 0)) > limit:  # a number: the parser has seen to it
         raise too_large
     chunks, size = [], 0
     try:

@@ -147,3 +147,17 @@ class ErrorDetail(BaseModel):
 
 class Error(BaseModel):
     error: ErrorDetail
+
+
+GROUP_EXAMPLE = {
+    "task": "What is 6 × 7?",
+    "trajectories": [
+        {"id": "a", "messages": [{"role": "assistant", "content": "42"}]},
+        {"id": "b", "messages": [{"role": "assistant", "content": "I do not know."}]},
+    ],
+}
+ATTEMPTS_EXAMPLE = {
+    "query": ["What is 6 × 7? 42", "What is 6 × 7? No idea."],
+    "prompts": ["What is 6 × 7?", "What is 6 × 7?"],
+    "labels": ["42", "42"],
+}

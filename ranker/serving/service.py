@@ -100,10 +100,7 @@ class Service:
             Failure: 429 where all are taken.
         """
         if self._places >= self.limits.concurrency + self.limits.queue:
-            raise self._full(
-                f"{self._places} requests are being served or wait; no more are taken. Ask again later, or raise "
-                "--queue or --concurrency."
-            )
+            raise self._full(f"{self._places} requests are being served or wait", "--queue or --concurrency")
         self._places += 1
         try:
             yield
@@ -119,17 +116,15 @@ class Service:
             Failure: 429 where there is none left.
         """
         if self._bytes + size > self.limits.held:
-            raise self._full(
-                f"The attempts that wait take {self._bytes:,} bytes; no more are taken. Ask again later, or raise "
-                "--queue."
-            )
+            raise self._full(f"The attempts that wait take {self._bytes:,} bytes", "--queue")
         self._bytes += size
         try:
             yield
         finally:
             self._bytes -= size
 
-    def _full(self, message: str) -> Failure:
+    def _full(self, what: str, option: str) -> Failure:
+        message = f"{what}; no more are taken. Ask again later, or raise {option}."
         return Failure(429, "QueueFull", message, retryable=True, retry_after=min(60.0, self._typical))
 
     async def rank(self, job: Job, seconds: float | None = None) -> RankedGroup:
