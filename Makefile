@@ -40,20 +40,20 @@ fix: $(VENV)/dev.stamp
 
 # Every figure of the reward core beside RULER's, in one run (10 minutes; RULER gets its own environment).
 bench-core: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.beside_ruler --out benchmarks/results/beside_ruler.json
+	$(BIN)/python -m benchmarks.ruler.compare --out benchmarks/results/beside_ruler.json
 
 # The trainer beside TRL: speed and memory on two kinds of work, losses and gradients (20 minutes; keep the machine
 # idle. TRL gets its own environment).
 bench-trainer: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.trainer_parity --json benchmarks/results/trainer_parity.json
-	$(BIN)/python -m ranker.benchmarks.trainer_speed --prompt 384 --completion 64 --judge-latency 2 \
+	$(BIN)/python -m benchmarks.trainer.parity --json benchmarks/results/trainer_parity.json
+	$(BIN)/python -m benchmarks.trainer.speed --prompt 384 --completion 64 --judge-latency 2 \
 	  --json benchmarks/results/trainer_speed_384_64.json
-	$(BIN)/python -m ranker.benchmarks.trainer_speed --prompt 64 --completion 128 --judge-latency 2 \
+	$(BIN)/python -m benchmarks.trainer.speed --prompt 64 --completion 128 --judge-latency 2 \
 	  --json benchmarks/results/trainer_speed_64_128.json
 
 # Whether the demo's gain holds under five seeds (some minutes).
 quick-seeds: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.quick_seeds --json benchmarks/results/quick_seeds.json
+	$(BIN)/python -m benchmarks.trainer.quick_seeds --json benchmarks/results/quick_seeds.json
 
 # The training study: one small policy under judges of every quality (about an hour on two idle cores; started
 # again, it goes on).
@@ -63,7 +63,7 @@ study: $(VENV)/dev.stamp
 # The local models over every suite, some groups each, random and noisy:0.75 beside them (hours on two cores; started
 # again, it goes on). RANKER_DATA may name a folder with the published group files; without it they are fetched.
 bench-judges: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.local_judges --out benchmarks/results/judges/local
+	$(BIN)/python -m benchmarks.judges.local_judges --out benchmarks/results/judges/local
 
 # The simulated judges, whose flaws are known: whether the benchmark finds them (5 minutes).
 JUDGES := benchmarks/results/judges
@@ -107,21 +107,21 @@ $(BESIDE)/%/done.stamp: pyproject.toml Makefile
 	touch $@
 
 bench-serve: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.serve_load --clients 64 --json benchmarks/results/serve_load.json
+	$(BIN)/python -m benchmarks.load.serve_load --clients 64 --json benchmarks/results/serve_load.json
 
 # The embedded judge: tuned on training templates, measured on held-out ones, put into the package (hours on two cores). Its
 # card tells which groups each of the three trainings drew from: the second's were fewer of lookup and arithmetic.
 EMBEDDED := benchmarks/results/embedded
 embedded-judge: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.embedded tune --minutes 70 --out build/embedded
-	$(BIN)/python -m ranker.benchmarks.embedded tune --start build/embedded --seed 12 --minutes 78 --out build/embedded-2
-	$(BIN)/python -m ranker.benchmarks.embedded tune --start build/embedded-2 --seed 13 --minutes 86 --out build/embedded-3
-	$(BIN)/python -m ranker.benchmarks.embedded measure build/embedded-3 --groups 400 --out $(EMBEDDED)/scores.jsonl
-	$(BIN)/python -m ranker.benchmarks.embedded install build/embedded-3 $(EMBEDDED)/scores.jsonl
+	$(BIN)/python -m benchmarks.judges.embedded tune --minutes 70 --out build/embedded
+	$(BIN)/python -m benchmarks.judges.embedded tune --start build/embedded --seed 12 --minutes 78 --out build/embedded-2
+	$(BIN)/python -m benchmarks.judges.embedded tune --start build/embedded-2 --seed 13 --minutes 86 --out build/embedded-3
+	$(BIN)/python -m benchmarks.judges.embedded measure build/embedded-3 --groups 400 --out $(EMBEDDED)/scores.jsonl
+	$(BIN)/python -m benchmarks.judges.embedded install build/embedded-3 $(EMBEDDED)/scores.jsonl
 
 # Ways to ask local models (hours on two cores; started again, it goes on), and what each costs (keep the machine idle).
 WAYS := benchmarks/results/ways
-READ := $(BIN)/python -m ranker.benchmarks.ways read
+READ := $(BIN)/python -m benchmarks.judges.ways read
 bench-ways: $(VENV)/dev.stamp
 	for more in "" --numbers; do for suite in gsm8k-solutions constraints arithmetic code answers lookup; do \
 	  $(READ) --model smollm2-135m-instruct --suite $$suite --groups 60 --reversed --empty $$more --out $(WAYS)/smollm2-135m.jsonl && \
@@ -131,23 +131,23 @@ bench-ways: $(VENV)/dev.stamp
 	  $(READ) --model qwen2.5-coder-1.5b-instruct --suite $$suite --groups 20 $$more --out $(WAYS)/qwen2.5-coder-1.5b.jsonl \
 	  || exit 1; done; done
 	$(READ) --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions --out $(WAYS)/qwen2.5-coder-1.5b.jsonl
-	$(BIN)/python -m ranker.benchmarks.ways table $(WAYS)/*.jsonl --json $(WAYS)/summary.json
+	$(BIN)/python -m benchmarks.judges.ways table $(WAYS)/*.jsonl --json $(WAYS)/summary.json
 
 # What tune-judge makes of 1,300 groups (a quarter of an hour; keep the machine idle).
 bench-tuned: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
+	$(BIN)/python -m benchmarks.judges.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
 	  --json benchmarks/results/tuned_judge.json
 
 bench-local: $(VENV)/dev.stamp
-	$(BIN)/python -m ranker.benchmarks.local_speed --json benchmarks/results/local_speed.json
-	$(BIN)/python -m ranker.benchmarks.local_speed --cost qwen2.5-coder-1.5b-instruct --json benchmarks/results/ways/cost.json
+	$(BIN)/python -m benchmarks.judges.local_speed --json benchmarks/results/local_speed.json
+	$(BIN)/python -m benchmarks.judges.local_speed --cost qwen2.5-coder-1.5b-instruct --json benchmarks/results/ways/cost.json
 
 # The warm-started policy of the config `quick` (a few minutes).
 desk-policy: $(VENV)/local.stamp
-	$(BIN)/python -m ranker.benchmarks.desk_policy benchmarks/data/desk_policy.safetensors
+	$(BIN)/python -m grpo.demo.desk_policy benchmarks/data/desk_policy.safetensors
 
 sample: $(VENV)/local.stamp
-	$(BIN)/python -m ranker.benchmarks.sample > benchmarks/data/sample.jsonl
+	$(BIN)/python -m benchmarks.load.sample > benchmarks/data/sample.jsonl
 
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel

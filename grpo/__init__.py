@@ -14,15 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from grpo.chat import Policy
     from grpo.config import GRPOConfig
     from grpo.errors import ContextError, RewardError, RunFolderError, TrainingError
     from grpo.rewards import Reward
+    from grpo.rollouts.chat import Policy
     from grpo.trainer import GRPOTrainer
 
 # Loaded on first use, so that reading a config does not import torch's stack twice over.
 _HOME = {
-    "Policy": "grpo.chat",
+    "Policy": "grpo.rollouts.chat",
     "GRPOConfig": "grpo.config",
     "ContextError": "grpo.errors",
     "RewardError": "grpo.errors",

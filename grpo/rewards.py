@@ -15,10 +15,10 @@ from typing import Any
 
 from grpo.advantages import mix
 from grpo.errors import RewardError
-from grpo.rollout import RolloutGroup
+from grpo.types import RolloutGroup
 from ranker import ConfigurationError, JudgeCallError, RankedGroup, RankerError, TrajectoryGroup
 from ranker.errors import scrub
-from ranker.loops import run_sync
+from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
 
 RewardFunction = Callable[[TrajectoryGroup], Any]

@@ -9,23 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo import checkpoint, metrics
-from grpo.adapters import Adapters
-from grpo.collect import Checker, Collector, RolloutFunction, Row, Rows, check_rows, run_loop
+from grpo.compatibility import probe
 from grpo.config import GRPOConfig
-from grpo.engine import Engine, Sampler
 from grpo.errors import RunFolderError
-from grpo.loggers import Logger, loggers
-from grpo.metrics import Judged
-from grpo.model import Reference, context_length, end_tokens, load
-from grpo.probe import probe
-from grpo.processes import Processes
-from grpo.records import group_from_dict, group_to_dict, sample_record
+from grpo.model.distributed import Processes
+from grpo.model.loading import Reference, context_length, end_tokens, load
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
-from grpo.rollout import RolloutGroup
-from grpo.run import Earnings, RunFolder
+from grpo.rollouts.adapters import Adapters
+from grpo.rollouts.collect import Checker, Collector, RolloutFunction, Row, Rows, check_rows, run_loop
+from grpo.rollouts.engine import Engine, Sampler
+from grpo.runs import checkpoint, metrics
+from grpo.runs.folder import Earnings, RunFolder
+from grpo.runs.loggers import Logger, loggers
+from grpo.runs.metrics import Judged
+from grpo.runs.records import group_from_dict, group_to_dict, sample_record
+from grpo.schedule import Place, Windows
+from grpo.types import RolloutGroup
 from grpo.update import Example, Updater
-from grpo.windows import Place, Windows
 from ranker import ConfigurationError
 
 log = logging.getLogger("ranker")

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from grpo.checkpoint import Saved, Snapshot, restore
 from grpo.config import GRPOConfig
 from grpo.errors import TrainingError
 from grpo.losses import Loss, token_losses, token_weights
-from grpo.model import Reference, autocast
-from grpo.processes import Processes
-from grpo.rollout import Rollout
-from grpo.rollout import Sequence as Tokens
-from grpo.score import Layout, Scores, score
-from grpo.sharding import Weights, collected, place, whole
-from grpo.tree import batches
+from grpo.model.distributed import Processes
+from grpo.model.loading import Reference, autocast
+from grpo.model.logprobs import Layout, Scores, score
+from grpo.model.packing import batches
+from grpo.model.sharding import Weights, collected, place, whole
+from grpo.runs.checkpoint import Saved, Snapshot, restore
+from grpo.types import Rollout
+from grpo.types import Sequence as Tokens
 from ranker import ConfigurationError
 
 Tensor = Any

@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ranker.budget import Budget
     from ranker.errors import (
         BudgetExceeded,
         ConfigurationError,
@@ -22,32 +21,33 @@ if TYPE_CHECKING:
         RankerError,
         VerdictError,
     )
-    from ranker.judge import FunctionJudge, Judge, Lineup
-    from ranker.llm import LLMJudge
-    from ranker.local import LocalJudge
+    from ranker.judges.base import FunctionJudge, Judge, Lineup
+    from ranker.judges.llm import LLMJudge
+    from ranker.judges.local import LocalJudge
+    from ranker.judges.verdict import Verdict
     from ranker.rank import rank_group, rank_group_async, rank_groups, rank_groups_async
     from ranker.ranked import RankedGroup
+    from ranker.runtime.budget import Budget
     from ranker.trajectory import Trajectory, TrajectoryGroup
     from ranker.usage import Usage
-    from ranker.verdict import Verdict
 
 __version__ = "0.1.0"
 
 # Loaded on first use: importing the package costs milliseconds, torch and litellm stay out.
 _HOMES = {
-    "ranker.budget": ("Budget",),
+    "ranker.runtime.budget": ("Budget",),
     "ranker.errors": (
         "BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeCallError",
         "JudgeError", "RankerError", "VerdictError",
     ),
     "ranker.judge": ("FunctionJudge", "Judge", "Lineup"),
-    "ranker.llm": ("LLMJudge",),
-    "ranker.local": ("LocalJudge",),
+    "ranker.judges.llm": ("LLMJudge",),
+    "ranker.judges.local": ("LocalJudge",),
     "ranker.rank": ("rank_group", "rank_group_async", "rank_groups", "rank_groups_async"),
     "ranker.ranked": ("RankedGroup",),
     "ranker.trajectory": ("Trajectory", "TrajectoryGroup"),
     "ranker.usage": ("Usage",),
-    "ranker.verdict": ("Verdict",),
+    "ranker.judges.verdict": ("Verdict",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError, GroupError
-from ranker.known import Known
+from ranker.jsonl.id_index import Known
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 

@@ -13,22 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ranker.budget import Budget
-from ranker.distinct import distinct_of, spread
+from ranker.aggregate.dedupe import distinct_of, spread
+from ranker.aggregate.passes import Hearing
+from ranker.aggregate.ranking import kendall_w, mean_ranking
+from ranker.aggregate.rewards import (
+    RULES,
+    RewardRule,
+    rank_rewards,
+    score_rewards,
+    strength_rewards,
+    top_heavy_rewards,
+)
 from ranker.errors import ConfigurationError, GroupError, RankerError
-from ranker.judge import Judge, Lineup, SizedJudge
-from ranker.loops import iterate_sync, run_sync
-from ranker.orders import balanced_orders
-from ranker.passes import Hearing
-from ranker.progress import Progress
+from ranker.judges.base import Judge, Lineup, SizedJudge
+from ranker.judges.registry import resolve
+from ranker.judges.verdict import tiers_of
+from ranker.prompting.orders import balanced_orders
+from ranker.prompting.rubric import read_rubric
 from ranker.ranked import RankedGroup
-from ranker.ranking import kendall_w, mean_ranking
-from ranker.resolve import resolve
-from ranker.rewards import RULES, RewardRule, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
-from ranker.rubric import read_rubric
+from ranker.runtime.budget import Budget
+from ranker.runtime.event_loop import iterate_sync, run_sync
+from ranker.runtime.progress import Progress
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
 from ranker.usage import Usage
-from ranker.verdict import tiers_of
 
 OnError = Literal["raise", "skip"]
 

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from ranker.benchmarks.bench.minds import Mind
-from ranker.benchmarks.bench.observation import Answers, Observation
-
 from ranker import TrajectoryGroup
+from ranker.bench.observation import Answers, Observation
+from ranker.bench.simulated_judges import Mind
 from ranker.cli import main
 from ranker.files import dump_line
 from ranker.testing import JudgeServer
@@ -42,7 +41,7 @@ def here(*args: object) -> Done:
         mock.patch.object(sys, "argv", ["ranker", *map(str, args)]),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        mock.patch("ranker.benchmarks.bench.command.write_report"),
+        mock.patch("ranker.bench.command.write_report"),
     ):
         try:
             main()

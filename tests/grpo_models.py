@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import transformers
 
-from grpo.rollout import Sequence
+from grpo.types import Sequence
 
 VOCABULARY = 60
 SMALL = {

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from grpo import GRPOConfig, GRPOTrainer
-from grpo.metrics import TIMED
+from grpo.runs.metrics import TIMED
 from ranker import rank_group
 
 torch.set_num_threads(1)  # more only wait for each other on matrices this small

@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
-from conftest import make_groups, ranking
-from test_cli import ranker, records, write
 
 from ranker import GroupError, LLMJudge, rank_group
 from ranker.files import Appender, read_groups
+from tests.cli.test_cli import ranker, records, write
+from tests.conftest import make_groups, ranking
 
 GOOD = {"id": "good", "trajectories": [{"id": "a", "messages": [{"role": "assistant", "content": "x"}]}]}
 MESSAGE = {"role": "assistant", "content": "y"}
@@ -180,7 +180,7 @@ def test_another_file_is_not_taken_for_an_output(tmp_path):
 
 def test_hostile_text_does_not_slow_the_parser():
     from ranker.errors import VerdictError
-    from ranker.verdict import parse_verdict
+    from ranker.judges.verdict import parse_verdict
 
     for text in (
         "{" * 200_000,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench_runs import answers, seen
-from ranker.benchmarks.bench.intervals import DRAWS, Estimate, difference, ratio, resampled
-from ranker.benchmarks.bench.measures import METRICS, kendall, parts
 from scipy.stats import beta, norm
+
+from ranker.bench.intervals import DRAWS, Estimate, difference, ratio, resampled
+from ranker.bench.measures import METRICS, kendall, parts
+from tests.bench_runs import answers, seen
 
 FIRST, SECOND = np.triu_indices(4, 1)
 BENCHES, GROUPS = 1_000, 120

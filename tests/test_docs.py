@@ -102,7 +102,7 @@ def test_commands_run(place, line, monkeypatch):
 
 def small(text: str) -> str:
     """The same with a model of some thousand weights and a step or two."""
-    from grpo_models import llama, tokenizer
+    from tests.grpo_models import llama, tokenizer
 
     llama().save_pretrained("tiny")
     tokenizer().save_pretrained("tiny")

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from grpo_models import (
+
+from grpo.compatibility import probe
+from grpo.config import GRPOConfig
+from grpo.model.loading import Reference, without_dropout
+from grpo.model.logprobs import Layout, check_layout, plain_logps, score
+from ranker import ConfigurationError
+from tests.grpo_models import (
     SMALL,
     VOCABULARY,
     bloom,
@@ -27,12 +33,6 @@ from grpo_models import (
     sequence,
     tokenizer,
 )
-
-from grpo.config import GRPOConfig
-from grpo.model import Reference, without_dropout
-from grpo.probe import probe
-from grpo.score import Layout, check_layout, plain_logps, score
-from ranker import ConfigurationError
 
 TREE, PADDED, WHOLE = Layout(), Layout(tree=False), Layout(tree=False, head=False)
 

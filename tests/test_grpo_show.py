@@ -6,13 +6,13 @@ import io
 from typing import Any
 
 import pytest
-from grpo_runs import ROWS, policy
 from rich.console import Console
 
 from grpo import GRPOConfig, GRPOTrainer
-from grpo.demo import sparkline
-from grpo.plot import plot
-from grpo.show import Shown
+from grpo.demo.run import sparkline
+from grpo.runs.plot import plot
+from grpo.runs.progress import Shown
+from tests.grpo_runs import ROWS, policy
 
 
 def spread(group: Any) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from grpo.tree import batches, pack
+from grpo.model.packing import batches, pack
 
 # Few different tokens, so that beginnings are shared often.
 SEQUENCES = st.lists(

@@ -10,7 +10,6 @@ import threading
 import time
 
 import pytest
-from conftest import make_groups, truthful
 
 from ranker import (
     BudgetExceeded,
@@ -27,6 +26,7 @@ from ranker import (
     rank_groups_async,
 )
 from ranker.testing import Behaviour
+from tests.conftest import make_groups, truthful
 
 
 def test_rewards_follow_the_truth_in_the_order_given(serve):

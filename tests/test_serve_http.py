@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import make_groups
-from serve_process import Served, body_of, served
 
 from ranker.testing import JudgeServer
+from tests.conftest import make_groups
+from tests.serve_process import Served, body_of, served
 
 GROUPS = make_groups(3)
 MEGABYTE = 1_000_000

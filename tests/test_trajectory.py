@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessage
 
 from ranker import GroupError, RankerError, Trajectory, TrajectoryGroup, rank_group
+from ranker.prompting.transcript import transcribe
 from ranker.trajectory import as_group
-from ranker.transcript import transcribe
 
 law = settings(derandomize=True, deadline=None, max_examples=300)
 HI = {"role": "user", "content": "Hi"}

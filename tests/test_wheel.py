@@ -10,8 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import make_groups
-from test_cli import write
+
+from tests.cli.test_cli import write
+from tests.conftest import make_groups
 
 pytestmark = pytest.mark.slow
 

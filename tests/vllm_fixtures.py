@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from grpo_runs import policy
-from vllm_server import SETUP, Servers, VLLMServer
+
+from tests.grpo_runs import policy
+from tests.vllm_server import SETUP, Servers, VLLMServer
 
 
 @pytest.fixture(scope="session")

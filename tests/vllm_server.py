@@ -138,7 +138,7 @@ def serve(spec: Mapping[str, Any]) -> None:
     from aiohttp import web
     from peft import PeftModel
 
-    from grpo.engine import Engine
+    from grpo.rollouts.engine import Engine
     from grpo.sampling import Sampling, distribution
 
     base = transformers.AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32).eval()
@@ -315,7 +315,7 @@ def main() -> None:
     import transformers  # noqa: F401
     from aiohttp import web  # noqa: F401
 
-    import grpo.engine  # noqa: F401
+    import grpo.rollouts.engine  # noqa: F401
 
     torch.set_num_threads(1)
     running: set[int] = set()

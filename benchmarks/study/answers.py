@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .plan import BIASES, FAMILIES, TRUTH
-from .statistics import Estimate, read_estimate
-from .words import UNDECIDED, compared, direction, signed, told
+from benchmarks.study.plan import BIASES, FAMILIES, TRUTH
+from benchmarks.study.statistics import Estimate, read_estimate
+from benchmarks.study.words import UNDECIDED, compared, direction, signed, told
 
 Figures = Mapping[str, Any]
 ENOUGH = 0.9  # of the truth's gain

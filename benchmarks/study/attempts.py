@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from ranker.benchmarks import desk, quick
 
-from grpo.collect import Collector, Rows, run_loop
-from grpo.engine import Engine
-from grpo.metrics import mean_truth
-from grpo.model import context_length, end_tokens
-from grpo.rollout import RolloutGroup
+from benchmarks.study.judges import deed
+from grpo.demo import quick
+from grpo.model.loading import context_length, end_tokens
+from grpo.model.logprobs import score
+from grpo.rollouts.collect import Collector, Rows, run_loop
+from grpo.rollouts.engine import Engine
+from grpo.runs.metrics import mean_truth
 from grpo.sampling import Sampling
-from grpo.score import score
+from grpo.types import RolloutGroup
 from ranker import TrajectoryGroup
-from ranker.transcript import transcribe
-
-from .judges import deed
+from ranker.prompting.transcript import transcribe
+from ranker.suites import desk_world as desk
 
 REFERENCE_GROUPS = 200
 HELD_OUT = 256

@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ranker.benchmarks import provenance
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from benchmarks.study import answers, page, plan, plots, table
+from benchmarks.study.plan import Unit
+from benchmarks.study.pool import work
+from benchmarks.study.store import Results
+from ranker.bench import provenance
 from ranker.errors import ConfigurationError
-
-from . import answers, page, plan, plots, table
-from .plan import Unit
-from .pool import work
-from .store import Results
 
 
 def study(

@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from ranker.benchmarks import quick
 
-from grpo.collect import Rows
-from grpo.metrics import mean_truth
-from grpo.rollout import Rollout
-from grpo.score import score
+from benchmarks.study.attempts import examine, examined_start, sample
+from benchmarks.study.online import noise_of, rewards, told, values_of
+from benchmarks.study.plan import Unit
+from grpo.demo import quick
+from grpo.model.logprobs import score
+from grpo.rollouts.collect import Rows
+from grpo.runs.metrics import mean_truth
+from grpo.types import Rollout
 from ranker import RankedGroup
-
-from .attempts import examine, examined_start, sample
-from .online import noise_of, rewards, told, values_of
-from .plan import Unit
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
 EPOCHS = 2

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ranker.benchmarks import desk, desk_blocks
-from ranker.benchmarks.bench.minds import noise_for
 
+from benchmarks.study.plan import JudgeSpec
+from grpo.demo import desk_blocks
+from ranker.bench.simulated_judges import noise_for
+from ranker.suites import desk_world as desk
 from ranker.testing import Behaviour, JudgeServer
-
-from .plan import JudgeSpec
 
 _WISHED = re.compile(rf"\b({'|'.join(desk.ACTIONS.values())})\b")
 

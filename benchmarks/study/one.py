@@ -6,16 +6,14 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from ranker.benchmarks import quick
-
-from grpo.command import quiet
+from benchmarks.study import judges, online
+from benchmarks.study.attempts import reference
+from benchmarks.study.dpo import train_dpo
+from benchmarks.study.plan import JudgeSpec, Unit
+from grpo.cli.train import quiet
+from grpo.demo import quick
 from ranker import rank_groups
-from ranker.agreement import agreement
-
-from . import judges, online
-from .attempts import reference
-from .dpo import train_dpo
-from .plan import JudgeSpec, Unit
+from ranker.aggregate.agreement import agreement
 
 
 def run(unit: Unit) -> dict[str, Any]:

@@ -11,16 +11,15 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from ranker.benchmarks import quick
 
+from benchmarks.study import judges
+from benchmarks.study.attempts import examine, examined_start, reference, truths_of
+from benchmarks.study.plan import JudgeSpec, Unit
 from grpo.advantages import deviation
-from grpo.settings import read_settings
+from grpo.config_file import read_settings
+from grpo.demo import quick
 from grpo.trainer import GRPOTrainer
 from ranker import RankedGroup, TrajectoryGroup, rank_group
-
-from . import judges
-from .attempts import examine, examined_start, reference, truths_of
-from .plan import JudgeSpec, Unit
 
 FIRST = 10  # steps whose groups' deviations are kept
 Rewards = RankedGroup | list[float]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .plan import FAMILIES
-from .statistics import read_estimate
-from .words import told
+from benchmarks.study.plan import FAMILIES
+from benchmarks.study.statistics import read_estimate
+from benchmarks.study.words import told
 
 Study = Mapping[str, Any]
 COLUMNS = (
@@ -80,7 +80,7 @@ def page(study: Study, drawn: Mapping[str, str]) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from .template import TEMPLATE
+    from benchmarks.study.template import TEMPLATE
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -102,9 +102,7 @@ def page(study: Study, drawn: Mapping[str, str]) -> str:
     )
 
 
-if (
-    __name__ == "__main__"
-):  # python -m ranker.benchmarks.study.page study.json: the table for the documentation
+if __name__ == "__main__":  # python -m benchmarks.study.page study.json: the table for the documentation
     import json
     import sys
     from pathlib import Path

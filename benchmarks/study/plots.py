@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .plan import BIASES, TRUTH
+from benchmarks.study.plan import BIASES, TRUTH
 
 Figures = Mapping[str, Any]
 # Okabe and Ito's colours, told apart by most eyes; with a marker of their own each, by all.
@@ -158,7 +158,7 @@ def _curves(figures: Figures) -> Any:
         return None
     from matplotlib import colormaps
 
-    from .statistics import smooth
+    from benchmarks.study.statistics import smooth
 
     figure, axis = _new()
     shades = colormaps["viridis"]

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from .plan import Unit
+from benchmarks.study.plan import Unit
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -100,7 +100,7 @@ def _serve(pipe: Connection) -> None:
     logging.basicConfig(level=logging.ERROR)
     import torch
 
-    from .one import run
+    from benchmarks.study.one import run
 
     torch.set_num_threads(1)
     while True:

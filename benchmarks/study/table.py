@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import statistics as stats
-from .plan import BIASES, FAIR, FAMILIES, TRUTH, Arm, Unit
+from benchmarks.study import statistics as stats
+from benchmarks.study.plan import BIASES, FAIR, FAMILIES, TRUTH, Arm, Unit
 
 GAIN = 0.9  # share of the truth's gain whose steps are counted
 Record = Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .statistics import Estimate
+from benchmarks.study.statistics import Estimate
 
 UNDECIDED = "not decided"
 

@@ -105,14 +105,14 @@ def bench(
     """
     from rich.console import Console
 
-    from ranker.benchmarks.bench.asking import Way
-    from ranker.benchmarks.bench.command import Job
-    from ranker.benchmarks.bench.command import bench as start
-    from ranker.benchmarks.bench.contestant import contestant
-    from ranker.benchmarks.bench.matrix import Matrix
-    from ranker.benchmarks.bench.observation import ASKINGS
-    from ranker.benchmarks.suites import load
-    from ranker.rubric import read_rubric
+    from ranker.bench.command import Job
+    from ranker.bench.command import bench as start
+    from ranker.bench.conditions import Way
+    from ranker.bench.judge_spec import contestant
+    from ranker.bench.matrix import Matrix
+    from ranker.bench.observation import ASKINGS
+    from ranker.prompting.rubric import read_rubric
+    from ranker.suites import load
 
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     options = judge_options(

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ranker.cache import open_cache
+from ranker.runtime.cache import open_cache
 
 app = typer.Typer(
     invoke_without_command=True,

@@ -78,7 +78,7 @@ def calibrate(
 
     [bold]ranker calibrate groups.jsonl --judge local:smollm2 --out judge.json[/bold]
     """
-    from ranker.cache import open_cache
+    from ranker.runtime.cache import open_cache
 
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     if truth not in ("auto", "ground_truth", "ranking"):
@@ -107,10 +107,10 @@ def _run(
     cache: str | None,
     quiet: bool,
 ) -> None:
-    from ranker.calibrating import report
-    from ranker.calibrating.choosing import LEAST, choose
-    from ranker.calibrating.reading import Reader, askable, label, lineups_of, read_all, setups, ways_of
-    from ranker.local.setup import write_judge
+    from ranker.calibration import report
+    from ranker.calibration.choosing import LEAST, choose
+    from ranker.calibration.reading import Reader, askable, label, lineups_of, read_all, setups, ways_of
+    from ranker.judges.local.setup import write_judge
     from ranker.tuning.examples import read_examples
 
     named = None if ways is None else ways_of(ways)
@@ -168,10 +168,10 @@ def base_of(judge: str | None, cache: str | None) -> tuple[Any, Any]:
     """
     from dataclasses import replace
 
-    from ranker.local import LocalJudge
-    from ranker.local.probe import ProbeJudge
-    from ranker.local.setup import Setup
-    from ranker.resolve import resolve
+    from ranker.judges.local import LocalJudge
+    from ranker.judges.local.probe import ProbeJudge
+    from ranker.judges.local.setup import Setup
+    from ranker.judges.registry import resolve
 
     name = judge or os.environ.get("RANKER_JUDGE") or "local"
     if not (name == "local" or name.startswith("local:") or name.endswith(".json")):

@@ -24,7 +24,7 @@ def compare(
     from rich.markup import escape
     from rich.table import Table
 
-    from ranker.benchmarks.bench import compare as work
+    from ranker.bench import compare as work
 
     found = work.compare(work.read_results(results), cheap, strong, margin)
     console = Console()

@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ranker.agreement import Agreement, agreement
+from ranker.aggregate.agreement import Agreement, agreement
 from ranker.errors import ConfigurationError
 from ranker.files import read_groups
+from ranker.prompting.transcript import transcribe
 from ranker.rank import rank_groups
 from ranker.ranked import RankedGroup
 from ranker.testing import Behaviour, JudgeServer
 from ranker.trajectory import TrajectoryGroup
-from ranker.transcript import transcribe
 
 _SHOWN = ("instructions-0", "service-0")
 
@@ -49,7 +49,7 @@ def demo(
         _ranking(judge, passes)
         return
     try:
-        from grpo.demo import demo as start  # needs torch, which the reward library does without
+        from grpo.demo.run import demo as start  # needs torch, which the reward library does without
     except ImportError as error:
         raise ConfigurationError(
             f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ranker.errors import ConfigurationError
-from ranker.models import DEFAULT, KNOWN, KnownModel, fetch, installed, models_folder, remove
+from ranker.judges.local.models import DEFAULT, KNOWN, KnownModel, fetch, installed, models_folder, remove
 
 app = typer.Typer(
     invoke_without_command=True,

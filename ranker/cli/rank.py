@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ranker.budget import Budget
 from ranker.cli.judging import (
     JUDGE,
     LIMITS,
@@ -33,9 +32,10 @@ from ranker.cli.judging import (
 )
 from ranker.cli.ranking import Job, run
 from ranker.errors import ConfigurationError
-from ranker.judge import Judge
+from ranker.jsonl.shards import Plan, part_of, plan_of
+from ranker.judges.base import Judge
 from ranker.rank import judge_for
-from ranker.shards import Plan, part_of, plan_of
+from ranker.runtime.budget import Budget
 
 OnError = Enum("OnError", {"raise": "raise", "skip": "skip"}, type=str)
 
@@ -212,7 +212,7 @@ def batch_judge(
     name = judge or os.environ.get("RANKER_JUDGE") or "local"
     if name == "local" or name.startswith("local:") or name.endswith(".json"):
         raise ConfigurationError(f"--batch needs a model behind an API, not {name}: name one with --judge.")
-    from ranker.batches import BatchJudge
+    from ranker.judges.batch import BatchJudge
 
     form = {"form": "scores"} if reward == "score" else {}
     return BatchJudge(name, base_url=base_url, store=store, **form, **options)
@@ -222,6 +222,6 @@ def budget_of(file: Path | None, max_calls: int | None, max_cost: float | None) 
     """The limits of this process, or those it shares through a file."""
     if file is None:
         return Budget(max_calls, max_cost)
-    from ranker.shared_budget import SharedBudget
+    from ranker.runtime.shared_budget import SharedBudget
 
     return SharedBudget(file, max_calls, max_cost)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ranker.budget import Budget
 from ranker.cli.tally import Tally, show
 from ranker.errors import BudgetExceeded, ConfigurationError, GroupError, JudgeCallError, RankerError
 from ranker.files import (
@@ -24,11 +23,12 @@ from ranker.files import (
     ranked_record,
     read_lines,
 )
-from ranker.judge import Judge
-from ranker.known import Known
-from ranker.progress import Progress
+from ranker.jsonl.id_index import Known
+from ranker.jsonl.shards import Plan, Shard, mark_of, set_mark, state_of
+from ranker.judges.base import Judge
 from ranker.rank import rank_groups_async
-from ranker.shards import Plan, Shard, mark_of, set_mark, state_of
+from ranker.runtime.budget import Budget
+from ranker.runtime.progress import Progress
 
 # A key or a name that is wrong is wrong for every group.
 _FATAL_STATUS = {401, 403, 404}

@@ -31,11 +31,11 @@ def make(folder: Path) -> Path:
         ConfigurationError: the folder holds nothing of Ranker's, or its files are torn.
     """
     if (folder / "study.json").exists():
-        from ranker.benchmarks.study.page import write_page
+        from benchmarks.study.page import write_page
 
         return Path(write_page(folder))
     if (folder / "results.json").exists():
-        from ranker.benchmarks.bench.report import write_report
+        from ranker.bench.report import write_report
 
         page: Path = write_report(folder)
         return page
@@ -50,7 +50,7 @@ def make(folder: Path) -> Path:
 
 def _curves(folder: Path) -> Path:
     try:
-        from grpo.plot import plot
+        from grpo.runs.plot import plot
     except ImportError as error:
         raise ConfigurationError(
             f"A run's curves need more ({error}): pip install 'ranker-rl[train]'."

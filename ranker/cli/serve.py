@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ranker.budget import Budget
 from ranker.cli.judging import (
     JUDGE,
     LIMITS,
@@ -31,11 +30,12 @@ from ranker.cli.judging import (
     rubric_of,
 )
 from ranker.errors import ConfigurationError
+from ranker.prompting.rubric import read_rubric
 from ranker.rank import judge_for
-from ranker.rubric import read_rubric
+from ranker.runtime.budget import Budget
 
 if TYPE_CHECKING:
-    from ranker.judge import Judge
+    from ranker.judges.base import Judge
 
 SERVER = "The server"
 
@@ -196,7 +196,7 @@ def _check_price(judge: Judge, max_cost: float | None) -> None:
     Raises:
         ConfigurationError: the judge's price is unknown.
     """
-    from ranker.llm import LLMJudge
+    from ranker.judges.llm import LLMJudge
 
     if max_cost is not None and isinstance(judge, LLMJudge) and judge.price is None:
         raise ConfigurationError(

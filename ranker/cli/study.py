@@ -29,7 +29,7 @@ def study(
     Some 340 short runs, about an hour on two cores. Interrupted, the same command goes on where it stopped.
     Writes runs.jsonl, study.json, pictures and study.html.
     """
-    from ranker.benchmarks.study.command import study as start
+    from benchmarks.study.command import study as start
 
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     chosen = only or []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ranker.agreement import agreeing_pairs
+from ranker.aggregate.agreement import agreeing_pairs
 from ranker.errors import RankerError
-from ranker.judge import Judge
+from ranker.judges.base import Judge
 from ranker.ranked import RankedGroup
 from ranker.usage import Usage
 
@@ -91,7 +91,7 @@ def show(tally: Tally, seconds: float, judge: Judge | None, to: str) -> None:
 
 def _cascade(judge: Judge | None) -> str:
     """What a cascade's two judges decided; empty for other judges."""
-    from ranker.cascade import CascadeJudge
+    from ranker.judges.cascade import CascadeJudge
 
     if not isinstance(judge, CascadeJudge):
         return ""

@@ -40,7 +40,9 @@ def train(
     for noisy in ("LiteLLM", "httpx", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        from grpo.command import train as start  # the reward library does without torch; this command cannot
+        from grpo.cli.train import (
+            train as start,  # the reward library does without torch; this command cannot
+        )
     except ImportError as error:
         raise ConfigurationError(
             f"Training needs torch and more ({error}): pip install 'ranker-rl[train]'."

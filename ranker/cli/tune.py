@@ -152,9 +152,9 @@ def begun(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]
     Raises:
         ConfigurationError: it is no tuned judge, or another base or way is asked for.
     """
-    from ranker.embedded import FOLDER
-    from ranker.local.setup import read_judge, setup_from
-    from ranker.models import DEFAULT
+    from ranker.judges.embedded import FOLDER
+    from ranker.judges.local.models import DEFAULT
+    from ranker.judges.local.setup import read_judge, setup_from
 
     told, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
     if told.get("judge") != "local" or not told.get("adapter"):
@@ -176,9 +176,9 @@ def base_of(given: str) -> str:
     Raises:
         ConfigurationError: no local model, or a judge file.
     """
-    from ranker.local.setup import FILE
-    from ranker.local.ways import WAYS
-    from ranker.models import DEFAULT
+    from ranker.judges.local.models import DEFAULT
+    from ranker.judges.local.setup import FILE
+    from ranker.judges.local.ways import WAYS
 
     kind, _, name = given.partition(":")
     if kind != "local":

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranker.budget import Budget
+from ranker.aggregate.rewards import RULES
 from ranker.errors import ConfigurationError, GroupError, JudgeCallError, RankerError
+from ranker.prompting.rubric import read_rubric
 from ranker.rank import judge_for, rank_group_async
 from ranker.ranked import RankedGroup
-from ranker.rewards import RULES
-from ranker.rubric import read_rubric
+from ranker.runtime.budget import Budget
 from ranker.trajectory import TrajectoryGroup
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from ranker.budget import Budget
-from ranker.judge import Judge, Lineup, SizedJudge
-from ranker.rewards import RewardRule
-from ranker.verdict import Verdict
+from ranker.aggregate.rewards import RewardRule
+from ranker.judges.base import Judge, Lineup, SizedJudge
+from ranker.judges.verdict import Verdict
+from ranker.runtime.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ranker.budget import Budget
 from ranker.errors import RankerError
-from ranker.judge import Judge
+from ranker.judges.base import Judge
 from ranker.rank import rank_group_async
+from ranker.runtime.budget import Budget
 from ranker.serving.failure import Failure, stopping
 from ranker.serving.job import Job
 from ranker.serving.limits import Defaults, Limits, bounded

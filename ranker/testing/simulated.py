@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ranker.share import expand
+from ranker.judges.verdict import tiers_of
+from ranker.prompting.sharing import expand
+from ranker.prompting.transcript import transcribe
 from ranker.trajectory import TrajectoryGroup
-from ranker.transcript import transcribe
-from ranker.verdict import tiers_of
 
 _BLOCK = re.compile(r'<trajectory id="(\w+)">\n(.*?)\n?</trajectory>', re.DOTALL)
 _PART = re.compile(r"<p(\d+)>(.*?)</p\1>\n", re.DOTALL)

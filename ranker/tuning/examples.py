@@ -14,8 +14,8 @@ import numpy as np
 
 from ranker.errors import ConfigurationError
 from ranker.files import read_lines
-from ranker.judge import Lineup
-from ranker.local.ways import Shown, shown
+from ranker.judges.base import Lineup
+from ranker.judges.local.ways import Shown, shown
 from ranker.trajectory import TrajectoryGroup
 from ranker.tuning.marks import Marks, marks_of
 

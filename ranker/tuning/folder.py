@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ranker.errors import ConfigurationError
-from ranker.local.setup import FILE
+from ranker.judges.local.setup import FILE
 
 STATE, BEST, BEFORE, AFTER = "state.pt", "best.pt", "before.pt", "after.pt"
 

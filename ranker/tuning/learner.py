@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from ranker.errors import ConfigurationError, ContextLengthError
-from ranker.fit import estimate_tokens
-from ranker.local.model import Loaded, computes_in_bf16, cores, frame_of
-from ranker.local.read import hidden_tails, plain_tails
-from ranker.local.reading import scores_of, shares
-from ranker.local.ways import LETTERS, Shown, Way, fit, question
-from ranker.models import find_model, require_local
-from ranker.template import ASK, ASK_BLOCKS, load_template
+from ranker.judges.local.model import Loaded, computes_in_bf16, cores, frame_of
+from ranker.judges.local.models import find_model, require_local
+from ranker.judges.local.read import hidden_tails, plain_tails
+from ranker.judges.local.reading import scores_of, shares
+from ranker.judges.local.ways import LETTERS, Shown, Way, fit, question
+from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
+from ranker.prompting.truncation import estimate_tokens
 from ranker.tuning.examples import Example, apart
 from ranker.tuning.lora import TARGETS, Lora, with_lora
 from ranker.tuning.losses import LOSSES

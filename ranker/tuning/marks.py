@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ranker.local.model import Loaded
-from ranker.local.scores import log_odds, variants, word_logits
-from ranker.local.segments import Segment
+from ranker.judges.local.model import Loaded
+from ranker.judges.local.scores import log_odds, variants, word_logits
+from ranker.judges.local.segments import Segment
 
 Tensor = Any
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranker.benchmarks.bench.intervals import difference, ratio
+from ranker.bench.intervals import difference, ratio
 from ranker.errors import ConfigurationError
-from ranker.local.setup import FILE, Setup, write_judge
-from ranker.local.ways import LETTERS
+from ranker.judges.local.setup import FILE, Setup, write_judge
+from ranker.judges.local.ways import LETTERS
 from ranker.tuning.examples import Example, agreeing, at_most, split
 from ranker.tuning.folder import AFTER, BEFORE, BEST, STATE, Folder
 from ranker.tuning.learner import JOINT, Learner

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ranker.benchmarks.bench.intervals import Estimate
-from ranker.local.ways import Way
+from ranker.bench.intervals import Estimate
+from ranker.judges.local.ways import Way
 from ranker.tuning.lora import Lora
 
 Phase = Literal["before", "training", "checking", "after"]

@@ -1,0 +1,289 @@
+"""The embedded default judge: tuned on training templates of generated suites, measured on templates held out.
+
+python -m benchmarks.judges.embedded tune --out DIR
+python -m benchmarks.judges.embedded measure DIR --groups 400 --out FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress as Bar
+from rich.progress import track
+
+from ranker.bench import provenance
+from ranker.bench.intervals import Estimate, ratio
+from ranker.calibration.threshold import Fitted, fit_threshold
+from ranker.files import Appender, read_records
+from ranker.judges.cascade import confidence
+from ranker.judges.local.probe import ProbeJudge
+from ranker.judges.local.scores import probabilities
+from ranker.judges.local.setup import FILE, read_judge, setup_from, write_judge
+from ranker.judges.local.ways import Way, fit
+from ranker.suites import GENERATED, load
+from ranker.tuning.examples import Example, agreeing, from_groups
+from ranker.tuning.run import Progress, Run, Tuning
+
+SEED = 11
+# Groups of each family's training templates, of four attempts, a third at each difficulty.
+GROUPS = {"constraints": 1000, "answers": 1100, "lookup": 750, "arithmetic": 550, "code": 550, "desk": 250}
+# Of a run that goes on from another: more of the families that still had to be learned.
+FURTHER = {"constraints": 2400, "answers": 1500, "lookup": 1400, "arithmetic": 900, "desk": 220, "code": 100}
+DIFFICULTIES = (0.1, 0.3, 0.5)
+BARE = 4  # one group of so many is shown without the rubric of its family, for users who give none
+AGREEMENT = 0.95  # of the cascade that `summary` looks at
+HELD = 6  # groups of each family that are looked at in between: too few to choose a state by, so the last one is taken
+TEST = 6  # and at the end; `measure` is what counts
+TUNING = Tuning(base="smollm2-135m-instruct", way="blend", template="brief.v2", epochs=1, batch=4, rate=1.2e-3,
+                minutes=None, checks=5, patience=99, keep="last", seed=SEED)  # fmt: skip
+
+
+def examples(groups: Mapping[str, int], seed: int) -> list[Example]:
+    """Groups of training templates."""
+    made: list[Example] = []
+    for family, count in groups.items():
+        for k, difficulty in enumerate(DIFFICULTIES):
+            share = count // 3 + (k < count % 3)
+            spec = f"{family}:split=train,difficulty={difficulty}"
+            made += from_groups(load(spec, share, seed=seed + k).groups)
+    return [replace(e, shown=replace(e.shown, rubric="")) if i % BARE == 0 else e for i, e in enumerate(made)]
+
+
+def tune(out: Path, groups: Mapping[str, int], minutes: float | None, start: Path | None, seed: int) -> None:
+    """Train the adapter into `out`, going on from that of the run `start` where one is given."""
+    before = read_judge(start)[0]["measured"] if start else None
+    with Bar() as bar:
+        task = bar.add_task("tuning", total=None)
+
+        def report(at: Progress) -> None:
+            bar.update(task, total=at.steps, completed=at.step)
+            print(f"{at.seconds:.0f} s, step {at.step} of {at.steps}: loss {at.loss:.3f}, accuracy {at.accuracy:.3f}, "
+                  f"held out {at.held_loss}", flush=True)  # fmt: skip
+
+        run = Run(
+            replace(TUNING, minutes=minutes, seed=seed),
+            examples(groups, seed),
+            out,
+            held=examples(dict.fromkeys(groups, HELD), SEED + 100),
+            test=examples(dict.fromkeys(groups, TEST), SEED + 200),
+            start=start and start / "adapter",
+            report=report,
+            source={
+                "families": dict(groups),
+                "split": "train",
+                "command": provenance.command("embedded"),
+                "commit": provenance.commit(),
+                **(
+                    {"start": {"trained_on": before["trained_on"], "tuning": before["tuning"]}}
+                    if before
+                    else {}
+                ),
+            },
+        )
+        print(run.go())
+
+
+def measure(judge: Path, families: Mapping[str, int], out: Path, seed: int) -> None:
+    """Pairwise accuracy on templates held out; scores of each group go to `out`, line by line."""
+    told, home = read_judge(judge)
+    probe = ProbeJudge(setup_from(told, home), cache="off")
+    loaded = probe.local.load()
+    sink = Appender(out, holds=("scores",), what="record of scores")
+    try:
+        for family, count in families.items():
+            for example in track(from_groups(load(family, count, seed=seed).groups), family):
+                name = f"{family}/{example.id}"
+                if name not in sink.done:
+                    given = fit(example.shown, probe.setup.way, loaded.window, loaded.count)
+                    scores, tokens = probe.read(loaded, given)
+                    sink.write({"id": name, "family": family, "truths": example.truths_G,
+                                "scores": [round(s, 4) for s in scores], "tokens": tokens})  # fmt: skip
+    finally:
+        sink.close()
+    print(json.dumps(summary(out), indent=1))
+
+
+def figures(
+    way: Way, truths: Sequence[Sequence[float]], scores: Sequence[Sequence[float]]
+) -> tuple[Estimate, Callable[[], Fitted]]:
+    """Pairwise accuracy of scores, and what fits a cascade to them with the truth as the strong judge."""
+    import numpy as np
+
+    right, pairs = zip(*(agreeing(t, s) for t, s in zip(truths, scores, strict=True)), strict=True)
+    sure = [confidence(probabilities(way, s)) for s in scores]
+    made = ratio(np.array(right, dtype=float), np.array(pairs, dtype=float), share=True)
+    return made, lambda: fit_threshold(sure, right, pairs, AGREEMENT)
+
+
+def summary(records: Path) -> dict[str, Any]:
+    """Accuracy of each family with its interval, and their mean; and what a cascade would save there with the truth as
+    the strong judge."""
+    found: dict[str, Any] = {}
+    every = sorted(read_records(records), key=lambda r: str(r["family"]))
+    for family, own in itertools.groupby(every, key=lambda r: str(r["family"])):
+        groups = list(own)
+        made, cascade = figures("blend", [r["truths"] for r in groups], [r["scores"] for r in groups])
+        found[family] = {**made.to_dict(), "groups": len(groups)}
+        if len(groups) >= 30:
+            found[family]["cascade"] = cascade().to_dict()
+    generated = [f["value"] for family, f in found.items() if family in GENERATED]
+    return {"families": found, "mean": sum(generated) / max(1, len(generated))}
+
+
+CARD = """\
+# The embedded judge
+
+SmolLM2-135M-Instruct with a LoRA of ours ({megabytes:.1f} MB, bfloat16, PEFT's format). It reads each attempt by itself and
+gives it a score: the log-odds of Yes to "Good?", and four times the mean log-probability of the numbers in the attempt.
+`--judge local` uses it; nothing leaves the process.
+
+## What it can do
+
+Pairs of attempts that it orders as the truth does, templates and wordings held out from training, groups of four, with 95 %
+intervals. One half is chance.
+
+{table}
+
+Mean over the generated families: {mean:.3f}.
+
+## What it cannot do
+
+{limits}
+* It reads attempts, not arguments: text written to please it can. An attempt is scored higher where its numbers are easy to
+  foresee, which a policy can learn to use. Watch the samples of a run, and the truth where there is one.
+* It knows no facts beyond those of a model of 135M parameters, no language but English, no images.
+* It was tuned on generated text only. On groups of yours, measure it: `ranker calibrate --judge local groups.jsonl`.
+
+## How it was made
+
+    {commands}
+
+The training templates of generated suites, ground truth as target, and where the suite knows it, which points and passages are
+right; one group of four without its family's rubric. Groups are drawn from those offered:
+
+{stages}
+
+Measured by
+
+    {measured}
+
+The scores of every group: `{records}`. SmolLM2-135M-Instruct is Apache-2.0, and so is the adapter.
+"""
+
+
+def _commands(run: str, records: str, families: Mapping[str, Any]) -> list[str]:
+    """What measures these families on so many groups each."""
+    counts = sorted({f["groups"] for f in families.values()}, reverse=True)
+    alike = {n: ",".join(name for name, f in families.items() if f["groups"] == n) for n in counts}
+    start = f"python -m benchmarks.judges.embedded measure {run}"
+    return [f"{start} --families {names} --groups {n} --out {records}" for n, names in alike.items()]
+
+
+def _stages(measured: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is told of the trainings that one went on from, the first one first, and of the last."""
+    before = measured["trained_on"].get("start")
+    return [*(_stages(before) if before else []), measured]
+
+
+def _stage(measured: Mapping[str, Any]) -> str:
+    trained, tuning = measured["trained_on"], measured["tuning"]
+    offered = ", ".join(f"{n} {family}" for family, n in trained["families"].items())
+    return (
+        f"* seed {tuning['seed']}: {trained['groups']} groups ({offered}), {tuning['steps']} steps of {tuning['batch']} of them, loss "
+        f"{tuning['loss']}, rank {tuning['lora']['rank']}, {tuning['seconds'] / 60:.0f} minutes on two CPU cores, commit "
+        f"{(trained.get('commit') or 'not recorded')[:12]}."
+    )
+
+
+def install(run: Path, records: Path) -> None:
+    """Put an adapter and its card into the package."""
+    import shutil
+
+    import ranker.judges.embedded
+
+    home = Path(ranker.judges.embedded.__file__).parent
+    shutil.rmtree(home / "adapter", ignore_errors=True)
+    (home / "adapter").mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copyfile(run / "adapter" / name, home / "adapter" / name)
+    told, _ = read_judge(run)
+    found = summary(records)
+    made = told["measured"]
+    stages = _stages(made)
+    shipped = {
+        **told,
+        "base": "smollm2-135m-instruct",
+        "adapter": "adapter",
+        "measured": {
+            **found,
+            "trained_on": made["trained_on"],
+            "tuning": made["tuning"],
+            "records": records.name,
+        },
+    }
+    write_judge(home / FILE, shipped)
+    rows = [
+        "| family | pairs right | interval | groups | offered in training |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for family, f in found["families"].items():
+        seen = sum(stage["trained_on"]["families"].get(family, 0) for stage in stages)
+        rows.append(f"| `{family}` | {f['value']:.3f} | {f['low']:.3f} to {f['high']:.3f} | {f['groups']} | "
+                    f"{f'{seen} groups' if seen else 'no: left out'} |")  # fmt: skip
+    poor = [family for family, f in found["families"].items() if f["low"] <= 0.5]
+    weak = [family for family, f in found["families"].items() if f["low"] > 0.5 and f["value"] < 0.65]
+    limits = [f"* Not shown to beat a coin: {', '.join(poor)}."] if poor else []
+    limits += [f"* Little better than a coin: {', '.join(weak)}."] if weak else []
+    size = (home / "adapter" / "adapter_model.safetensors").stat().st_size / 1e6
+    (home / "CARD.md").write_text(
+        CARD.format(
+            megabytes=size,
+            table="\n".join(rows),
+            mean=found["mean"],
+            limits="\n".join(limits) or "* Every family measured here is above a coin.",
+            commands="\n    ".join(stage["trained_on"]["command"] for stage in stages),
+            stages="\n".join(map(_stage, stages)),
+            measured="\n    ".join(_commands(run.name, records.name, found["families"])),
+            records=f"benchmarks/results/embedded/{records.name}",
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.embedded", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True)
+    tuning = commands.add_parser("tune")
+    tuning.add_argument("--out", type=Path, required=True)
+    tuning.add_argument("--minutes", type=float)
+    tuning.add_argument("--start", type=Path, help="the folder of a run to go on from, with another --seed")
+    tuning.add_argument("--seed", type=int, default=SEED, help="draws the groups and their order")
+    tuning.add_argument("--without", default="", help="a family to leave out of the training")
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("judge", type=Path)
+    measuring.add_argument("--groups", type=int, default=400)
+    measuring.add_argument("--families", default=",".join([*GROUPS, "toolenv"]))
+    measuring.add_argument("--seed", type=int, default=7)
+    measuring.add_argument("--out", type=Path, required=True)
+    installing = commands.add_parser("install")
+    installing.add_argument("run", type=Path)
+    installing.add_argument("records", type=Path)
+    given = parser.parse_args()
+    if given.command == "install":
+        install(given.run, given.records)
+    elif given.command == "tune":
+        counts = FURTHER if given.start else GROUPS
+        groups = {f: n for f, n in counts.items() if f != given.without}
+        tune(given.out, groups, given.minutes, given.start, given.seed)
+    else:
+        measure(given.judge, dict.fromkeys(given.families.split(","), given.groups), given.out, given.seed)
+
+
+if __name__ == "__main__":
+    main()

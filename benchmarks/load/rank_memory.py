@@ -1,0 +1,141 @@
+"""Memory and speed of `ranker rank` over many groups: does its peak grow with their number?
+
+    python -m benchmarks.load.rank_memory --groups 10000,1000000 --json memory.json
+
+For each number: small groups are written to a temporary folder, once as one file or, with --shards, as several;
+`ranker rank` runs on them as a process of its own against a judge server without latency in another; its peak
+resident memory is what the kernel says when it ends. Then the same command runs again, with everything ranked
+already, which is what a resumed run costs. About 2.5 kB of disk a group.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.ruler.judge_process import judge_process
+from ranker.bench.provenance import command, commit, machine
+from ranker.files import dump_line
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run of the command.
+
+    Attributes:
+        groups: how many the input holds.
+        shards: how many files they lie in.
+        resumed: whether all were ranked already.
+        peak_mb: peak resident memory of the process in megabytes (10^6 bytes).
+        seconds: from start to end, imports included.
+        groups_a_second: groups by seconds.
+        lacking: groups without a ranking in the output; 0 where all is well.
+    """
+
+    groups: int
+    shards: int
+    resumed: bool
+    peak_mb: float
+    seconds: float
+    groups_a_second: float
+    lacking: int
+
+
+def lines(groups: int, first: int = 0) -> Iterator[bytes]:
+    """Groups of two short attempts with ids as data sets have them."""
+    for g in range(first, first + groups):
+        question = {"role": "user", "content": f"Question {g}: which number is the larger?"}
+        yield dump_line(
+            {
+                "id": f"task-{g:09d}",
+                "trajectories": [
+                    {"messages": [question, {"role": "assistant", "content": f"Answer {i}: {g + i}."}]}
+                    for i in range(2)
+                ],
+            }
+        )
+
+
+def write(folder: Path, groups: int, shards: int) -> list[Path]:
+    """Write `groups` groups into `shards` files."""
+    folder.mkdir()
+    paths = []
+    for s in range(shards):
+        start, end = groups * s // shards, groups * (s + 1) // shards
+        path = folder / f"part-{s:05d}.jsonl"
+        with open(path, "wb") as file:
+            file.writelines(lines(end - start, start))
+        paths.append(path)
+    return paths
+
+
+def peak(command: list[str]) -> tuple[float, float]:
+    """Run a command to its end: peak resident memory in megabytes, and seconds.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    started = time.monotonic()
+    child = os.posix_spawn(command[0], command, {**os.environ, "RANKER_CACHE": "off"})
+    _, status, used = os.wait4(child, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return used.ru_maxrss * unit / 1e6, time.monotonic() - started
+
+
+def measure(groups: int, shards: int, concurrency: int, base_url: str) -> Iterator[Row]:
+    """Rank `groups` groups, then once more with all of them there."""
+    with tempfile.TemporaryDirectory() as home:
+        write(Path(home, "in"), groups, shards)
+        source, out = (Path(home, name) for name in ("in", "out"))
+        if shards == 1:
+            source, out = source / "part-00000.jsonl", Path(home, "out.jsonl")
+        command = [sys.executable, "-m", "ranker", "rank", str(source), "--judge", "sim", "--base-url", base_url,
+                   "--out", str(out), "--concurrency", str(concurrency), "-q"]  # fmt: skip
+        for resumed in (False, True):
+            memory, seconds = peak(command)
+            found = 0
+            for path in [out] if shards == 1 else sorted(out.glob("*.jsonl")):
+                with open(path, "rb") as file:
+                    found += sum(b'"rewards"' in line for line in file)
+            yield Row(groups, shards, resumed, round(memory, 1), round(seconds, 2), round(groups / seconds, 1),
+                      groups - found)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--groups", default="10000,1000000", help="numbers of groups, with commas between")
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    rows: list[Row] = []
+    source = {"command": command("rank_memory"), "commit": commit(), "machine": machine()}
+    with judge_process("ranking") as judge:
+        for groups in map(int, given.groups.split(",")):
+            for row in measure(groups, given.shards, given.concurrency, judge.base_url):
+                rows.append(row)
+                print(json.dumps(asdict(row)), flush=True)
+    growth = {
+        "resumed" if resumed else "ranked": round(peaks[-1] - peaks[0], 1)
+        for resumed in (False, True)
+        if (peaks := [row.peak_mb for row in rows if row.resumed == resumed])
+    }
+    print(json.dumps({"growth_mb": growth}))
+    if given.json is not None:
+        told = {**source, "growth_mb": growth, "rows": [asdict(r) for r in rows]}
+        given.json.write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""`ranker demo`: the whole loop on a small agent, told to a person as it happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grpo.cli.train import make_trainer, quiet
+from grpo.config_file import read_settings
+from grpo.runs.metrics import mean_truth
+from grpo.runs.plot import plot
+from grpo.runs.progress import Shown
+from grpo.types import RolloutGroup
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def demo(out: Path, changes: Sequence[str], console: Console) -> None:
+    """Train the config `demo` and show what it did; leaves a run folder."""
+    settings = read_settings("demo", changes)
+    quiet()
+    held_out = settings.rows("eval_dataset") or []
+    trainer = make_trainer(settings, out)
+    config = settings.config
+    console.print(
+        "[bold]An agent learns from a judge's rankings.[/bold] It is a clerk at a returns desk with two tools, warm-started "
+        "on attempts of clerks who\nmake mistakes. Each letter is answered "
+        f"{config.num_generations} times; a judge orders the {config.num_generations} transcripts; ranks become rewards, and "
+        "GRPO does the rest.\nThe judge is a language model in this process: SmolLM2-135M-Instruct with an adapter that comes "
+        "with the package (no key, no server).\nA checker knows the truth. Neither judge nor policy ever sees it: it only draws "
+        "the curve and says how often the judge is right.\n",
+        highlight=False,
+    )
+    before = trainer.evaluate(held_out)
+    console.print(
+        f"Before: true reward {_told(before)} on {len(held_out)} letters it is not trained on.",
+        highlight=False,
+    )
+    try:
+        with Shown(console, config.max_steps) as shown:
+            history = trainer.train(shown)
+        after = trainer.evaluate(held_out)
+    finally:
+        trainer.close()
+    _group(console, out)
+    _samples(console, before, after)
+    _curve(console, history, before, after)
+    _cost(console, history, out)
+
+
+def _told(groups: Sequence[RolloutGroup]) -> str:
+    low, high = interval(groups)
+    return f"{mean_truth(groups):.2f} (95 % interval {low:.2f} to {high:.2f})"
+
+
+def interval(groups: Sequence[RolloutGroup]) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean ground truth, over rows."""
+    truths = np.array([np.mean([t for t in g.ground_truths if t is not None]) for g in groups])
+    drawn = np.random.default_rng(0).choice(truths, (2000, len(truths))).mean(1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _group(console: Console, out: Path) -> None:
+    """One of the first groups as the judge saw it: the attempts, its ranks, the truth."""
+    with open(out / "samples.jsonl", encoding="utf-8") as lines:
+        group = json.loads(lines.readline())
+    table = Table(
+        "rank reward",
+        "truth",
+        "what the clerk did",
+        title="One of the first groups, as ranked",
+        title_justify="left",
+    )
+    for attempt in sorted(group["rollouts"], key=lambda a: -(a["reward"] or 0.0)):
+        if attempt["messages"] is None or attempt["reward"] is None:
+            continue
+        table.add_row(
+            f"{attempt['reward']:.2f}", f"{attempt['ground_truth']:.1f}", Text(_story(attempt["messages"]))
+        )
+    console.print(Text(f"\nA letter: {group['prompt'][-1]['content']}"))
+    console.print(table)
+
+
+def _story(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Calls, results and reply in one line."""
+    parts = []
+    for message in messages:
+        for call in message.get("tool_calls") or []:
+            spec = call["function"]
+            given = json.loads(spec["arguments"]) if isinstance(spec["arguments"], str) else spec["arguments"]
+            values = ", ".join(map(str, given.values())) if isinstance(given, dict) else str(given)
+            parts.append(f"{spec['name']}({values})")
+        if message.get("content"):
+            parts.append(
+                message["content"] if message["role"] == "assistant" else "→ " + _short(message["content"])
+            )
+    return "  ".join(parts)
+
+
+def _short(result: str) -> str:
+    try:
+        read = json.loads(result)
+    except ValueError:
+        return result
+    return ", ".join(str(v) for k, v in read.items() if k != "order")
+
+
+def _samples(console: Console, before: Sequence[RolloutGroup], after: Sequence[RolloutGroup]) -> None:
+    table = Table(
+        "letter",
+        "before",
+        "truth",
+        "after",
+        "truth",
+        title="The same letters before and after",
+        title_justify="left",
+    )
+    worst = sorted(range(len(before)), key=lambda i: (before[i].ground_truths[0] or 0.0, i))[
+        : len(before) // 2
+    ]
+    for i in worst[:: max(1, len(worst) // 4)][:4]:
+        cells: list[Text | str] = []
+        for group in (before[i], after[i]):
+            trajectory = group.rollouts[0].trajectory
+            story = "" if trajectory is None else _story(list(trajectory.messages)[2:])
+            cells += [Text(story), f"{group.ground_truths[0]:.1f}"]
+        table.add_row(Text(before[i].row["prompt"][-1]["content"]), *cells)
+    console.print(table)
+
+
+def _curve(
+    console: Console,
+    history: Sequence[Mapping[str, Any]],
+    before: Sequence[RolloutGroup],
+    after: Sequence[RolloutGroup],
+) -> None:
+    truths = [m["ground_truth_mean"] for m in history if m["ground_truth_mean"] is not None]
+    agreed = [m["judge_accuracy"] for m in history if m["judge_accuracy"] is not None]
+    console.print(
+        f"\nTrue reward while training: {sparkline(truths)}  {truths[0]:.2f} → {truths[-1]:.2f}",
+        highlight=False,
+    )
+    if agreed:
+        console.print(
+            f"[bold]The judge ordered {np.mean(agreed):.0%} of the pairs as the truth does (50 % is chance).[/bold]",
+            highlight=False,
+        )
+    console.print(
+        f"[bold]True reward on held-out letters: {_told(before)} before, {_told(after)} after.[/bold]",
+        highlight=False,
+    )
+
+
+def sparkline(values: Sequence[float], width: int = 50, top: float = 1.0) -> str:
+    """Values between 0 and `top` as a line of bars."""
+    parts = np.array_split(np.array(values), min(width, len(values)))
+    return "".join(_BARS[min(len(_BARS) - 1, int(max(0.0, p.mean()) / top * len(_BARS)))] for p in parts)
+
+
+def _cost(console: Console, history: Sequence[Mapping[str, Any]], out: Path) -> None:
+    calls = sum(m["judge_calls"] for m in history)
+    seconds = sum(m["step_seconds"] for m in history)
+    waited = sum(m["judge_wait_seconds"] for m in history)
+    console.print(
+        f"{calls:,} judge calls cost ${sum(m['judge_cost_usd'] or 0.0 for m in history):.2f}. Training took {seconds:.0f} s, "
+        f"{waited:.0f} s of them waiting for the judge.",
+        highlight=False,
+    )
+    if plot(history, out / "curves.png", "ranker demo"):
+        console.print(f"Curves: {out / 'curves.png'}", highlight=False)
+    console.print(
+        f"Everything else: {out}\n\nYour own agent and your own judge:\n"
+        "  ranker train my_run.toml --out run     (docs/training.md has a config to start from)",
+        highlight=False,
+    )

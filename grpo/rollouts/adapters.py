@@ -1,0 +1,232 @@
+"""The policy's adapter on its way to the rollout servers: saved, loaded, checked, and cleared away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Sequence as Seq
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from grpo.config import GRPOConfig
+from grpo.model.distributed import Processes
+from grpo.model.loading import autocast, context_length, end_tokens
+from grpo.model.logprobs import Layout, score
+from grpo.rollouts.collect import run_loop
+from grpo.rollouts.remote import RemoteEngine
+from grpo.rollouts.server import Adapter, Server, servers
+from grpo.runs import checkpoint
+from grpo.types import Sequence
+from ranker import ConfigurationError, RankerError
+from ranker.judges.local.read import inner
+
+log = logging.getLogger("ranker")
+KEY = "RANKER_ROLLOUT_API_KEY"
+TOLERANCE = 0.1  # mean difference of log-probs; bfloat16 kernels differ by 0.005 to 0.05
+_TEXTS = (
+    "The harbour was quiet that morning, and the first boats came in with",
+    "To sort a list of numbers, begin with the smallest one and",
+)
+_TOKENS = 32  # of each reply that is checked
+
+
+class Adapters:
+    """Keeps the servers' policy that of the present weights.
+
+    Every process uses the servers; the main one saves and loads. All processes call the methods together.
+
+    Args:
+        out: the run folder; adapters are in `adapters/` there unless `vllm_adapter_folder` says otherwise.
+
+    Attributes:
+        engine: samples from the servers.
+        gap: mean difference between a server's log-probs and the trainer's at the latest hand-over, of the server
+            where it is largest.
+
+    Raises:
+        ConfigurationError: a model without adapters, no folder for them, no vLLM server at an address, or
+            servers of different models.
+        TrainingError: a server that is down.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        config: GRPOConfig,
+        layout: Layout,
+        processes: Processes,
+        out: str | Path | None,
+    ):
+        if not hasattr(model, "peft_config"):
+            raise ConfigurationError(
+                "A vLLM server takes new weights as LoRA adapters only: set lora_r = 16, say, or train without "
+                "vllm_server_base_url."
+            )
+        if config.vllm_adapter_folder is None and out is None:
+            raise ConfigurationError(
+                "The servers read adapters from a folder: give the run one (out=…), or set vllm_adapter_folder."
+            )
+        self._folder = Path(config.vllm_adapter_folder or Path(out or "") / "adapters").absolute()
+        self._tokenizer, self._config, self._layout = tokenizer, config, layout
+        self._processes = processes
+        self._servers = servers(
+            config.servers, os.environ.get(KEY) or None, config.vllm_server_timeout, config.max_num_seqs
+        )
+        contexts = [context_length(model), *(self._meet())]
+        known = [c for c in contexts if c is not None]
+        self.engine = RemoteEngine(
+            self._servers,
+            end_tokens(model, tokenizer),
+            config.sampling,
+            inner(model).config.vocab_size,
+            min(known) if known else None,
+        )
+        (self._run,) = processes.gather([uuid.uuid4().hex[:8]] if processes.is_main else [])
+        self._step: int | None = None
+        self.gap: float | None = None
+
+    def hand_over(self, model: Any, step: int) -> None:
+        """Have the servers sample from the weights as they are after `step` steps; nothing where they do.
+
+        A name is never used twice, by no run: a server that kept an older adapter cannot answer for it. What
+        was loaded before is cleared away, since no rollout outlives the sampling that it belongs to.
+
+        Raises:
+            ConfigurationError: a server cannot load it, or answers with other log-probs than the trainer.
+            TrainingError: a server is down.
+            RunFolderError: the adapter cannot be written.
+        """
+        if step == self._step:
+            return
+        before = self.engine.adapter
+        name = f"policy-{self._run}-{step}"
+        self.engine.adapter = Adapter(name, self._folder / name)
+        outcome: list[float | RankerError | None] = []
+        if self._processes.is_main:
+            outcome = [self._deliver(model, self.engine.adapter)]
+        (outcome_of_all,) = self._processes.gather(outcome)
+        if isinstance(outcome_of_all, RankerError):
+            raise outcome_of_all
+        self.gap, self._step = outcome_of_all, step
+        if before is not None and self._processes.is_main:
+            self._forget([before])
+
+    def _deliver(self, model: Any, adapter: Adapter) -> float | RankerError | None:
+        """Save, load and check; an error is returned, for all processes to raise."""
+        try:
+            if self._step is None:
+                self._clear()
+            checkpoint.save_whole(adapter.path, model, None)
+            run_loop(_each(server.load(adapter) for server in self._servers))
+            return self._check(model)
+        except RankerError as error:
+            return error
+
+    def _meet(self) -> list[int | None]:
+        """The contexts of the servers."""
+        found = run_loop(_each(server.served() for server in self._servers))
+        models = sorted({served.model for served in found})
+        if len(models) > 1:
+            raise ConfigurationError(
+                f"The servers of vllm_server_base_url serve different models: {', '.join(models)}."
+            )
+        self._left = [a for served in found for a in served.adapters if a.path.parent == self._folder]
+        return [served.context for served in found]
+
+    def _clear(self) -> None:
+        """Take away what a run that was killed left in the folder and on the servers."""
+        self._forget(self._left)
+        for path in self._folder.glob("policy-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _forget(self, adapters: Seq[Adapter]) -> None:
+        for adapter in adapters:
+            gone = run_loop(_each(server.unload(adapter.name) for server in self._servers))
+            if not all(gone):
+                log.warning("A rollout server could not unload the adapter %s.", adapter.name)
+            shutil.rmtree(adapter.path, ignore_errors=True)
+
+    def _check(self, model: Any) -> float | None:
+        """How far what a server says of a few tokens is from what the trainer says of them, at the server where it
+        is most; None where a reply has no room."""
+        every = run_loop(self._ask())
+        if not every:
+            return None
+
+        def gaps(sequences: Seq[Sequence], temperature: float) -> np.ndarray:
+            found_N = np.concatenate([s.logps_T[s.sampled_T] for s in sequences])
+            with torch.no_grad(), autocast(model, self._config.bf16):
+                logps_N = score(model, sequences, temperature, self._layout).logps_N
+            made: np.ndarray = np.abs(logps_N.float().cpu().numpy() - found_N)
+            return made
+
+        def gap(sequences: Seq[Sequence], temperature: float) -> float:
+            return float(gaps(sequences, temperature).mean())
+
+        # Each by itself: many that are right must not hide one that is not.
+        whose_N = np.concatenate([np.full(int(s.sampled_T.sum()), i) for i, s in every])
+        gap_N = gaps([s for _, s in every], self._config.temperature)
+        answered = sorted({i for i, _ in every})
+        means = [float(gap_N[whose_N == i].mean()) for i in answered]
+        most = int(np.argmax(means))  # of one that is no number too
+        found, worst = means[most], answered[most]
+        if found <= TOLERANCE:
+            return found
+        told = (
+            f"The log-probs of {self._servers[worst].url} differ from the trainer's by {found:.3g} on average"
+        )
+        asked = [s for i, s in every if i == worst]
+        plain = [Sequence(s.tokens_T, s.sampled_T, s.logps_T) for s in asked]
+        if gap(plain, 1.0) <= TOLERANCE:
+            raise ConfigurationError(
+                f"{told}: they are those before temperature, top_k, top_p and min_p. Start it with --logprobs-mode "
+                "processed_logprobs."
+            )
+        with model.disable_adapter():
+            base = gap(asked, self._config.temperature)
+        if base <= TOLERANCE:
+            raise ConfigurationError(
+                f"{told}, and are those of the model without its adapter: the server does not use what it loaded."
+            )
+        raise ConfigurationError(
+            f"{told} (at most {TOLERANCE} is rounding): it serves another model, other weights, or a coarser "
+            f"quantisation than the one that is trained ({base:.3g} without the adapter). Serve the same files, in "
+            "the same precision."
+        )
+
+    async def _ask(self) -> list[tuple[int, Sequence]]:
+        """Replies to check, each with the index of its server."""
+        jobs = []
+        for i, server in enumerate(self._servers):
+            for k, text in enumerate(_TEXTS):
+                jobs.append(self._reply(server, self._prompt(text, k), 2 * i + k))
+        made = await asyncio.gather(*jobs)
+        return [(i // len(_TEXTS), s) for i, s in enumerate(made) if s is not None]
+
+    def _prompt(self, text: str, seed: int) -> np.ndarray:
+        """Ids of a text; of ordinary tokens where the tokenizer does not know its words."""
+        ids = list(self._tokenizer(text)["input_ids"])
+        if len(set(ids)) < 6:
+            ordinary = sorted(set(range(len(self._tokenizer))) - set(self._tokenizer.all_special_ids))
+            ids = np.random.default_rng(seed).choice(ordinary, 12).tolist()
+        most = len(ids) if self.engine.context is None else max(1, self.engine.context // 2)
+        return np.array(ids[:most], dtype=np.int64)
+
+    async def _reply(self, server: Server, prompt: np.ndarray, seed: int) -> Sequence | None:
+        made = await self.engine.reply(server, prompt, _TOKENS, seed)
+        if not made.tokens:
+            return None
+        tokens_T = np.concatenate([prompt, made.tokens]).astype(np.int64)
+        logps_T = np.concatenate([np.zeros(len(prompt)), made.logps]).astype(np.float32)
+        return Sequence(tokens_T, np.arange(len(tokens_T)) >= len(prompt), logps_T, tuple(made.kept))
+
+
+async def _each(work: Any) -> list[Any]:
+    return list(await asyncio.gather(*work))

@@ -1,0 +1,277 @@
+"""A vLLM server: asked over HTTP, waited for while it is away, never shown a key in an error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from grpo.errors import ReplyError, TrainingError
+from ranker import ConfigurationError
+from ranker.errors import scrub
+from ranker.runtime.event_loop import PerLoop
+
+log = logging.getLogger("ranker")
+_TRIES = 5  # of a request that makes the server fail
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: of HTTP.
+        data: the JSON object; empty where it was none.
+        text: the beginning of the body, for error messages; no keys in it.
+    """
+
+    status: int
+    data: Mapping[str, Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Weights on disk, under the name that requests use for them."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a server says of itself.
+
+    Attributes:
+        model: the name of its base model.
+        context: tokens it holds; None where it does not say.
+        adapters: loaded ones.
+    """
+
+    model: str
+    context: int | None
+    adapters: tuple[Adapter, ...]
+
+
+class _Again(Exception):
+    """A request that may work later."""
+
+    def __init__(self, why: str, *, away: bool, after: float | None = None):
+        super().__init__(why)
+        self.away = away
+        self.after = after
+
+
+class Server:
+    """One vLLM server.
+
+    Args:
+        url: `http://host:port`, with or without `/v1`.
+        key: what it wants as a bearer token; None for none.
+        timeout: seconds for which it may be away, or take for one reply.
+        most: requests open at the same time; more wait.
+
+    Raises:
+        ConfigurationError: `url` is none.
+    """
+
+    def __init__(self, url: str, key: str | None, timeout: float, most: int):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                f"vllm_server_base_url = {url!r} is no address; write for example http://localhost:8000."
+            )
+        if parts.username or parts.password:
+            raise ConfigurationError(
+                "vllm_server_base_url holds a password, and config.json would too; put the server's key into "
+                "$RANKER_ROLLOUT_API_KEY."
+            )
+        path = parts.path.rstrip("/").removesuffix("/v1")
+        self.url = f"{parts.scheme}://{parts.netloc}{path}/v1"
+        self._timeout = timeout
+        self._key = key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+        def session() -> Any:
+            import aiohttp
+
+            return aiohttp.ClientSession(
+                headers=headers,
+                connector=aiohttp.TCPConnector(limit=most),
+                timeout=aiohttp.ClientTimeout(
+                    total=None,
+                    sock_connect=min(30.0, timeout),
+                    sock_read=timeout if math.isfinite(timeout) else None,
+                ),
+            )
+
+        self._session = PerLoop(session, lambda made: made.close())
+
+    async def served(self) -> Served:
+        """Its models.
+
+        Raises:
+            ConfigurationError: it is not an OpenAI-compatible server, or wants another key.
+            TrainingError: it did not come up in time.
+        """
+        answer = await self.ask("GET", "models")
+        cards = answer.data.get("data")
+        if answer.status != 200 or not isinstance(cards, list) or not all(isinstance(c, dict) for c in cards):
+            raise ConfigurationError(
+                f"{self.url}/models answered {answer.status}, {answer.text!r}: that is no vLLM server. Start one, or "
+                "mend vllm_server_base_url."
+            )
+        base = [c for c in cards if c.get("parent") is None]
+        if not base:
+            raise ConfigurationError(f"{self.url}/models names no model.")
+        context = base[0].get("max_model_len")
+        loaded = [c for c in cards if c.get("parent") is not None and isinstance(c.get("root"), str)]
+        return Served(
+            str(base[0].get("id")),
+            context if isinstance(context, int) and context > 0 else None,
+            tuple(Adapter(str(c.get("id")), Path(c["root"])) for c in loaded),
+        )
+
+    async def load(self, adapter: Adapter) -> None:
+        """Have it read an adapter; one that it has is left as it is.
+
+        Raises:
+            ConfigurationError: it cannot, with its own words.
+        """
+        body = {"lora_name": adapter.name, "lora_path": str(adapter.path)}
+        answer = await self.ask("POST", "load_lora_adapter", body, tries=1)
+        if answer.status == 200 or (answer.status == 400 and "already been loaded" in answer.text):
+            return
+        if answer.status == 404 and "adapter" not in answer.text.lower():
+            raise ConfigurationError(
+                f"{self.url} has no way to load adapters: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in "
+                "its environment and --enable-lora."
+            )
+        raise ConfigurationError(
+            f"{self.url} cannot load the adapter {adapter.path} ({answer.status}: {answer.text}). It must see that "
+            "folder under this very path (vllm_adapter_folder), and be started with --enable-lora and "
+            "--max-lora-rank of at least lora_r."
+        )
+
+    async def unload(self, name: str) -> bool:
+        """Have it forget an adapter; whether it did, or had none of that name."""
+        try:
+            answer = await self.ask("POST", "unload_lora_adapter", {"lora_name": name}, tries=1)
+        except ReplyError:
+            return False
+        return answer.status in (200, 404)
+
+    async def ask(
+        self, method: str, route: str, body: Mapping[str, Any] | None = None, tries: int = _TRIES
+    ) -> Answer:
+        """One request. While the server is away or overloaded (no connection, 429, 502 to 504) it is
+        asked again with growing pauses for `timeout` seconds; where it fails (500), `tries` times.
+
+        Raises:
+            TrainingError: it stayed away, or did not answer in time.
+            ReplyError: it failed every time.
+            ConfigurationError: it refuses the key.
+        """
+        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay
+
+        patience = stop_after_delay(self._timeout)
+
+        def stop(state: Any) -> bool:
+            error = state.outcome.exception()
+            return bool(patience(state)) or (not error.away and state.attempt_number >= tries)
+
+        def told(state: Any) -> None:
+            if state.attempt_number == 3:
+                log.warning("The rollout server %s: %s; waiting.", self.url, state.outcome.exception())
+
+        retrying = AsyncRetrying(
+            stop=stop,
+            wait=_pause,
+            retry=retry_if_exception_type(_Again),
+            before_sleep=told,
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    return await self._once(method, route, body)
+        except _Again as error:
+            if not error.away:
+                raise ReplyError(f"{self.url}/{route} failed {tries} times: {error}") from None
+            raise TrainingError(
+                f"The rollout server {self.url} is not there ({error}), after {self._timeout:g} seconds "
+                "(vllm_server_timeout). Start it, or correct vllm_server_base_url; a run that had begun goes on with "
+                "--resume."
+            ) from None
+        raise AssertionError("unreachable")
+
+    async def _once(self, method: str, route: str, body: Mapping[str, Any] | None) -> Answer:
+        import aiohttp
+
+        session = await self._session.get()
+        try:
+            async with session.request(
+                method, f"{self.url}/{route}", json=body, allow_redirects=False
+            ) as reply:
+                status, retry_after = reply.status, reply.headers.get("Retry-After")
+                raw = await reply.read()
+        except aiohttp.SocketTimeoutError:
+            raise TrainingError(
+                f"The rollout server {self.url} did not answer within {self._timeout:g} seconds. If it hangs, start it "
+                "anew; if replies are that long, raise vllm_server_timeout. Then go on with --resume."
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise _Again(scrub(f"{type(error).__name__}: {error}", self._key), away=True) from None
+        text = scrub(raw[:2000].decode("utf-8", "replace"), self._key)[:500]
+        if status in (401, 403):
+            raise ConfigurationError(
+                f"The rollout server {self.url} refuses the key ({status}); put the right one into "
+                "$RANKER_ROLLOUT_API_KEY."
+            )
+        if status == 429 or status in (502, 503, 504):
+            raise _Again(f"{status}: {text}", away=True, after=_seconds(retry_after))
+        if status >= 500:
+            raise _Again(f"{status}: {text}", away=False)
+        try:
+            data = json.loads(raw)
+        except ValueError:
+            data = {}
+        return Answer(status, data if isinstance(data, dict) else {}, text)
+
+
+def context_of(answer: Answer) -> int | None:
+    """The server's context, where it refused a request that goes beyond; 0 where it does not say which."""
+    if answer.status != 400 or "context length" not in answer.text:
+        return None
+    found = re.search(r"maximum context length is (\d+)", answer.text)
+    return int(found[1]) if found else 0
+
+
+def servers(urls: Sequence[str], key: str | None, timeout: float, most: int) -> list[Server]:
+    """The servers of a run."""
+    return [Server(url, key, timeout, most) for url in urls]
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        found = float(header) if header else None
+    except ValueError:
+        return None
+    return found if found is not None and math.isfinite(found) and found >= 0 else None
+
+
+def _pause(state: Any) -> float:
+    """Seconds before the next attempt: what the server asked for, else exponential with jitter."""
+    from tenacity import wait_random_exponential
+
+    error = state.outcome.exception()
+    drawn = float(wait_random_exponential(multiplier=0.25, max=10)(state))
+    return drawn if error.after is None else min(error.after, 60.0) + drawn / 10

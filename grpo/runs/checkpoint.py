@@ -1,0 +1,232 @@
+"""Checkpoints: whole or not there at all, and enough to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.tensor import DTensor
+
+from grpo.errors import RunFolderError
+from grpo.model.sharding import held, part_of
+
+log = logging.getLogger("ranker")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A complete checkpoint.
+
+    Attributes:
+        path: its folder; a model can be loaded from it by name.
+        state: what the trainer stored beside weights and optimizer.
+    """
+
+    path: Path
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What goes with the weights, whole: a run can go on from it with another number of processes.
+
+    Attributes:
+        optimizer, scheduler: their states.
+    """
+
+    optimizer: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+
+
+def save(folder: Path, model: Any, tokenizer: Any, learned: Snapshot, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint: weights (safetensors), optimizer, schedule and state, with a manifest of hashes.
+
+    It is written beside and renamed when it is complete, so a kill or a full disk leaves none or a whole
+    one.
+
+    Raises:
+        RunFolderError: the disk is full, or the folder cannot be written.
+    """
+    scratch = folder.with_name(f".{folder.name}.new")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        save_model(scratch, model, tokenizer)
+        torch.save(
+            {
+                "optimizer": learned.optimizer,
+                "scheduler": learned.scheduler,
+                "random": torch.get_rng_state(),
+            },
+            scratch / "optimizer.pt",
+        )
+        (scratch / "state.json").write_text(json.dumps(state, default=str), encoding="utf-8")
+        files = sorted(p for p in scratch.rglob("*") if p.is_file())
+        manifest = {str(p.relative_to(scratch)): _sync(p) for p in files}
+        (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        _sync(scratch / "manifest.json")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(scratch, folder)
+    except (
+        Exception
+    ) as error:  # weights, optimizer and tokenizer each report a full disk in a way of their own
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise RunFolderError(
+            f"The checkpoint {folder} cannot be written: {error}. Earlier checkpoints are untouched: make room, "
+            "then go on with --resume."
+        ) from None
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Weights or adapter, config and tokenizer, as `from_pretrained` reads them."""
+    from transformers.utils import logging as told
+
+    extra: dict[str, Any] = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
+    state = held(model)
+    if state is not None:
+        extra["state_dict"] = state
+    shown = told.is_progress_bar_enabled()
+    told.disable_progress_bar()
+    try:
+        model.save_pretrained(folder, **extra)
+    finally:
+        if shown:
+            told.enable_progress_bar()
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+
+
+def save_whole(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write model and tokenizer to a folder, whole or not at all."""
+    scratch = folder.with_name(f".{folder.name}.new")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        save_model(scratch, model, tokenizer)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(scratch, folder)
+    except Exception as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise RunFolderError(
+            f"{folder} cannot be written: {error}. Make room, then go on with --resume."
+        ) from None
+
+
+def newest(folder: Path) -> Saved | None:
+    """The newest checkpoint that is whole; damaged ones are passed over with a warning."""
+    for path in reversed(_checkpoints(folder)):
+        fault = _fault(path)
+        if fault is None:
+            return Saved(path, json.loads((path / "state.json").read_text(encoding="utf-8")))
+        log.warning("The checkpoint %s is damaged (%s); going on from an earlier one.", path, fault)
+        aside = path.with_name(f"damaged-{path.name}")  # it must not count as the newest
+        shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process of the run was first
+            os.replace(path, aside)
+    return None
+
+
+def restore(saved: Saved, model: Any, optimizer: Any, scheduler: Any) -> None:
+    """Bring weights, optimizer, schedule and random state back, to the bit; each process its part of them."""
+    from safetensors.torch import load_file
+
+    weights: dict[str, Any] = {}
+    for file in sorted(saved.path.glob("*.safetensors")):
+        weights |= load_file(file)
+    here = _named(model)
+    weights = {name: part_of(value, here[name]) if name in here else value for name, value in weights.items()}
+    if hasattr(model, "peft_config"):
+        from peft import set_peft_model_state_dict
+
+        faults: Any = set_peft_model_state_dict(model, weights)
+        unknown, missing = faults.unexpected_keys, [k for k in faults.missing_keys if "lora_" in k]
+    else:
+        try:
+            faults = model.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise RunFolderError(f"{saved.path} holds another model: {error}") from None
+        tied = {name for name in faults.missing_keys if name in _tied(model)}
+        unknown, missing = faults.unexpected_keys, [k for k in faults.missing_keys if k not in tied]
+    if unknown or missing:
+        raise RunFolderError(
+            f"{saved.path} holds another model: {len(missing)} weights missing, {len(unknown)} unknown, for example "
+            f"{[*missing, *unknown][0]}."
+        )
+    kept = torch.load(saved.path / "optimizer.pt", weights_only=True, map_location="cpu")
+    learned = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, fields in kept["optimizer"]["state"].items():
+        for name, value in fields.items():
+            fields[name] = part_of(value, learned[index])
+    optimizer.load_state_dict(kept["optimizer"])
+    scheduler.load_state_dict(kept["scheduler"])
+    torch.set_rng_state(kept["random"])
+
+
+def prune(folder: Path, keep: int | None) -> None:
+    """Delete all but the newest `keep` checkpoints."""
+    if keep is None:
+        return
+    for path in _checkpoints(folder)[:-keep]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def any_at(folder: Path) -> bool:
+    """Whether there is a checkpoint, whole or damaged."""
+    return bool(_checkpoints(folder)) or any(folder.glob("damaged-step-*"))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Oldest first."""
+    found = [p for p in folder.glob("step-*") if p.name[5:].isdigit()]
+    return sorted(found, key=lambda p: int(p.name[5:]))
+
+
+def _named(model: Any) -> dict[str, Any]:
+    """Weights by their names in a checkpoint."""
+    state: dict[str, Any] = model.state_dict()
+    if not hasattr(model, "peft_config"):
+        return state
+    from peft import get_peft_model_state_dict
+
+    named: dict[str, Any] = get_peft_model_state_dict(model, state, save_embedding_layers=False)
+    return named
+
+
+def _tied(model: Any) -> set[str]:
+    """Names of weights that are another's under a second name; they are saved once."""
+    by_storage: dict[int, list[str]] = {}
+    for name, weight in model.state_dict(keep_vars=True).items():
+        same = id(weight) if isinstance(weight, DTensor) else weight.data_ptr()
+        by_storage.setdefault(same, []).append(name)
+    return {name for names in by_storage.values() if len(names) > 1 for name in names}
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        for name, digest in manifest.items():
+            if _digest(path / name) != digest:
+                return f"{name} is not as it was written"
+    except (OSError, ValueError, AttributeError) as error:
+        return str(error)
+    return None
+
+
+def _sync(path: Path) -> str:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    return _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

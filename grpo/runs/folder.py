@@ -1,0 +1,241 @@
+"""The folder of a run: its config, a line of metrics a step, samples, and rewards already earned."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from grpo.errors import RunFolderError
+from grpo.rewards import GroupReward
+from grpo.types import RolloutGroup
+from ranker import __version__
+from ranker.files import dump_line
+
+FORMAT = 1  # of everything in the folder; another number is not read
+
+
+class RunFolder:
+    """Files that only ever grow by whole lines, so that a kill at any moment leaves them readable.
+
+    Raises:
+        RunFolderError: the folder holds a run already and `resume` is false; it was made with other settings or by another version; it cannot be written; another
+            process is using it.
+    """
+
+    def __init__(self, path: str | Path, config: Mapping[str, Any], resume: bool = False):
+        self.path = Path(path)
+        self._guard = -1
+        held = self.path / "config.json"
+        self.hold()
+        try:
+            resolved = {"format": FORMAT, "ranker_version": __version__, **config}
+            if resume and held.exists():
+                _compare(held, resolved)
+            elif held.exists() and any(
+                (self.path / n).exists() for n in ("metrics.jsonl", "samples.jsonl", "checkpoints", "final")
+            ):
+                raise RunFolderError(
+                    f"{path} holds a run already: go on with --resume, or name another folder."
+                )
+            else:
+                for earned in self.path.glob("rewards*.jsonl"):  # of a start that ended before its first step
+                    if earned.is_file():
+                        earned.unlink()
+                write_json(held, resolved)
+        except BaseException:
+            self.close()
+            raise
+
+    def hold(self) -> None:
+        """Keep other processes out of the folder.
+
+        Raises:
+            RunFolderError: another one is in it, or it cannot be made.
+        """
+        if self._guard >= 0:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            guard = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be used as a run folder: {error.strerror}.") from None
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(guard)
+            raise RunFolderError(
+                f"Another process is training in {self.path}; wait for it, or name another folder."
+            ) from None
+        self._guard = guard
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._guard >= 0:
+            os.close(self._guard)
+            self._guard = -1
+
+    def rewind(self, step: int) -> None:
+        """Take away what was written after `step`, and any line cut off by a kill."""
+        for name in ("metrics.jsonl", "samples.jsonl"):
+            file = self.path / name
+            if not file.is_file():
+                continue
+            good = 0
+            for raw, record in _whole(file):
+                if record.get("step", 0) > step:
+                    break
+                good += len(raw)
+            os.truncate(file, good)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every line of metrics so far."""
+        return [record for _, record in _whole(self.path / "metrics.jsonl")]
+
+    def add(self, name: str, *records: Mapping[str, Any]) -> None:
+        """Append lines to a file of the folder, all or none.
+
+        Raises:
+            RunFolderError: the disk is full or the file cannot be written; it is left as it was.
+        """
+        append(self.path / name, b"".join(dump_line(record) for record in records))
+
+
+class Earnings:
+    """Rewards as they are earned, one file for each process: a resumed run asks for none of them again.
+
+    Failures are not kept: a judge that is mended gets another chance.
+    """
+
+    def __init__(self, folder: Path, rank: int, resume: bool):
+        self._file = folder / ("rewards.jsonl" if rank == 0 else f"rewards-{rank}.jsonl")
+        self._lock = threading.Lock()
+        self._earned: dict[str, GroupReward] = {}
+        if not resume:
+            return
+        for file in sorted(folder.glob("rewards*.jsonl")):
+            good = 0
+            for raw, record in _whole(file):
+                good += len(raw)
+                key = record.pop("key")
+                record.pop("group")
+                self._earned[key] = GroupReward.from_dict(record)
+            if file == self._file:
+                os.truncate(file, good)
+
+    def earned(self, group: RolloutGroup) -> GroupReward | None:
+        """The rewards this very group was given before a kill."""
+        return self._earned.get(_digest(group))
+
+    def earn(self, group: RolloutGroup, reward: GroupReward) -> None:
+        """Keep a group's rewards."""
+        if reward.error is None:
+            record = {"group": group.index, "key": _digest(group), **reward.to_dict()}
+            with self._lock:
+                append(self._file, dump_line(record))
+
+
+def _whole(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The lines of a file with what they hold, up to one cut off by a kill."""
+    if not file.is_file():
+        return
+    with open(file, "rb") as lines:
+        for raw in lines:
+            record = _record(raw)
+            if record is None:
+                return
+            yield raw, record
+
+
+def append(file: Path, data: bytes) -> None:
+    """Append bytes to a file, all or none."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            before = os.fstat(handle).st_size
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(handle, rest) :]
+            except OSError:
+                with contextlib.suppress(OSError):  # a device cannot be cut back
+                    os.ftruncate(handle, before)
+                raise
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RunFolderError(
+            f"{file} cannot be written: {error.strerror}. Nothing of the run is lost: make room, then go on "
+            "with --resume."
+        ) from None
+
+
+def write_json(file: Path, fields: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    scratch = file.with_name(f".{file.name}.new")
+    try:
+        with open(scratch, "w", encoding="utf-8") as out:
+            out.write(json.dumps(fields, indent=2, ensure_ascii=False, default=str) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(scratch, file)
+    except OSError as error:
+        raise RunFolderError(f"{file} cannot be written: {error.strerror}.") from None
+
+
+def _record(raw: bytes) -> dict[str, Any] | None:
+    if not raw.endswith(b"\n"):
+        return None
+    try:
+        made = json.loads(raw)
+    except ValueError:
+        return None
+    return made if isinstance(made, dict) else None
+
+
+def _digest(group: RolloutGroup) -> str:
+    """What identifies a group: which it is, and every token of it."""
+    hashed = hashlib.sha256(str(group.index).encode())
+    for rollout in group.rollouts:
+        hashed.update(b"\0rollout")
+        for sequence in rollout.sequences:
+            hashed.update(b"\0" + sequence.tokens_T.tobytes())
+    return hashed.hexdigest()
+
+
+# What may differ when a run goes on: how often it is saved, where it is shown, which servers it samples
+# from, how it is divided over processes.
+_FREE = (
+    "save_steps", "save_total_limit", "report_to", "vllm_server_base_url", "vllm_server_timeout",
+    "vllm_adapter_folder", "fsdp",
+)  # fmt: skip
+
+
+def _compare(held: Path, resolved: Mapping[str, Any]) -> None:
+    try:
+        before = json.loads(held.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{held} cannot be read ({error}); the run cannot go on.") from None
+    if not isinstance(before, dict) or before.get("format") != FORMAT:
+        told = before.get("format") if isinstance(before, dict) else None
+        raise RunFolderError(
+            f"{held} is of format {told}, this version ({__version__}) reads {FORMAT}: go on with the version that "
+            f"began the run ({before.get('ranker_version') if isinstance(before, dict) else 'unknown'}), or begin anew."
+        )
+    plain = json.loads(json.dumps(resolved, default=str))
+    differ = [
+        f"{key} was {before.get(key)!r} and is {plain.get(key)!r}"
+        for key in sorted({*before, *plain} - {"ranker_version", *_FREE})
+        if before.get(key) != plain.get(key)
+    ]
+    if differ:
+        raise RunFolderError(
+            f"{held.parent} was begun with other settings: {'; '.join(differ)}. Resume with the same ones, or name "
+            "another folder."
+        )

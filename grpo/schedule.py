@@ -1,0 +1,108 @@
+"""Which groups a step learns from: sampled ahead, taken in order, refilled where they say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grpo.advantages import group_advantages
+from grpo.config import GRPOConfig
+from grpo.errors import TrainingError
+from grpo.model.distributed import Processes
+from grpo.rollouts.collect import Collector
+from grpo.runs.metrics import Clock, Judged
+
+_RECENT = 20  # groups over which the share of failures is taken
+_ENOUGH = 4  # failures before it can stop a run
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a run stands.
+
+    Attributes:
+        step: steps taken.
+        taken: groups learned from or dropped; the next has this index.
+        sampled: groups rolled out, those still at the judge included.
+        recent: for the latest groups, whether each failed.
+    """
+
+    step: int = 0
+    taken: int = 0
+    sampled: int = 0
+    recent: tuple[bool, ...] = ()
+
+
+class Windows:
+    """The groups of one step after the other. Group k is the business of process k modulo their number.
+
+    Which groups are sampled before which update follows from the settings and from which groups had
+    signal, never from how long a judge took: a run is the same every time.
+
+    Attributes:
+        place: where the run stands; a resume sets it.
+    """
+
+    def __init__(self, collector: Collector, processes: Processes, config: GRPOConfig):
+        self._collector, self._processes, self._config = collector, processes, config
+        self.place = Place()
+
+    def next(self, clock: Clock) -> list[Judged]:
+        """This process's share of the next step's groups; others are sampled while they are judged."""
+        place, processes = self.place, self._processes
+        taken: list[Judged] = []
+        lacking = self._config.groups_per_step
+        for _ in range(1 + self._config.dynamic_sampling_rounds):
+            upto = place.taken + lacking
+            with clock.time("generate"):
+                self._sample_to(upto + self._config.ahead)
+            mine = [k for k in range(place.taken, upto) if k % processes.world == processes.rank]
+            fresh = [self._take(k, clock) for k in mine]
+            taken += fresh
+            place.taken = upto
+            useful = [not j.advantages.tied and j.reward.error is None for j in self._advised(fresh)]
+            lacking -= sum(processes.gather([sum(useful)]))
+            if lacking <= 0:
+                break
+        return self._advised(taken)
+
+    def watch(self, everyone: Sequence[Judged]) -> None:
+        """Stop a run whose judge fails too often.
+
+        Raises:
+            TrainingError: more than `max_failed_share` of the latest groups got no rewards.
+        """
+        place, most = self.place, self._config.max_failed_share
+        failures = [j.reward.error is not None for j in everyone]
+        place.recent = recent = (*place.recent, *failures)[-_RECENT:]
+        enough = sum(recent) >= _ENOUGH or place.step == self._config.max_steps
+        if enough and sum(recent) > most * len(recent):
+            last = next((j.reward.error for j in reversed(everyone) if j.reward.error), "earlier.")
+            raise TrainingError(
+                f"{sum(recent)} of the latest {len(recent)} groups got no rewards, more than max_failed_share = "
+                f"{most:g}. The last: {last} Mend it, then go on with --resume."
+            )
+
+    def _sample_to(self, end: int) -> None:
+        place, processes = self.place, self._processes
+        last = place.taken + (self._config.max_steps - place.step) * self._config.groups_per_step
+        end = min(end, last)  # no group that no step learns from
+        wanted = [k for k in range(place.sampled, end) if k % processes.world == processes.rank]
+        self._collector.sample(wanted, place.step)
+        place.sampled = max(place.sampled, end)
+
+    def _take(self, index: int, clock: Clock) -> Judged:
+        group, job = self._collector.pending[index]
+        with clock.time("judge_wait"):
+            reward = job.result()
+        del self._collector.pending[index]
+        return Judged(group, reward)
+
+    def _advised(self, judged: list[Judged]) -> list[Judged]:
+        """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards."""
+        mine = {j.group.index for j in judged}
+        every = self._processes.gather([(j.group.index, j.reward.values) for j in judged])
+        every.sort(key=lambda pair: pair[0])
+        found = group_advantages([values for _, values in every], self._config.scale_rewards)
+        by_index = {index: a for (index, _), a in zip(every, found, strict=True) if index in mine}
+        return [j.with_advantages(by_index[j.group.index]) for j in judged]

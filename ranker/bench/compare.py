@@ -1,0 +1,164 @@
+"""Whether a cheap judge is good enough: a paired comparison of two judges on the same groups."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import norm
+
+from ranker.bench.intervals import CONFIDENCE, Estimate, difference, unseen
+from ranker.errors import ConfigurationError
+
+Verdict = Literal["within", "worse", "undecided"]
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A cheap judge beside a strong one.
+
+    Attributes:
+        suite: its name, or "all suites": all groups together.
+        groups: those that both judges have a verdict on.
+        loss: pairwise accuracy of the strong judge minus that of the cheap one.
+        verdict: "within" where the interval of the loss ends below the margin; "worse" where it starts above 0 and
+            does not; else "undecided".
+        more: groups still needed, if the loss is what it looks like; None where it is decided or cannot be said.
+    """
+
+    suite: str
+    groups: int
+    cheap: float
+    strong: float
+    loss: Estimate
+    verdict: Verdict
+    more: int | None
+
+    def told(self, cheap: str, strong: str, margin: float) -> str:
+        """The answer in a sentence."""
+        low, high = self.loss.low, self.loss.high
+        if self.verdict == "within":
+            return f"{cheap} is within {margin:g} of {strong} with {CONFIDENCE:.0%} confidence."
+        more = "" if self.more is None else f" about {self.more:,} more groups."
+        if self.verdict == "worse":
+            assert low is not None
+            assert high is not None
+            doubt = (
+                f" Whether by more than {margin:g} is not decided:{more}" if low <= margin and more else ""
+            )
+            return f"{cheap} is worse than {strong} by {low:.3f} to {high:.3f}.{doubt}"
+        return f"Not decided:{more or ' more groups are needed.'}"
+
+
+def compare(made: Mapping[str, Any], cheap: str, strong: str, margin: float) -> list[Comparison]:
+    """Compare two judges of a `results.json`, on each suite, and on all together where there are several.
+
+    The test: the difference of pairwise accuracy on the groups that both judged, with a 95 % interval by bootstrap
+    over groups (both judges resampled together). Non-inferiority is claimed where the whole interval lies below the
+    margin (Wellek 2010, section 1.5), which errs in about 2.5 % of cases.
+
+    Raises:
+        ConfigurationError: a judge is not in the results, or a margin that is none.
+    """
+    if not 0 < margin < 1:
+        raise ConfigurationError(
+            f"--margin {margin:g}: give a loss of pairwise accuracy between 0 and 1, e.g. 0.03."
+        )
+    known = list(dict.fromkeys(cell["judge"] for cell in made["cells"]))
+    for name in (cheap, strong):
+        if name not in known:
+            raise ConfigurationError(f"{name!r} is not in these results; they hold {', '.join(known)}.")
+    if cheap == strong:
+        raise ConfigurationError("--cheap and --strong name the same judge.")
+    found: dict[str, np.ndarray] = {}
+    for suite in dict.fromkeys(cell["suite"] for cell in made["cells"]):
+        pair = _common(made["cells"], suite, cheap, strong)
+        if pair is not None and len(pair) > 1:
+            found[suite] = pair
+    if not found:
+        raise ConfigurationError(
+            f"{cheap} and {strong} have no two groups in common that both gave a verdict on."
+        )
+    if len(found) > 1:
+        found["all suites"] = np.concatenate(list(found.values()))
+    return [_compared(suite, counts, margin) for suite, counts in found.items()]
+
+
+def _common(cells: Sequence[Mapping[str, Any]], suite: str, cheap: str, strong: str) -> np.ndarray | None:
+    """Shape (N, 4): agreeing pairs and pairs of the cheap judge, then of the strong one, on common groups."""
+    by_judge = {}
+    for cell in cells:
+        if cell["suite"] == suite and cell["judge"] in (cheap, strong):
+            of = cell["by_group"]
+            rows = zip(of["ids"], of["agreeing"], of["pairs"], strict=True)
+            by_judge[cell["judge"]] = {name: (right, pairs) for name, right, pairs in rows if pairs}
+    if len(by_judge) < 2:
+        return None
+    one, other = by_judge[cheap], by_judge[strong]
+    return np.array([(*one[name], *other[name]) for name in one if name in other], dtype=float).reshape(-1, 4)
+
+
+def _compared(suite: str, counts_N4: np.ndarray, margin: float) -> Comparison:
+    a, b = (counts_N4[:, 0], counts_N4[:, 1]), (counts_N4[:, 2], counts_N4[:, 3])
+    loss, error = difference(b, a)
+    verdict: Verdict = "undecided"
+    if loss.high is not None and loss.high < margin:
+        verdict = "within"
+    elif loss.low is not None and loss.low > 0:
+        verdict = "worse"
+    n = len(counts_N4)
+    return Comparison(
+        suite,
+        n,
+        float(a[0].sum() / a[1].sum()),
+        float(b[0].sum() / b[1].sum()),
+        loss,
+        verdict,
+        _more(loss, error, n, margin) if verdict != "within" else None,
+    )
+
+
+def _more(loss: Estimate, error: float | None, n: int, margin: float) -> int | None:
+    """How many more groups decide it with a probability of 80 %, should the loss be what it is measured to be:
+    N = ((z₀.₉₇₅ + z₀.₈) · s / distance)², s the deviation of one group, distance that of the loss to the margin, or
+    to 0 where that is further and the cheap judge is the worse one."""
+    if error is None or loss.value is None:
+        return None
+    if error == 0:  # every group says the same: enough of them to hold no other kind
+        away = margin - loss.value
+        return max(1, math.ceil(math.log(1 - unseen(1)) / math.log(1 - away)) - n) if 0 < away < 1 else None
+    away = abs(margin - loss.value)
+    if loss.low is not None and loss.low <= 0 < loss.value:  # "worse" would be an answer, too
+        away = max(away, loss.value)
+    if away == 0:
+        return None
+    needed = (float(norm.ppf(0.975) + norm.ppf(POWER)) * error * math.sqrt(n) / away) ** 2
+    return max(1, int(np.ceil(needed)) - n)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """`results.json`, given as the file or its folder.
+
+    Raises:
+        ConfigurationError: it is not there, or is something else.
+    """
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        made = json.loads(file.read_text(encoding="utf-8"))
+        if made["schema_version"] != 1 or not isinstance(made["cells"], list):
+            raise ValueError("another version")
+        for cell in made["cells"]:
+            _ = cell["judge"], cell["suite"], *(cell["by_group"][key] for key in ("ids", "agreeing", "pairs"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} cannot be read ({error.strerror}); give the folder that ranker bench wrote with --out."
+        ) from None
+    except (ValueError, LookupError, TypeError) as error:
+        raise ConfigurationError(f"{file} is no results.json of ranker bench ({error}).") from None
+    return dict(made)

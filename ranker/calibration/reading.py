@@ -1,0 +1,302 @@
+"""Groups read with a local model in several ways, each reading once and kept in the cache."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ranker.errors import ConfigurationError, ContextLengthError, JudgeError
+from ranker.files import read_lines
+from ranker.judges.base import Lineup
+from ranker.judges.local.probe import EMPTY, ProbeJudge
+from ranker.judges.local.setup import Setup
+from ranker.judges.local.ways import JOINT, PROBED, WAYS, Shown, Way, fit, framing
+from ranker.prompting.orders import balanced_orders
+from ranker.runtime.budget import Budget
+from ranker.runtime.cache import cache_key
+from ranker.tuning.examples import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Attributes:
+    scores: one for each attempt.
+    seconds, tokens: what it took when it was read; None where that is not known any more.
+    """
+
+    scores: list[float]
+    seconds: float | None
+    tokens: int | None
+
+
+@dataclass
+class Readings:
+    """What all ways say of the same groups.
+
+    Attributes:
+        examples: the groups that every way could read.
+        scores: by way, for each of these groups one score for each attempt.
+        costs: by way, (seconds, tokens) a group; None where not known.
+        left_out: how many groups could not be read, and why the first of them could not.
+        dropped: ways that could not be asked, and why.
+    """
+
+    examples: list[Example] = field(default_factory=list)
+    scores: dict[str, list[list[float]]] = field(default_factory=dict)
+    costs: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    left_out: int = 0
+    why: str = ""
+    dropped: dict[str, str] = field(default_factory=dict)
+
+
+def label(setup: Setup) -> str:
+    """How a way is called in tables: ``letter x2, content-free`` is `letter` in two orders, less its leanings."""
+    if setup.way not in JOINT:
+        return str(setup.way)
+    times = f" x{setup.orders}" if setup.orders > 1 else ""
+    return f"{setup.way}{times}{', content-free' if setup.content_free else ''}"
+
+
+def ways_of(given: str) -> tuple[Way, ...]:
+    """The ways of a list with commas.
+
+    Raises:
+        ConfigurationError: one that is none.
+    """
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    wrong = [name for name in names if name not in WAYS]
+    if wrong or not names:
+        told = f"There is no way to ask called {', '.join(map(repr, wrong))}" if wrong else "No way is named"
+        raise ConfigurationError(f"{told}; there are {', '.join(WAYS)}.")
+    return tuple(way for way in WAYS if way in names)
+
+
+def setups(base: Setup, ways: Iterable[Way]) -> dict[str, Setup]:
+    """The setups to try, by label: `letter` and `together` also with two orders and content-free."""
+    made = []
+    for way in ways:
+        plain = replace(base, way=way, tolerance=0.0, orders=1, content_free=False, measured={})
+        free = replace(plain, content_free=True)
+        made += [plain, replace(plain, orders=2), free, replace(free, orders=2)] if way in JOINT else [plain]
+    return {label(setup): setup for setup in made}
+
+
+def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Way, ...]:
+    """The ways to try where none are named: all that read probabilities; `reference` only where every group has one.
+
+    Raises:
+        ConfigurationError: `reference` is named, and a group has none.
+    """
+    known = all(e.shown.reference for e in examples)
+    if ways is None:
+        return tuple(way for way in PROBED if way != "reference" or known)
+    if "reference" in ways and not known:
+        raise ConfigurationError(
+            "The way `reference` needs a right answer, and not every group has one in its field `reference`: leave "
+            "that way out."
+        )
+    return tuple(ways)
+
+
+class Reader:
+    """One model that reads groups in any way.
+
+    What a way is called on is drawn anew for each group by the seed, as `ranker rank` does it, so that nothing hangs
+    on the order in which a file holds its attempts. Attempts that read alike are read once.
+
+    Args:
+        base: model and adapter; its way does not count.
+        lineups: the groups by id, for the way `generated`.
+        options: ProbeJudge's, e.g. ``cache``, ``context_window``.
+    """
+
+    def __init__(
+        self, base: Setup, *, seed: int = 0, lineups: Mapping[str, Lineup] | None = None, **options: Any
+    ):
+        self._base, self._seed, self._options = base, seed, options
+        self._lineups = lineups or {}
+        self._judges: dict[str, Any] = {}
+        self._read: dict[str, Reading] = {}
+
+    def read(self, example: Example, setup: Setup) -> Reading:
+        """Scores in the order of the group's attempts, in the unit of the way.
+
+        Raises:
+            ContextLengthError: the group does not fit.
+            JudgeError: the model failed.
+        """
+        unique = list(dict.fromkeys(example.shown.attempts))
+        if len(unique) == 1:
+            return Reading([0.0] * len(example.shown.attempts), None, None)
+        if setup.way == "generated":
+            return self._generated(example)
+        n = len(unique)
+        rows: Sequence[Sequence[int]] = [range(n)]
+        if setup.way in JOINT:
+            if n > self._judge(setup.way).max_group:
+                raise ContextLengthError(f"Group {example.id!r} has {n} attempts, more than letters.")
+            rng = random.Random(f"{self._seed}:{example.id}")  # noqa: S311 - an order, not a secret
+            rows = balanced_orders(n, setup.orders, rng)
+        total, parts = [0.0] * n, []
+        for row in rows:
+            ordered = replace(example.shown, attempts=tuple(unique[i] for i in row), cut=(0,) * n)
+            said = self._one(setup.way, ordered)
+            parts.append(said)
+            level = [0.0] * n
+            if setup.content_free:
+                empty = self._one(setup.way, ordered, empty=True)
+                level = empty.scores
+                parts.append(empty)
+            for place, i in enumerate(row):
+                total[i] += (said.scores[place] - level[place]) / len(rows)
+        by_text = dict(zip(unique, total, strict=True))
+        parts = list({id(p): p for p in parts}.values())
+        return Reading(
+            [by_text[text] for text in example.shown.attempts], _sum(parts, "seconds"), _sum(parts, "tokens")
+        )
+
+    def _judge(self, way: Way) -> ProbeJudge:
+        if way not in self._judges:
+            plain = replace(self._base, way=way, tolerance=0.0, orders=1, content_free=False)
+            made = ProbeJudge(plain, **self._options)
+            others = [judge for judge in self._judges.values() if isinstance(judge, ProbeJudge)]
+            if others:
+                made.local = others[0].local  # one model in memory, however many ways
+            self._judges[way] = made
+        return self._judges[way]  # type: ignore[no-any-return]
+
+    def _one(self, way: Way, shown: Shown, empty: bool = False) -> Reading:
+        """One reading in the order given, from memory or the cache where it was made before."""
+        from ranker.judges.local.reading import shares
+
+        judge = self._judge(way)
+        loaded = judge.local.load()
+        shares(loaded)  # found out once, and not on the clock
+        room = min(loaded.window, self._options.get("context_window") or loaded.window)
+        spent = framing(shown, way, judge.template, loaded.frame, loaded.encode)
+        given = fit(shown, way, room, loaded.count, spent)
+        if empty:
+            given = replace(given, attempts=(EMPTY,) * len(given.attempts), cut=())
+        key = cache_key(**judge.identity(), seed=0, shown=repr(given))
+        if key in self._read:
+            return self._read[key]
+        kept = judge.cache.get(key) if judge.cache else None
+        if kept is not None and len(kept.get("scores", ())) == len(given.attempts):
+            said = Reading(list(map(float, kept["scores"])), kept.get("seconds"), kept.get("tokens"))
+        else:
+            said = _timed(judge, loaded, given)
+            if judge.cache is not None:
+                judge.cache.put(
+                    key, judge.name, {"scores": said.scores, "seconds": said.seconds, "tokens": said.tokens}
+                )
+        self._read[key] = said
+        return said
+
+    def _generated(self, example: Example) -> Reading:
+        from ranker.judges.local.judge import LocalJudge
+
+        if self._base.adapter is not None:
+            raise ConfigurationError(
+                "A tuned judge is not asked to write its verdict: leave `generated` out."
+            )
+        if "generated" not in self._judges:
+            self._judges["generated"] = LocalJudge(self._base.base, **self._options)
+        judge = self._judges["generated"]
+        judge._local.load()
+        started = time.perf_counter()
+        lineup = self._lineups[example.id]
+        order = random.Random(f"{self._seed}:{example.id}").sample(range(len(lineup.trajectories)), len(lineup.trajectories))  # noqa: S311 - not secret  # fmt: skip
+        shuffled = replace(lineup, trajectories=tuple(lineup.trajectories[i] for i in order))
+        verdict = asyncio.run(judge.verdict(shuffled, Budget()))
+        scores = [0.0] * len(order)
+        for place, tier in enumerate(verdict.tiers):
+            for i in tier:
+                scores[order[i]] = float(-place)
+        fresh = verdict.usage.calls > 0
+        tokens = verdict.usage.prompt_tokens + verdict.usage.completion_tokens
+        return Reading(scores, time.perf_counter() - started if fresh else None, tokens if fresh else None)
+
+
+def read_all(
+    reader: Reader,
+    examples: Sequence[Example],
+    tried: Mapping[str, Setup],
+    report: Callable[[str], None] = lambda _: None,
+) -> Readings:
+    """Ask about every group in every way. A group that does not fit the model is left out for all ways, a way in
+    which the model fails is dropped; `report` is told the id of each group read.
+
+    Raises:
+        JudgeError: no way is left.
+    """
+    found = Readings()
+    rows: dict[str, list[Reading]] = {name: [] for name in tried}
+    for example in examples:
+        said: dict[str, Reading] = {}
+        try:
+            for name, setup in tried.items():
+                if name in found.dropped:
+                    continue
+                try:
+                    said[name] = reader.read(example, setup)
+                except JudgeError as error:
+                    found.dropped[name] = str(error)
+        except ContextLengthError as error:
+            found.left_out += 1
+            found.why = found.why or str(error)
+        else:
+            found.examples.append(example)
+            for name, reading in said.items():
+                rows[name].append(reading)
+        report(example.id)
+    left = [name for name in tried if name not in found.dropped]
+    if not left:
+        raise JudgeError(f"The model could not be asked in any way: {next(iter(found.dropped.values()))}")
+    found.scores = {name: [r.scores for r in rows[name]] for name in left}
+    found.costs = {
+        name: (_mean([r.seconds for r in rows[name]]), _mean([r.tokens for r in rows[name]])) for name in left
+    }
+    return found
+
+
+def _timed(judge: ProbeJudge, loaded: Any, given: Shown) -> Reading:
+    started = time.perf_counter()
+    try:
+        scores, tokens = judge.read(loaded, given)
+    except RuntimeError as error:  # out of memory, mostly
+        raise JudgeError(f"{judge.name} failed on {len(given.attempts)} attempts: {error}") from error
+    return Reading([float(s) for s in scores], time.perf_counter() - started, tokens)
+
+
+def _sum(parts: Sequence[Reading], what: str) -> Any:
+    values = [getattr(part, what) for part in parts]
+    return None if any(v is None for v in values) else sum(values)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+def lineups_of(path: Path) -> dict[str, Lineup]:
+    """The groups of a file as a judge is shown them, by id.
+
+    Raises:
+        ConfigurationError: two groups have one id.
+    """
+    made: dict[str, Lineup] = {}
+    for line in read_lines(path):
+        if line.group is None:
+            continue
+        if line.id in made:
+            raise ConfigurationError(
+                f"{path}, line {line.number}: the id {line.id!r} stands on an earlier line already."
+            )
+        bare = tuple(t.bare() for t in line.group.trajectories)
+        made[line.id] = Lineup(bare, line.group.task, line.group.rubric)
+    return made

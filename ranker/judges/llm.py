@@ -1,0 +1,272 @@
+"""A judge behind an API."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
+from ranker.judges.prompted import PromptedJudge, Reply
+from ranker.judges.rate_limit import RateLimit
+from ranker.judges.transport import Completion, LiteLLMTransport, ServerTransport, Transport
+from ranker.judges.verdict import schema
+from ranker.prompting.prompt import Message, reply_room
+from ranker.prompting.truncation import estimate_tokens
+from ranker.runtime.budget import Budget
+from ranker.usage import Usage
+
+log = logging.getLogger("ranker")
+
+Structured = Literal["auto", "json_schema", "json_object", "text"]
+MODES: tuple[str, ...] = ("json_schema", "json_object", "text")
+DEFAULT_WINDOW = 131_072  # tokens, where neither server nor table says; a server that has less says so
+_LEAST_WINDOW = 1_900  # tokens; no server in use has less, and a smaller count is no count at all
+_RUN = re.compile(r"(\W)\1+")
+_REFUSES_FORMAT = {400, 404, 415, 422, 500, 501}
+
+
+class LLMJudge(PromptedJudge):
+    """A language model behind an API, asked to rank a whole group in one call.
+
+    Args:
+        model: a LiteLLM model name (``openai/gpt-5-mini``), or with `base_url` the name the server
+            knows it by (a prefix ``openai/`` is dropped).
+        base_url: an OpenAI-compatible server: vLLM, SGLang, Ollama, llama.cpp, a gateway.
+        api_key: the key; without it LiteLLM reads the provider's environment variable, and a
+            `base_url` server is given ``$RANKER_API_KEY`` or none. No other key is ever sent there.
+        temperature, max_tokens: sent only where given.
+        extra: more request fields, as the server takes them.
+        timeout: seconds for one request.
+        max_retries: how often a failed request is sent again (429, 5xx, timeouts, lost connections).
+        rpm, tpm: requests and tokens a minute.
+        context_window: tokens; None to ask the server or LiteLLM's table.
+        price: dollars for a million tokens (read, written); None for LiteLLM's table.
+        structured: how to ask for JSON; "auto" tries json_schema, json_object, text in turn and
+            remembers what the server takes.
+
+    The other arguments are PromptedJudge's.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        extra: dict[str, Any] | None = None,
+        timeout: float = 180.0,
+        max_retries: int = 5,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        context_window: int | None = None,
+        price: tuple[float, float] | None = None,
+        structured: Structured = "auto",
+        **prompting: Any,
+    ):
+        super().__init__(**prompting)
+        if not model or not isinstance(model, str):
+            raise ConfigurationError("The judge needs a model name, e.g. openai/gpt-5-mini.")
+        if structured != "auto" and structured not in MODES:
+            raise ConfigurationError(f"structured={structured!r}; choose auto, {', '.join(MODES)}.")
+        self._transport: Transport
+        if base_url is None:
+            self._model = model
+            self._transport = LiteLLMTransport(model, api_key, timeout)
+        else:
+            if not re.match(r"https?://[^/\s]", base_url):
+                raise ConfigurationError(f"base_url={base_url!r} is no address; give http://HOST:PORT/v1.")
+            if re.match(r"https?://[^/]*@", base_url):
+                raise ConfigurationError(
+                    "Leave user and password out of base_url: a server's key goes into $RANKER_API_KEY or api_key=."
+                )
+            self._model = model.removeprefix("openai/")
+            key = api_key or os.environ.get("RANKER_API_KEY")
+            self._transport = ServerTransport(self._model, base_url, key, timeout)
+        self._base_url = base_url.split("?")[0].rstrip("/") if base_url else None
+        self._options = {
+            **({} if temperature is None else {"temperature": temperature}),
+            **({} if max_tokens is None else {"max_tokens": max_tokens}),
+            **(extra or {}),
+        }
+        self._max_tokens = max_tokens
+        self._max_retries = max_retries
+        self._limit = RateLimit(rpm, tpm)
+        self._window = context_window
+        self._asked_window = context_window is not None
+        self._price = price
+        self._structured: Structured = structured
+        self._mode = MODES[0] if structured == "auto" else structured
+        self._settled = structured != "auto"
+
+    @property
+    def name(self) -> str:
+        return self._model
+
+    @property
+    def mode(self) -> str:
+        """The way JSON is asked for: the first that the server has not refused."""
+        return self._mode
+
+    @property
+    def price(self) -> tuple[float, float] | None:
+        """Dollars for a million tokens read and written, where known."""
+        return self._transport.price() if self._price is None else self._price
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "base_url": self._base_url,
+            "options": self._options,
+            "structured": self._structured,
+        }
+
+    async def window(self) -> int:
+        if not self._asked_window:
+            self._window = await self._transport.window() or self._window
+            self._asked_window = True
+        return self._window or DEFAULT_WINDOW
+
+    def count(self, text: str) -> int:
+        return estimate_tokens(text)
+
+    async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
+        tokens = sum(estimate_tokens(m["content"]) for m in messages) + len(messages) * 8
+        lost: list[Usage] = []  # of requests that failed
+        ask = partial(self._asked, messages, tokens, len(ids), budget, lost)
+        try:
+            try:
+                reply = await ask()
+            except JudgeCallError as error:
+                if not error.retryable or self._max_retries < 1:
+                    raise
+                reply = await self._retried(ask, error)
+        except ContextLengthError as error:
+            self._learn(error.window, tokens)
+            raise error.spent(sum(lost, Usage())) from error.__cause__
+        except RankerError as error:
+            if not self._settled:  # nothing worked, so nothing was learned about formats
+                self._mode = MODES[0]
+            raise error.spent(sum(lost, Usage())) from error.__cause__
+        return replace(reply, usage=sum(lost, reply.usage))
+
+    async def _retried(self, ask: Callable[[], Awaitable[Reply]], first: JudgeCallError) -> Reply:
+        """Ask again with growing pauses. Set up only after a first failure, which it replays: the set-up
+        costs a fifth of what a good call does."""
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self._max_retries + 1),
+            wait=_pause,
+            retry=retry_if_exception(lambda e: isinstance(e, JudgeCallError) and e.retryable),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                if attempt.retry_state.attempt_number == 1:
+                    raise first
+                return await ask()
+        raise AssertionError("unreachable")
+
+    async def _asked(
+        self, messages: Sequence[Message], tokens: int, n: int, budget: Budget, lost: list[Usage]
+    ) -> Reply:
+        """One request, and a plainer one where the server refuses the response format."""
+        while True:
+            mode = self._mode
+            try:
+                made, cost = await self._once(messages, mode, tokens, n, budget)
+            except RankerError as error:
+                lost.append(error.usage)
+                if self._refused(error, mode):
+                    continue
+                raise
+            self._settled = self._settled or mode == self._mode
+            return Reply(made.text, Usage(1, 0, 0, made.prompt_tokens, made.completion_tokens, cost), mode)
+
+    async def _once(
+        self, messages: Sequence[Message], mode: str, tokens: int, n: int, budget: Budget
+    ) -> tuple[Completion, float | None]:
+        options = {**self._options, **_response_format(mode, self)}
+        price = self.price
+        wanted = self._max_tokens or reply_room(n)
+        estimate = None if price is None else (tokens * price[0] + wanted * price[1]) / 1e6
+        await self._limit.wait(tokens + wanted)
+        async with budget.reserve(estimate) as reservation:
+            try:
+                made = await self._transport.send(messages, options)
+            except RankerError as error:
+                reservation.cost_usd = 0.0  # providers do not charge for what they refuse
+                raise error.spent(Usage(calls=1, failed_calls=1))
+            cost = made.cost_usd
+            if self._price is not None or (cost is None and price is not None):
+                assert price is not None
+                cost = (made.prompt_tokens * price[0] + made.completion_tokens * price[1]) / 1e6
+            reservation.cost_usd = cost or 0.0
+        _check_whole(messages, made, cost)
+        return made, cost
+
+    def _refused(self, error: RankerError, mode: str) -> bool:
+        """Whether the server turned the response format down, and there is another way to ask."""
+        if self._settled or mode == "text" or not isinstance(error, JudgeCallError):
+            return False
+        said = str(error).lower()
+        about = any(
+            word in said for word in ("response_format", "json", "schema", "structured", "grammar", "guided")
+        )
+        if error.status_code not in _REFUSES_FORMAT or (error.status_code not in (400, 422) and not about):
+            return False
+        if mode == self._mode:  # another call in flight may have moved on already
+            self._mode = MODES[MODES.index(mode) + 1]
+            log.info("%s refused %s; asking for %s from now on.", self.name, mode, self._mode)
+        return True
+
+    def _learn(self, window: int | None, tokens: int) -> None:
+        """Remember a window that turned out smaller than believed."""
+        believed = self._window or DEFAULT_WINDOW
+        smaller = window if window is not None and window < believed else int(min(believed, tokens) * 0.7)
+        self._window, self._asked_window = max(256, smaller), True
+
+
+def _check_whole(messages: Sequence[Message], made: Completion, cost: float | None) -> None:
+    """Raise where the server read far fewer tokens than it was sent.
+
+    Some servers (Ollama for one) cut a prompt that is longer than their window without a word, and the
+    judge then ranks what it never saw. No tokenizer makes fewer tokens than a ninth of the characters of
+    ordinary text, runs of one character aside.
+    """
+    read = made.prompt_tokens
+    if read < _LEAST_WINDOW or sum(len(m["content"]) for m in messages) < 9 * read:
+        return
+    sent = sum(len(_RUN.sub(r"\1", m["content"])) for m in messages)
+    if sent >= 9 * read:
+        raise ContextLengthError(
+            f"The server read {read} tokens of a prompt of {sent} characters: it cuts prompts to its window "
+            "without saying so. Raise its context length, or set context_window to it.",
+            window=read,
+        ).spent(Usage(1, 0, 1, read, made.completion_tokens, cost))
+
+
+def _response_format(mode: str, judge: LLMJudge) -> dict[str, Any]:
+    if mode == "text":
+        return {}
+    if mode == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    shape = {"name": "verdict", "strict": True, "schema": schema(judge.form)}
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}
+
+
+def _pause(state: Any) -> float:
+    """Seconds before the next attempt: what the server asked for, else exponential with jitter."""
+    from tenacity import wait_random_exponential
+
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(error, "retry_after", None)
+    drawn = float(wait_random_exponential(multiplier=0.25, max=30)(state))
+    return drawn if asked is None else min(asked, 120.0) + drawn / 10

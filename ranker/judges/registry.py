@@ -1,0 +1,69 @@
+"""From what a user names as judge to a Judge."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ranker.errors import ConfigurationError
+from ranker.judges.base import FunctionJudge, Judge
+
+_made: dict[Any, Judge] = {}
+
+
+def resolve(
+    judge: Any = None, *, base_url: str | None = None, api_key: str | None = None, **options: Any
+) -> Judge:
+    """Make the judge that `judge` names.
+
+    `judge` is a LiteLLM model name, ``local``, ``local:NAME``, ``local:NAME@WAY``, ``local:PATH``, a judge file
+    (``FILE.json``), a Judge, or a function; None is ``$RANKER_JUDGE`` or ``local``. The same name and options give the same object, so that
+    connections, models and what was learned about a server are kept.
+
+    Raises:
+        ConfigurationError: options that the judge does not take.
+    """
+    options = {k: v for k, v in options.items() if v is not None}
+    if judge is None:
+        judge = os.environ.get("RANKER_JUDGE") or "local"
+    if not isinstance(judge, str):
+        if base_url is not None or api_key is not None or options:
+            given = [k for k, v in (("base_url", base_url), ("api_key", api_key)) if v is not None]
+            raise ConfigurationError(
+                f"{', '.join([*given, *options])} cannot be applied to a judge that is an object; give them "
+                "to the judge when you make it."
+            )
+        if isinstance(judge, Judge):
+            return judge
+        if callable(judge):
+            return FunctionJudge(judge)
+        raise ConfigurationError(f"{judge!r} is no judge: give a model name, a Judge or a function.")
+    key = (judge, base_url, api_key, os.environ.get("RANKER_CACHE"), os.environ.get("RANKER_API_KEY"),
+           tuple(sorted((k, repr(v)) for k, v in options.items())))  # fmt: skip
+    if key not in _made:
+        _made[key] = _make(judge, base_url, api_key, options)
+    return _made[key]
+
+
+def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[str, Any]) -> Judge:
+    local = judge == "local" or judge.startswith("local:")
+    try:
+        if local:
+            if base_url is not None or api_key is not None:
+                raise ConfigurationError(f"{judge} runs in this process; leave base_url and api_key out.")
+            from ranker.judges.local import open_local
+
+            return open_local(judge.partition(":")[2] or None, **options)
+        if judge.endswith(".json"):
+            from ranker.judges.local import from_file
+
+            reached = {"base_url": base_url, "api_key": api_key}
+            options.update({k: v for k, v in reached.items() if v is not None})
+            return from_file(Path(judge).expanduser(), judge, **options)
+        from ranker.judges.llm import LLMJudge
+
+        return LLMJudge(judge, base_url=base_url, api_key=api_key, **options)
+    except TypeError as error:
+        kind = "local" if local else "API"
+        raise ConfigurationError(f"The {kind} judge {judge!r} does not take that option: {error}") from None

@@ -1,0 +1,102 @@
+"""How replies end, and what then stands between turns."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from grpo.errors import ContextError
+from tests.grpo.test_grpo_chat import (
+    ASSISTANT,
+    BROKEN,
+    CALL,
+    END,
+    SAYS_TWO_WORDS,
+    STOP,
+    TOKENIZER,
+    USER,
+    W0,
+    W1,
+    W2,
+    policy_of,
+    user,
+)
+from tests.grpo_models import TEMPLATE, tokenizer
+
+
+async def test_a_reply_cut_off_gets_the_end_token_but_is_not_said_to_have_sampled_it() -> None:
+    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, most=3)
+    made = await policy.chat([user("w5")])
+    assert made.choices[0].finish_reason == "length"
+    assert policy.truncated
+    await policy.chat([user("w5"), made.choices[0].message, user("w6")])
+    (sequence,) = policy.sequences
+    assert sequence.tokens_T[4:9].tolist() == [W1, W1, W1, END, USER]
+    assert sequence.sampled_T[4:9].tolist() == [True, True, True, False, False]
+
+
+async def test_a_reply_cut_off_where_the_turn_ends_with_another_token_than_the_text() -> None:
+    other = tokenizer(words=(CALL, BROKEN), size=64, end="<|stop|>")
+    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, other, ends=(END, STOP), most=3)
+    made = await policy.chat([user("w5")])
+    await policy.chat([user("w5"), made.choices[0].message, user("w6")])
+    assert policy.sequences[0].tokens_T[4:9].tolist() == [W1, W1, W1, END, USER]
+
+
+async def test_a_reply_that_ended_with_another_end_token_keeps_what_the_template_puts_between_turns() -> None:
+    spaced = tokenizer(
+        words=(CALL, BROKEN),
+        size=64,
+        template=TEMPLATE.replace(" <|end|> {% endfor %}{% if add", " <|end|> w0 {% endfor %}{% if add"),
+    )
+    for end, ends in ((END, (END, STOP)), (STOP, (END, STOP))):
+        policy = policy_of({ASSISTANT: (W1,), W1: (end,)}, spaced, ends=ends)
+        reply = (await policy.chat([user("w5")])).choices[0].message
+        await policy.chat([user("w5"), reply, user("w6")])
+        assert policy.sequences[0].tokens_T[5:9].tolist() == [W1, end, W0, USER]
+
+
+async def test_a_text_is_continued() -> None:
+    policy = policy_of(SAYS_TWO_WORDS)
+    assert await policy.complete("w5 assistant") == "w1w2"
+    (sequence,) = policy.sequences
+    assert sequence.tokens_T.tolist() == [*TOKENIZER("w5 assistant")["input_ids"], W1, W2, END]
+    assert sequence.sampled_T.tolist() == [False, False, True, True, True]
+
+
+async def test_nothing_cannot_be_continued_and_harms_nobody_else() -> None:
+    policy = policy_of(SAYS_TWO_WORDS)
+    empty, good = await asyncio.gather(
+        policy.complete(""), policy.complete("w5 assistant"), return_exceptions=True
+    )
+    assert isinstance(empty, ContextError)
+    assert good == "w1w2"
+
+
+async def test_a_shorter_limit_for_one_reply() -> None:
+    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, most=5)
+    made = await policy.chat([user("w5")], max_completion_tokens=2)
+    assert made.usage.completion_tokens == 2
+    made = await policy.chat([user("w5")], max_completion_tokens=50)
+    assert made.usage.completion_tokens == 5
+
+
+async def test_the_context_ends_a_reply_and_then_the_conversation() -> None:
+    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, context=6)
+    made = await policy.chat([user("w5")])
+    assert made.usage.completion_tokens == 2
+    assert policy.truncated
+    with pytest.raises(ContextError, match="context 6"):
+        await policy.chat([user("w5"), made.choices[0].message, user("w6")])
+    assert int(policy.sequences[0].sampled_T.sum()) == 2
+    again = await policy.chat([user("w6")])
+    assert again.usage.completion_tokens == 2
+
+
+async def test_an_end_token_that_the_tokenizer_does_not_know() -> None:
+    small = tokenizer(words=(CALL, BROKEN), size=60)
+    policy = policy_of({ASSISTANT: (W1,), W1: (W1,)}, small, ends=(END, 62), most=2)
+    made = await policy.chat([user("w5")])
+    await policy.chat([user("w5"), made.choices[0].message, user("w6")])
+    assert policy.sequences[0].tokens_T[4:8].tolist() == [W1, W1, END, USER]

@@ -1,0 +1,115 @@
+"""Config files: what they may say, and what is said where they are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grpo.config_file import make_settings, packaged, read_rows, read_settings
+from ranker import ConfigurationError
+from tests.cli.test_cli import ranker
+
+PLAIN = 'model = "m"\ndataset = "d.jsonl"\n'
+
+
+def written(folder: Path, text: str) -> str:
+    (folder / "run.toml").write_text(text)
+    return str(folder / "run.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("model = ", "not TOML"),
+        ('dataset = "d.jsonl"', "which model"),
+        ('model = "m"', "which dataset"),
+        (PLAIN + "learning_rat = 1e-5", "no setting 'learning_rat'.*'learning_rate'"),
+        (PLAIN + "num_generation = 4", "'num_generations'"),
+        (PLAIN + 'learning_rate = "fast"', "learning_rate .*a number"),
+        (PLAIN + "num_generations = 1", "at least 2"),
+        (PLAIN + "rollout = 3", "rollout must be text"),
+        (PLAIN + "[judge]\nmodl = 'x'", "'modl'.*'model'"),
+        (PLAIN + "[judge]\napi_key = 'sk-1'", r"\$RANKER_API_KEY"),
+        (PLAIN + "judge = 'gpt'", "judge is a table"),
+        (PLAIN + "rewards = 3", "list of tables"),
+        (PLAIN + "[[rewards]]\nname = 'a'", "either function"),
+        (PLAIN + "[[rewards]]\nfunction = 'a:b'", "needs a name"),
+        (PLAIN + "[[rewards]]\nname = 'a'\nfunction = 'a:b'\nwieght = 2.0", "'wieght'.*'weight'"),
+        (PLAIN + "[[rewards]]\nname = 'a'\n[rewards.judge]\nmodle = 'x'", "'modle'.*'model'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_the_remedy(tmp_path, text, told):
+    with pytest.raises(ConfigurationError, match=told):
+        read_settings(written(tmp_path, text))
+
+
+def test_changes_go_over_the_file(tmp_path):
+    path = written(tmp_path, PLAIN + "learning_rate = 1e-5\n[judge]\nmodel = 'a'")
+    changes = [
+        "learning_rate=2e-5",
+        "judge.model=openai/gpt-5-mini",
+        "judge.passes=2",
+        "bf16=true",
+        'report_to=["wandb"]',
+    ]
+    settings = read_settings(path, changes)
+    assert settings.config.learning_rate == 2e-5
+    assert settings.config.bf16
+    assert settings.config.report_to == ("wandb",)
+    assert settings.said["judge"] == {"model": "openai/gpt-5-mini", "passes": 2}
+    for bad in ("learning_rate", "=3", "model.x=1", "learning_rats=1"):
+        with pytest.raises(ConfigurationError):
+            read_settings(path, [bad])
+
+
+def test_packaged_configs_are_whole():
+    assert packaged() == ["demo", "quick", "smollm2"]
+    for name in packaged():
+        settings = read_settings(name)
+        assert len(settings.rows()) > 100
+        assert settings.function("checker") is not None
+        (reward,) = settings.rewards()
+        assert reward.name == "judge"
+    with pytest.raises(ConfigurationError, match=r"demo, quick, smollm2.*'quick'"):
+        read_settings("quik")
+
+
+def test_modules_and_files_beside_the_config_are_found(tmp_path):
+    (tmp_path / "mine_of_this_test.py").write_text(
+        "def short(group):\n    return [0.0] * len(group)\nrows = [{'prompt': 'x'}]\n"
+    )
+    (tmp_path / "d.jsonl").write_text('{"prompt": "a"}\n\n{"prompt": "b"}\n')
+    text = (
+        PLAIN
+        + "[judge]\nmodel = 'a'\nweight = 0.5\n[[rewards]]\nname = 'short'\nfunction = 'mine_of_this_test:short'\n"
+    )
+    settings = read_settings(written(tmp_path, text))
+    assert [row["prompt"] for row in settings.rows()] == ["a", "b"]
+    assert [(r.name, r.weight) for r in settings.rewards()] == [("judge", 0.5), ("short", 1.0)]
+    other = read_settings(written(tmp_path, text), ["dataset=mine_of_this_test:rows"])
+    assert other.rows() == [{"prompt": "x"}]
+    for named, told in (
+        ("mine_of_this_test:shrt", "'short'"),
+        ("nowhere_at_all:x", "No module"),
+        ("short", "module:name"),
+    ):
+        with pytest.raises(ConfigurationError, match=told):
+            make_settings({**settings.said, "rollout": named}, tmp_path).function("rollout")
+
+
+def test_a_bad_line_of_a_dataset_is_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    for line, told in (("{", "line 2: not JSON"), ("[1]", "line 2: a row is an object")):
+        path.write_text('{"prompt": "a"}\n' + line + "\n")
+        with pytest.raises(ConfigurationError, match=told):
+            read_rows(path)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_rows(tmp_path / "none.jsonl")
+
+
+def test_the_command_refuses_with_exit_code_2(tmp_path):
+    done = ranker("train", "quick", "--out", tmp_path / "run", "--set", "learning_rat=1")
+    assert done.returncode == 2
+    assert "'learning_rate'" in done.stderr
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,91 @@
+"""The judge that comes with the package: there, small, as its card says, and better than a coin where it says so."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import pytest_socket
+
+import ranker.judges.embedded
+from benchmarks.judges import embedded
+from ranker import rank_group
+from ranker.judges.embedded import FOLDER, told
+from ranker.judges.local.setup import read_judge
+from ranker.suites import GENERATED, load
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def network():
+    pytest_socket.enable_socket()
+    yield
+    pytest_socket.socket_allow_hosts(["127.0.0.1", "localhost", "::1"])
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict:
+    return read_judge(FOLDER)[0]["measured"]
+
+
+def test_the_adapter_is_small_and_the_card_tells_every_figure(measured):
+    weights = FOLDER / "adapter" / "adapter_model.safetensors"
+    assert weights.stat().st_size < 10e6
+    card = (FOLDER / "CARD.md").read_text()
+    assert set(GENERATED) <= set(measured["families"])
+    for family, figures in measured["families"].items():
+        assert (
+            f"| `{family}` | {figures['value']:.3f} | {figures['low']:.3f} to {figures['high']:.3f} |" in card
+        )
+    assert str(measured["tuning"]["seed"]) in card
+    assert measured["trained_on"]["command"] in card
+
+
+def test_the_figures_follow_from_the_recorded_scores(measured):
+    records = Path(embedded.__file__).parent / "results" / "embedded" / measured["records"]
+    if not records.exists():  # an installed package has no records
+        pytest.skip("no records here")
+    assert embedded.summary(records)["families"] == measured["families"]
+
+
+def test_at_the_first_use_it_says_what_it_can_do_and_what_not(measured, caplog, network):
+    ranker.judges.embedded.warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            rank_group(["4", "5"], "local", task="What is 2 + 2?", cache="off")
+    assert caplog.text.count("The local judge is small") == 1
+    for family, figures in measured["families"].items():
+        assert family in caplog.text
+        assert (figures["low"] <= 0.5) == (family in caplog.text.partition("Not shown to beat a coin on")[2])
+    made = {"families": {"a": {"value": 0.8, "low": 0.7}, "b": {"value": 0.52, "low": 0.45}}}
+    assert "a 0.80" in told(made)
+    assert "Not shown to beat a coin on b" in told(made)
+
+
+@pytest.mark.timeout(300)
+def test_it_orders_groups_of_its_best_family_as_its_card_says(measured, network):
+    families = {f: v for f, v in measured["families"].items() if f in GENERATED}
+    best = max(families, key=lambda f: families[f]["value"])
+    agreeing = pairs = 0.0
+    for group in load(best, 25, seed=91).groups:
+        ranked = rank_group(group, "local", cache="off", progress=False)
+        right, all_ = embedded.agreeing([t.ground_truth for t in group.trajectories], ranked.rewards)
+        agreeing, pairs = agreeing + right, pairs + all_
+    assert agreeing / pairs > families[best]["low"] - 0.1
+
+
+def test_recorded_scores_are_what_the_shipped_judge_gives(measured, network):
+    records = Path(embedded.__file__).parent / "results" / "embedded" / measured["records"]
+    if not records.exists():
+        pytest.skip("no records here")
+    known = {r["id"]: r for r in map(json.loads, records.read_text().splitlines())}
+    judge = embedded.ProbeJudge(embedded.setup_from(*read_judge(FOLDER)), cache="off")
+    loaded = judge.local.load()
+    for example in embedded.from_groups(load("constraints", 3, seed=7).groups):
+        given = embedded.fit(example.shown, judge.setup.way, loaded.window, loaded.count)
+        scores, _ = judge.read(loaded, given)
+        kept = known[f"constraints/{example.id}"]["scores"]
+        assert scores == pytest.approx(kept, abs=0.35)  # bfloat16 on another machine
