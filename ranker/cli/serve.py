@@ -57,7 +57,10 @@ def serve(
         ),
     ] = None,
     passes: Annotated[
-        int, typer.Option(min=1, max=64, help="Passes over each group where the request does not set them.")
+        int,
+        typer.Option(
+            min=1, max=64, help="Judge calls per group, each in another order; a request may set its own."
+        ),
     ] = 1,
     reward: RewardRule = Reward.rank,
     seed: Annotated[
@@ -85,7 +88,9 @@ def serve(
     grace: Annotated[
         float,
         typer.Option(
-            min=0, help="Seconds to finish what is under way, once told to stop.", rich_help_panel=SERVER
+            min=0,
+            help="Seconds to finish what is in progress, after a signal to stop.",
+            rich_help_panel=SERVER,
         ),
     ] = 30.0,
     concurrency: Annotated[
@@ -130,7 +135,7 @@ def serve(
 ) -> None:
     """Rank groups over HTTP: POST /rank, and OpenRLHF's remote reward protocol.
 
-    Stop it with Ctrl-C or SIGTERM: what is under way is finished first; a second signal stops at once. Verdicts are
+    Stop it with Ctrl-C or SIGTERM: what is in progress is finished first; a second signal stops at once. Verdicts are
     kept in the cache, so that asking again after a stop or a kill is free.
 
     [bold]ranker serve --judge openai/gpt-5-mini --max-cost 5[/bold]
@@ -151,13 +156,14 @@ def serve(
         cache=cache,
     )
     try:
+        from ranker.serving import Defaults, Limits, Listening, Service, run
         from ranker.serving.metrics import Metrics
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "ranker":
+            raise
         raise ConfigurationError(
-            "`ranker serve` needs the package prometheus-client: pip install 'ranker-rl[serve]'."
+            f"`ranker serve` needs the package {error.name}, which is not installed: pip install 'ranker-rl[serve]'."
         ) from None
-    from ranker.serving.run import Listening, run
-    from ranker.serving.service import Defaults, Limits, Service
     from ranker.serving.token import find_token, loopback
 
     token = find_token(token_env, token_file)

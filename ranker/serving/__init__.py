@@ -1,12 +1,11 @@
-"""Ranker over HTTP, for what is not Python or not in this process (`ranker serve`).
+"""Ranker over HTTP (`ranker serve`), for programs that are not Python or run elsewhere: FastAPI on uvicorn.
 
-Made of aiohttp, which the core installs and reaches judges with: one HTTP library, and the extra `serve` holds one
-small package (prometheus-client), where FastAPI and uvicorn would be a second stack beside it. The price is that the
-OpenAPI document is written by hand (`openapi.py`); the tests hold replies against it.
+Needs the extra ``serve``: ``pip install 'ranker-rl[serve]'``.
 """
 
 from ranker.serving.app import application
+from ranker.serving.limits import Defaults, Limits
 from ranker.serving.run import Listening, run
-from ranker.serving.service import Limits, Service
+from ranker.serving.service import Service
 
-__all__ = ["Limits", "Listening", "Service", "application", "run"]
+__all__ = ["Defaults", "Limits", "Listening", "Service", "application", "run"]

@@ -17,41 +17,29 @@ class Metrics:
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self) -> None:
-        self._all = CollectorRegistry()
-        registry = self._all
-        self.requests = Counter(
-            "ranker_requests", "Requests answered.", ["route", "status"], registry=registry
-        )
+        registry = self._registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"ranker_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"ranker_{name}", text, registry=registry)
+
+        self.requests = counter("requests", "Requests answered.", "route", "status")
         self.seconds = Histogram(
-            "ranker_request_seconds",
-            "From request to reply.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
+            "ranker_request_seconds", "From request to reply.", ["route"], buckets=_SECONDS, registry=registry
         )
-        self.ranked = Counter("ranker_groups_ranked", "Groups ranked.", registry=registry)
-        self.failed = Counter(
-            "ranker_groups_failed", "Groups that got no rewards.", ["error"], registry=registry
-        )
-        self._queue = Gauge("ranker_queue_depth", "Groups that wait for their turn.", registry=registry)
-        self._flight = Gauge("ranker_in_flight", "Groups before the judge.", registry=registry)
-        self._seats = Gauge(
-            "ranker_attempts_waiting", "OpenRLHF attempts whose group is not complete.", registry=registry
-        )
-        self._calls = Counter(
-            "ranker_judge_calls", "Judge calls, the failed ones included.", registry=registry
-        )
-        self._failed_calls = Counter(
-            "ranker_judge_failed_calls", "Judge calls without a usable verdict.", registry=registry
-        )
-        self._cached = Counter(
-            "ranker_judge_cached_calls", "Verdicts taken from the cache.", registry=registry
-        )
-        self._tokens = Counter("ranker_judge_tokens", "Tokens of judge calls.", ["kind"], registry=registry)
-        self._cost = Counter("ranker_judge_cost_usd", "Dollars, where prices are known.", registry=registry)
-        self._unpriced = Counter(
-            "ranker_judge_unpriced_groups", "Groups whose cost is unknown.", registry=registry
-        )
+        self.ranked = counter("groups_ranked", "Groups ranked.")
+        self.failed = counter("groups_failed", "Groups that got no rewards.", "error")
+        self._queue = gauge("queue_depth", "Groups that wait for their turn.")
+        self._flight = gauge("in_flight", "Groups before the judge.")
+        self._seats = gauge("attempts_waiting", "OpenRLHF attempts whose group is not complete.")
+        self._calls = counter("judge_calls", "Judge calls, the failed ones included.")
+        self._failed_calls = counter("judge_failed_calls", "Judge calls without a usable verdict.")
+        self._cached = counter("judge_cached_calls", "Verdicts taken from the cache.")
+        self._tokens = counter("judge_tokens", "Tokens of judge calls.", "kind")
+        self._cost = counter("judge_cost_usd", "Dollars, where prices are known.")
+        self._unpriced = counter("judge_unpriced_groups", "Groups whose cost is unknown.")
 
     def watch(
         self, queue: Callable[[], float], flight: Callable[[], float], seats: Callable[[], float]
@@ -72,10 +60,10 @@ class Metrics:
         else:
             self._cost.inc(usage.cost_usd)
 
-    def answered(self, route: str, status: int | str, seconds: float) -> None:
-        self.requests.labels(route, str(status)).inc()
+    def answered(self, route: str, status: str, seconds: float) -> None:
+        self.requests.labels(route, status).inc()
         self.seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        made: bytes = generate_latest(self._all)
-        return made
+        exposition: bytes = generate_latest(self._registry)
+        return exposition

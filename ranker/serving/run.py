@@ -1,4 +1,4 @@
-"""From the first request to the last: listen, hear signals, finish what is under way."""
+"""From the first request to the last: listen, hear signals, finish what is in progress."""
 
 from __future__ import annotations
 
@@ -6,35 +6,44 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from aiohttp import web
+import uvicorn
 
 from ranker.errors import ConfigurationError
-from ranker.serving.app import GATHERING, application
+from ranker.serving.app import application
+from ranker.serving.gathering import Gathering
 from ranker.serving.service import Service
 
-# What aiohttp says of a request that is not HTTP quotes it, and the token may stand in it. Failures of requests that
-# are have been logged by the application.
-_SILENT = logging.getLogger("ranker.serving.http")
-_SILENT.disabled = True
+_BACKLOG = 1024
+_KEEP_ALIVE_SECONDS = 75
+_CLOSE_SECONDS = 2  # for connections, once everything is answered
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where the server listens; port 0 takes a free one. `grace`: seconds for what is under way, once told to stop."""
+    """Where the server listens; port 0 takes a free one. `grace`: seconds for what is in progress, after a signal."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     grace: float = 30.0
 
 
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None: uvicorn would refuse connections at once, where `run` first finishes what is in progress."""
+        yield
+
+
 async def run(
     service: Service, token: str | None, at: Listening, say: Callable[[str], None]
 ) -> tuple[int, int]:
-    """Serve until SIGTERM or Ctrl-C, then finish what is under way; a second signal ends the process at once.
+    """Serve until SIGTERM or Ctrl-C, then finish what is in progress; a second signal ends the process at once.
 
     Returns:
         The exit code (0 after SIGTERM, 1 where groups were cut off, 130 after Ctrl-C), and how many groups were.
@@ -42,56 +51,77 @@ async def run(
     Raises:
         ConfigurationError: the address cannot be listened on.
     """
-    app = application(service, token)
-    runner = web.AppRunner(
-        app, access_log=None, logger=_SILENT, handler_cancellation=True, shutdown_timeout=2.0
+    # What uvicorn logs is about its own steps, and requests that are not HTTP; failures of the others `Guard` has logged.
+    logging.getLogger("uvicorn.error").disabled = True
+    gathering = Gathering(service.limits.held)
+    server = _Server(
+        uvicorn.Config(
+            application(service, token, gathering),
+            http="h11",  # bounds the memory that a request's head may take
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_CLOSE_SECONDS,
+        )
     )
-    await runner.setup()
-    heard: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
+    listener = _bind(at)
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    first_signal = _first_signal(say)
+    serving = asyncio.create_task(server.serve([listener]))
+    say(f"serving {service.name} at {address} (its API: {address}/docs)")
+    number = await first_signal
+    service.stop()
+    gathering.close()
+    in_progress = service.queued + service.in_flight
+    say(f"stopping; {in_progress} groups are finished first, for at most {at.grace:g} seconds")
     try:
-        address = await _listen(runner, at)
-        _hear(heard, say)
-        say(f"serving {service.name} at {address} (what it speaks: {address}/docs)")
-        first = await heard
-        service.stop()
-        app[GATHERING].close()
-        under_way = service.queued + service.in_flight
-        say(f"stopping; {under_way} groups are finished first, for at most {at.grace:g} seconds")
-        try:
-            async with asyncio.timeout(at.grace):
-                await service.drained()
-        except TimeoutError:
-            pass
-        cut = service.cut()
-    finally:
-        await runner.cleanup()
+        async with asyncio.timeout(at.grace):
+            await service.drained()
+    except TimeoutError:
+        pass
+    cut = service.cut()
+    server.should_exit = True
+    await serving
     if cut:
         say(f"{cut} groups were cut off; verdicts that came before are in the cache")
-    if first == signal.SIGINT:
+    if number == signal.SIGINT:
         return 130, cut
     return (1 if cut else 0), cut
 
 
-async def _listen(runner: web.AppRunner, at: Listening) -> str:
+def _bind(at: Listening) -> socket.socket:
+    """The listening socket.
+
+    Raises:
+        ConfigurationError: the address is not this machine's, or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
     try:
-        await web.TCPSite(runner, at.host, at.port, backlog=1024).start()
+        return socket.create_server((at.host, at.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
             f"{at.host}, port {at.port}, cannot be listened on: {error.strerror or error}. Give another --port or --host."
         ) from None
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _hear(heard: asyncio.Future[signal.Signals], say: Callable[[str], None]) -> None:
+def _first_signal(say: Callable[[str], None]) -> asyncio.Future[signal.Signals]:
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[signal.Signals] = loop.create_future()
+
     def on(number: signal.Signals) -> None:
-        if not heard.done():
-            heard.set_result(number)
+        if not first.done():
+            first.set_result(number)
             return
         say("stopped at once; verdicts that came before are in the cache")
         sys.stderr.flush()
         os._exit(130 if number == signal.SIGINT else 1)  # threads of a local model may be deep in work
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on, number)
+    return first

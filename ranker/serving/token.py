@@ -32,10 +32,10 @@ def find_token(variable: str | None, file: Path | None) -> str | None:
             raise ConfigurationError(f"The token file {file} cannot be read.") from None
     else:
         where = f"${variable or TOKEN_VARIABLE}"
-        found = os.environ.get(variable or TOKEN_VARIABLE)
-        if found is None and variable is None:
+        value = os.environ.get(variable or TOKEN_VARIABLE)
+        if value is None and variable is None:
             return None
-        token = (found or "").strip()
+        token = (value or "").strip()
     if len(token) < _LEAST or not (token.isascii() and token.isprintable()):
         raise ConfigurationError(
             f"{where} holds no usable token: it must be at least {_LEAST} printable ASCII characters, e.g. "
@@ -59,14 +59,15 @@ def allowed(header: str | None, token: str | None) -> bool:
     if token is None:
         return True
     scheme, _, value = (header or "").partition(" ")
-    given = value.strip()
+    sent = value.strip()
     if scheme.lower() == "basic":
         try:
-            given = base64.b64decode(given, validate=True).decode("utf-8").partition(":")[2]
+            sent = base64.b64decode(sent, validate=True).decode("utf-8").partition(":")[2]
         except (binascii.Error, ValueError):
-            given = ""
+            sent = ""
     elif scheme.lower() != "bearer":
-        given = ""
+        sent = ""
     # Digests: of equal length whatever was sent.
-    sent, wanted = (sha256(text.encode("utf-8", "surrogateescape")).digest() for text in (given, token))
-    return hmac.compare_digest(sent, wanted)
+    return hmac.compare_digest(
+        *(sha256(text.encode("utf-8", "surrogateescape")).digest() for text in (sent, token))
+    )

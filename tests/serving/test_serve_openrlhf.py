@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranker.serving.openrlhf import Attempt, Gathering, groups_in, job_of, read_attempts, response_of
-from ranker.serving.protocol import Failure
+from ranker.serving import schemas
+from ranker.serving.failure import Failure
+from ranker.serving.gathering import Gathering
+from ranker.serving.openrlhf import Attempt, attempts_of, groups_in, job_of, response_of
 from ranker.testing import JudgeServer
 from tests.serve_process import Reply, Served, served
 
@@ -188,18 +190,18 @@ async def test_attempts_that_wait_are_bounded_in_memory_too(judge):
         assert in_order(sent, [r.told["rewards"][0] for r in replies])  # there is room again
 
 
-async def test_what_is_kept_for_clients_that_ask_again_is_bounded():
+async def test_what_is_remembered_for_clients_that_ask_again_is_bounded():
     gathering = Gathering(most=1000)
-    kept = []
+    remembered = []
     for i in range(5):
         attempts = [Attempt(f"p{i}", f"p{i}" + name * 200) for name in "ab"]
-        found = await asyncio.gather(*(gathering.join(a, 2, 5) for a in attempts))
-        kept.append((attempts[0], found[0]))
-        gathering.keep(attempts[0], 2, found[0])
-    assert await gathering.join(kept[4][0], 2, 0.01) == kept[4][1]
-    assert await gathering.join(kept[3][0], 2, 0.01) == kept[3][1]
+        members = await asyncio.gather(*(gathering.join(a, 2, 5) for a in attempts))
+        remembered.append((attempts[0], members[0]))
+        gathering.remember(attempts[0], 2, members[0])
+    assert await gathering.join(remembered[4][0], 2, 0.01) == remembered[4][1]
+    assert await gathering.join(remembered[3][0], 2, 0.01) == remembered[3][1]
     with pytest.raises(Failure, match="Fewer than 2"):
-        await gathering.join(kept[0][0], 2, 0.01)
+        await gathering.join(remembered[0][0], 2, 0.01)
 
 
 async def test_the_published_client_reads_the_rewards(server):
@@ -246,7 +248,8 @@ def test_what_arrives_in_another_order_has_other_places_and_the_same_attempts():
     assert [t.messages for t in one.group.trajectories] == [
         t.messages for t in reversed(two.group.trajectories)
     ]
-    assert read_attempts(b'{"query": ["pa"], "prompts": ["p"], "labels": null}') == [Attempt("p", "pa")]
+    request = schemas.Attempts(query=["pa"], prompts=["p"], labels=None)
+    assert attempts_of(request) == [Attempt("p", "pa")]
 
 
 async def test_gathering_keeps_groups_of_other_sizes_and_prompts_apart():
