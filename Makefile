@@ -1,12 +1,13 @@
-# make demo: train a small agent on a judge's rankings.   make test: everything CI checks.
+# make demo: train a small agent on a judge's rankings.   make test: what can be checked in three minutes; make test-all: all.
 # Each creates .venv, installs what it needs and runs; nothing but Python 3.11+ and make is assumed.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy wheel api clean
+.PHONY: demo test test-all lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local embedded-judge study quick-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -22,7 +23,13 @@ $(VENV)/dev.stamp: $(VENV)/local.stamp
 demo: $(VENV)/local.stamp
 	$(BIN)/ranker demo
 
-test: lint types unit
+# Lint, types, and every test that needs no training and no model (under 3 minutes on two cores).
+test: lint types
+	$(PYTEST) -m "not slow"
+
+# Everything, as CI does it (a quarter of an hour on two cores).
+test-all: lint types
+	$(PYTEST)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -30,9 +37,6 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
-
-unit: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 
 fix: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -82,8 +82,9 @@ def failure(error: BaseException) -> Failure:
 
 
 def failure_text(error: BaseException, key: str | None) -> str:
-    """An exception of the client in words, without the key."""
-    return scrub(f"{type(error).__name__}: {error.__cause__ or error}", key)
+    """An exception of the client in words, without the key: what it came from says more than its own kind."""
+    cause = error.__cause__ or error
+    return scrub(str(cause) or type(cause).__name__, key)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
