@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ranker.bench.command import Job, bench
-from ranker.bench.judge_spec import contestant
+from ranker.bench.command import BenchSettings, bench
+from ranker.bench.judge_spec import judge_spec
 from ranker.bench.matrix import Matrix
 from ranker.bench.observation import PLAIN
 from ranker.suites import load
@@ -38,9 +38,9 @@ def matrix() -> Matrix:
         (judge, suite): n for judge, counts in GROUPS.items() for suite, n in zip(SUITES, counts, strict=True)
     }
     return Matrix(
-        tuple(contestant(name, None, {}) for name in (*GROUPS, *BESIDE)),
+        tuple(judge_spec(name, None, {}) for name in (*GROUPS, *BESIDE)),
         tuple(load(name, MOST) for name in SUITES),
-        askings=(PLAIN,),
+        conditions=(PLAIN,),
         limits=limits,
     )
 
@@ -50,7 +50,7 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     given = parser.parse_args()
-    sys.exit(asyncio.run(bench(Job(matrix(), given.out), Console())))
+    sys.exit(asyncio.run(bench(BenchSettings(matrix(), given.out), Console())))
 
 
 if __name__ == "__main__":

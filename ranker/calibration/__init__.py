@@ -1,4 +1,4 @@
-"""How a local model is best asked, and when it may decide alone: found on groups with a known order."""
+"""Calibration of local models on groups with a known order: the best way to ask, and when to trust the answer."""
 
 from ranker.calibration.choosing import Choice, best_tolerance, choose
 from ranker.calibration.threshold import Fitted, fit_threshold

@@ -1,4 +1,4 @@
-"""Groups read with a local model in several ways, each reading once and kept in the cache."""
+"""Scores of a local model asked in several ways; each reading is made once and cached."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from ranker.tuning.examples import Example
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Attributes:
-    scores: one for each attempt.
-    seconds, tokens: what it took when it was read; None where that is not known any more.
+    scores: one per attempt.
+    seconds, tokens: cost of the reading; None if no longer known.
     """
 
     scores: list[float]
@@ -36,14 +36,14 @@ class Reading:
 
 @dataclass
 class Readings:
-    """What all ways say of the same groups.
+    """The scores of all ways on the same groups.
 
     Attributes:
         examples: the groups that every way could read.
-        scores: by way, for each of these groups one score for each attempt.
-        costs: by way, (seconds, tokens) a group; None where not known.
-        left_out: how many groups could not be read, and why the first of them could not.
-        dropped: ways that could not be asked, and why.
+        scores: by way, for each of these groups one score per attempt.
+        costs: by way, (seconds, tokens) per group; None if unknown.
+        left_out: number of groups that could not be read; `why` says why the first of them could not.
+        dropped: ways that failed, and why.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -55,39 +55,41 @@ class Readings:
 
 
 def label(setup: Setup) -> str:
-    """How a way is called in tables: ``letter x2, content-free`` is `letter` in two orders, less its leanings."""
+    """The name of a way in tables: ``letter x2, content-free`` is `letter` in two orders, with its biases subtracted."""
     if setup.way not in JOINT:
         return str(setup.way)
     times = f" x{setup.orders}" if setup.orders > 1 else ""
     return f"{setup.way}{times}{', content-free' if setup.content_free else ''}"
 
 
-def ways_of(given: str) -> tuple[Way, ...]:
-    """The ways of a list with commas.
+def ways_of(text: str) -> tuple[Way, ...]:
+    """The ways of a comma-separated list.
 
     Raises:
-        ConfigurationError: one that is none.
+        ConfigurationError: an unknown way, or none.
     """
-    names = [name.strip() for name in given.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
     wrong = [name for name in names if name not in WAYS]
     if wrong or not names:
-        told = f"There is no way to ask called {', '.join(map(repr, wrong))}" if wrong else "No way is named"
-        raise ConfigurationError(f"{told}; there are {', '.join(WAYS)}.")
+        fault = f"There is no way to ask called {', '.join(map(repr, wrong))}" if wrong else "No way is named"
+        raise ConfigurationError(f"{fault}; choose from {', '.join(WAYS)}.")
     return tuple(way for way in WAYS if way in names)
 
 
 def setups(base: Setup, ways: Iterable[Way]) -> dict[str, Setup]:
     """The setups to try, by label: `letter` and `together` also with two orders and content-free."""
-    made = []
+    variants = []
     for way in ways:
         plain = replace(base, way=way, tolerance=0.0, orders=1, content_free=False, measured={})
         free = replace(plain, content_free=True)
-        made += [plain, replace(plain, orders=2), free, replace(free, orders=2)] if way in JOINT else [plain]
-    return {label(setup): setup for setup in made}
+        variants += (
+            [plain, replace(plain, orders=2), free, replace(free, orders=2)] if way in JOINT else [plain]
+        )
+    return {label(setup): setup for setup in variants}
 
 
 def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Way, ...]:
-    """The ways to try where none are named: all that read probabilities; `reference` only where every group has one.
+    """The ways to try if none are named: all that read probabilities; `reference` only if every group has one.
 
     Raises:
         ConfigurationError: `reference` is named, and a group has none.
@@ -97,8 +99,8 @@ def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Wa
         return tuple(way for way in PROBED if way != "reference" or known)
     if "reference" in ways and not known:
         raise ConfigurationError(
-            "The way `reference` needs a right answer, and not every group has one in its field `reference`: leave "
-            "that way out."
+            "The way `reference` needs a right answer, and not every group has one in its field `reference`: omit "
+            "that way."
         )
     return tuple(ways)
 
@@ -106,11 +108,11 @@ def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Wa
 class Reader:
     """One model that reads groups in any way.
 
-    What a way is called on is drawn anew for each group by the seed, as `ranker rank` does it, so that nothing hangs
-    on the order in which a file holds its attempts. Attempts that read alike are read once.
+    The order of attempts is drawn for each group by the seed, as in `ranker rank`, so that nothing depends on their
+    order in the file. Identical attempts are read once.
 
     Args:
-        base: model and adapter; its way does not count.
+        base: model and adapter; its way is ignored.
         lineups: the groups by id, for the way `generated`.
         options: ProbeJudge's, e.g. ``cache``, ``context_window``.
     """
@@ -145,15 +147,15 @@ class Reader:
         total, parts = [0.0] * n, []
         for row in rows:
             ordered = replace(example.shown, attempts=tuple(unique[i] for i in row), cut=(0,) * n)
-            said = self._one(setup.way, ordered)
-            parts.append(said)
+            reading = self._one(setup.way, ordered)
+            parts.append(reading)
             level = [0.0] * n
             if setup.content_free:
                 empty = self._one(setup.way, ordered, empty=True)
                 level = empty.scores
                 parts.append(empty)
             for place, i in enumerate(row):
-                total[i] += (said.scores[place] - level[place]) / len(rows)
+                total[i] += (reading.scores[place] - level[place]) / len(rows)
         by_text = dict(zip(unique, total, strict=True))
         parts = list({id(p): p for p in parts}.values())
         return Reading(
@@ -163,47 +165,47 @@ class Reader:
     def _judge(self, way: Way) -> ProbeJudge:
         if way not in self._judges:
             plain = replace(self._base, way=way, tolerance=0.0, orders=1, content_free=False)
-            made = ProbeJudge(plain, **self._options)
-            others = [judge for judge in self._judges.values() if isinstance(judge, ProbeJudge)]
+            judge = ProbeJudge(plain, **self._options)
+            others = [other for other in self._judges.values() if isinstance(other, ProbeJudge)]
             if others:
-                made.local = others[0].local  # one model in memory, however many ways
-            self._judges[way] = made
+                judge.local = others[0].local  # one model in memory for all ways
+            self._judges[way] = judge
         return self._judges[way]  # type: ignore[no-any-return]
 
     def _one(self, way: Way, shown: Shown, empty: bool = False) -> Reading:
-        """One reading in the order given, from memory or the cache where it was made before."""
+        """One reading in the given order, from memory or the cache if possible."""
         from ranker.judges.local.reading import shares
 
         judge = self._judge(way)
         loaded = judge.local.load()
-        shares(loaded)  # found out once, and not on the clock
+        shares(loaded)  # determined once, outside the measured time
         room = min(loaded.window, self._options.get("context_window") or loaded.window)
         spent = framing(shown, way, judge.template, loaded.frame, loaded.encode)
-        given = fit(shown, way, room, loaded.count, spent)
+        texts = fit(shown, way, room, loaded.count, spent)
         if empty:
-            given = replace(given, attempts=(EMPTY,) * len(given.attempts), cut=())
-        key = cache_key(**judge.identity(), seed=0, shown=repr(given))
+            texts = replace(texts, attempts=(EMPTY,) * len(texts.attempts), cut=())
+        key = cache_key(**judge.identity(), seed=0, shown=repr(texts))
         if key in self._read:
             return self._read[key]
-        kept = judge.cache.get(key) if judge.cache else None
-        if kept is not None and len(kept.get("scores", ())) == len(given.attempts):
-            said = Reading(list(map(float, kept["scores"])), kept.get("seconds"), kept.get("tokens"))
+        cached = judge.cache.get(key) if judge.cache else None
+        if cached is not None and len(cached.get("scores", ())) == len(texts.attempts):
+            reading = Reading(list(map(float, cached["scores"])), cached.get("seconds"), cached.get("tokens"))
         else:
-            said = _timed(judge, loaded, given)
+            reading = _timed(judge, loaded, texts)
             if judge.cache is not None:
                 judge.cache.put(
-                    key, judge.name, {"scores": said.scores, "seconds": said.seconds, "tokens": said.tokens}
+                    key,
+                    judge.name,
+                    {"scores": reading.scores, "seconds": reading.seconds, "tokens": reading.tokens},
                 )
-        self._read[key] = said
-        return said
+        self._read[key] = reading
+        return reading
 
     def _generated(self, example: Example) -> Reading:
         from ranker.judges.local.judge import LocalJudge
 
         if self._base.adapter is not None:
-            raise ConfigurationError(
-                "A tuned judge is not asked to write its verdict: leave `generated` out."
-            )
+            raise ConfigurationError("A tuned judge cannot write its verdict: omit `generated`.")
         if "generated" not in self._judges:
             self._judges["generated"] = LocalJudge(self._base.base, **self._options)
         judge = self._judges["generated"]
@@ -228,48 +230,48 @@ def read_all(
     tried: Mapping[str, Setup],
     report: Callable[[str], None] = lambda _: None,
 ) -> Readings:
-    """Ask about every group in every way. A group that does not fit the model is left out for all ways, a way in
-    which the model fails is dropped; `report` is told the id of each group read.
+    """Read every group in every way. A group that does not fit the context window is left out for all ways; a way in
+    which the model fails is dropped; `report` is called with the id of each group read.
 
     Raises:
         JudgeError: no way is left.
     """
-    found = Readings()
+    readings = Readings()
     rows: dict[str, list[Reading]] = {name: [] for name in tried}
     for example in examples:
-        said: dict[str, Reading] = {}
+        results: dict[str, Reading] = {}
         try:
             for name, setup in tried.items():
-                if name in found.dropped:
+                if name in readings.dropped:
                     continue
                 try:
-                    said[name] = reader.read(example, setup)
+                    results[name] = reader.read(example, setup)
                 except JudgeError as error:
-                    found.dropped[name] = str(error)
+                    readings.dropped[name] = str(error)
         except ContextLengthError as error:
-            found.left_out += 1
-            found.why = found.why or str(error)
+            readings.left_out += 1
+            readings.why = readings.why or str(error)
         else:
-            found.examples.append(example)
-            for name, reading in said.items():
+            readings.examples.append(example)
+            for name, reading in results.items():
                 rows[name].append(reading)
         report(example.id)
-    left = [name for name in tried if name not in found.dropped]
+    left = [name for name in tried if name not in readings.dropped]
     if not left:
-        raise JudgeError(f"The model could not be asked in any way: {next(iter(found.dropped.values()))}")
-    found.scores = {name: [r.scores for r in rows[name]] for name in left}
-    found.costs = {
+        raise JudgeError(f"Every way failed: {next(iter(readings.dropped.values()))}")
+    readings.scores = {name: [r.scores for r in rows[name]] for name in left}
+    readings.costs = {
         name: (_mean([r.seconds for r in rows[name]]), _mean([r.tokens for r in rows[name]])) for name in left
     }
-    return found
+    return readings
 
 
-def _timed(judge: ProbeJudge, loaded: Any, given: Shown) -> Reading:
+def _timed(judge: ProbeJudge, loaded: Any, texts: Shown) -> Reading:
     started = time.perf_counter()
     try:
-        scores, tokens = judge.read(loaded, given)
+        scores, tokens = judge.read(loaded, texts)
     except RuntimeError as error:  # out of memory, mostly
-        raise JudgeError(f"{judge.name} failed on {len(given.attempts)} attempts: {error}") from error
+        raise JudgeError(f"{judge.name} failed on {len(texts.attempts)} attempts: {error}") from error
     return Reading([float(s) for s in scores], time.perf_counter() - started, tokens)
 
 
@@ -284,19 +286,19 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def lineups_of(path: Path) -> dict[str, Lineup]:
-    """The groups of a file as a judge is shown them, by id.
+    """The groups of a file as a judge sees them, by id.
 
     Raises:
         ConfigurationError: two groups have one id.
     """
-    made: dict[str, Lineup] = {}
+    lineups: dict[str, Lineup] = {}
     for line in read_lines(path):
         if line.group is None:
             continue
-        if line.id in made:
+        if line.id in lineups:
             raise ConfigurationError(
                 f"{path}, line {line.number}: the id {line.id!r} stands on an earlier line already."
             )
         bare = tuple(t.bare() for t in line.group.trajectories)
-        made[line.id] = Lineup(bare, line.group.task, line.group.rubric)
-    return made
+        lineups[line.id] = Lineup(bare, line.group.task, line.group.rubric)
+    return lineups
