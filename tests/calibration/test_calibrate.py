@@ -198,7 +198,7 @@ def test_copies_of_a_group_do_not_narrow_the_interval():
         ({"a": [[0.0, 1.0]] * 7}, [[0.0, 1.0]] * 7, "too few"),
         ({"a": [[0.0, 1.0]] * 9}, [[1.0, 1.0]] * 9, "too few"),
         ({"a": [[0.0]] * 9}, [[0.0, 1.0]] * 9, "do not match the attempts"),
-        ({"a": [[0.0, float("nan")]] * 9}, [[0.0, 1.0]] * 9, "no number"),
+        ({"a": [[0.0, float("nan")]] * 9}, [[0.0, 1.0]] * 9, "not finite"),
     ],
 )
 def test_what_cannot_be_chosen_from(scores, truths, told):
