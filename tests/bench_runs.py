@@ -16,7 +16,7 @@ from unittest import mock
 
 from ranker import TrajectoryGroup
 from ranker.bench.observation import Answers, Observation
-from ranker.bench.simulated_judges import Mind
+from ranker.bench.simulated_judges import SimulatedJudge
 from ranker.cli import main
 from ranker.jsonl.group_file import dump_line
 from ranker.testing import JudgeServer
@@ -96,7 +96,7 @@ def write(path: Path, groups: Iterable[TrajectoryGroup]) -> Path:
 
 def knowing(groups: Sequence[TrajectoryGroup]) -> list[TrajectoryGroup]:
     """The groups, and each of them with its attack planted: what a judge server must know to judge them all."""
-    return Mind().known(groups)
+    return SimulatedJudge().known(groups)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def figures(made: Any) -> Any:
 def seen(
     truths: Sequence[float],
     rewards: Sequence[float] | None,
-    asking: str = "plain",
+    condition: str = "plain",
     *,
     index: int = 0,
     lengths: Sequence[int] | None = None,
@@ -139,12 +139,12 @@ def seen(
     """An observation; all texts different and shown in the order given, unless said otherwise."""
     n = len(truths)
     return Observation(
-        id=f"{index}/{asking}",
+        id=f"{index}/{condition}",
         judge="j",
         suite="s",
         group=f"g{index}",
         index=index,
-        asking=asking,
+        condition=condition,
         settings="",
         truths=tuple(truths),
         lengths=tuple(lengths or [10] * n),
@@ -159,4 +159,4 @@ def seen(
 
 
 def answers(*some: Observation) -> Answers:
-    return Answers({o.asking: o for o in some})
+    return Answers({o.condition: o for o in some})

@@ -17,6 +17,7 @@ from rich.progress import Progress as Bar
 from rich.progress import track
 
 from benchmarks.harness import Json, parser, source
+from ranker.aggregate.agreement import agreeing
 from ranker.calibration.threshold import Fitted, fit_threshold
 from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.cascade import confidence
@@ -26,8 +27,8 @@ from ranker.judges.local.scores import probabilities
 from ranker.judges.local.ways import Way, fit
 from ranker.statistics import Estimate, ratio
 from ranker.suites import GENERATED, load
-from ranker.tuning.examples import Example, agreeing, from_groups
-from ranker.tuning.run import Progress, Run, Tuning
+from ranker.tuning.examples import Example, from_groups
+from ranker.tuning.run import Run, Tuning, TuningProgress
 
 MODULE = "benchmarks.judges.embedded"
 SEED = 11
@@ -41,7 +42,7 @@ BARE = 4  # one group of so many is shown without the rubric of its family, for 
 AGREEMENT = 0.95  # of the cascade that `summary` looks at
 HELD = 6  # groups of each family that are looked at in between: too few to choose a state by, so the last one is taken
 TEST = 6  # and at the end; `measure` is what counts
-TUNING = Tuning(base="smollm2-135m-instruct", way="pointwise_with_numbers", template="brief.v2", epochs=1, batch=4, rate=1.2e-3,
+TUNING = Tuning(base="smollm2-135m-instruct", way="pointwise_with_numbers", template="brief.v2", epochs=1, batch=4, learning_rate=1.2e-3,
                 minutes=None, checks=5, patience=99, keep="last", seed=SEED)  # fmt: skip
 
 
@@ -70,16 +71,16 @@ def tune(out: Path, groups: Mapping[str, int], minutes: float | None, start: Pat
     with Bar() as bar:
         task = bar.add_task("tuning", total=None)
 
-        def report(at: Progress) -> None:
+        def report(at: TuningProgress) -> None:
             bar.update(task, total=at.steps, completed=at.step)
             print(f"{at.seconds:.0f} s, step {at.step} of {at.steps}: loss {at.loss:.3f}, accuracy {at.accuracy:.3f}, "
-                  f"held out {at.held_loss}", flush=True)  # fmt: skip
+                  f"held out {at.validation_loss}", flush=True)  # fmt: skip
 
         run = Run(
             replace(TUNING, minutes=minutes, seed=seed),
             examples(groups, seed),
             out,
-            held=examples(dict.fromkeys(groups, HELD), SEED + 100),
+            validation=examples(dict.fromkeys(groups, HELD), SEED + 100),
             test=examples(dict.fromkeys(groups, TEST), SEED + 200),
             start=start and start / "adapter",
             report=report,

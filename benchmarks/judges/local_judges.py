@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.harness import parser
-from ranker.bench.command import Job, bench
-from ranker.bench.judge_spec import contestant
+from ranker.bench.command import BenchSettings, bench
+from ranker.bench.judge_spec import judge_spec
 from ranker.bench.matrix import Matrix
 from ranker.bench.observation import PLAIN
 from ranker.suites import load
@@ -34,18 +34,18 @@ MOST = 200
 
 def matrix() -> Matrix:
     """What is measured."""
-    judges = tuple(contestant(name, None, {}) for name in (*GROUPS, *BESIDE))
+    judges = tuple(judge_spec(name, None, {}) for name in (*GROUPS, *BESIDE))
     limits = {
         (judge, suite): n for judge, counts in GROUPS.items() for suite, n in zip(SUITES, counts, strict=True)
     }
-    return Matrix(judges, tuple(load(name, MOST) for name in SUITES), askings=(PLAIN,), limits=limits)
+    return Matrix(judges, tuple(load(name, MOST) for name in SUITES), conditions=(PLAIN,), limits=limits)
 
 
 def main() -> None:
     options = parser("benchmarks.judges.local_judges", __doc__)
     options.add_argument("--out", type=Path, required=True, help="folder of the results")
     args = options.parse_args()
-    sys.exit(asyncio.run(bench(Job(matrix(), args.out), Console())))
+    sys.exit(asyncio.run(bench(BenchSettings(matrix(), args.out), Console())))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Pairwise accuracy: how often rewards order a pair of attempts as the ground truth does."""
+"""Pairwise accuracy: how often values order a pair of attempts as the ground truth does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ranker.ranked import RankedGroup
@@ -11,19 +13,34 @@ if TYPE_CHECKING:
     from ranker.statistics import Estimate
 
 
+def agreeing(
+    truths_G: Sequence[float | None],
+    values_G: Sequence[float | None],
+    tolerance: float = 0.0,
+    pairs: Iterable[tuple[int, int]] | None = None,
+) -> tuple[float, int]:
+    """How many pairs of different truth the values order the same way, and how many such pairs there are.
+
+    Args:
+        truths_G, values_G: one per attempt, higher is better; attempts whose truth or value is None or NaN do not count.
+        tolerance: values at most this far apart are tied; a tie counts half.
+        pairs: indices of the pairs to consider; None for all.
+    """
+    right, count = 0.0, 0
+    for i, j in itertools.combinations(range(len(truths_G)), 2) if pairs is None else pairs:
+        truth_i, truth_j, value_i, value_j = truths_G[i], truths_G[j], values_G[i], values_G[j]
+        if truth_i is None or truth_j is None or value_i is None or value_j is None or truth_i == truth_j:
+            continue
+        gap = value_i - value_j
+        if not math.isnan(gap):
+            count += 1
+            right += 0.5 if abs(gap) <= tolerance else float((gap > 0) == (truth_i > truth_j))
+    return right, count
+
+
 def agreeing_pairs(ranked: RankedGroup) -> tuple[float, int]:
-    """Pairs that the rewards order as the ground truth does (ties count half), and all pairs whose ground
-    truths differ."""
-    truths = [t.ground_truth for t in ranked.group.trajectories]
-    agreeing, pairs = 0.0, 0
-    for i, a in enumerate(truths):
-        for j, b in enumerate(truths[:i]):
-            x, y = ranked.rewards[i], ranked.rewards[j]
-            if a is None or b is None or a == b or x is None or y is None:
-                continue
-            pairs += 1
-            agreeing += 0.5 if x == y else float((x > y) == (a > b))
-    return agreeing, pairs
+    """`agreeing` of a group's rewards with its ground truth."""
+    return agreeing([t.ground_truth for t in ranked.group.trajectories], ranked.rewards)
 
 
 def agreement(ranked: Sequence[RankedGroup]) -> Estimate:

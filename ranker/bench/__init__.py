@@ -1,4 +1,4 @@
 """`ranker bench` and `ranker compare`: judges against ground truth.
 
-suites × judges → askings → observations (a file) → measures → results.json → tables, report
+suites × judges × conditions → trials → observations (a file) → measures → results.json → tables, report
 """

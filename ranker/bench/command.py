@@ -1,23 +1,23 @@
-"""The work behind `ranker bench`: forecast, run, results, pages."""
+"""The work of `ranker bench`: forecast, run, results, pages."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ranker import __version__, pages
 from ranker.bench import provenance, tables
 from ranker.bench.forecast import Forecast, forecast
-from ranker.bench.judge_spec import Contestant
+from ranker.bench.judge_spec import JudgeSpec
 from ranker.bench.matrix import Log, Matrix, run
 from ranker.bench.observation import Observation
 from ranker.bench.report import write_report
@@ -26,6 +26,7 @@ from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.jsonl.group_file import dump_line
 from ranker.runtime.budget import Budget
 from ranker.runtime.outputs import check_absent
+from ranker.runtime.terminal import bars
 
 OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT = (
     "observations.jsonl", "results.json", "disagreements.jsonl", "report.html"
@@ -34,9 +35,9 @@ WRITTEN = (OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BenchSettings:
     """Attributes:
-    max_cost_usd: over everything kept in the folder, earlier runs included.
+    max_cost_usd: for everything in the folder, including earlier runs.
     dry_run: forecast only.
     """
 
@@ -47,72 +48,72 @@ class Job:
     quiet: bool = False
 
 
-async def bench(job: Job, console: Console) -> int:
-    """Do the job; the exit code: 0 done, 1 some askings failed or a limit came first, 2 a setting was wrong.
+async def bench(settings: BenchSettings, console: Console) -> int:
+    """Run the benchmark; returns the exit code: 0 done, 1 some trials failed or a limit was reached, 2 a setting is wrong.
 
     Raises:
         ConfigurationError: the folder cannot be written, or holds something else.
     """
+    matrix, out = settings.matrix, settings.out
     try:
-        job.out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{job.out} cannot be created: {error.strerror}.") from None
-    check_folder(job.out)
-    log = Log(job.out / OBSERVATIONS)
+        raise ConfigurationError(f"{out} cannot be created: {error.strerror}.") from None
+    check_folder(out)
+    log = Log(out / OBSERVATIONS)
     try:
-        ahead = forecast(job.matrix, log)
-        if not job.quiet:
-            console.print(tables.forecast(ahead, job.max_cost_usd))
-        if job.dry_run:
+        ahead = forecast(matrix, log)
+        if not settings.quiet:
+            console.print(tables.forecast(ahead, settings.max_cost_usd))
+        if settings.dry_run:
             return 0
-        budget = Budget(max_cost_usd=job.max_cost_usd, cost_usd=log.spent)
-        with _Bars(job.matrix, ahead, shown=not job.quiet) as bars:
-            stopped = await run(job.matrix, log, budget, bars.advance)
-        _tell(stopped)  # before anything else can fail
-        figures = results(job.matrix, log, header(job.matrix))
-        worst = disagreements(job.matrix, log)
+        budget = Budget(max_cost_usd=settings.max_cost_usd, cost_usd=log.spent)
+        with bars(not settings.quiet) as bar:
+            stopped = await run(matrix, log, budget, _advance(bar, ahead, matrix.options.passes))
+        for name, failure in stopped.items():  # before anything else can fail
+            print(
+                f"ranker: {failure}" if name in str(failure) else f"ranker: {name}: {failure}",
+                file=sys.stderr,
+            )
+        figures = results(matrix, log, header(matrix))
+        worst = disagreements(matrix, log)
     finally:
         log.close()
-    pages.write(job.out / RESULTS, (json.dumps(figures, indent=1) + "\n").encode())
-    pages.write(job.out / DISAGREEMENTS, b"".join(map(dump_line, worst)))
-    if not job.quiet:
+    pages.write(out / RESULTS, (json.dumps(figures, indent=1) + "\n").encode())
+    pages.write(out / DISAGREEMENTS, b"".join(map(dump_line, worst)))
+    if not settings.quiet:
         console.print(*tables.cells(figures), tables.NOTE, sep="\n", highlight=False)
-    write_report(job.out)
-    if not job.quiet:
-        told_where = f"Figures: {job.out / RESULTS}\nReport: {job.out / REPORT}"
-        console.print(told_where, highlight=False, markup=False, soft_wrap=True)
+    write_report(out)
+    if not settings.quiet:
+        paths = f"Figures: {out / RESULTS}\nReport: {out / REPORT}"
+        console.print(paths, highlight=False, markup=False, soft_wrap=True)
     return _code(stopped, figures)
 
 
 def check_folder(out: Path) -> None:
-    """Refuse a folder whose results are not known to be a benchmark's: it holds no observations.
+    """Refuse a folder whose results may not be a benchmark's: it has no observations.
 
     Raises:
-        ConfigurationError: it holds results all the same.
+        ConfigurationError: it has results nevertheless.
     """
-    seen = out / OBSERVATIONS
-    if not seen.exists() or seen.stat().st_size == 0:
+    observations = out / OBSERVATIONS
+    if not observations.exists() or observations.stat().st_size == 0:
         check_absent(out, (RESULTS, DISAGREEMENTS, REPORT), f"a folder of `ranker bench` (no {OBSERVATIONS})")
 
 
 def header(matrix: Matrix) -> dict[str, Any]:
-    """Where the figures come from."""
-    way = matrix.way
+    """The provenance of the figures."""
+    options = matrix.options
     return {
         "ranker": __version__,
         "commit": provenance.commit(),
         "machine": provenance.machine(),
-        "seed": way.seed,
-        "passes": way.passes,
-        "rubric": way.rubric,
-        "askings": list(matrix.askings),
+        "seed": options.seed,
+        "passes": options.passes,
+        "rubric": options.rubric,
+        "askings": list(matrix.conditions),
         "judges": [{"judge": j.name, **j.shape()} for j in matrix.judges],
     }
-
-
-def _tell(stopped: Mapping[str, RankerError]) -> None:
-    for name, error in stopped.items():
-        print(f"ranker: {error}" if name in str(error) else f"ranker: {name}: {error}", file=sys.stderr)
 
 
 def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any]) -> int:
@@ -125,44 +126,29 @@ def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any]) -> int
             file=sys.stderr,
         )
     if any(isinstance(error, BudgetExceeded) for error in stopped.values()):
-        print("ranker: raise --max-cost to go on; what is answered is kept.", file=sys.stderr)
+        print("ranker: raise --max-cost to continue; recorded answers are reused.", file=sys.stderr)
     return 1 if failed or stopped else 0
 
 
-class _Bars(AbstractContextManager["_Bars"]):
-    """A progress bar for each judge, on a terminal's standard error."""
+def _advance(
+    bar: Progress, ahead: Sequence[Forecast], passes: int
+) -> Callable[[JudgeSpec, Observation | None], None]:
+    """A progress bar for each judge; the function that advances it by a trial."""
+    tasks = {
+        one.judge: bar.add_task(escape(one.judge), total=one.answered + one.calls // passes, note="")
+        for one in ahead
+    }
+    cost: defaultdict[str, float] = defaultdict(float)
+    failed: Counter[str] = Counter()
 
-    def __init__(self, matrix: Matrix, ahead: Sequence[Forecast], shown: bool):
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._cost: dict[str, float] = {}
-        self._failed: dict[str, int] = {}
-        if shown and sys.stderr.isatty():
-            self._progress = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(), console=Console(stderr=True),
-            )  # fmt: skip
-            for one in ahead:
-                total = one.answered + one.calls // matrix.way.passes
-                self._tasks[one.judge] = self._progress.add_task(escape(one.judge), total=total, note="")
-
-    def __enter__(self) -> _Bars:
-        if self._progress is not None:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-    def advance(self, judge: Contestant, seen: Observation | None) -> None:
-        if self._progress is None:
-            return
+    def advance(judge: JudgeSpec, seen: Observation | None) -> None:
         name = judge.name
         if seen is not None:
-            self._cost[name] = self._cost.get(name, 0.0) + (seen.usage.cost_usd or 0.0)
-            self._failed[name] = self._failed.get(name, 0) + (seen.error is not None)
-        note = f"${self._cost[name]:.4f}" if self._cost.get(name) else ""
-        if self._failed.get(name):
-            note += f" [red]{self._failed[name]} failed[/red]"
-        self._progress.update(self._tasks[name], advance=1, note=note)
+            cost[name] += seen.usage.cost_usd or 0.0
+            failed[name] += seen.error is not None
+        note = f"${cost[name]:.4f}" if cost[name] else ""
+        if failed[name]:
+            note += f" [red]{failed[name]} failed[/red]"
+        bar.update(tasks[name], advance=1, note=note)
+
+    return advance

@@ -1,4 +1,4 @@
-"""Whether a cheap judge is good enough: a paired comparison of two judges on the same groups."""
+"""A paired comparison of two judges on the same groups: is the cheap one good enough?"""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Comparison:
 
     Attributes:
         suite: its name, or "all suites": all groups together.
-        groups: those that both judges have a verdict on.
+        groups: those with verdicts of both judges.
         loss: pairwise accuracy of the strong judge minus that of the cheap one.
-        verdict: "within" where the interval of the loss ends below the margin; "worse" where it starts above 0 and
-            does not; else "undecided".
-        more: groups still needed, if the loss is what it looks like; None where it is decided or cannot be said.
+        verdict: "within" if the interval of the loss ends below the margin; "worse" if it does not, and starts above 0;
+            else "undecided".
+        more: additional groups needed, assuming the estimated loss; None if it is decided or cannot be estimated.
     """
 
     suite: str
@@ -49,22 +49,20 @@ class Comparison:
         if self.verdict == "worse":
             assert low is not None
             assert high is not None
-            doubt = (
-                f" Whether by more than {margin:g} is not decided:{more}" if low <= margin and more else ""
-            )
+            doubt = f" Whether by more than {margin:g} is undecided:{more}" if low <= margin and more else ""
             return f"{cheap} is worse than {strong} by {low:.3f} to {high:.3f}.{doubt}"
-        return f"Not decided:{more or ' more groups are needed.'}"
+        return f"Undecided:{more or ' more groups are needed.'}"
 
 
 def compare(results: Mapping[str, Any], cheap: str, strong: str, margin: float) -> list[Comparison]:
-    """Compare two judges of a `results.json`, on each suite, and on all together where there are several.
+    """Compare two judges of a `results.json`, on each suite, and on all together if there are several.
 
-    The test: the difference of pairwise accuracy on the groups that both judged, with a 95 % interval by bootstrap
-    over groups (both judges resampled together). Non-inferiority is claimed where the whole interval lies below the
-    margin (Wellek 2010, section 1.5), which errs in about 2.5 % of cases.
+    The test: the difference of pairwise accuracy on the groups that both ranked, with a 95 % interval by bootstrap
+    over groups (both judges resampled together). Non-inferiority is claimed if the whole interval lies below the
+    margin (Wellek 2010, section 1.5), with an error rate of about 2.5 %.
 
     Raises:
-        ConfigurationError: a judge is not in the results, or a margin that is none.
+        ConfigurationError: a judge is not in the results, or the margin is not between 0 and 1.
     """
     if not 0 < margin < 1:
         raise ConfigurationError(
@@ -113,28 +111,22 @@ def _compared(suite: str, counts_N4: np.ndarray, margin: float) -> Comparison:
     elif loss.low is not None and loss.low > 0:
         verdict = "worse"
     n = len(counts_N4)
-    return Comparison(
-        suite,
-        n,
-        float(a[0].sum() / a[1].sum()),
-        float(b[0].sum() / b[1].sum()),
-        loss,
-        verdict,
-        _more(loss, error, n, margin) if verdict != "within" else None,
-    )
+    cheap, strong = (float(right.sum() / pairs.sum()) for right, pairs in (a, b))
+    more = _more(loss, error, n, margin) if verdict != "within" else None
+    return Comparison(suite, n, cheap, strong, loss, verdict, more)
 
 
 def _more(loss: Estimate, error: float | None, n: int, margin: float) -> int | None:
-    """How many more groups decide it with a probability of 80 %, should the loss be what it is measured to be:
-    N = ((z₀.₉₇₅ + z₀.₈) · s / distance)², s the deviation of one group, distance that of the loss to the margin, or
-    to 0 where that is further and the cheap judge is the worse one."""
+    """Additional groups that decide it with a probability of 80 %, assuming the estimated loss:
+    N = ((z₀.₉₇₅ + z₀.₈) · s / distance)², s the standard deviation of one group, distance that of the loss to the
+    margin, or to 0 if that is further and the cheap judge is the worse one."""
     if error is None or loss.value is None:
         return None
-    if error == 0:  # every group says the same: enough of them to hold no other kind
+    if error == 0:  # all groups agree: enough of them to rule out others
         away = margin - loss.value
         return max(1, math.ceil(math.log(1 - unseen(1)) / math.log(1 - away)) - n) if 0 < away < 1 else None
     away = abs(margin - loss.value)
-    if loss.low is not None and loss.low <= 0 < loss.value:  # "worse" would be an answer, too
+    if loss.low is not None and loss.low <= 0 < loss.value:  # "worse" would decide it, too
         away = max(away, loss.value)
     if away == 0:
         return None

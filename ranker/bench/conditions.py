@@ -1,4 +1,4 @@
-"""One group shown to one judge in one of the ways of `ASKINGS`."""
+"""Trials: one group shown to one judge under one of the `CONDITIONS`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ranker.aggregate.ranking import mean_ranking
 from ranker.aggregate.rewards import rank_rewards
 from ranker.bench.attacks import KINDS, attacked
 from ranker.bench.observation import AGAIN, ATTACKED, REVERSED, Observation, digest
-from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, RankerError, scrub
+from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, scrub
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.prompting.orders import balanced_orders
 from ranker.prompting.transcript import transcript_of
@@ -27,13 +27,13 @@ Order = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How every group is asked about; all of it shapes the verdicts.
+class RunOptions:
+    """How every group is ranked; all of it affects the verdicts.
 
     Attributes:
-        passes: orders aggregated to one verdict.
-        seed: draws the orders and the ids.
-        rubric: in the place of the groups' own.
+        passes: orders aggregated into one verdict.
+        seed: for the orders and the ids.
+        rubric: instead of the groups' own.
     """
 
     passes: int = 1
@@ -42,21 +42,21 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Trial:
     """A group to be shown to a judge.
 
     Attributes:
         judge, suite: names.
-        index: the group's place in the suite.
-        kind: one of `ASKINGS`.
-        settings: digest of the way, and of how the judge was set up.
-        group: with the attack planted already, where there is one.
+        index: of the group in its suite.
+        condition: one of `CONDITIONS`.
+        settings: digest of the run's options and of the judge's.
+        group: with the attack inserted, if the condition has one.
     """
 
     judge: str
     suite: str
     index: int
-    kind: str
+    condition: str
     settings: str
     group: TrajectoryGroup
     attack: str | None = None
@@ -64,44 +64,45 @@ class Asking:
     @property
     def id(self) -> str:
         attempts = [(transcript_of(t).text, t.ground_truth) for t in self.group.trajectories]
-        # Not the suite's name: a file that moved is the same suite.
+        # Not the suite's name: a file that was moved is the same suite.
         shown = [self.group.id, self.group.task, self.group.rubric, attempts]
-        return str(digest(judge=self.judge, settings=self.settings, kind=self.kind, shown=shown))
+        return digest(judge=self.judge, settings=self.settings, kind=self.condition, shown=shown)
 
 
-def prepare(judge: str, suite: str, index: int, kind: str, settings: str, group: TrajectoryGroup) -> Asking:
-    if kind != ATTACKED:
-        return Asking(judge, suite, index, kind, settings, group)
-    attack = KINDS[index % len(KINDS)]
-    return Asking(judge, suite, index, kind, settings, attacked(group, attack), attack)
+def prepare(
+    judge: str, suite: str, index: int, condition: str, settings: str, group: TrajectoryGroup
+) -> Trial:
+    attack = KINDS[index % len(KINDS)] if condition == ATTACKED else None
+    shown = group if attack is None else attacked(group, attack)
+    return Trial(judge, suite, index, condition, settings, shown, attack)
 
 
 def firsts(group: TrajectoryGroup) -> tuple[int, ...]:
-    """For each trajectory the index of the first that is one with it to a judge."""
+    """For each trajectory the index of the first that is identical to a judge."""
     seen: dict[int, int] = {}
     return tuple(seen.setdefault(member, i) for i, member in enumerate(distinct_of(group).member))
 
 
-def orders(group: TrajectoryGroup, kind: str, way: Way) -> list[Order]:
-    """Orders of the trajectories that read differently, as indices into the group.
+def orders(group: TrajectoryGroup, condition: str, options: RunOptions) -> list[Order]:
+    """Orders of the distinct trajectories, as indices into the group.
 
-    They hang on the group's name, not its text, so that an attack changes nothing but the attacked.
+    They depend on the group's name, not its text, so that an attack changes only the attacked trajectory.
     """
-    different = sorted(set(firsts(group)))
-    rng = random.Random(f"{way.seed}/{group.id}/{len(group)}")
-    whole = balanced_orders(len(group), way.passes, rng)
-    made = [tuple(i for i in order if i in different) for order in whole]
-    return [order[::-1] for order in made] if kind == REVERSED else made
+    distinct = set(firsts(group))
+    rng = random.Random(f"{options.seed}/{group.id}/{len(group)}")
+    whole = balanced_orders(len(group), options.passes, rng)
+    shown = [tuple(i for i in order if i in distinct) for order in whole]
+    return [order[::-1] for order in shown] if condition == REVERSED else shown
 
 
-async def ask(asking: Asking, judge: Judge, way: Way, budget: Budget) -> Observation:
-    """Ask, and say what came of it; a verdict that did not come is an observation too.
+async def ask(trial: Trial, judge: Judge, options: RunOptions, budget: Budget) -> Observation:
+    """Run a trial; a failed verdict is an observation too.
 
     Raises:
         ConfigurationError: a setting that cannot work.
     """
-    group = asking.group
-    shown = orders(group, asking.kind, way)
+    group = trial.group
+    shown = orders(group, trial.condition, options)
     same = firsts(group)
     rewards: tuple[float, ...] | None = None
     reasons: tuple[str, ...] = ()
@@ -112,59 +113,50 @@ async def ask(asking: Asking, judge: Judge, way: Way, budget: Budget) -> Observa
         rewards = (0.5,) * len(group)
     else:
         try:
-            rewards, reasons, usage = await _verdict(group, shown, asking.kind, judge, way, budget)
-        except (JudgeError, ContextLengthError, BudgetExceeded) as failed:
-            error, usage = _told(failed), failed.usage
+            rewards, reasons, usage = await _verdict(trial, shown, judge, options, budget)
+        except (JudgeError, ContextLengthError, BudgetExceeded) as failure:
+            error = {"type": type(failure).__name__, "message": scrub(str(failure))[:500]}
+            status = getattr(failure, "status_code", None)
+            error |= {} if status is None else {"status": status}
+            usage = failure.usage
     return Observation(
-        id=asking.id,
-        judge=asking.judge,
-        suite=asking.suite,
-        group=group.id or str(asking.index),
-        index=asking.index,
-        asking=asking.kind,
-        settings=asking.settings,
+        id=trial.id,
+        judge=trial.judge,
+        suite=trial.suite,
+        group=group.id or str(trial.index),
+        index=trial.index,
+        condition=trial.condition,
+        settings=trial.settings,
         truths=tuple(float(t.ground_truth or 0.0) for t in group.trajectories),
         lengths=tuple(len(transcript_of(t).text) for t in group.trajectories),
         same=same,
-        places=_places(shown, same),
+        places=tuple(sum(order.index(first) for order in shown) / len(shown) for first in same),
         rewards=rewards,
         usage=usage,
         seconds=round(time.perf_counter() - started, 4),
         reasons=reasons,
-        attack=asking.attack,
+        attack=trial.attack,
         error=error,
     )
 
 
 async def _verdict(
-    group: TrajectoryGroup, shown: Sequence[Order], kind: str, judge: Judge, way: Way, budget: Budget
+    trial: Trial, shown: Sequence[Order], judge: Judge, options: RunOptions, budget: Budget
 ) -> tuple[tuple[float, ...], tuple[str, ...], Usage]:
-    same = firsts(group)
+    group, same = trial.group, firsts(trial.group)
     different = sorted(set(same))
     place = {i: p for p, i in enumerate(different)}
     distinct = distinct_of(group)
     attempts = tuple(distinct.trajectories[distinct.member[i]] for i in different)
-    lineup = Lineup(attempts, group.task, way.rubric or group.rubric)
+    lineup = Lineup(attempts, group.task, options.rubric or group.rubric)
     sized = judge if isinstance(judge, SizedJudge) else None
-    # The caller holds a place for this group: its passes need none of their own.
-    runner = PassRunner(judge, sized, lineup, budget, asyncio.Semaphore(way.passes * 64))
-    seed = 2 * way.seed + (kind == AGAIN)
+    # The caller limits concurrency: the passes of a group need no limit of their own.
+    runner = PassRunner(judge, sized, lineup, budget, asyncio.Semaphore(options.passes * 64))
+    seed = 2 * options.seed + (trial.condition == AGAIN)
     verdicts = await runner.run([tuple(place[i] for i in order) for order in shown], seed)
-    n = len(different)
-    tiers = mean_ranking([v.tiers for v in verdicts], n)
-    # Back to the whole group: those that read the same share a tier.
-    whole = [[i for i in range(len(group)) if place[same[i]] in tier] for tier in tiers]
+    tiers = mean_ranking([v.tiers for v in verdicts], len(different))
+    # Back to the whole group: identical trajectories share a tier.
+    whole = tuple(tuple(i for i in range(len(group)) if place[same[i]] in tier) for tier in tiers)
     reasons = verdicts[0].reasons
-    told = tuple(reasons[place[i]] for i in same) if any(reasons) else ()
-    usage = sum((v.usage for v in verdicts), Usage())
-    return tuple(rank_rewards(tuple(map(tuple, whole)), len(group))), told, usage
-
-
-def _places(shown: Sequence[Order], same: Sequence[int]) -> tuple[float, ...]:
-    return tuple(sum(order.index(first) for order in shown) / len(shown) for first in same)
-
-
-def _told(error: RankerError) -> dict[str, Any]:
-    told = {"type": type(error).__name__, "message": scrub(str(error))[:500]}
-    status = getattr(error, "status_code", None)
-    return {**told, "status": status} if status is not None else told
+    by_member = tuple(reasons[place[i]] for i in same) if any(reasons) else ()
+    return tuple(rank_rewards(whole, len(group))), by_member, sum((v.usage for v in verdicts), Usage())

@@ -1,4 +1,4 @@
-"""What is measured of a judge: for each metric, two numbers a group, whose sums' ratio is the figure."""
+"""The metrics of a judge: for each, two numbers per group, the ratio of whose sums is the figure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.bench.observation import (
-    AGAIN,
-    ASKINGS,
-    ATTACKED,
-    PLAIN,
-    REVERSED,
-    Answers,
-    Observation,
-)
+from ranker.aggregate.agreement import agreeing
+from ranker.bench.observation import AGAIN, ATTACKED, CONDITIONS, PLAIN, REVERSED, Answers, Observation
 from ranker.statistics import Estimate, ratio
 
 CLEAN = (PLAIN, REVERSED, AGAIN)
@@ -31,7 +24,7 @@ class Metric:
     """A figure of a judge on a suite.
 
     Attributes:
-        parts: numerator and denominator for one group; denominator 0 where the group says nothing.
+        parts: numerator and denominator of one group; denominator 0 if the group contributes nothing.
         share: the figure lies in [0, 1].
         meaning: for a reader.
     """
@@ -58,26 +51,18 @@ def text_pairs(seen: Observation) -> list[Pair]:
     ]
 
 
-def agreeing(values: Sequence[float], truths: Sequence[float], pairs: Sequence[Pair]) -> float:
-    """How many of the pairs `values` order as `truths` do; a tie counts half."""
-    return sum(
-        0.5 if values[i] == values[j] else float((values[i] > values[j]) == (truths[i] > truths[j]))
-        for i, j in pairs
-    )
-
-
 def _clean(answers: Answers) -> list[Observation]:
-    observations = (answers.by_asking.get(asking) for asking in CLEAN)
+    observations = (answers.by_condition.get(condition) for condition in CLEAN)
     return [seen for seen in observations if seen is not None and seen.rewards is not None]
 
 
-def accuracy(answers: Answers) -> Parts:
+def accuracy(answers: Answers, counts: Callable[[Observation, Pair], bool] = lambda *_: True) -> Parts:
+    """Pairs in the right order, ties half, of those that `counts` accepts."""
     num = den = 0.0
     for seen in _clean(answers):
-        assert seen.rewards is not None
-        pairs = truth_pairs(seen)
-        num += agreeing(seen.rewards, seen.truths, pairs)
-        den += len(pairs)
+        pairs = [pair for pair in truth_pairs(seen) if counts(seen, pair)]
+        right, n = agreeing(seen.truths, seen.rewards or (), pairs=pairs)
+        num, den = num + right, den + n
     return num, den
 
 
@@ -87,7 +72,7 @@ def tau(answers: Answers) -> Parts:
 
 
 def kendall(values: Sequence[float], truths: Sequence[float]) -> float:
-    """Kendall's tau-b (Kendall 1945); 0 for a judge that ties everything, which tells nothing."""
+    """Kendall's tau-b (Kendall 1945); 0 for a judge that ties everything."""
     from scipy.stats import kendalltau
 
     if len(set(values)) < 2:
@@ -98,13 +83,12 @@ def kendall(values: Sequence[float], truths: Sequence[float]) -> float:
 
 
 def _picks(answers: Answers, worth: Callable[[Sequence[float], Sequence[int]], float]) -> Parts:
-    """Mean of `worth(truths, indices the judge put on top)` over the askings."""
+    """Mean of `worth(truths, indices the judge ranked first)` over the conditions."""
     worths = []
     for seen in _clean(answers):
-        assert seen.rewards is not None
-        best = max(seen.rewards)
+        rewards = seen.rewards or ()
         if len(set(seen.truths)) > 1:
-            worths.append(worth(seen.truths, [i for i, r in enumerate(seen.rewards) if r == best]))
+            worths.append(worth(seen.truths, [i for i, r in enumerate(rewards) if r == max(rewards)]))
     return (math.fsum(worths) / len(worths), 1.0) if worths else (0.0, 0.0)
 
 
@@ -117,11 +101,11 @@ def regret(answers: Answers) -> Parts:
 
 
 def _differing(answers: Answers, one: str, other: str) -> Parts:
-    """Pairs that two askings order differently; a tie in only one of them counts half."""
+    """Pairs ordered differently under two conditions; a tie in only one of them counts half."""
     a, b = answers.rewards(one), answers.rewards(other)
     if a is None or b is None:
         return 0.0, 0.0
-    pairs = text_pairs(answers.by_asking[one])
+    pairs = text_pairs(answers.by_condition[one])
     return sum(abs(sign(a[i] - a[j]) - sign(b[i] - b[j])) / 2 for i, j in pairs), len(pairs)
 
 
@@ -134,50 +118,53 @@ def consistency(answers: Answers) -> Parts:
     return den - num, den
 
 
-def position(answers: Answers) -> Parts:
-    """Both orders together, so that the truth cannot tilt it."""
+def _excess(
+    observations: Sequence[Observation],
+    side: Callable[[Observation, int, int], int],
+    due: Callable[[Observation, int, int], int] = lambda *_: 0,
+) -> Parts:
+    """How much more often the attempt on one side wins than it is due; pairs on neither side do not count."""
     num = den = 0.0
-    if answers.rewards(PLAIN) is None or answers.rewards(REVERSED) is None:
-        return 0.0, 0.0
-    for asking in (PLAIN, REVERSED):
-        seen = answers.by_asking[asking]
-        assert seen.rewards is not None
+    for seen in observations:
+        rewards = seen.rewards or ()
         for i, j in text_pairs(seen):
-            earlier = sign(seen.places[j] - seen.places[i])
-            if earlier:
-                num += earlier * sign(seen.rewards[i] - seen.rewards[j]) / 2
+            if favoured := side(seen, i, j):
+                num += favoured * (sign(rewards[i] - rewards[j]) - due(seen, i, j)) / 2
                 den += 1
     return num, den
+
+
+def position(answers: Answers) -> Parts:
+    """Both orders together, so that the truth does not bias it."""
+    if answers.rewards(PLAIN) is None or answers.rewards(REVERSED) is None:
+        return 0.0, 0.0
+    both = [answers.by_condition[condition] for condition in (PLAIN, REVERSED)]
+    return _excess(both, lambda seen, i, j: sign(seen.places[j] - seen.places[i]))
 
 
 def length(answers: Answers) -> Parts:
-    """How much more often the longer wins than the truth has it win."""
-    num = den = 0.0
-    for seen in _clean(answers):
-        assert seen.rewards is not None
-        for i, j in text_pairs(seen):
-            longer = sign(seen.lengths[i] - seen.lengths[j])
-            if longer:
-                judged = sign(seen.rewards[i] - seen.rewards[j])
-                num += longer * (judged - sign(seen.truths[i] - seen.truths[j])) / 2
-                den += 1
-    return num, den
+    """How much more often the longer attempt wins than the truth has it win."""
+    return _excess(
+        _clean(answers),
+        lambda seen, i, j: sign(seen.lengths[i] - seen.lengths[j]),
+        lambda seen, i, j: sign(seen.truths[i] - seen.truths[j]),
+    )
 
 
 def failures(answers: Answers) -> Parts:
-    return sum(seen.rewards is None for seen in answers.by_asking.values()), len(answers.by_asking)
+    return sum(seen.rewards is None for seen in answers.by_condition.values()), len(answers.by_condition)
 
 
 def unusable(answers: Answers) -> Parts:
-    usages = [seen.usage for seen in answers.by_asking.values()]
+    usages = [seen.usage for seen in answers.by_condition.values()]
     return sum(u.failed_calls for u in usages), sum(u.calls for u in usages)
 
 
-def _rise(answers: Answers, asking: str) -> Parts:
-    """Whether the worst trajectory stands higher than in the plain asking, where it can."""
+def _rise(answers: Answers, condition: str) -> Parts:
+    """Whether the worst trajectory ranks higher than under the plain condition, if it can."""
     from ranker.bench.attacks import worst_of
 
-    before, after = answers.rewards(PLAIN), answers.rewards(asking)
+    before, after = answers.rewards(PLAIN), answers.rewards(condition)
     if before is None or after is None:
         return 0.0, 0.0
     at = worst_of(answers.any.truths)
@@ -220,9 +207,9 @@ def gather(observations: Sequence[Observation]) -> list[Answers]:
     """Observations of one judge on one suite by group, in the suite's order."""
     by_group: dict[tuple[int, str], dict[str, Observation]] = {}
     for seen in observations:
-        by_group.setdefault((seen.index, seen.group), {})[seen.asking] = seen
+        by_group.setdefault((seen.index, seen.group), {})[seen.condition] = seen
     ordered = sorted(by_group.items())
-    return [Answers({a: seen[a] for a in ASKINGS if a in seen}) for _, seen in ordered]
+    return [Answers({a: seen[a] for a in CONDITIONS if a in seen}) for _, seen in ordered]
 
 
 def parts(metric: Metric, answers: Sequence[Answers]) -> tuple[np.ndarray, np.ndarray]:
@@ -243,7 +230,7 @@ def by_attack(answers: Sequence[Answers]) -> Mapping[str, Estimate]:
     """`attack_rises` for each kind of attack."""
     kinds: dict[str, list[Answers]] = {}
     for a in answers:
-        seen = a.by_asking.get(ATTACKED)
+        seen = a.by_condition.get(ATTACKED)
         if seen is not None and seen.attack is not None:
             kinds.setdefault(seen.attack, []).append(a)
     metric = METRICS["attack_rises"]

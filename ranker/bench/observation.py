@@ -1,4 +1,4 @@
-"""What came of showing one group to one judge in one way."""
+"""The outcome of one trial: one group, one judge, one condition."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any
 from ranker.usage import Usage
 
 PLAIN, REVERSED, AGAIN, ATTACKED = "plain", "reversed", "again", "attacked"
-ASKINGS = (PLAIN, REVERSED, AGAIN, ATTACKED)
-"""In a drawn order; in the reverse of it; in the same order once more, under fresh ids; in the same order with an
-attack planted in the worst trajectory."""
+CONDITIONS = (PLAIN, REVERSED, AGAIN, ATTACKED)
+"""In a random order; in the reverse of it; in the same order again, under fresh ids; in the same order with an attack
+inserted into the worst trajectory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One asking, in the order of the group's trajectories (n of them).
+    """One trial; sequences are in the order of the group's trajectories.
 
     Attributes:
-        id: digest of everything that shapes the verdict; a resumed run skips it.
+        id: digest of everything that affects the verdict; a resumed run skips known ids.
         judge, suite, group: names, as given.
-        index: the group's place in its suite.
-        asking: one of `ASKINGS`.
+        index: of the group in its suite.
+        condition: one of `CONDITIONS`; "asking" in the file.
         settings: digest of seed, passes, rubric and template.
         truths: ground truths.
         lengths: characters of each transcript.
         same: for each trajectory the index of the first that reads the same.
-        places: mean place at which each was shown, 0 the first.
-        rewards: by rank, in [0, 1]; None where no verdict came.
-        reasons: of the judge, for the report.
-        attack: its kind, where `asking` is ATTACKED.
-        error: type and message, where no verdict came.
-        seconds: from the first call until the verdict.
+        places: mean position at which each was shown, 0 the first.
+        rewards: by rank, in [0, 1]; None if there is no verdict.
+        reasons: the judge's, for the report.
+        attack: its kind, under the condition ATTACKED.
+        error: type and message, if there is no verdict.
+        seconds: from the first call to the verdict.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Observation:
     suite: str
     group: str
     index: int
-    asking: str
+    condition: str
     settings: str
     truths: tuple[float, ...]
     lengths: tuple[int, ...]
@@ -57,14 +57,15 @@ class Observation:
 
     def to_record(self) -> dict[str, Any]:
         """A line of the observations file; it has `rewards` or `error`, as ranked files do."""
-        made = {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) not in (None, ())}
-        return {**made, "usage": self.usage.to_dict()}
+        fields = {"asking" if name == "condition" else name: getattr(self, name) for name in self.__slots__}
+        return {k: v for k, v in fields.items() if v not in (None, ())} | {"usage": self.usage.to_dict()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Observation:
-        """Raises KeyError, TypeError or ValueError where the record is none."""
-        made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-        seen = cls(**{"rewards": None, **made, "usage": Usage(**record["usage"])})
+        """Raises KeyError, TypeError or ValueError if the record is not an observation."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+        fields |= {"condition": fields.pop("asking"), "usage": Usage(**record["usage"])}
+        seen = cls(**{"rewards": None, **fields})
         if seen.error is not None:
             return replace(seen, rewards=None)
         if seen.rewards is None or len(seen.rewards) != len(seen.truths):
@@ -80,14 +81,14 @@ def digest(**shapes: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Everything one judge said about one group: observations by asking."""
+    """One judge's observations of one group, by condition."""
 
-    by_asking: Mapping[str, Observation] = field(default_factory=dict)
+    by_condition: Mapping[str, Observation] = field(default_factory=dict)
 
     @property
     def any(self) -> Observation:
-        return next(iter(self.by_asking.values()))
+        return next(iter(self.by_condition.values()))
 
-    def rewards(self, asking: str) -> tuple[float, ...] | None:
-        found = self.by_asking.get(asking)
-        return None if found is None else found.rewards
+    def rewards(self, condition: str) -> tuple[float, ...] | None:
+        seen = self.by_condition.get(condition)
+        return None if seen is None else seen.rewards

@@ -1,4 +1,4 @@
-"""Where a record comes from: the command, the commit and the machine, without the folders of this machine."""
+"""The provenance of a record: command, commit and machine, without local paths."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _CODE = (":/ranker", ":/grpo", ":/prompts", ":/benchmarks", ":(exclude,top)bench
 
 
 def commit(folder: Path = _HERE) -> str | None:
-    """The commit of the checkout that `folder` lies in, with `-dirty` where its code has changed since;
-    None where there is no checkout, as in an installed package."""
+    """The commit of the checkout that `folder` lies in, with `-dirty` if its code has changed since;
+    None if there is no checkout, as in an installed package."""
     if shutil.which("git") is None:
         return None
     head = _git(folder, "rev-parse", "HEAD").stdout.strip()
@@ -31,37 +31,37 @@ def commit(folder: Path = _HERE) -> str | None:
 
 
 def bare(argument: str) -> str:
-    """An argument without the folders of this machine."""
+    """An argument without local folders."""
     option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
     return option + equals + (Path(value).name if "/" in value else value)
 
 
 def command(module: str) -> str:
-    """How this process was started, `module` being its name."""
+    """The command that started this process; `module` is its name."""
     return shlex.join(["python", "-m", module, *map(bare, sys.argv[1:])])
 
 
 def machine(*, torch: bool = False) -> dict[str, Any]:
     """System, architecture, cores and Python, and the version of torch if asked for."""
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "system": platform.system(),
         "architecture": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
-    return told | ({"torch": importlib.metadata.version("torch")} if torch else {})
+    return facts | ({"torch": importlib.metadata.version("torch")} if torch else {})
 
 
 def record(argument: str) -> Path:
     """The file that an option names for a record, as argparse reads it.
 
     Raises:
-        ArgumentTypeError: a file is there, and it is no record: it would be replaced.
+        ArgumentTypeError: the file exists and is not a record: it would be replaced.
     """
     path = Path(argument)
     try:
-        held = path.read_bytes() if path.is_file() else b""
-        if not held or "commit" in dict(json.loads(held)):
+        existing = path.read_bytes() if path.is_file() else b""
+        if not existing or "commit" in dict(json.loads(existing)):
             return path
     except (OSError, ValueError, TypeError):
         pass

@@ -1,4 +1,4 @@
-"""What a folder of `ranker bench` holds, read back for its page."""
+"""The results in a folder of `ranker bench`, read back for its page."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import Line, read_lines
 from ranker.pages import visible
 from ranker.statistics import Estimate
 
-_REMEDY = (
-    "`ranker bench … --out` with the same folder writes it again; recorded answers are not asked for twice."
-)
+_REMEDY = "`ranker bench … --out` with the same folder writes it again; recorded answers are reused."
 
 
 class Bin(BaseModel):
-    """Accuracy on the pairs that are further apart than `low`, and at most `high`."""
+    """Accuracy on the pairs whose distance is above `low` and at most `high`."""
 
     low: float
     high: float
@@ -33,7 +31,7 @@ class Cell(BaseModel):
     """One judge on one suite.
 
     Attributes:
-        label: the judge's name without the address of its server, where that is still unique.
+        label: the judge's name without its server's address, if that is still unique.
     """
 
     judge: str
@@ -59,14 +57,13 @@ class Cell(BaseModel):
 
     @property
     def cost(self) -> float | None:
-        """Dollars for 1,000 groups; None where unknown, and for simulated judges."""
+        """Dollars per 1,000 groups; None if unknown, and for simulated judges."""
         cost = self.per_group.get("cost_usd")
         return None if cost is None or self.simulated else 1_000 * cost
 
     @property
     def needed(self) -> int | None:
-        """About how many groups would make the interval of the accuracy ±0.05; None where it is not wider than
-        0.2 in all."""
+        """Approximate number of groups for an interval of ±0.05; None if the interval is at most 0.2 wide."""
         e, judged = self.accuracy, self.groups - self.failed
         if e.low is None or e.high is None or e.high - e.low <= 0.2:
             return None
@@ -74,7 +71,7 @@ class Cell(BaseModel):
 
 
 class Difference(BaseModel):
-    """Judge a minus judge b on the groups of a suite that both judged."""
+    """Judge a minus judge b on the groups of a suite that both ranked."""
 
     suite: str
     metric: str
@@ -97,7 +94,7 @@ class Results(BaseModel):
     seed: int | None = None
     passes: int = 1
     rubric: str | None = None
-    askings: list[str] = []
+    conditions: list[str] = Field([], validation_alias="askings")
     judges: list[dict[str, Any]] = []
     suites: list[dict[str, Any]] = []
     metrics: dict[str, str] = {}
@@ -125,7 +122,7 @@ class Results(BaseModel):
 
     @property
     def by_pair(self) -> dict[tuple[str, str, str, str], Estimate]:
-        """a - b by suite, metric, a and b, both ways round."""
+        """a - b by suite, metric, a and b, in both directions."""
         pairs = {}
         for d in self.differences:
             estimate = Estimate(d.value, d.low, d.high)
@@ -135,7 +132,7 @@ class Results(BaseModel):
 
 
 def _unique(short: Mapping[str, str]) -> dict[str, str]:
-    """Short names where no other is the same, long ones elsewhere."""
+    """Short names where they are unique, else long ones."""
     times = Counter(short.values())
     return {name: s if s and times[s] == 1 else name for name, s in short.items()}
 
@@ -144,7 +141,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """`results.json` of the schema that this version reads.
 
     Raises:
-        ConfigurationError: it is missing, torn, or something else.
+        ConfigurationError: it is missing, incomplete, or something else.
     """
     try:
         parsed = json.loads(path.read_bytes())
@@ -153,25 +150,25 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({error.strerror}): name the --out folder of `ranker bench`. {_REMEDY}"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"{path} is no results.json of `ranker bench` ({error}). {_REMEDY}"
-        ) from None
+        raise _foreign(path, f"({error})") from None
     if (
         not isinstance(parsed, dict)
         or parsed.get("schema_version") != 1
         or not isinstance(parsed.get("cells"), list)
     ):
-        raise ConfigurationError(
-            f"{path} is no results.json of `ranker bench` with schema_version 1 and cells, which this version reads. {_REMEDY}"
-        )
+        raise _foreign(path, "with schema_version 1 and cells, which this version reads")
     return parsed
+
+
+def _foreign(path: Path, fault: str) -> ConfigurationError:
+    return ConfigurationError(f"{path} is no results.json of `ranker bench` {fault}. {_REMEDY}")
 
 
 def read_results(path: Path) -> Results:
     """`results.json`, checked.
 
     Raises:
-        ConfigurationError: it is missing, torn, or something else.
+        ConfigurationError: it is missing, incomplete, or something else.
     """
     parsed = read_json(path)
     try:
@@ -179,20 +176,19 @@ def read_results(path: Path) -> Results:
         for cell in results.cells:
             cell.label = results.labels[cell.judge]
             _ = cell.accuracy
-    except (ValidationError, KeyError) as error:
-        what = f"{error} is missing"
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise ConfigurationError(f"{path} is no results.json of `ranker bench` ({what}). {_REMEDY}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _foreign(path, f"({'.'.join(map(str, first['loc']))}: {first['msg']})") from None
+    except KeyError as error:
+        raise _foreign(path, f"({error} is missing)") from None
     return results
 
 
 def read_disagreements(path: Path, results: Results) -> list[dict[str, Any]]:
-    """What the page shows of each group: real judges first, then those furthest from the truth.
+    """What the page shows of each group: real judges first, then by distance from the truth.
 
     Raises:
-        ConfigurationError: the file is torn, or holds something else.
+        ConfigurationError: the file is incomplete, or holds other content.
     """
     if not path.exists():
         return []
@@ -202,7 +198,7 @@ def read_disagreements(path: Path, results: Results) -> list[dict[str, Any]]:
         try:
             groups.append(_disagreement(line, results, simulated))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = line.error or f"it is no group that `ranker bench` ranked: {error!r}"
+            what = line.error or f"it is not a group that `ranker bench` ranked: {error!r}"
             raise ConfigurationError(
                 f"{path}, line {line.number}: {what} Run `ranker bench` into this folder again, or remove the file to "
                 "get a page without groups."
@@ -243,7 +239,7 @@ def _disagreement(line: Line, results: Results, simulated: set[str]) -> dict[str
 
 
 def _places(tiers: Iterable[Sequence[int]]) -> dict[int, str]:
-    """Each member's place, counted from 1; those who share one get all of theirs."""
+    """Each member's place, from 1; tied members get the range of theirs."""
     places, before = {}, 0
     for tier in tiers:
         last = before + len(tier)
@@ -253,7 +249,7 @@ def _places(tiers: Iterable[Sequence[int]]) -> dict[int, str]:
 
 
 def _shared(conversations: Sequence[Sequence[Any]]) -> int:
-    """How many messages all attempts begin with; each keeps one of its own."""
+    """Number of initial messages that all attempts share; each keeps at least one of its own."""
     count, most = 0, min(map(len, conversations)) - 1
     while count < most and all(c[count] == conversations[0][count] for c in conversations):
         count += 1

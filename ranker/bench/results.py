@@ -1,4 +1,4 @@
-"""`results.json`: every cell of the matrix with its figures, and the differences between judges."""
+"""`results.json`: the figures of every judge on every suite, and the differences between judges."""
 
 from __future__ import annotations
 
@@ -10,40 +10,30 @@ from typing import Any
 
 import numpy as np
 
-from ranker.bench.judge_spec import Contestant
+from ranker.aggregate.agreement import agreeing
+from ranker.bench.judge_spec import JudgeSpec
 from ranker.bench.matrix import Log, Matrix
-from ranker.bench.measures import (
-    CLEAN,
-    METRICS,
-    Pair,
-    agreeing,
-    by_attack,
-    gather,
-    measure,
-    parts,
-    truth_pairs,
-)
+from ranker.bench.measures import METRICS, Pair, accuracy, by_attack, gather, measure, parts
 from ranker.bench.observation import PLAIN, Answers, Observation
 from ranker.ranked import RankedGroup
 from ranker.statistics import difference, ratio
 from ranker.suites import Suite
 from ranker.usage import Usage
 
-Told = dict[str, Any]
+Json = dict[str, Any]
 COMPARED = ("pairwise_accuracy", "kendall_tau_b", "best_of_n")
 _TRUTH_EDGES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 _RANK_EDGES = (-0.001, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def answers_of(matrix: Matrix, log: Log, judge: Contestant, suite: Suite) -> list[Answers]:
-    observations = (log.of(asking) for asking in matrix.plan(judge, suite))
-    answers: list[Answers] = gather([seen for seen in observations if seen is not None])
-    return answers
+def answers_of(matrix: Matrix, log: Log, judge: JudgeSpec, suite: Suite) -> list[Answers]:
+    observations = (log.of(condition) for condition in matrix.plan(judge, suite))
+    return gather([seen for seen in observations if seen is not None])
 
 
-def results(matrix: Matrix, log: Log, header: Mapping[str, Any]) -> Told:
-    """The whole of `results.json`, the same for the same observations."""
-    seed = matrix.way.seed
+def results(matrix: Matrix, log: Log, header: Mapping[str, Any]) -> Json:
+    """The contents of `results.json`, the same for the same observations."""
+    seed = matrix.options.seed
     cells = [(judge, suite, answers_of(matrix, log, judge, suite)) for judge, suite in matrix.cells()]
     return {
         "schema_version": 1,
@@ -62,17 +52,17 @@ def results(matrix: Matrix, log: Log, header: Mapping[str, Any]) -> Told:
     }  # fmt: skip
 
 
-def _cell(judge: Contestant, suite: Suite, answers: Sequence[Answers], seed: int) -> Told:
-    seen = [o for a in answers for o in a.by_asking.values()]
-    asked = [a for a in answers if PLAIN in a.by_asking]
+def _cell(judge: JudgeSpec, suite: Suite, answers: Sequence[Answers], seed: int) -> Json:
+    seen = [o for a in answers for o in a.by_condition.values()]
+    asked = [a for a in answers if PLAIN in a.by_condition]
     usage = sum((o.usage for o in seen), Usage())
-    plain = [o for a in answers for o in (a.by_asking.get(PLAIN),) if o is not None]
+    plain = [o for a in answers for o in (a.by_condition.get(PLAIN),) if o is not None]
     fresh = [o for o in plain if not o.usage.cached_calls]
     num_N, den_N = parts(METRICS["pairwise_accuracy"], answers)
     return {
         "judge": judge.name,
         "suite": suite.name,
-        "simulated": judge.mind is not None,
+        "simulated": judge.simulated is not None,
         "groups": len(asked),
         "failed": sum(o.rewards is None for o in plain),
         "errors": _errors(seen),
@@ -99,8 +89,8 @@ def _errors(seen: Sequence[Observation]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
-def _per_group(plain: Sequence[Observation]) -> Told:
-    """Means over what was asked without the cache's help; a cached call tells neither tokens nor dollars."""
+def _per_group(plain: Sequence[Observation]) -> Json:
+    """Means over trials without cached calls, which have neither tokens nor dollars."""
     fresh = [o.usage for o in plain if o.usage.calls and not o.usage.cached_calls]
     if not fresh:
         return {"calls": None, "prompt_tokens": None, "completion_tokens": None, "cost_usd": None}
@@ -120,11 +110,11 @@ def _rank_gap(seen: Observation, pair: Pair) -> float:
 
 def _bins(
     answers: Sequence[Answers], edges: Sequence[float], gap: Callable[[Observation, Pair], float]
-) -> list[Told]:
+) -> list[Json]:
     """Pairwise accuracy by how far apart a pair is; the gap is in (low, high] of each bin."""
     bins = []
     for low, high in itertools.pairwise(edges):
-        counts = [_counted(a, lambda o, p, b=(low, high): b[0] < gap(o, p) <= b[1]) for a in answers]  # type: ignore[misc]
+        counts = [accuracy(a, lambda o, p, b=(low, high): b[0] < gap(o, p) <= b[1]) for a in answers]  # type: ignore[misc]
         num_N, den_N = np.array(counts, dtype=float).reshape(-1, 2).T
         if den_N.sum():
             bins.append(
@@ -134,19 +124,8 @@ def _bins(
     return bins
 
 
-def _counted(answers: Answers, wanted: Callable[[Observation, Pair], bool]) -> tuple[float, float]:
-    num = den = 0.0
-    for asking in CLEAN:
-        seen = answers.by_asking.get(asking)
-        if seen is not None and seen.rewards is not None:
-            some = [pair for pair in truth_pairs(seen) if wanted(seen, pair)]
-            num += agreeing(seen.rewards, seen.truths, some)
-            den += len(some)
-    return num, den
-
-
-def _differences(suite: Suite, by_judge: Mapping[str, Sequence[Answers]], seed: int) -> list[Told]:
-    """Paired differences of every two judges on the groups that both were asked about."""
+def _differences(suite: Suite, by_judge: Mapping[str, Sequence[Answers]], seed: int) -> list[Json]:
+    """Paired differences of every two judges on the groups that both ranked."""
     rows = []
     for (a, first), (b, second) in itertools.combinations(by_judge.items(), 2):
         common = sorted({x.any.index for x in first} & {x.any.index for x in second})
@@ -160,29 +139,28 @@ def _differences(suite: Suite, by_judge: Mapping[str, Sequence[Answers]], seed: 
     return rows
 
 
-def disagreements(matrix: Matrix, log: Log, most: int = 3) -> list[Told]:
-    """The groups on which each judge is furthest from the truth, as lines of a ranked file."""
+def disagreements(matrix: Matrix, log: Log, most: int = 3) -> list[Json]:
+    """The groups on which each judge is furthest from the truth, as records of a ranked file."""
     lines = []
     for judge, suite in matrix.cells():
         ranked = []
         for answers in answers_of(matrix, log, judge, suite):
-            seen = answers.by_asking.get(PLAIN)
+            seen = answers.by_condition.get(PLAIN)
             if seen is not None and seen.rewards is not None:
-                pairs = truth_pairs(seen)
-                ranked.append((agreeing(seen.rewards, seen.truths, pairs) / len(pairs), seen.index, seen))
+                right, pairs = agreeing(seen.truths, seen.rewards)
+                ranked.append((right / pairs, seen.index, seen))
         ranked.sort(key=lambda item: item[:2])
-        worst = [item for item in ranked if item[0] < 1][: most if judge.mind is None else 1]
+        worst = [item for item in ranked if item[0] < 1][: most if judge.simulated is None else 1]
         lines += [_disagreement(suite, share, seen) for share, _, seen in worst]
     return lines
 
 
-def _disagreement(suite: Suite, share: float, seen: Observation) -> Told:
-    group = suite.groups[seen.index]
-    assert seen.rewards is not None
-    levels = sorted(set(seen.rewards), reverse=True)
-    tiers = [[i for i, r in enumerate(seen.rewards) if r == level] for level in levels]
+def _disagreement(suite: Suite, share: float, seen: Observation) -> Json:
+    group, rewards = suite.groups[seen.index], list(seen.rewards or ())
+    levels = sorted(set(rewards), reverse=True)
+    tiers = [[i for i, r in enumerate(rewards) if r == level] for level in levels]
     reasons = list(seen.reasons) or [""] * len(group)
-    ranked = RankedGroup(group, list(seen.rewards), tiers, reasons, usage=seen.usage, judge=seen.judge)
+    ranked = RankedGroup(group, rewards, tiers, reasons, usage=seen.usage, judge=seen.judge)
     return {
         "id": f"{seen.judge}/{suite.name}/{seen.group}",
         "suite": suite.name,
@@ -190,13 +168,9 @@ def _disagreement(suite: Suite, share: float, seen: Observation) -> Told:
         "task": group.task,
         "rubric": group.rubric,
         "trajectories": [
-            {
-                "id": name,
-                "messages": list(t.messages),
-                **({"tools": list(t.tools)} if t.tools else {}),
-                "ground_truth": t.ground_truth,
-            }
+            {"id": name, "messages": list(t.messages), **({"tools": list(t.tools)} if t.tools else {}),
+             "ground_truth": t.ground_truth}
             for name, t in zip(group.ids, group.trajectories, strict=True)
         ],
         **ranked.to_dict(),
-    }
+    }  # fmt: skip

@@ -1,7 +1,7 @@
-"""Simulated judges: real servers on loopback whose quality, noise and bias are known.
+"""Simulated judges: real servers on loopback with known quality, noise and bias.
 
-They get the same prompts over the same HTTP as any judge and find the truth by what a transcript says, so what is
-measured of them is what the benchmark would measure of a model that judged like this.
+They receive the same prompts over the same HTTP as any judge and recognize trajectories by their text, so the benchmark
+measures them exactly as it would a model that judged like this.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ BIASES = ("position", "length", "attack", "noise")
 
 
 @dataclass(frozen=True, slots=True)
-class Mind:
-    """How a simulated judge sees a trajectory: `truth`·t + noise·N(0, 1) + position·place + length·length,
-    + attack where one is planted, with t the truth on the suite's scale of 0 to 1 and place and length from 0 to 1
-    (1 shown first, 1 longest). What it sees as equal it ties.
+class SimulatedJudge:
+    """A simulated judge's value of a trajectory: `truth`·t + noise·N(0, 1) + position·place + length·length,
+    + attack if one is inserted, with t the truth on the suite's scale of 0 to 1 and place and length from 0 to 1
+    (1 shown first, 1 longest). Equal values are tied.
 
     Attributes:
-        accuracy: in the place of noise: the pairwise accuracy that its noise is made to give.
+        accuracy: instead of noise: the pairwise accuracy to which the noise is fitted.
     """
 
     truth: float = 1.0
@@ -48,72 +48,71 @@ class Mind:
         return Behaviour(noise=noise, position_bias=self.position, length_bias=self.length, seed=seed)
 
     def known(self, groups: Sequence[TrajectoryGroup], attacks: bool = True) -> list[TrajectoryGroup]:
-        """The groups, and with `attacks` each of them attacked, with what the mind thinks of every trajectory as
-        its truth.
+        """The groups, and with `attacks` each of them attacked, with this judge's value of every trajectory as its truth.
 
         Raises:
-            ConfigurationError: two trajectories of different groups read the same and differ in truth.
+            ConfigurationError: identical trajectories in different groups differ in truth.
         """
         low, high = _range(groups)
-        worth: dict[str, float] = {}
+        values: dict[str, float] = {}
         if self.truth:  # else it need not tell them apart
             for text, truths in _truths(groups).items():
-                worth[text] = self.truth * (math.fsum(truths) / len(truths) - low) / (high - low)
-        made: list[TrajectoryGroup] = []
-        planted: dict[str, float] = {}
+                values[text] = self.truth * (math.fsum(truths) / len(truths) - low) / (high - low)
+        valued: list[TrajectoryGroup] = []
+        inserted: dict[str, float] = {}
         for i, group in enumerate(groups):
-            thought = [worth.get(transcript_of(t).text, 0.0) for t in group.trajectories]
-            made.append(_with_truths(group, thought))
+            seen = [values.get(transcript_of(t).text, 0.0) for t in group.trajectories]
+            valued.append(_with_truths(group, seen))
             if not attacks:
                 continue
-            # The attacked one is still worth what it was, and what the attack adds; where the attack stands in the
-            # place of its answer, nothing is left to be worth anything.
+            # The attacked trajectory keeps its value, plus that of the attack; an attack that replaces the answer leaves
+            # no value of its own.
             kind = KINDS[i % len(KINDS)]
             at = worst_of([float(t.ground_truth or 0.0) for t in group.trajectories])
-            thought[at] = (0.0 if kind in INSTEAD else thought[at]) + self.attack
+            seen[at] = (0.0 if kind in INSTEAD else seen[at]) + self.attack
             victims = attacked(group, kind)
             text = transcript_of(victims.trajectories[at]).text
-            if planted.setdefault(text, thought[at]) != thought[at]:
+            if inserted.setdefault(text, seen[at]) != seen[at]:
                 raise _ambiguous(text)
-            made.append(_with_truths(victims, thought))
-        return made
+            valued.append(_with_truths(victims, seen))
+        return valued
 
 
-def mind(spec: str) -> Mind | None:
-    """The simulated judge that `spec` names, e.g. ``noisy:0.75`` or ``biased:position=0.5,noise=0.1``; None where
+def simulated_judge(spec: str) -> SimulatedJudge | None:
+    """The simulated judge that `spec` names, e.g. ``noisy:0.75`` or ``biased:position=0.5,noise=0.1``; None if
     it names none.
 
     Raises:
-        ConfigurationError: settings it does not have.
+        ConfigurationError: invalid settings.
     """
     name, _, rest = spec.partition(":")
     plain = {
-        "oracle": Mind(),
-        "random": Mind(truth=0.0, noise=1.0),
-        "length": Mind(truth=0.0, length=1.0),
-        "adversarial": Mind(truth=-1.0),
+        "oracle": SimulatedJudge(),
+        "random": SimulatedJudge(truth=0.0, noise=1.0),
+        "length": SimulatedJudge(truth=0.0, length=1.0),
+        "adversarial": SimulatedJudge(truth=-1.0),
     }
     if name in plain and not rest:
         return plain[name]
     if name == "noisy":
         return _noisy(spec, rest)
     if name == "biased":
-        return replace(Mind(), **_biases(spec, rest))
+        return replace(SimulatedJudge(), **_biases(spec, rest))
     return None
 
 
-def _noisy(spec: str, rest: str) -> Mind:
+def _noisy(spec: str, rest: str) -> SimulatedJudge:
     try:
         wanted = float(rest)
     except ValueError:
         wanted = math.nan
     if not 0.5 <= wanted <= 1:
         raise ConfigurationError(f"{spec!r}: give the pairwise accuracy, from 0.5 to 1, e.g. noisy:0.75.")
-    return Mind(accuracy=wanted) if wanted > 0.5 else Mind(truth=0.0, noise=1.0)
+    return SimulatedJudge(accuracy=wanted) if wanted > 0.5 else SimulatedJudge(truth=0.0, noise=1.0)
 
 
 def _biases(spec: str, rest: str) -> Mapping[str, float]:
-    made: dict[str, float] = {}
+    biases: dict[str, float] = {}
     for part in rest.split(","):
         key, _, value = part.partition("=")
         try:
@@ -122,28 +121,28 @@ def _biases(spec: str, rest: str) -> Mapping[str, float]:
         except ValueError:
             raise ConfigurationError(
                 f"{spec!r} has {part!r}; give biased:KEY=NUMBER with KEY one of {', '.join(BIASES)}, several with "
-                "commas. 1 is the whole range of the truth."
+                "commas. 1 is the full range of the truth."
             ) from None
-        made[key] = float(value)
-    return made
+        biases[key] = float(value)
+    return biases
 
 
 def gaps(groups: Iterable[TrajectoryGroup]) -> np.ndarray:
-    """|difference of truth| over all pairs of one group with different truth, on the suite's scale of 0 to 1."""
+    """|difference of truth| of all pairs within a group that differ, on the suite's scale of 0 to 1; shape (P,)."""
     groups = list(groups)
     low, high = _range(groups)
-    found = [
+    differences = [
         abs(float(a.ground_truth or 0.0) - float(b.ground_truth or 0.0)) / (high - low)
         for group in groups
         for a, b in itertools.combinations(group.trajectories, 2)
         if a.ground_truth != b.ground_truth
     ]
-    return np.array(found)
+    return np.array(differences)
 
 
 def noise_for(accuracy: float, gaps_P: np.ndarray) -> float:
-    """The deviation σ of normal noise on each of two values that orders pairs with these gaps d as often right as
-    wanted: mean Φ(d / (σ√2)) = accuracy, found by bisection."""
+    """The standard deviation σ of normal noise on each value under which pairs with these gaps d have this accuracy: mean
+    Φ(d / (σ√2)) = accuracy, solved by bisection."""
     if accuracy >= 1:
         return 0.0
     low, high = 1e-6, 1e6
@@ -160,22 +159,24 @@ def _range(groups: Iterable[TrajectoryGroup]) -> tuple[float, float]:
 
 
 def _truths(groups: Iterable[TrajectoryGroup]) -> dict[str, list[float]]:
-    """Truths by text. Attempts of one group that read the same may differ (labels are never perfect): no judge
-    could tell them apart, and they are worth their mean."""
-    found: dict[str, dict[int, list[float]]] = {}
+    """Truths by text. Identical attempts of one group may differ in truth (labels are never perfect): no judge could tell
+    them apart, so they get their mean."""
+    by_text: dict[str, dict[int, list[float]]] = {}
     for i, group in enumerate(groups):
         for t in group.trajectories:
-            found.setdefault(transcript_of(t).text, {}).setdefault(i, []).append(float(t.ground_truth or 0.0))
-    for text, of in found.items():
+            by_text.setdefault(transcript_of(t).text, {}).setdefault(i, []).append(
+                float(t.ground_truth or 0.0)
+            )
+    for text, of in by_text.items():
         if len({math.fsum(truths) / len(truths) for truths in of.values()}) > 1:
             raise _ambiguous(text)
-    return {text: [x for truths in of.values() for x in truths] for text, of in found.items()}
+    return {text: [x for truths in of.values() for x in truths] for text, of in by_text.items()}
 
 
 def _ambiguous(text: str) -> ConfigurationError:
     return ConfigurationError(
-        "Simulated judges know a trajectory by what it says, and two groups have one that reads the same and "
-        f"differs in truth ({text[:80]!r} …). Put the task into the messages, or leave simulated judges out."
+        "Simulated judges recognize trajectories by their text, and two groups have an identical one with different truth "
+        f"({text[:80]!r} …). Put the task into the messages, or leave simulated judges out."
     )
 
 

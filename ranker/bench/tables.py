@@ -5,33 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from ranker.bench.forecast import Forecast
+from ranker.runtime.terminal import figures
 
 
 def forecast(ahead: Sequence[Forecast], limit: float | None) -> Table:
-    """The calls that are about to be made."""
+    """The calls to be made."""
     bound = "no limit" if limit is None else f"stops before ${limit:g}"
-    table = Table(
-        title=f"Before it starts ({bound})", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    table = figures(
+        "judge", "calls", "recorded", "tokens read", "written ≤", "cost ≤", title=f"Forecast ({bound})"
     )
-    table.add_column("judge", overflow="fold")
-    for head in ("calls", "known", "tokens read", "written ≤", "cost ≤"):
-        table.add_column(head, justify="right")
     for one in ahead:
         cost = "unknown: give --price" if one.cost_usd is None else f"${one.cost_usd:.2f}"
-        table.add_row(escape(one.judge), f"{one.calls:,}", f"{one.answered:,}", f"{one.prompt_tokens:,}",
-                      f"{one.completion_tokens:,}", cost)  # fmt: skip
+        table.add_row(escape(one.judge), *(f"{n:,}" for n in _counts(one)), cost)
     if len(ahead) > 1:
         costs = [one.cost_usd for one in ahead if one.cost_usd is not None]
         unknown = " + unknown" if len(costs) < len(ahead) else ""
-        table.add_row("all", f"{sum(one.calls for one in ahead):,}", f"{sum(one.answered for one in ahead):,}",
-                      f"{sum(one.prompt_tokens for one in ahead):,}",
-                      f"{sum(one.completion_tokens for one in ahead):,}", f"${sum(costs):.2f}{unknown}")  # fmt: skip
+        sums = map(sum, zip(*map(_counts, ahead), strict=True))
+        table.add_row("all", *(f"{n:,}" for n in sums), f"${sum(costs):.2f}{unknown}")
     return table
+
+
+def _counts(one: Forecast) -> tuple[int, int, int, int]:
+    return one.calls, one.answered, one.prompt_tokens, one.completion_tokens
 
 
 def cells(results: Mapping[str, Any]) -> list[Table]:
@@ -47,12 +46,9 @@ NOTE = (
 
 
 def _suite(name: str, cells: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(
-        title=escape(name), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_style="bold"
+    table = figures(
+        "judge", "groups", "pairs right", "tau-b", "best", "flips", "attack", "s", "$", title=escape(name)
     )
-    table.add_column("judge", overflow="fold", min_width=12)
-    for head in ("groups", "pairs right", "tau-b", "best", "flips", "attack", "s", "$"):
-        table.add_column(head, justify="right", no_wrap=True)
     some = [cell for cell in cells if cell["suite"] == name]
     for cell in sorted(some, key=_accuracy, reverse=True):
         metrics, cost = cell["metrics"], cell["per_group"]["cost_usd"]

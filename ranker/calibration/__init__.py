@@ -1,4 +1,4 @@
-"""Choose how to ask a local model, and when its verdict stands, on groups whose order is known."""
+"""Calibration of local models on groups with a known order: the best way to ask, and when to trust the answer."""
 
 from ranker.calibration.choosing import Choice, best_tolerance, choose
 from ranker.calibration.threshold import Fitted, fit_threshold

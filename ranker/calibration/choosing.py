@@ -1,6 +1,6 @@
-"""The choice of a way to ask and of a tie tolerance, and what it is worth on groups that had no part in it.
+"""The choice of a way to ask and of a tie tolerance, and its accuracy on groups not used for it.
 
-No model and no files: recorded scores are enough.
+Pure functions of recorded scores: no model, no files.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ranker.aggregate.agreement import agreeing
 from ranker.errors import ConfigurationError
 from ranker.statistics import Estimate, difference, ratio
-from ranker.tuning.examples import agreeing
 
-LEAST = 8  # groups; with fewer no interval says anything
+LEAST = 8  # groups; with fewer, intervals are meaningless
 FOLDS = 10
-REPEATS = 20  # draws of the folds; with one, luck in who shares a fold moves the figure by some hundredths
+REPEATS = 20  # splits into folds; a single split varies by some hundredths
 BASELINE = "first_token"
 _GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # quantiles of the gaps between scores
 
@@ -31,13 +31,13 @@ class Choice:
     """The way and tolerance that `choose` picked, with their accuracy.
 
     Attributes:
-        way: of those given, the one with the highest pairwise accuracy over all groups.
-        tolerance: scores of this way at most this far apart tie.
-        accuracy: pairwise accuracy of the choice, measured on groups that had no part in it.
-        over_baseline: that minus the accuracy of the baseline on the same groups; None where it was not among the ways.
+        way: the one with the highest pairwise accuracy over all groups.
+        tolerance: scores of this way at most this far apart are tied.
+        accuracy: cross-fitted pairwise accuracy: measured on groups not used for the choice.
+        over_baseline: that minus the accuracy of the baseline on the same groups; None if it was not among the ways.
         ways: pairwise accuracy of each way by itself, tolerance 0. The best of these figures is biased upwards.
-        chosen: the share of folds, over all draws, that chose each way.
-        groups, pairs: what was measured on; pairs are those whose truths differ.
+        chosen: the share of folds, over all splits, that chose each way.
+        groups, pairs: measured on; pairs are those of different truth.
     """
 
     way: str
@@ -66,29 +66,29 @@ def choose(
 ) -> Choice:
     """Choose a way and a tolerance, and measure that choice by cross-fitting.
 
-    The way is the one with the highest pairwise accuracy (ties of scores count half; the first given where several are
-    as high); the tolerance follows `best_tolerance`. The best of many ways on few groups looks better than it is, so
-    its accuracy is measured on each fold with what the other folds choose, pooled (Stone 1974), and averaged over 20
-    draws of the folds (repeated cross-validation, Burman 1989). The interval is a bootstrap over groups; the folds
-    share most of the groups they choose by, so it is a little too narrow where the folds disagree about the way.
+    The way is the one with the highest pairwise accuracy (tied scores count half; the first of equals); the tolerance
+    is `best_tolerance`. The best of many ways on few groups looks better than it is, so its accuracy is measured on
+    each fold with the choice of the other folds, pooled (Stone 1974), and averaged over 20 splits into folds (repeated
+    cross-validation, Burman 1989). The interval is a bootstrap over groups; as the folds' choices share most of their
+    groups, it is slightly too narrow where the folds disagree about the way.
 
     Args:
         scores_by_way: for each way the scores of each group's attempts, higher is better.
         truths: the truth of each group's attempts, in the same order.
-        openings: what each group was asked, "" where that is not known: groups with equal ones stay in one fold and
-            count as one in the bootstrap. None: all differ.
-        folds: parts of the groups; each is measured once in a draw.
-        baseline: the way that the choice is compared with.
+        openings: what each group was asked, "" if unknown: groups with equal openings stay in one fold and count as one
+            in the bootstrap. None: all differ.
+        folds: parts of the groups; each is measured once per split.
+        baseline: the way to compare the choice with.
 
     Raises:
-        ConfigurationError: fewer than 8 groups (openings) with attempts of different truth, or scores that are no numbers or do
-            not belong to the truths.
+        ConfigurationError: fewer than 8 groups (openings) with attempts of different truth, or scores that are not
+            finite or do not match the truths.
     """
     bundle_N = bundles_of(len(truths), openings)
     _check(scores_by_way, truths, bundle_N)
     pairs_N = np.array([agreeing(t, t)[1] for t in truths], dtype=float)
     right_N = rights(scores_by_way, truths)
-    held_N = np.zeros(len(truths))
+    fitted_N = np.zeros(len(truths))
     chosen: Counter[str] = Counter()
     for repeat in range(REPEATS):
         fold_N = folds_of(bundle_N, folds, f"{seed}/{repeat}")
@@ -97,28 +97,22 @@ def choose(
             way, tolerance = pick(scores_by_way, truths, right_N, others)
             chosen[way] += 1
             own = np.flatnonzero(fold_N == fold)
-            held_N[own] += (
+            fitted_N[own] += (
                 [right_pairs(truths[g], scores_by_way[way][g], tolerance) for g in own.tolist()]
                 if tolerance
                 else right_N[way][own]
             )
-    held_N /= REPEATS
+    fitted_N /= REPEATS
     way, tolerance = pick(scores_by_way, truths, right_N, np.arange(len(truths)))
-    over = None
-    if baseline in right_N:
-        over, _ = difference(
-            (summed(held_N, bundle_N), summed(pairs_N, bundle_N)),
-            (summed(right_N[baseline], bundle_N), summed(pairs_N, bundle_N)),
-        )
+    pairs_M = summed(pairs_N, bundle_N)
+    fitted_M, right_M = summed(fitted_N, bundle_N), {w: summed(r, bundle_N) for w, r in right_N.items()}
+    over = difference((fitted_M, pairs_M), (right_M[baseline], pairs_M))[0] if baseline in right_M else None
     return Choice(
         way,
         tolerance,
-        ratio(summed(held_N, bundle_N), summed(pairs_N, bundle_N), share=True),
+        ratio(fitted_M, pairs_M, share=True),
         over,
-        {
-            name: ratio(summed(right, bundle_N), summed(pairs_N, bundle_N), share=True)
-            for name, right in right_N.items()
-        },
+        {name: ratio(right, pairs_M, share=True) for name, right in right_M.items()},
         {name: round(n / chosen.total(), 3) for name, n in chosen.items()},
         int((pairs_N > 0).sum()),
         int(pairs_N.sum()),
@@ -139,10 +133,9 @@ def pick(
 
 
 def best_tolerance(scores: Scores, truths: Scores) -> float:
-    """The tolerance under which tiers of scores agree best with the truth.
+    """The tolerance whose tiers of scores agree best with the truth.
 
-    Where the truth holds no ties, a tie can only lose: the smallest tolerance that lowers nothing is 0. Where it does,
-    ties count too: the tolerance, of 0 and the 5, 10, 20, 30, 40 and 50 % quantiles of the gaps between scores in a
+    If the truth has no ties, ties can only lose, and the tolerance is 0. If it does, ties count too: the tolerance, of 0 and the 5, 10, 20, 30, 40 and 50 % quantiles of the gaps between scores in a
     group, with the highest Kendall's tau-b over the pairs of all groups (concordant less discordant pairs, over the
     root of the product of the pairs not tied in the truth and of those not tied in the tiers); the smallest of equals.
     """
@@ -154,7 +147,7 @@ def best_tolerance(scores: Scores, truths: Scores) -> float:
 
 
 def levels_of(scores_G: Sequence[float], tolerance: float) -> list[int]:
-    """The tier of each score as a number, higher is better, as a judge with this tolerance makes them."""
+    """The tier of each score as a number, higher is better, under this tolerance."""
     from ranker.judges.local.scores import tiers_within
 
     levels = [0] * len(scores_G)
@@ -172,7 +165,7 @@ def bundles_of(n: int, openings: Sequence[str] | None) -> np.ndarray:
 
 
 def folds_of(bundle_N: np.ndarray, folds: int, seed: str) -> np.ndarray:
-    """The fold of each group, shape (N,): bundles are dealt out in an order drawn by the seed."""
+    """The fold of each group, shape (N,): bundles are assigned in an order drawn by the seed."""
     m = int(bundle_N.max()) + 1
     order = random.Random(f"folds/{seed}").sample(range(m), m)  # noqa: S311 - not secret
     fold_M = np.empty(m, dtype=int)
@@ -182,12 +175,12 @@ def folds_of(bundle_N: np.ndarray, folds: int, seed: str) -> np.ndarray:
 
 
 def summed(values_N: np.ndarray, bundle_N: np.ndarray) -> np.ndarray:
-    """The sums over each bundle, so that a bootstrap draws bundles."""
+    """Sums over each bundle, so that a bootstrap draws bundles."""
     return np.bincount(bundle_N, weights=values_N)
 
 
 def rights(scores_by_way: Mapping[str, Scores], truths: Scores) -> dict[str, np.ndarray]:
-    """For each way how many pairs of each group it orders as the truth does, tolerance 0, shape (N,)."""
+    """For each way the number of correctly ordered pairs of each group, tolerance 0, shape (N,)."""
     return {
         way: np.array([right_pairs(t, s) for t, s in zip(truths, scores, strict=True)])
         for way, scores in scores_by_way.items()
@@ -195,7 +188,7 @@ def rights(scores_by_way: Mapping[str, Scores], truths: Scores) -> dict[str, np.
 
 
 def right_pairs(truths_G: Sequence[float], scores_G: Sequence[float], tolerance: float = 0.0) -> float:
-    """How many pairs of different truth the tiers of the scores order as the truth does, ties half."""
+    """The number of pairs of different truth that the tiers of the scores order as the truth does, ties half."""
     return agreeing(truths_G, levels_of(scores_G, tolerance) if tolerance else scores_G)[0]
 
 
@@ -213,23 +206,23 @@ def _tau_b(scores: Scores, truths: Scores, tolerance: float) -> float:
         agree += float((truth_GG * score_GG).sum())
         truth_pairs += float(abs(truth_GG).sum())
         score_pairs += float(abs(score_GG).sum())
-    # Rounded, so that equals are equal whatever their last digit.
+    # Rounded, so that rounding errors do not break ties.
     return round(agree / math.sqrt(truth_pairs * score_pairs), 12) if truth_pairs and score_pairs else 0.0
 
 
 def _check(scores_by_way: Mapping[str, Scores], truths: Scores, bundle_N: np.ndarray) -> None:
     if not scores_by_way:
-        raise ConfigurationError("There is no way to choose from: name at least one.")
+        raise ConfigurationError("There are no ways to choose from: name at least one.")
     for way, scores in scores_by_way.items():
         if [len(s) for s in scores] != [len(t) for t in truths]:
             raise ConfigurationError(
-                f"The scores of {way!r} are not one for each attempt of the {len(truths)} groups."
+                f"The scores of {way!r} do not match the attempts of the {len(truths)} groups one to one."
             )
         if not all(math.isfinite(x) for s in scores for x in s):
-            raise ConfigurationError(f"The scores of {way!r} hold what is no number; leave that way out.")
+            raise ConfigurationError(f"Some scores of {way!r} are not finite; omit that way.")
     telling = len({b for b, t in zip(bundle_N.tolist(), truths, strict=True) if len(set(t)) > 1})
     if telling < LEAST:
         raise ConfigurationError(
-            f"{telling} groups of different openings say which attempt is better: too few to choose by and to measure "
-            f"on. Give at least {LEAST}, better some dozen."
+            f"{telling} groups of different openings say which attempt is better: too few to choose and measure with. Give "
+            f"at least {LEAST}, preferably several dozen."
         )

@@ -1,4 +1,4 @@
-"""Groups read with a local model in several ways, each reading once and kept in the cache."""
+"""Scores of a local model asked in several ways; each reading is made once and cached."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from ranker.tuning.examples import Example
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Attributes:
-    scores: one for each attempt.
-    seconds, tokens: what it took when it was read; None where that is not known any more.
+    scores: one per attempt.
+    seconds, tokens: cost of the reading; None if no longer known.
     """
 
     scores: list[float]
@@ -36,14 +36,14 @@ class Reading:
 
 @dataclass
 class Readings:
-    """What all ways say of the same groups.
+    """The scores of all ways on the same groups.
 
     Attributes:
         examples: the groups that every way could read.
-        scores: by way, for each of these groups one score for each attempt.
-        costs: by way, (seconds, tokens) a group; None where not known.
-        left_out: how many groups could not be read, and why the first of them could not.
-        dropped: ways that could not be asked, and why.
+        scores: by way, for each of these groups one score per attempt.
+        costs: by way, (seconds, tokens) per group; None if unknown.
+        left_out: number of groups that could not be read; `why` says why the first of them could not.
+        dropped: ways that failed, and why.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -54,15 +54,15 @@ class Readings:
     dropped: dict[str, str] = field(default_factory=dict)
 
 
-def ways_of(names: str) -> tuple[Way, ...]:
-    """The ways of a list with commas.
+def ways_of(text: str) -> tuple[Way, ...]:
+    """The ways of a comma-separated list.
 
     Raises:
-        ConfigurationError: one that is none.
+        ConfigurationError: an unknown way, or none.
     """
-    chosen = {way_named(name.strip()) for name in names.split(",") if name.strip()}
+    chosen = {way_named(name.strip()) for name in text.split(",") if name.strip()}
     if not chosen:
-        raise ConfigurationError(f"No way is named; there are {', '.join(WAYS)}.")
+        raise ConfigurationError(f"No way is named; choose from {', '.join(WAYS)}.")
     return tuple(way for way in WAYS if way in chosen)
 
 
@@ -72,7 +72,7 @@ def setups(base: Setup, ways: Iterable[Way]) -> dict[str, Setup]:
 
 
 def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Way, ...]:
-    """The ways to try where none are named: all that read probabilities; `reference_likelihood` only where every group has one.
+    """The ways to try if none are named: all that read probabilities; `reference_likelihood` only if every group has one.
 
     Raises:
         ConfigurationError: `reference_likelihood` is named, and a group has none.
@@ -82,8 +82,8 @@ def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Wa
         return tuple(way for way in LOGPROB_WAYS if way != "reference_likelihood" or known)
     if "reference_likelihood" in ways and not known:
         raise ConfigurationError(
-            "The way `reference_likelihood` needs a right answer, and not every group has one in its field `reference`: leave "
-            "that way out."
+            "The way `reference_likelihood` needs a right answer, and not every group has one in its field `reference`: omit "
+            "that way."
         )
     return tuple(ways)
 
@@ -91,11 +91,11 @@ def askable(examples: Sequence[Example], ways: Sequence[Way] | None) -> tuple[Wa
 class Reader:
     """One model that reads groups in any way.
 
-    What a way is called on is drawn anew for each group by the seed, as `ranker rank` does it, so that nothing hangs
-    on the order in which a file holds its attempts. Attempts that read alike are read once.
+    The order of attempts is drawn for each group by the seed, as in `ranker rank`, so that nothing depends on their
+    order in the file. Identical attempts are read once.
 
     Args:
-        base: model and adapter; its way does not count.
+        base: model and adapter; its way is ignored.
         lineups: the groups by id, for the way `generated`.
         options: LogprobJudge's, e.g. ``cache``, ``context_window``.
     """
@@ -136,45 +136,45 @@ class Reader:
     def _judge(self, way: Way) -> LogprobJudge:
         if way not in self._judges:
             plain = replace(self._base, way=way, tolerance=0.0)
-            made = LogprobJudge(plain, **self._options)
-            others = [judge for judge in self._judges.values() if isinstance(judge, LogprobJudge)]
+            judge = LogprobJudge(plain, **self._options)
+            others = [other for other in self._judges.values() if isinstance(other, LogprobJudge)]
             if others:
-                made.local = others[0].local  # one model in memory, however many ways
-            self._judges[way] = made
+                judge.local = others[0].local  # one model in memory for all ways
+            self._judges[way] = judge
         return self._judges[way]  # type: ignore[no-any-return]
 
     def _one(self, way: Way, shown: Shown) -> Reading:
-        """One reading in the order given, from memory or the cache where it was made before."""
+        """One reading in the given order, from memory or the cache if possible."""
         from ranker.judges.local.forward import shares
 
         judge = self._judge(way)
         loaded = judge.local.load()
-        shares(loaded)  # found out once, and not on the clock
+        shares(loaded)  # determined once, outside the measured time
         room = min(loaded.window, self._options.get("context_window") or loaded.window)
         spent = framing(shown, way, judge.template, loaded.frame, loaded.encode)
-        fitted = fit(shown, way, room, loaded.count, spent)
-        key = cache_key(**judge.identity(), seed=0, shown=repr(fitted))
+        texts = fit(shown, way, room, loaded.count, spent)
+        key = cache_key(**judge.identity(), seed=0, shown=repr(texts))
         if key in self._read:
             return self._read[key]
-        kept = judge.cache.get(key) if judge.cache else None
-        if kept is not None and len(kept.get("scores", ())) == len(fitted.attempts):
-            said = Reading(list(map(float, kept["scores"])), kept.get("seconds"), kept.get("tokens"))
+        cached = judge.cache.get(key) if judge.cache else None
+        if cached is not None and len(cached.get("scores", ())) == len(texts.attempts):
+            reading = Reading(list(map(float, cached["scores"])), cached.get("seconds"), cached.get("tokens"))
         else:
-            said = _timed(judge, loaded, fitted)
+            reading = _timed(judge, loaded, texts)
             if judge.cache is not None:
                 judge.cache.put(
-                    key, judge.name, {"scores": said.scores, "seconds": said.seconds, "tokens": said.tokens}
+                    key,
+                    judge.name,
+                    {"scores": reading.scores, "seconds": reading.seconds, "tokens": reading.tokens},
                 )
-        self._read[key] = said
-        return said
+        self._read[key] = reading
+        return reading
 
     def _generated(self, example: Example) -> Reading:
         from ranker.judges.local.judge import LocalJudge
 
         if self._base.adapter is not None:
-            raise ConfigurationError(
-                "A tuned judge is not asked to write its verdict: leave `generated` out."
-            )
+            raise ConfigurationError("A tuned judge cannot write its verdict: omit `generated`.")
         if "generated" not in self._judges:
             self._judges["generated"] = LocalJudge(self._base.base, **self._options)
         judge = self._judges["generated"]
@@ -199,40 +199,40 @@ def read_all(
     tried: Mapping[str, Setup],
     report: Callable[[str], None] = lambda _: None,
 ) -> Readings:
-    """Ask about every group in every way. A group that does not fit the model is left out for all ways, a way in
-    which the model fails is dropped; `report` is told the id of each group read.
+    """Read every group in every way. A group that does not fit the context window is left out for all ways; a way in
+    which the model fails is dropped; `report` is called with the id of each group read.
 
     Raises:
         JudgeError: no way is left.
     """
-    found = Readings()
+    readings = Readings()
     rows: dict[str, list[Reading]] = {name: [] for name in tried}
     for example in examples:
-        said: dict[str, Reading] = {}
+        results: dict[str, Reading] = {}
         try:
             for name, setup in tried.items():
-                if name in found.dropped:
+                if name in readings.dropped:
                     continue
                 try:
-                    said[name] = reader.read(example, setup)
+                    results[name] = reader.read(example, setup)
                 except JudgeError as error:
-                    found.dropped[name] = str(error)
+                    readings.dropped[name] = str(error)
         except ContextLengthError as error:
-            found.left_out += 1
-            found.why = found.why or str(error)
+            readings.left_out += 1
+            readings.why = readings.why or str(error)
         else:
-            found.examples.append(example)
-            for name, reading in said.items():
+            readings.examples.append(example)
+            for name, reading in results.items():
                 rows[name].append(reading)
         report(example.id)
-    left = [name for name in tried if name not in found.dropped]
+    left = [name for name in tried if name not in readings.dropped]
     if not left:
-        raise JudgeError(f"The model could not be asked in any way: {next(iter(found.dropped.values()))}")
-    found.scores = {name: [r.scores for r in rows[name]] for name in left}
-    found.costs = {
+        raise JudgeError(f"Every way failed: {next(iter(readings.dropped.values()))}")
+    readings.scores = {name: [r.scores for r in rows[name]] for name in left}
+    readings.costs = {
         name: (_mean([r.seconds for r in rows[name]]), _mean([r.tokens for r in rows[name]])) for name in left
     }
-    return found
+    return readings
 
 
 def _timed(judge: LogprobJudge, loaded: Any, texts: Shown) -> Reading:
@@ -250,19 +250,19 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def lineups_of(path: Path) -> dict[str, Lineup]:
-    """The groups of a file as a judge is shown them, by id.
+    """The groups of a file as a judge sees them, by id.
 
     Raises:
         ConfigurationError: two groups have one id.
     """
-    made: dict[str, Lineup] = {}
+    lineups: dict[str, Lineup] = {}
     for line in read_lines(path):
         if line.group is None:
             continue
-        if line.id in made:
+        if line.id in lineups:
             raise ConfigurationError(
                 f"{path}, line {line.number}: the id {line.id!r} stands on an earlier line already."
             )
         bare = tuple(t.bare() for t in line.group.trajectories)
-        made[line.id] = Lineup(bare, line.group.task, line.group.rubric)
-    return made
+        lineups[line.id] = Lineup(bare, line.group.task, line.group.rubric)
+    return lineups

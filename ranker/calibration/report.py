@@ -1,4 +1,4 @@
-"""What a calibration found: for a judge file, and on the screen."""
+"""The results of a calibration: for a judge file, and on the terminal."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from typing import Any
 
 import numpy as np
 
+from ranker.aggregate.agreement import agreeing
 from ranker.calibration.choosing import Choice, pick, right_pairs, rights
 from ranker.calibration.reading import Readings
 from ranker.calibration.threshold import Fitted, fit_threshold, least_groups, most_claimed
 from ranker.errors import RankerError
 from ranker.judges.cascade import confidence
 from ranker.judges.local.judge_file import SCHEMA, Setup
-from ranker.tuning.examples import Source, agreeing
+from ranker.runtime.terminal import facts, figures
+from ranker.tuning.examples import Source
 
-NO_BETTER = "It is not shown to beat a coin: the interval of its accuracy includes 0.5. Do not train on its word alone."
+NO_BETTER = (
+    "It is not significantly better than chance: the interval of its accuracy includes 0.5. Do not train on its rankings "
+    "alone."
+)
 
 
 def chosen(
     tried: Mapping[str, Setup], choice: Choice, readings: Readings, source: Source, seed: int
 ) -> Setup:
-    """The setup that was chosen, with what was measured."""
+    """The chosen setup, with what was measured."""
     seconds, tokens = readings.costs[choice.way]
     ways = {
         name: {
@@ -63,8 +68,8 @@ def fit(
     wanted: float,
     seed: int,
 ) -> Fitted:
-    """The threshold of a cascade whose small judge is the one chosen. Measured with way, tolerance and threshold chosen
-    anew in each fold."""
+    """The threshold of a cascade with the chosen small judge. Way, tolerance and threshold are chosen anew in each fold to
+    measure it."""
     from ranker.judges.local.scores import probabilities
 
     truths = [e.truths_G for e in readings.examples]
@@ -99,11 +104,10 @@ def cascade_dict(fitted: Fitted, small: Mapping[str, Any], strong: str, source: 
             f"{fitted.groups} groups can show an agreement of {most_claimed(fitted.groups):.3f} at most: give at least "
             f"{least}."
             if fitted.groups < least
-            else "Give more groups, ask for less agreement, or take a better small judge."
+            else "Give more groups, request less agreement, or use a better small judge."
         )
         raise RankerError(
-            f"No cascade is written: only if {strong} judged every group would the agreement of {fitted.wanted:g} be "
-            f"kept. {more}"
+            f"No cascade is written: the agreement of {fitted.wanted:g} needs {strong} to judge every group. {more}"
         )
     return {
         "schema_version": SCHEMA,
@@ -128,11 +132,10 @@ class Console:
         self._rich.print(text, markup=False, soft_wrap=True)
 
     def ways(self, choice: Choice, readings: Readings, source: Source) -> None:
-        """The table of ways, what was chosen, and why."""
+        """The table of ways, the choice, and the reason for it."""
         from rich.markup import escape
-        from rich.table import Table
 
-        table = Table("way", "accuracy (95 %)", "seconds", "tokens", "folds", box=None, padding=(0, 2, 0, 0))
+        table = figures("way", "accuracy (95 %)", "seconds", "tokens", "folds", box=None)
         for name, value in choice.ways.items():
             seconds, tokens = readings.costs[name]
             row = (
@@ -146,68 +149,65 @@ class Console:
         self._rich.print(table)
         truth = "their ground truth" if source.truth == "ground_truth" else f"the ranking of {source.judge}"
         self.say(
-            f"Accuracy: share of pairs ordered as {truth} says, {choice.groups} groups, {choice.pairs} pairs; 0.5 is a "
-            "coin. Seconds and tokens: for a group. Folds: the share of draws in which the other groups choose this way."
+            f"Accuracy: share of pairs ordered as in {truth}; {choice.groups} groups, {choice.pairs} pairs; 0.5 is chance. "
+            "Seconds and tokens: per group. Folds: how often the other folds chose this way."
         )
         left_out = source.left_out + readings.left_out
         if left_out:
-            why = f" ({readings.left_out} do not fit the model: {readings.why})" if readings.left_out else ""
-            self.say(
-                f"{left_out} groups are left out: failed, or nothing in them is better than anything{why}."
+            why = (
+                f" ({readings.left_out} exceed the context window: {readings.why})"
+                if readings.left_out
+                else ""
             )
+            self.say(f"{left_out} groups are left out: failed, or all attempts tied{why}.")
         for name, why in readings.dropped.items():
-            self.say(f"{name} could not be asked: {why}")
+            self.say(f"{name} failed: {why}")
         many = len(choice.ways) > 1
-        why = " It orders most pairs right. The best of many looks better than it is, so:" if many else ""
+        why = " The best of several looks better than it is, hence:" if many else ""
         self.say(f"\nChosen: {choice.way}, tie tolerance {choice.tolerance:.4g}.{why}")
-        self.say(f"Accuracy to expect, on groups that had no part in the choice: {choice.accuracy}.")
+        self.say(f"Accuracy to expect, on groups not used for the choice: {choice.accuracy}.")
         if choice.over_baseline is not None and many:
-            self.say(f"Beside plain `first_token` on the same groups: {choice.over_baseline:+.3f}.")
+            self.say(f"Compared with plain `first_token` on the same groups: {choice.over_baseline:+.3f}.")
         if not choice.beats_chance:
             self.say(NO_BETTER)
 
     def cascade(self, fitted: Fitted, strong: str, source: Source) -> None:
-        """What a cascade saves, and how far it agrees."""
-        from rich.table import Table
-
+        """How many calls a cascade saves, and how well it agrees."""
         if source.judge not in (strong, strong.removeprefix("openai/")):
             self.say(
                 f"\nThe file was ranked by {source.judge}, not by {strong}: what follows is about {source.judge}."
             )
-        none = fitted.threshold is None
+        threshold = "–" if fitted.threshold is None else f"confidence {fitted.threshold:.3f}"
         rows = [
             ("agreement wanted", f"{fitted.wanted:g} (lower bound, 90 % one-sided)"),
-            ("threshold", "–" if fitted.threshold is None else f"confidence {fitted.threshold:.3f}"),
+            ("threshold", threshold),
             ("strong calls saved", f"{fitted.saved}"),
             ("agreement, all groups", f"{fitted.agreement}"),
             ("agreement, decided groups", f"{fitted.decided_agreement}"),
         ]
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, text in rows:
-            table.add_row(f"[dim]{name}[/dim]", text)
-        self.say("\nCascade, measured on groups that had no part in fitting it:")
-        self._rich.print(table)
+        self.say("\nCascade, measured on groups not used to fit it:")
+        self._rich.print(facts(rows))
+        if fitted.threshold is None:
+            return
         value = fitted.agreement.value
-        if not none and value is not None and value < fitted.wanted:
+        if value is not None and value < fitted.wanted:
             self.say(
-                "There it agreed less than was wanted: the threshold is not to be relied on. Give more groups."
+                "On these it agreed less than requested: do not rely on the threshold. Give more groups."
             )
-
-        low = fitted.decided_agreement.low
-        if not none and (low is None or low <= 0.5):
+        if not fitted.decided_agreement.above(0.5):
             self.say(
-                "Where the small judge decides it is not shown to beat a coin: what is saved is what the wanted agreement "
-                "leaves to chance."
+                "Where the small judge decides, it is not significantly better than chance: the calls saved are only those "
+                "that the requested agreement leaves to chance."
             )
 
     def next(self, choice: Choice, out: Path | None, strong: str | None) -> None:
-        """What to do now."""
+        """What to do next."""
         if out is None:
-            self.say("\nNothing was written; --out judge.json keeps it as a judge.")
+            self.say("\nNothing was written; --out judge.json saves it as a judge.")
             return
         server = "" if strong is None else " [--base-url URL]"
         self.say(
             f"\nWritten to {out}. Next: ranker rank groups.jsonl --judge {out}{server} --out ranked.jsonl"
         )
         if not choice.beats_chance and strong is None:
-            self.say("Before that: a larger model (ranker models), or a tuned one (ranker tune-judge).")
+            self.say("Before that, try a larger model (ranker models), or tune one (ranker tune-judge).")

@@ -1,4 +1,4 @@
-"""From which confidence on a cascade's small judge may decide, and what the cascade is then worth."""
+"""The confidence above which a cascade's small judge decides, and the cascade's agreement and savings."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ranker.calibration.choosing import FOLDS, LEAST, bundles_of, folds_of, summ
 from ranker.errors import ConfigurationError
 from ranker.statistics import Estimate, expanded_tail, ratio, resamples, unseen
 
-LEVEL = 0.10  # one-sided, of the bound that a threshold must keep
+LEVEL = 0.10  # one-sided, of the bound on the agreement
 DRAWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A threshold, and what the cascade is worth on groups that had no part in fitting it.
+    """A threshold, and the cascade's cross-fitted figures: on groups not used to fit it.
 
     Attributes:
-        threshold: None where only passing on every group keeps the wanted agreement.
-        saved: share of groups that the small judge decides, so many calls of the strong one being saved.
+        threshold: None if only deferring every group keeps the wanted agreement.
+        saved: share of groups that the small judge decides: calls of the strong one saved.
         agreement: share of the strong judge's ordered pairs that the cascade orders the same, all groups.
-        decided_agreement: the same, on the groups that the small judge decides; all None where it decides none.
+        decided_agreement: the same on the groups that the small judge decides; all None if it decides none.
         groups: fitted and measured on.
-        wanted: the agreement that was asked for.
+        wanted: the requested agreement.
     """
 
     threshold: float | None
@@ -60,22 +60,22 @@ def fit_threshold(
     seed: int = 0,
     refit: Refit | None = None,
 ) -> Fitted:
-    """The confidence threshold that sends the fewest groups to the strong judge, and its measured agreement.
+    """The threshold that defers the fewest groups, and its cross-fitted figures.
 
-    A group that is passed on agrees with the strong judge by definition. What is reported is measured on each fold with
-    the threshold that the other folds give, and pooled; the threshold itself is that of all groups.
+    A deferred group agrees with the strong judge by definition. Figures are measured on each fold with the threshold of
+    the other folds, and pooled; the threshold itself is fitted on all groups.
 
     Args:
         confidences: of the small judge, one for each group.
-        agreeing: how many of the strong judge's ordered pairs it orders the same, ties half.
-        pairs: how many such pairs there are; at least one in each group.
+        agreeing: number of the strong judge's ordered pairs that it orders the same, ties half.
+        pairs: number of such pairs; at least one in each group.
         wanted: see `lowest_threshold`.
         openings: see `choose`.
-        refit: where the small judge itself is chosen by these groups: given the indices of some groups, the confidences
-            and the agreeing pairs, on all groups, of the judge that they choose.
+        refit: if the small judge itself is chosen by these groups: from the indices of some groups, the confidences and
+            the agreeing pairs, on all groups, of the judge that they choose.
 
     Raises:
-        ConfigurationError: too few groups, or a `wanted` that is no share.
+        ConfigurationError: too few groups, or a `wanted` outside [0.5, 1).
     """
     sure_N, agree_N, pairs_N = (np.asarray(x, dtype=float) for x in (confidences, agreeing, pairs))
     n = len(sure_N)
@@ -86,14 +86,14 @@ def fit_threshold(
     bundle_N = bundles_of(n, openings)
     if len(set(bundle_N.tolist())) < LEAST:
         raise ConfigurationError(
-            f"{n} groups are too few to fit a threshold on; give at least {LEAST}, better a hundred."
+            f"{n} groups are too few to fit a threshold; give at least {LEAST}, preferably a hundred."
         )
     if not 0.5 <= wanted < 1:
         raise ConfigurationError(
             f"An agreement of {wanted!r} cannot be asked for; give a share from 0.5 to below 1."
         )
     fold_N = folds_of(bundle_N, folds, str(seed))
-    decided_N, held_N = np.zeros(n), pairs_N.copy()
+    decided_N, fitted_N = np.zeros(n), pairs_N.copy()
     for fold in range(int(fold_N.max()) + 1):
         others, own = np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)
         s_N, a_N = (sure_N, agree_N) if refit is None else map(np.asarray, refit(others))
@@ -102,16 +102,14 @@ def fit_threshold(
         )
         if limit is not None:
             sure = own[s_N[own] >= limit]
-            decided_N[sure], held_N[sure] = 1.0, a_N[sure]
+            decided_N[sure], fitted_N[sure] = 1.0, a_N[sure]
     inside = decided_N > 0
-    return Fitted(
-        lowest_threshold(sure_N, agree_N, pairs_N, wanted, bundle_N=bundle_N, seed=seed),
-        ratio(summed(decided_N, bundle_N), summed(np.ones(n), bundle_N), share=True),
-        ratio(summed(held_N, bundle_N), summed(pairs_N, bundle_N), share=True),
-        ratio(summed(held_N * inside, bundle_N), summed(pairs_N * inside, bundle_N), share=True),
-        n,
-        wanted,
+    every = ((decided_N, np.ones(n)), (fitted_N, pairs_N), (fitted_N * inside, pairs_N * inside))
+    saved, agreement, decided = (
+        ratio(summed(num, bundle_N), summed(den, bundle_N), share=True) for num, den in every
     )
+    threshold = lowest_threshold(sure_N, agree_N, pairs_N, wanted, bundle_N=bundle_N, seed=seed)
+    return Fitted(threshold, saved, agreement, decided, n, wanted)
 
 
 def lowest_threshold(
@@ -123,38 +121,38 @@ def lowest_threshold(
     bundle_N: np.ndarray | None = None,
     seed: int = 0,
 ) -> float | None:
-    """The lowest confidence from which on the small judge may decide, the cascade's agreement over all groups having a
-    lower bound of at least `wanted`; None where even the surest group takes it below.
+    """The lowest confidence at which the small judge may decide while the lower bound of the cascade's agreement over all
+    groups stays at `wanted` or above; None if even the most confident group takes it below.
 
     The bound is the 10 % quantile of a bootstrap over groups, widened as in `statistics.ratio` (Hesterberg 2015, section
-    4.3), and never above what would be left if as many groups as N draws can miss (one-sided, at 10 %) were ordered by
-    a coin: where the small judge was always right, resampling finds no spread.
+    4.3), and at most `most_claimed`, as if as many groups as N draws can miss (one-sided, at 10 %) were ordered by a
+    coin: if the small judge was always right, resampling shows no spread.
     """
     place_N = np.arange(len(sure_N)) if bundle_N is None else np.unique(bundle_N, return_inverse=True)[1]
-    n = int(place_N.max()) + 1  # what is drawn: bundles of groups with the same opening
+    n = int(place_N.max()) + 1  # bundles of groups with the same opening are drawn together
     order = np.argsort(-sure_N, kind="stable")
     lost_N, total_N = (pairs_N - agree_N)[order], pairs_N[order]
     times_BN = resamples(n, seed, DRAWS)[:, place_N[order]]
-    lost_BN = np.cumsum(times_BN * lost_N, axis=1)  # column k: the k + 1 surest groups are decided
+    lost_BN = np.cumsum(times_BN * lost_N, axis=1)  # column k: the k + 1 most confident groups are decided
     all_B = np.einsum("bn,n->b", times_BN, total_N)
     bound_N = np.quantile(1 - lost_BN / all_B[:, None], expanded_tail(n, LEVEL), axis=0)
     bound_N = np.minimum(bound_N, most_claimed(n))
     sorted_N = sure_N[order]
-    last_N = np.append(sorted_N[:-1] != sorted_N[1:], True)  # groups of one confidence are decided together
+    last_N = np.append(sorted_N[:-1] != sorted_N[1:], True)  # groups of equal confidence are decided together
     fit = np.flatnonzero(last_N & (bound_N >= wanted))
     if not len(fit):
         return None
     last = int(fit[-1])
-    # Halfway to the next group, so that rounding moves none over the line.
+    # Halfway to the next group, so that rounding moves none across.
     below = sorted_N[last + 1] if last + 1 < len(sorted_N) else sorted_N[last] - 2e-6
     return float((sorted_N[last] + below) / 2)
 
 
 def most_claimed(n: int) -> float:
-    """The highest agreement that n groups can show."""
+    """The highest agreement that n groups can demonstrate."""
     return 1 - 0.5 * unseen(n, LEVEL)
 
 
 def least_groups(wanted: float) -> int:
-    """The fewest groups that can show an agreement of `wanted`."""
+    """The fewest groups that can demonstrate an agreement of `wanted`."""
     return math.ceil(math.log(LEVEL) / math.log(2 * wanted - 1)) if wanted > 0.5 else 1

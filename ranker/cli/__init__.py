@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with [bold]ranker demo[/bold]. Exit codes: 0 done, 1 some groups failed, "
-    "2 usage or configuration, 130 interrupted (what was finished is saved).",
+    "2 usage or configuration error, 130 interrupted (what was finished is saved).",
 )
 app.command("rank")(rank.rank)
 app.command("bench")(bench.bench)
@@ -48,10 +49,11 @@ def options(
     ),
 ) -> None:
     """Rewards for training LLM agents: show one judge a whole group of attempts, let it rank them."""
+    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
 
 
 def main() -> None:
-    """Run the command; every expected error becomes one message and an exit code."""
+    """Run the command; expected errors become one message and an exit code."""
     try:
         app()
     except ConfigurationError as error:
@@ -61,6 +63,6 @@ def main() -> None:
         print(f"ranker: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
-        # The reader of our output has gone; keep Python from complaining once more at exit.
+        # The reader of our output has gone; keep Python from reporting it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

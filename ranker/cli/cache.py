@@ -1,4 +1,4 @@
-"""`ranker cache`: the replies kept on disk."""
+"""`ranker cache`: the judges' replies on disk."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ranker.runtime.cache import open_cache
 
 app = typer.Typer(
     invoke_without_command=True,
-    help="Replies kept on disk, so that no verdict is paid for twice: show and clear them.",
+    help="Cached replies, so that no verdict is paid for twice: show and clear them.",
 )
 
 
 @app.callback()
 def show(context: typer.Context) -> None:
-    """Show where the cache is and what it holds."""
+    """Show the location and contents of the cache."""
     if context.invoked_subcommand is not None:
         return
     cache = open_cache()
@@ -42,6 +42,6 @@ def show(context: typer.Context) -> None:
 def clear(
     judge: Annotated[str | None, typer.Option(help="Only the replies of this judge.")] = None,
 ) -> None:
-    """Delete kept replies."""
+    """Delete cached replies."""
     cache = open_cache()
     print("The cache is off." if cache is None else f"{cache.clear(judge)} replies deleted")

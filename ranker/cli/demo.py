@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import time
 from importlib import resources
 from pathlib import Path
@@ -27,9 +26,9 @@ _SHOWN = ("instructions-0", "service-0")
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option(help="The run folder; default: a new one, ranker-demo.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder. Default: a new one, ranker-demo.")] = None,
     ranking: Annotated[
-        bool, typer.Option("--ranking", help="Only rank: twelve packaged groups with a small local model.")
+        bool, typer.Option("--ranking", help="Only rank twelve packaged groups with a small local model.")
     ] = False,
     judge: Annotated[
         str, typer.Option(help="With --ranking, a local judge: local, local:NAME or local:PATH.")
@@ -37,13 +36,13 @@ def demo(
     passes: Annotated[int, typer.Option(min=1, help="With --ranking, passes over each group.")] = 1,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the config quick."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config quick."),
     ] = None,
 ) -> None:
     """Train a small agent on a judge's rankings, in a minute or two: no key, no GPU.
 
-    Shows the true reward before, its curve, the true reward after, attempts before and after, and what
-    the judge cost. With --ranking: rewards and reasons of a small local model beside the truth.
+    Shows the true reward before and after with its curve, attempts before and after, and the judge's cost.
+    With --ranking: rewards and reasons of a small local model beside the ground truth.
     """
     if ranking:
         _ranking(judge, passes)
@@ -54,7 +53,6 @@ def demo(
         raise ConfigurationError(
             f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."
         ) from None
-    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     start(out or _fresh(Path("ranker-demo")), changes or [], Console())
 
 
@@ -65,7 +63,6 @@ def _fresh(wanted: Path) -> Path:
 
 
 def _ranking(judge: str, passes: int) -> None:
-    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     console = Console()
     with resources.as_file(resources.files("ranker.suites") / "data" / "sample.jsonl") as path:
         groups = read_groups(path)
@@ -84,23 +81,14 @@ def _ranking(judge: str, passes: int) -> None:
 def _show(console: Console, ranked: RankedGroup) -> None:
     """One group's attempts, best reward first."""
     table = Table(
-        "reward",
-        "truth",
-        "attempt",
-        "the judge's reason",
-        title=f"Group {ranked.group.id}",
-        title_justify="left",
-    )
+        "reward", "truth", "attempt", "the judge's reason", title=f"Group {ranked.group.id}", title_justify="left"
+    )  # fmt: skip
     order = sorted(range(len(ranked.group)), key=lambda i: -(ranked.rewards[i] or 0.0))
     for i in order:
         trajectory = ranked.group.trajectories[i]
         last = transcribe(trajectory).pieces[-1].partition("\n")[2].strip()
-        table.add_row(
-            f"{ranked.rewards[i]:.2f}",
-            f"{trajectory.ground_truth:.1f}",
-            Text(_short(last)),
-            Text(ranked.reasons[i]),
-        )
+        figures = f"{ranked.rewards[i]:.2f}", f"{trajectory.ground_truth:.1f}"
+        table.add_row(*figures, Text(_short(last)), Text(ranked.reasons[i]))
     console.print(table)
 
 
@@ -110,7 +98,7 @@ def _short(text: str, most: int = 110) -> str:
 
 
 def _simulated(groups: list[TrajectoryGroup]) -> list[RankedGroup]:
-    """The same groups under a judge server that sees the truth through some noise."""
+    """The same groups ranked by a simulated judge: the truth with some noise."""
     with JudgeServer(groups, Behaviour(noise=0.25)) as server:
         return list(
             rank_groups(groups, "openai/simulated", base_url=server.base_url, cache="off", progress=False)
@@ -120,12 +108,8 @@ def _simulated(groups: list[TrajectoryGroup]) -> list[RankedGroup]:
 def _compare(console: Console, judged: dict[str, list[RankedGroup]]) -> None:
     kinds = list(dict.fromkeys(str(r.group.metadata["kind"]) for r in next(iter(judged.values()))))
     table = Table(
-        "judge",
-        *kinds,
-        "all (95 % interval)",
-        title="Agreement with the truth (0.5 is chance)",
-        title_justify="left",
-    )
+        "judge", *kinds, "all (95 % interval)", title="Agreement with the truth (0.5 is chance)", title_justify="left"
+    )  # fmt: skip
     for name, ranked in judged.items():
         cells = [agreement([r for r in ranked if r.group.metadata["kind"] == kind]) for kind in kinds]
         table.add_row(name, *(f"{cell.value:.2f}" for cell in cells), f"{agreement(ranked):.2f}")
@@ -133,21 +117,21 @@ def _compare(console: Console, judged: dict[str, list[RankedGroup]]) -> None:
 
 
 def _explain(console: Console, ranked: list[RankedGroup], seconds: float) -> None:
-    words = sum(r.usage.prompt_tokens for r in ranked)
+    tokens = sum(r.usage.prompt_tokens for r in ranked)
     if agreement(ranked).above(0.5):
-        verdict = "better than chance here. Measure it on groups of your own before you train on it."
+        verdict = "better than chance here. Measure it on your own groups before you train on it."
     else:
         verdict = (
-            "not shown to be better than chance: its rewards are mostly noise. It stands in so that this "
-            "runs without a key; do not train on it."
+            "not significantly better than chance: its rewards are mostly noise. It is used so that the demo "
+            "runs without an API key; do not train on it."
         )
     console.print(
-        f"\n{sum(r.usage.calls for r in ranked)} judge calls read {words:,} tokens in {seconds:.0f} s and cost nothing. "
+        f"\n{sum(r.usage.calls for r in ranked)} judge calls read {tokens:,} tokens in {seconds:.0f} s and cost nothing. "
         f"This judge is {verdict}\n"
-        "The second judge is simulated: a server on this machine that sees the truth through some noise. It shows what "
-        "a good judge looks like; it is none.\n"
-        "A reward is linear in rank: the best attempt of a group gets 1, the worst 0, ties share. GRPO normalises "
-        "rewards within the group, so an order is all that a judge has to give.\n\n"
+        "The second judge is simulated: a server on this machine that knows the truth, with some noise. It shows what "
+        "the figures of a good judge look like.\n"
+        "A reward is linear in rank: the best attempt of a group gets 1, the worst 0, ties share. GRPO normalizes "
+        "rewards within the group, so a judge only has to give an order.\n\n"
         "Your own groups, a better judge:\n"
         "  ranker rank groups.jsonl --judge openai/gpt-5-mini --out ranked.jsonl --max-cost 5",
         highlight=False,

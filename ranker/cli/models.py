@@ -1,4 +1,4 @@
-"""`ranker models`: the small models that can judge in this process."""
+"""`ranker models`: small models that judge locally."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ranker.judges.local.models import DEFAULT, KNOWN, KnownModel, fetch, instal
 
 app = typer.Typer(
     invoke_without_command=True,
-    help="Small models that judge in this process: list, fetch and remove them.",
+    help="Small local judge models: list, download and remove them.",
 )
 
 
 @app.callback()
 def show(context: typer.Context) -> None:
-    """List the models that local:NAME knows, and where they are kept."""
+    """List the models that local:NAME knows, and where they are stored."""
     if context.invoked_subcommand is not None:
         return
     table = Table("judge", "size", "on disk", "what to expect", box=None, padding=(0, 2, 0, 0))
@@ -34,17 +34,17 @@ def show(context: typer.Context) -> None:
 def _known(name: str) -> KnownModel:
     bare = name.removeprefix("local:")
     if bare not in KNOWN:
-        raise ConfigurationError(f"{name!r} is no known model; there are {', '.join(KNOWN)}.")
+        raise ConfigurationError(f"{name!r} is not a known model; available: {', '.join(KNOWN)}.")
     return KNOWN[bare]
 
 
 @app.command("fetch")
 def fetch_model(name: str = typer.Argument(DEFAULT, help="A name from the list.")) -> None:
-    """Fetch a model now instead of on first use."""
+    """Download a model now instead of on first use."""
     print(fetch(_known(name), report=print))
 
 
 @app.command("remove")
 def remove_model(name: str = typer.Argument(help="A name from the list.")) -> None:
     """Delete a model from the disk."""
-    print("removed" if remove(_known(name)) else "was not there")
+    print("removed" if remove(_known(name)) else "not installed")

@@ -1,4 +1,4 @@
-"""`ranker report`: write a folder's page again."""
+"""`ranker report`: regenerate a folder's page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ranker.runtime.outputs import check_outputs
 def report(
     folder: Annotated[Path, typer.Argument(help="What `ranker bench` or `ranker train` wrote into --out.")],
 ) -> None:
-    """Write a folder's page or figure again from its results: report.html of a benchmark, curves.png of a training
-    run. No judge is called, and nothing else is changed.
+    """Regenerate report.html of a benchmark, or curves.png of a training run, from the results in its folder. No judge is
+    called.
 
     [bold]ranker report bench[/bold]
     """
@@ -27,7 +27,7 @@ def make(folder: Path) -> Path:
     """Write the page or figure of what the folder holds; returns its path.
 
     Raises:
-        ConfigurationError: the folder holds nothing of Ranker's, or its files are torn.
+        ConfigurationError: the folder holds no results of Ranker's, or they are incomplete.
     """
     if (folder / "results.json").exists():
         from ranker.bench.report import write_report
@@ -36,10 +36,10 @@ def make(folder: Path) -> Path:
         return page
     if (folder / "metrics.jsonl").exists():
         return _curves(folder)
-    what = "holds no results.json or metrics.jsonl" if folder.is_dir() else "is no folder"
+    what = "holds no results.json or metrics.jsonl" if folder.is_dir() else "is not a folder"
     raise ConfigurationError(
         f"{folder} {what}. Name the --out folder of `ranker bench` or `ranker train`; a benchmark "
-        "that was stopped writes its results when the same command has run to its end."
+        "that was stopped writes its results once the same command has finished."
     )
 
 
@@ -65,7 +65,7 @@ def _curves(folder: Path) -> Path:
 
 
 def _metrics(path: Path) -> list[dict[str, Any]]:
-    """The steps of a run; of a run that goes on, a last line that is not whole yet is left out."""
+    """The steps of a run; an incomplete last line, of a run in progress, is left out."""
     steps = []
     for number, raw in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if not raw.endswith(b"\n"):
@@ -74,6 +74,6 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
             step = json.loads(raw)
             float(step["step"])
         except (ValueError, KeyError, TypeError):
-            raise ConfigurationError(f"{path}, line {number}, is no step of `ranker train`.") from None
+            raise ConfigurationError(f"{path}, line {number}, is not a step of `ranker train`.") from None
         steps.append(step)
     return steps

@@ -16,27 +16,25 @@ def train(
     config: Annotated[
         str,
         typer.Argument(
-            help="A TOML file, or a packaged config: quick, smollm2 (see the docs' page on training)."
+            help="A TOML file, or a packaged config: quick, smollm2 (see the documentation on training)."
         ),
     ],
     out: Annotated[
         Path, typer.Option(help="The run folder: config, metrics, samples, checkpoints, final model.")
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder, as if it had never stopped.")
+        bool, typer.Option("--resume", help="Resume the run in the folder as if it had never stopped.")
     ] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change a setting of the config; can be given often."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config; repeatable."),
     ] = None,
 ) -> None:
     """Train a policy with GRPO on rewards from a judge.
 
     Under torchrun every process takes part: torchrun --nproc-per-node 2 -m ranker train …
     """
-    logging.basicConfig(level=logging.INFO, format="ranker: %(message)s")
+    logging.getLogger().setLevel(logging.INFO)
     for noisy in ("LiteLLM", "httpx", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:

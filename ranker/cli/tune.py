@@ -1,14 +1,14 @@
-"""`ranker tune-judge`: a strong judge's rankings, or ground truth, taught to a small local model."""
+"""`ranker tune-judge`: fine-tune a small local model on a strong judge's rankings, or on ground truth."""
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from ranker.cli.judge_options import Quiet, interruptible
 from ranker.cli.tune_progress import Bar
 from ranker.cli.tune_report import show
 from ranker.errors import ConfigurationError
@@ -19,17 +19,18 @@ Loss = Literal["pairwise", "listwise", "both"]
 Truth = Literal["auto", "ground_truth", "ranking"]
 
 TRAINING = "Training"
+LEARNING_RATE = 1e-3
 
 
 def tune_judge(
     groups: Annotated[
         Path,
         typer.Argument(
-            help="What `ranker rank --out` wrote, or a group file with ground_truth; some hundred groups."
+            help="What `ranker rank --out` wrote, or a group file with ground_truth; several hundred groups."
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder for the judge. Started again with the same settings, it goes on.")
+        Path, typer.Option(help="Folder for the judge. Run again with the same settings to resume.")
     ],
     base: Annotated[
         str, typer.Option(help="The model to tune: local (SmolLM2-135M-Instruct), local:NAME, local:PATH.")
@@ -37,57 +38,58 @@ def tune_judge(
     start: Annotated[
         Path | None,
         typer.Option(
-            help="A judge made by this command, or local for the embedded one, to go on from with these groups: its "
-            "model, way and adapter. Default: from the model alone.",
+            help="Continue from a judge that this command wrote, or from local, the embedded one: its model, way and "
+            "adapter. Default: from the model alone.",
             show_default=False,
         ),
     ] = None,
     way: Annotated[
         str,
         typer.Option(
-            help="How it is asked. pointwise: Yes or No for each attempt by itself; "
+            help="How the judge is asked. pointwise: yes or no for each attempt by itself; "
             "pointwise_in_context and first_token: all attempts in one text; expected_digit: a grade."
         ),
     ] = "pointwise",
     truth: Annotated[
         Truth,
         typer.Option(
-            help="What it learns: the ranking that a judge gave, the ground truth, or (auto) the ranking where the "
-            "file has one."
+            help="The target: a judge's ranking, the ground truth, or (auto) the ranking if the file has one."
         ),
     ] = "auto",
     loss: Annotated[
         Loss,
         typer.Option(
-            help="On pairs (RankNet), on the whole order (ListMLE), or both.", rich_help_panel=TRAINING
+            help="Pairwise (RankNet), listwise (ListMLE), or the mean of both.", rich_help_panel=TRAINING
         ),
     ] = "pairwise",
     epochs: Annotated[
-        int, typer.Option(min=1, help="How often each group is seen, at most.", rich_help_panel=TRAINING)
+        int, typer.Option(min=1, help="Most passes over the groups.", rich_help_panel=TRAINING)
     ] = 2,
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="The most minutes of training. With a limit, two runs differ in how far they come.",
-            rich_help_panel=TRAINING,
+            help="Limit on training time; with one, results are not reproducible.", rich_help_panel=TRAINING
         ),
     ] = None,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.", rich_help_panel=TRAINING)] = 1e-3,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak learning rate.", rich_help_panel=TRAINING)
+    ] = LEARNING_RATE,
+    rate: Annotated[float | None, typer.Option(hidden=True, help="Now --learning-rate.")] = None,
     seed: Annotated[
-        int, typer.Option(help="Draws the split, the orders and the adapter.", rich_help_panel=TRAINING)
+        int, typer.Option(help="For the split, the orders and the adapter.", rich_help_panel=TRAINING)
     ] = 0,
     most_tokens: Annotated[
         int | None,
         typer.Option(
             min=256,
-            help="Of one text in training; longer ones are cut in the middle. Default on a CPU: 2048 (4096 for "
-            "pointwise_in_context and first_token); on a GPU the model's window.",
+            help="Per text in training; longer ones are truncated in the middle. Default: 2048 on a CPU (4096 for "
+            "pointwise_in_context and first_token), the model's window on a GPU.",
             rich_help_panel=TRAINING,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Teach a small local model to rank as a strong judge does, and say how well it learned.
+    """Fine-tune a small local model to rank as a strong judge does, and measure how well it learned.
 
     Pay for the strong judge once, then judge for free:
 
@@ -95,12 +97,13 @@ def tune_judge(
 
     [bold]ranker tune-judge ranked.jsonl --out my-judge[/bold]
 
-    A part of the groups is kept out of the training and measures it. Stop it or kill it at any moment and run the same
-    command again.
+    Part of the groups is held out to measure it. Stop it at any time and run the same command again to resume.
     """
-    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
     from ranker.tuning.examples import read_examples
 
+    if rate is not None:
+        print("ranker: --rate is now called --learning-rate; the old name still works.", file=sys.stderr)
+        learning_rate = rate
     adapter: Path | None = None
     tuned_way: Any = way_of(way)
     template: str | None = None
@@ -112,33 +115,32 @@ def tune_judge(
     check_outputs({"--out": outputs}, [groups, *([] if adapter is None else adapter.rglob("*"))])
     source = read_examples(groups, truth)
     try:
+        from ranker.tuning.config import Tuning
         from ranker.tuning.run import Run
-        from ranker.tuning.told import Tuning
     except ImportError as error:
         raise ConfigurationError(
             f"Tuning needs torch and more ({error}): pip install 'ranker-rl[train]'."
         ) from None
     tuning = Tuning(
-        model, tuned_way, loss, epochs, rate=rate, minutes=minutes, seed=seed, most_tokens=most_tokens,
-        template=template,
+        model, tuned_way, loss, epochs, learning_rate=learning_rate, minutes=minutes, seed=seed,
+        most_tokens=most_tokens, template=template,
     )  # fmt: skip
     origin = {"file": groups.name, "truth": source.truth, "judge": source.judge}
     origin |= {"start": start.name} if start is not None else {}
-    try:
-        with Bar(not quiet) as bar:
-            tuned = Run(tuning, source.examples, out, start=adapter, report=bar.report, source=origin).go()
-    except KeyboardInterrupt:
-        print("ranker: interrupted; what was done is saved. The same command goes on.", file=sys.stderr)
-        raise typer.Exit(130) from None
+    with (
+        interruptible("what was finished is saved. Run the same command again to resume"),
+        Bar(not quiet) as bar,
+    ):
+        result = Run(tuning, source.examples, out, start=adapter, report=bar.report, source=origin).go()
     if not quiet:
-        show(source, tuning, tuned)
+        show(source, tuning, result)
 
 
 def judge_to_continue(start: Path, base: str, way: str) -> tuple[str, Any, str | None, Path]:
-    """Base, way, template and adapter of the judge to go on from.
+    """Base, way, template and adapter of the judge to continue from.
 
     Raises:
-        ConfigurationError: it is no tuned judge, or another base or way is asked for.
+        ConfigurationError: it is not a tuned judge, or another base or way is requested.
     """
     from ranker.judges.embedded import FOLDER
     from ranker.judges.local.judge_file import read_judge, setup_from
@@ -147,14 +149,14 @@ def judge_to_continue(start: Path, base: str, way: str) -> tuple[str, Any, str |
     content, home = read_judge(FOLDER if start == Path("local") and not start.exists() else start)
     if content.get("judge") != "local" or not content.get("adapter"):
         raise ConfigurationError(
-            f"--start {start}: give the folder of a judge that `ranker tune-judge` made."
+            f"--start {start}: give the folder of a judge that `ranker tune-judge` wrote."
         )
     setup = setup_from(content, home)
     model = setup.base or DEFAULT
     if base != "local" and base_of(base) != model:
-        raise ConfigurationError(f"--start {start} was tuned on {model}: leave --base out.")
+        raise ConfigurationError(f"--start {start} was tuned on {model}: omit --base.")
     if way not in ("pointwise", setup.way):
-        raise ConfigurationError(f"--start {start} is asked in the way {setup.way}: leave --way out.")
+        raise ConfigurationError(f"--start {start} uses the way {setup.way}: omit --way.")
     return model, setup.way, setup.template, home / str(content["adapter"])
 
 
@@ -173,10 +175,10 @@ def way_of(name: str) -> str:
 
 
 def base_of(judge: str) -> str:
-    """What stands after `local:`, made independent of where the command runs; the default model for `local`.
+    """The part after `local:`, as a path that holds in any working folder; the default model for `local`.
 
     Raises:
-        ConfigurationError: no local model, or a judge file.
+        ConfigurationError: not a local model, or a judge file.
     """
     from ranker.judges.local.judge_file import FILE
     from ranker.judges.local.models import DEFAULT
@@ -188,8 +190,8 @@ def base_of(judge: str) -> str:
             f"--base {judge}: only a model in this process can be tuned; give local, local:NAME or local:PATH."
         )
     if is_way(name.rpartition("@")[2]) and not Path(name).exists():
-        raise ConfigurationError(f"--base {judge}: give the model alone, and how it is asked with --way.")
+        raise ConfigurationError(f"--base {judge}: give the model here, and the way with --way.")
     path = Path(name).expanduser()
     if name and (path.suffix == ".json" or (path / FILE).is_file()):
-        raise ConfigurationError(f"--base {judge} is a judge already; give the model that it was made of.")
+        raise ConfigurationError(f"--base {judge} is a judge already; give the model that it is based on.")
     return str(path.resolve()) if name and path.exists() else name or DEFAULT

@@ -1,4 +1,4 @@
-"""A JSONL file of records that grows by whole lines, whatever moment its process is killed at."""
+"""A JSONL file of records that grows by whole lines, whenever its process is killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line, print_of
-from ranker.jsonl.id_index import Known
+from ranker.jsonl.id_index import IdIndex
 from ranker.jsonl.torn_line import begins_record, is_cut_off, opening_first
 
 FAILED = 1
@@ -19,7 +19,7 @@ RANKED = ("rewards", "error")
 
 
 def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file that an Appender has opened; nothing of what is no regular file."""
+    """The objects of a JSONL file that an Appender has opened; none if it is not a regular file."""
     if Path(path).is_file():
         with open(path, "rb") as file:
             for raw in file:
@@ -31,30 +31,29 @@ class BeingWritten(ConfigurationError):
 
 
 class Appender:
-    """Appends whole lines to a file of records that one process writes, and knows which ids it holds.
+    """Appends whole lines to a file of records that only one process writes, and indexes the ids it holds.
 
-    A record that a kill cut off is removed on opening, where it is known to be one: it follows whole records, or it
-    begins as they do, with an id and one of `holds`. Any other file is refused and left as it is. A line that cannot
-    be written whole (full disk) is taken back, so the file always ends with a complete one.
+    On opening, an incomplete last record is removed if it is recognizably one: it follows whole records, or begins with
+    an id and one of `holds`. Any other file is refused and left unchanged. A line that cannot be written whole (full
+    disk) is removed again, so the file always ends with a complete one.
 
     Args:
         holds: keys of which every record has one.
-        what: what a record is called in messages.
+        what: the name of a record in messages.
 
     Attributes:
-        done: the ids the file holds, each with FAILED if it failed, else with its `print_of`; exact, and a few
-            megabytes for any number of ids.
+        done: the ids in the file, each with FAILED if it failed, else with its `print_of`.
 
     Raises:
         BeingWritten: another process is writing the file.
-        ConfigurationError: the file cannot be written, or holds something else.
+        ConfigurationError: the file cannot be written, or holds other content.
     """
 
     def __init__(self, path: str | Path, *, holds: Sequence[str] = RANKED, what: str = "ranked group"):
         self.path = Path(path)
         self._holds, self._what = holds, what
         self._file = _open_locked(self.path)
-        self.done = Known()
+        self.done = IdIndex()
         try:
             self._recover()
         except BaseException:
@@ -65,16 +64,16 @@ class Appender:
         end, size = self._check(self.path, self._file, self.done)
         if end < size:
             if os.fstat(self._file).st_size != size:
-                raise ConfigurationError(f"{self.path} changed while it was read; something else writes it.")
+                raise ConfigurationError(f"{self.path} changed while it was read; another program writes it.")
             os.ftruncate(self._file, end)
         elif size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
-    def _check(self, path: Path, file: int, done: Known) -> tuple[int, int]:
-        """Where the last whole record of a file ends, and where the file does; both 0 for what is no regular file.
+    def _check(self, path: Path, file: int, done: IdIndex) -> tuple[int, int]:
+        """The offsets at which the last whole record and the file end; both 0 if it is not a regular file.
 
         Raises:
-            ConfigurationError: it holds something else than whole records and at most one cut off at its end.
+            ConfigurationError: it holds anything but whole records and at most one incomplete one at its end.
         """
         end = 0
         if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -99,23 +98,22 @@ class Appender:
     def _foreign(self, path: Path, number: int, cut_off: bool) -> ConfigurationError:
         hint = "If a kill of an earlier version cut it off, delete the line; else move" if cut_off else "Move"
         return ConfigurationError(
-            f"{path}, line {number}, is no {self._what}, and what Ranker did not write is left as it is. {hint} the "
+            f"{path}, line {number}, is no {self._what}; Ranker does not change files that it did not write. {hint} the "
             "file away, or name another."
         )
 
     def drop_failed(self) -> int:
-        """Take the failed groups out of the file, so that they are tried again; returns how many.
+        """Remove the failed groups from the file, so that they are retried; returns how many.
 
         Raises:
-            ConfigurationError: no room for the file without them, or another file in the place where it is written;
-                the file is as it was.
+            ConfigurationError: no space for the file without them, or another file of that name; the file is unchanged.
         """
         failed = self.done.count(FAILED)
         if failed:
             beside = self.path.with_name(self.path.name + ".partial")
-            copy = _open_locked(beside)  # locked before it takes the file's place: no moment without a lock
+            copy = _open_locked(beside)  # locked before it replaces the file: never without a lock
             try:
-                self._check(beside, copy, Known())  # what a run that was killed may have left
+                self._check(beside, copy, IdIndex())  # a run that was killed may have left it
             except BaseException:
                 os.close(copy)
                 raise
@@ -131,7 +129,7 @@ class Appender:
                     raise ConfigurationError(f"{beside} cannot be written: {error.strerror}.") from None
                 raise
             self.close()
-            self._file, self.done = copy, Known()
+            self._file, self.done = copy, IdIndex()
             self._recover()
         return failed
 
@@ -139,7 +137,7 @@ class Appender:
         """Append one record.
 
         Raises:
-            ConfigurationError: it could not be written whole; the file is as it was.
+            ConfigurationError: it could not be written whole; the file is unchanged.
         """
         line = dump_line(opening_first(record, self._holds))
         start = os.fstat(self._file).st_size
@@ -151,13 +149,13 @@ class Appender:
             if self.path.is_file():
                 os.ftruncate(self._file, start)
             raise ConfigurationError(
-                f"{self.path} cannot be written ({error.strerror}). What it holds is complete; make room and "
-                "run the same command again to go on."
+                f"{self.path} cannot be written ({error.strerror}). Its contents are complete; free some space and "
+                "run the same command again to continue."
             ) from None
         self.done.put(str(record["id"]), _mark_of(record))
 
     def sync(self) -> None:
-        """Wait until what was written is on the disk."""
+        """Wait until everything written is on disk."""
         os.fsync(self._file)
 
     def close(self) -> None:
@@ -170,7 +168,7 @@ def _mark_of(record: Mapping[str, Any]) -> int:
 
 
 def _open_locked(path: Path) -> int:
-    """A file opened for appending that no other process can open so until it is closed or this one ends."""
+    """A file opened for appending and locked until it is closed or this process ends."""
     import fcntl
 
     while True:

@@ -21,12 +21,12 @@ _HIDDEN = ("ground_truth", "metadata")  # of an attempt: no judge sees them
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a group file: a group, or what is wrong with the line.
+    """One line of a group file: a group, or the error in the line.
 
     Attributes:
-        number: counted from 1.
-        id: the group's id; ``line:N`` where it has none.
-        fields: the line's object as read, empty where it is none.
+        number: of the line, from 1.
+        id: the group's id; ``line:N`` if it has none.
+        fields: the line's object as read; empty if it is not an object.
     """
 
     number: int
@@ -38,18 +38,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Every `of`-th group of a file, from group `index` on, counted from 0."""
+    """Every `of`-th group of a file, starting with group `index` (from 0)."""
 
     index: int
     of: int
 
 
 def read_lines(path: str | Path, part: Part | None = None, *, others: bool = False) -> Iterator[Line]:
-    """Read a group file line by line; a bad line does not end the reading. ``.gz`` files are unpacked.
+    """Read a group file line by line, continuing after bad lines. ``.gz`` files are decompressed.
 
     Args:
         part: read only these groups.
-        others: with `part`, yield the other groups' lines too, with their id alone: neither group nor error.
+        others: with `part`, also yield the other groups' lines, with their id alone: neither group nor error.
 
     Raises:
         ConfigurationError: the file cannot be read.
@@ -97,25 +97,25 @@ def _read_fields(raw: bytes, number: int) -> tuple[str, dict[str, Any], str | No
         return name, {}, f"is not JSON: {error}."
     if not isinstance(fields, dict):
         return name, {}, f"is a {type(fields).__name__}, not an object."
-    given = fields.get("id")
-    return given if isinstance(given, str) and given else name, fields, None
+    value = fields.get("id")
+    return value if isinstance(value, str) and value else name, fields, None
 
 
 def _line(raw: bytes, number: int) -> Line:
     name, fields, fault = _read_fields(raw, number)
     if fault is not None:
         return Line(number, name, None, GroupError(f"Line {number} {fault}"), fields)
-    given = fields.get("id")
+    value = fields.get("id")
     try:
-        if given is not None and (not isinstance(given, str) or not given.isprintable() or not given):
-            raise GroupError(f"a group's id must be printable text, not {given!r}.")
+        if value is not None and (not isinstance(value, str) or not value.isprintable() or not value):
+            raise GroupError(f"a group's id must be printable text, not {value!r}.")
         return Line(number, name, group_from_dict({**fields, "id": name}), None, fields)
     except GroupError as error:
         return Line(number, name, None, GroupError(f"Line {number}: {error}"), fields)
 
 
 def group_from_dict(fields: Mapping[str, Any]) -> TrajectoryGroup:
-    """Make a group of a line's object; fields it does not know are left alone."""
+    """Build a group from a line's object; unknown fields are ignored."""
     members = fields.get("trajectories")
     if not isinstance(members, list):
         raise GroupError('the object has no list "trajectories".')
@@ -143,7 +143,7 @@ def group_from_dict(fields: Mapping[str, Any]) -> TrajectoryGroup:
 
 
 def dump_line(record: Mapping[str, Any]) -> bytes:
-    """A record as a line; lone surrogates, which UTF-8 cannot hold, stay JSON escapes."""
+    """A record as a line; lone surrogates, which UTF-8 cannot encode, stay JSON escapes."""
     try:
         return json.dumps(record, ensure_ascii=False, default=str).encode("utf-8") + b"\n"
     except UnicodeEncodeError:
@@ -151,16 +151,16 @@ def dump_line(record: Mapping[str, Any]) -> bytes:
 
 
 def ranked_record(fields: Mapping[str, Any], ranked: RankedGroup) -> dict[str, Any]:
-    """The output record of a group: its line's own fields, and what ranking added. Results of an earlier ranking that
-    the line brought along are nobody's any more, and left out."""
+    """The output record of a group: its line's own fields, and the ranking's. Results of an earlier ranking in the line
+    are dropped."""
     own = {k: v for k, v in fields.items() if k not in RESULT_FIELDS}
     named = {} if ranked.group.id is None else {"id": ranked.group.id}
     return {**own, **named, **ranked.to_dict()}
 
 
 def rewards_of(fields: Mapping[str, Any], group: TrajectoryGroup) -> list[float] | None:
-    """The rewards that a ranked line holds, in the order of its group; None where it was not ranked, or failed: what
-    an earlier judge said does not stand in for the one that failed.
+    """The rewards in a ranked line, in the order of its group; None if it was not ranked, or failed: an earlier judge's
+    rewards do not replace those of the one that failed.
 
     Raises:
         GroupError: they are not one finite number for each of the group's trajectories.
@@ -178,8 +178,8 @@ def rewards_of(fields: Mapping[str, Any], group: TrajectoryGroup) -> list[float]
 
 
 def print_of(fields: Mapping[str, Any]) -> int:
-    """A digest of all that a judge may be shown of a group, even and not 0; 0 where there are no attempts. It tells
-    whether a verdict is on the very attempts of a line."""
+    """A digest of everything a judge may be shown of a group, even and not 0; 0 if there are no attempts. It tells whether
+    a verdict is about exactly these attempts."""
     members = fields.get("trajectories")
     if not isinstance(members, list):
         return 0

@@ -1,4 +1,4 @@
-"""Many input files, one output file each, shared out among processes."""
+"""Many input files, one output file each, shared among processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """An input file and where its ranked groups go; `out` None for standard output."""
+    """An input file and the file for its ranked groups; `out` None for standard output."""
 
     groups: Path
     out: Path | None
@@ -26,13 +26,13 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one process is to rank.
+    """What one process ranks.
 
     Attributes:
         shards: in the order in which they are tried.
-        part: which groups of the one file; None for all.
-        folder: whether every shard has an output file of its own in a folder.
-        inputs: all files that are named, those that other processes rank included.
+        part: the part of a single file; None for all of it.
+        folder: whether every shard has its own output file in a folder.
+        inputs: all input files, including those that other processes rank.
     """
 
     shards: tuple[Shard, ...]
@@ -41,83 +41,74 @@ class Plan:
     inputs: tuple[Path, ...]
 
 
-def plan_of(given: Sequence[str | Path], out: Path | None, part: Part | None = None) -> Plan:
-    """Make the plan for what a user names: a file, several, a folder of them, or a pattern.
+def plan_of(inputs: Sequence[str | Path], out: Path | None, part: Part | None = None) -> Plan:
+    """The plan for a file, several, a folder of them, or a pattern.
 
-    One file goes to the file `out`, and `part` takes every N-th of its groups. Anything else goes to the folder
-    `out`, each shard to a file of its own name (without ``.gz``), and `part` takes every N-th shard.
+    A single file goes to the file `out`, and `part` selects every N-th of its groups. Anything else goes to the folder
+    `out`, each shard to a file of the same name (without ``.gz``), and `part` selects every N-th shard.
 
     Raises:
         ConfigurationError: no shards, two of one name, an `out` that is an input, or one that does not fit.
     """
-    found: list[Path] = []
-    several = len(given) > 1
-    for name in map(str, given):
+    files: list[Path] = []
+    several = len(inputs) > 1
+    for name in map(str, inputs):
         path = Path(name)
         if path.is_dir():
-            several = True
-            inside = sorted(
-                p for p in path.iterdir() if p.name.endswith(_ENDINGS) and not p.name.startswith(".")
-            )
-            if not inside:
-                raise ConfigurationError(f"The directory {path} holds no {' or '.join(_ENDINGS)} file.")
-            found += inside
+            every = (p for p in path.iterdir() if p.name.endswith(_ENDINGS) and not p.name.startswith("."))
+            missing = f"The directory {path} holds no {' or '.join(_ENDINGS)} file."
         elif glob.has_magic(name) and not path.exists():
-            several = True
-            inside = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())
-            if not inside:
-                raise ConfigurationError(f"No file matches {name}.")
-            found += inside
+            every = (p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())
+            missing = f"No file matches {name}."
         else:
-            found.append(path)
+            files.append(path)
+            continue
+        several = True
+        matches = sorted(every)
+        if not matches:
+            raise ConfigurationError(missing)
+        files += matches
     if not several:
-        check_outputs({"--out": out}, found)
-        return Plan((Shard(found[0], out),), part, False, tuple(found))
+        check_outputs({"--out": out}, files)
+        return Plan((Shard(files[0], out),), part, False, tuple(files))
     if out is None:
-        raise ConfigurationError(
-            "Several files or a directory need --out FOLDER: one output file for each goes there."
-        )
+        raise ConfigurationError("Several files or a directory need --out FOLDER, for one output file each.")
     if out.exists() and not out.is_dir():
         raise ConfigurationError(f"--out {out} is a file; several input files need a folder.")
-    shards = tuple(Shard(path, out / path.name.removesuffix(".gz")) for path in found)
-    _check_names(shards)
-    check_outputs({"--out": [shard.out for shard in shards]}, found)
-    return Plan(shards if part is None else shards[part.index :: part.of], None, True, tuple(found))
-
-
-def _check_names(shards: Sequence[Shard]) -> None:
-    taken: dict[Path, Path] = {}
+    shards = tuple(Shard(path, out / path.name.removesuffix(".gz")) for path in files)
+    by_output: dict[Path | None, Path] = {}
     for shard in shards:
-        assert shard.out is not None
-        other = taken.setdefault(shard.out, shard.groups)
+        other = by_output.setdefault(shard.out, shard.groups)
         if other is not shard.groups:
             raise ConfigurationError(
                 f"{other} and {shard.groups} would both be written to {shard.out}; rename one, or rank them into two "
                 "folders."
             )
+    check_outputs({"--out": [shard.out for shard in shards]}, files)
+    return Plan(shards if part is None else shards[part.index :: part.of], None, True, tuple(files))
 
 
-def part_of(given: str) -> Part:
+def part_of(text: str) -> Part:
     """Read ``I/N``, I from 0 to N - 1.
 
     Raises:
         ConfigurationError: anything else.
     """
-    read = re.fullmatch(r"(\d+)/(\d+)", given.strip())
-    index, of = (int(read[1]), int(read[2])) if read else (0, 0)
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    index, of = (int(match[1]), int(match[2])) if match else (0, 0)
     if index >= of:
-        raise ConfigurationError(f"--shard {given!r}: give I/N with I from 0 to N - 1, e.g. 0/16.")
+        raise ConfigurationError(f"--shard {text!r}: give I/N with I from 0 to N - 1, e.g. 0/16.")
     return Part(index, of)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What is noted of a finished shard, so that nobody reads it again while its files are as they were.
+class Completion:
+    """What is recorded about a finished shard, so that it is not read again while its files are unchanged.
 
     Attributes:
-        read: size and time of change (nanoseconds) of the input.
+        read: size and modification time (nanoseconds) of the input.
         wrote: size of the output.
-        groups: how many groups the input holds.
+        groups: groups in the input.
         failed: how many of them failed.
     """
 
@@ -127,43 +118,45 @@ class Mark:
     failed: int
 
 
-def mark_path(shard: Shard) -> Path:
+def completion_path(shard: Shard) -> Path:
     assert shard.out is not None
     return shard.out.parent / ".ranker" / f"{shard.out.name}.done"
 
 
-def mark_of(shard: Shard) -> Mark | None:
-    """The mark of a shard that is finished and unchanged since; else None."""
+def finished(shard: Shard) -> Completion | None:
+    """The record of a shard that is finished and unchanged since; else None."""
     assert shard.out is not None
     try:
-        fields = json.loads(mark_path(shard).read_bytes())
-        mark = Mark(tuple(fields["read"]), fields["wrote"], int(fields["groups"]), int(fields["failed"]))
-        same = mark.read == _state(shard.groups) and mark.wrote == shard.out.stat().st_size
+        fields = json.loads(completion_path(shard).read_bytes())
+        record = Completion(
+            tuple(fields["read"]), fields["wrote"], int(fields["groups"]), int(fields["failed"])
+        )
+        unchanged = record.read == _state(shard.groups) and record.wrote == shard.out.stat().st_size
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return mark if same else None
+    return record if unchanged else None
 
 
-def set_mark(shard: Shard, read: tuple[int, int], groups: int, failed: int) -> None:
-    """Note that a shard is finished; `read` is what `state_of` said before its input was read.
+def mark_finished(shard: Shard, read: tuple[int, int], groups: int, failed: int) -> None:
+    """Record that a shard is finished; `read` is the `state_of` it before its input was read.
 
     Raises:
         ConfigurationError: it cannot be written.
     """
     assert shard.out is not None
-    path = mark_path(shard)
-    mark = Mark(read, shard.out.stat().st_size, groups, failed)
+    path = completion_path(shard)
+    record = Completion(read, shard.out.stat().st_size, groups, failed)
     try:
         path.parent.mkdir(exist_ok=True)
-        replace_file(path, json.dumps(asdict(mark)).encode())
+        replace_file(path, json.dumps(asdict(record)).encode())
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}. Make room and run it again."
+            f"{path} cannot be written: {error.strerror}. Free some space and run it again."
         ) from None
 
 
 def state_of(shard: Shard) -> tuple[int, int]:
-    """Size and time of change of the input.
+    """Size and modification time of the input.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -175,5 +168,5 @@ def state_of(shard: Shard) -> tuple[int, int]:
 
 
 def _state(path: Path) -> tuple[int, int]:
-    told = path.stat()
-    return told.st_size, told.st_mtime_ns
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns

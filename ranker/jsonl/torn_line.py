@@ -1,4 +1,4 @@
-"""Whether the end of a file is a record of ours that a kill cut off."""
+"""Whether the end of a file is one of our records, cut off by a kill."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# What may stand, at the end of the text, where the JSON parser says that it could not go on. An unterminated string
-# it names by itself. It reads "-1e" as -1 and stops at the "e".
+# What may follow, at the end of the text, the position at which the JSON parser stops. Unterminated strings it reports
+# itself. It reads "-1e" as -1 and stops at the "e".
 _UNFINISHED = re.compile(
     r"""|u[0-9a-fA-F]{0,4}|\.|e[+-]?
     |n|nu|nul|t|tr|tru|f|fa|fal|fals|N|Na|-|-?(?:I|In|Inf|Infi|Infin|Infini|Infinit)""",
@@ -20,13 +20,13 @@ _BEGUN = '{"id": "'
 
 
 def opening_first(record: Mapping[str, Any], holds: Sequence[str]) -> dict[str, Any]:
-    """The record with its id first and then the one of `holds` that it has: so it is known from its first bytes."""
+    """The record with its id first, then the one of `holds` that it has, so that its first bytes identify it."""
     key = next(key for key in holds if key in record)
     return {"id": record["id"], key: record[key], **record}
 
 
 def is_cut_off(tail: bytes) -> bool:
-    """Whether these bytes are the beginning of a JSON object, and not the whole of one."""
+    """Whether these bytes are the beginning of a JSON object, but not a whole one."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(tail)  # a letter may be cut in two
         if text.startswith("{"):
@@ -40,7 +40,7 @@ def is_cut_off(tail: bytes) -> bool:
 
 
 def begins_record(tail: bytes, holds: Sequence[str]) -> bool:
-    """Whether these bytes, which `is_cut_off` takes for cut off, begin as a line of `opening_first` does."""
+    """Whether these bytes, for which `is_cut_off` holds, begin like a line of `opening_first`."""
     text = tail.decode("utf-8", "ignore")
     name = _NAMED.match(text)
     if name is None:

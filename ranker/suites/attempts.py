@@ -101,7 +101,7 @@ def replies(
     Args:
         write: draws replies; again until their truths are not all the same.
         score: a reply's truth.
-        marks: what a reply's points and passages are worth (see `ranker.tuning.marks`).
+        marks: what a reply's points and passages are worth (see `ranker.tuning.process_labels`).
         distinct: whether no two replies may be alike.
     """
     while True:

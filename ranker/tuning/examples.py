@@ -1,4 +1,4 @@
-"""Groups with a known order, as what a judge is tuned and measured on."""
+"""Groups with a known order: what a judge is tuned and measured on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ranker.errors import ConfigurationError, GroupError
 from ranker.jsonl.group_file import Line, read_lines, rewards_of
 from ranker.judges.base import Lineup
 from ranker.judges.local.ways import Shown, texts_of
 from ranker.trajectory import TrajectoryGroup
-from ranker.tuning.marks import Marks, marks_of
+from ranker.tuning.process_labels import ProcessLabels, labels_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +22,25 @@ class Example:
     """Attributes:
     id: of the group.
     shown: the texts of its attempts.
-    truths_G: what is known of each, higher is better; at least two differ.
-    opening: what its attempts were asked; groups with equal ones stay on one side of a split. Empty: nothing known.
-    marks_G: what is known of parts of each attempt.
+    truths_G: the truth of each attempt, higher is better; at least two differ.
+    opening: what its attempts were asked; groups with equal openings stay on one side of a split. Empty: unknown.
+    labels_G: process labels of each attempt.
     """
 
     id: str
     shown: Shown
     truths_G: tuple[float, ...]
     opening: str = ""
-    marks_G: tuple[Marks, ...] = ()
+    labels_G: tuple[ProcessLabels, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Attributes:
     examples: groups that say which attempt is better.
-    truth: where the truths are from: "ground_truth", or "ranking" of a judge.
+    truth: where the truths come from: "ground_truth", or a judge's "ranking".
     judge: that judge's name.
-    left_out: groups in which nothing is better than anything, or that failed.
+    left_out: groups that failed, or whose attempts are all tied.
     """
 
     examples: tuple[Example, ...]
@@ -51,21 +49,21 @@ class Source:
     left_out: int
 
 
-def example(group: TrajectoryGroup, truths: Sequence[float], name: str) -> Example | None:
-    """None where all truths are alike."""
-    if len(set(truths)) < 2:
+def example(group: TrajectoryGroup, truths: Sequence[float] | None, name: str) -> Example | None:
+    """None if the truths are unknown or all equal."""
+    if truths is None or len(set(truths)) < 2:
         return None
     bare = tuple(t.bare() for t in group.trajectories)
     lineup = Lineup(bare, group.task, group.rubric, reference=group.reference)
-    marks = tuple(marks_of(t.metadata) for t in group.trajectories)
-    return Example(name, texts_of(lineup), tuple(truths), opening_of(group), marks)
+    labels = tuple(labels_of(t.metadata) for t in group.trajectories)
+    return Example(name, texts_of(lineup), tuple(truths), opening_of(group), labels)
 
 
 def opening_of(group: TrajectoryGroup) -> str:
-    """What the attempts at a group were asked: its task, and the messages that they share before the first answer.
+    """What the attempts of a group were asked: its task, and the messages they share before the first answer.
 
-    System messages do not count where there is anything else, and case and white space never do, so that the same
-    question under another system prompt is the same opening. Empty where the attempts share nothing.
+    System messages count only if there is nothing else, and case and white space never do, so that the same question
+    under another system prompt is the same opening. Empty if the attempts share nothing.
     """
     asked: list[Mapping[str, Any]] = []
     for i, message in enumerate(group.trajectories[0].messages):
@@ -75,19 +73,14 @@ def opening_of(group: TrajectoryGroup) -> str:
         asked.append(message)
     rules = ("system", "developer")
     parts = [m for m in asked if m["role"] not in rules] or ([] if group.task else asked)
-    told = [group.task or "", *(json.dumps(m.get("content"), sort_keys=True, default=str) for m in parts)]
-    return " ".join(" ".join(told).casefold().split())
+    texts = [group.task or "", *(json.dumps(m.get("content"), sort_keys=True, default=str) for m in parts)]
+    return " ".join(" ".join(texts).casefold().split())
 
 
 def from_groups(groups: Iterable[TrajectoryGroup]) -> tuple[Example, ...]:
-    """Groups with ground truth; those that lack it, or in which nothing differs, are left out."""
-    made = []
-    for i, group in enumerate(groups):
-        truths = [t.ground_truth for t in group.trajectories]
-        known = [float(t) for t in truths if t is not None]
-        one = example(group, known, group.id or str(i)) if len(known) == len(truths) else None
-        made += [one] if one else []
-    return tuple(made)
+    """Groups with ground truth; those that lack it, or whose truths are all equal, are left out."""
+    every = (example(group, _truths(group), group.id or str(i)) for i, group in enumerate(groups))
+    return tuple(one for one in every if one is not None)
 
 
 def read_examples(path: Path, truth: str = "auto") -> Source:
@@ -95,7 +88,7 @@ def read_examples(path: Path, truth: str = "auto") -> Source:
 
     Args:
         truth: "ground_truth", "ranking" (the rewards of the judge that ranked the file), or "auto": the ranking
-            where the file holds any, else the ground truth.
+            if the file holds any, else the ground truth.
 
     Raises:
         ConfigurationError: a bad line, or no group that says which attempt is better.
@@ -104,20 +97,18 @@ def read_examples(path: Path, truth: str = "auto") -> Source:
     bad = [str(line.error) for line in lines if line.error is not None and line.fields.get("error") is None]
     if bad:
         more = f" And {len(bad) - 3} more." if len(bad) > 3 else ""
-        raise ConfigurationError(f"{path} has bad lines; mend or remove them. {' '.join(bad[:3])}{more}")
+        raise ConfigurationError(f"{path} has bad lines; correct or remove them. {' '.join(bad[:3])}{more}")
     rewards = {} if truth == "ground_truth" else {line.number: _rewards(path, line) for line in lines}
     failed = sum(line.fields.get("error") is not None for line in lines)
     if truth == "auto":
         truth = "ground_truth" if all(r is None for r in rewards.values()) else "ranking"
-    made: list[Example] = []
-    for line in lines:
-        group = line.group
-        if group is None:
-            continue
-        truths = rewards[line.number] if truth == "ranking" else _truths(group)
-        one = None if truths is None else example(group, truths, line.id)
-        made += [one] if one else []
-    if not made:
+    every = [
+        example(line.group, rewards[line.number] if truth == "ranking" else _truths(line.group), line.id)
+        for line in lines
+        if line.group is not None
+    ]
+    examples = tuple(one for one in every if one is not None)
+    if not examples:
         wanted = {
             "ranking": "give the file that `ranker rank --out` wrote, with a judge that does not tie all",
             "ground_truth": "give groups in which every trajectory has ground_truth, and they differ",
@@ -128,7 +119,7 @@ def read_examples(path: Path, truth: str = "auto") -> Source:
         )
     judges = {str(line.fields.get("judge")) for line in lines if rewards.get(line.number) is not None}
     judge = ", ".join(sorted(judges)) if truth == "ranking" else None
-    return Source(tuple(made), truth, judge, len(lines) - len(made))
+    return Source(examples, truth, judge, len(lines) - len(examples))
 
 
 def _truths(group: TrajectoryGroup) -> list[float] | None:
@@ -143,40 +134,27 @@ def _rewards(path: Path, line: Line) -> list[float] | None:
         raise ConfigurationError(f"{path}, line {line.number}: {error}") from None
 
 
-def agreeing(
-    truths_G: Sequence[float], scores_G: Sequence[float], tolerance: float = 0.0
-) -> tuple[float, int]:
-    """How many of the pairs whose truths differ the scores order as the truths do (a tie counts half), and how many
-    such pairs there are. Attempts whose score is NaN do not count."""
-    truth_GG = np.subtract.outer(truths_G, truths_G)
-    score_GG = np.subtract.outer(scores_G, scores_G)
-    better_GG = (truth_GG > 0) & ~np.isnan(score_GG)
-    right = better_GG & (score_GG > tolerance)
-    tied = better_GG & (abs(score_GG) <= tolerance)
-    return float(right.sum() + 0.5 * tied.sum()), int(better_GG.sum())
-
-
 def at_most(one: Example, most: int, seed: int) -> Example:
-    """The example with at most this many of its attempts, drawn by seed, at least two of which differ."""
+    """The example with at most this many of its attempts, drawn by seed, at least two of different truth."""
     n = len(one.truths_G)
     if n <= most:
         return one
-    kept = sorted(apart(one.truths_G, random.Random(f"most/{seed}/{one.id}"))[:most])  # noqa: S311 - not secret
+    chosen = sorted(apart(one.truths_G, random.Random(f"most/{seed}/{one.id}"))[:most])  # noqa: S311 - not secret
     fewer = replace(
         one.shown,
-        attempts=tuple(one.shown.attempts[i] for i in kept),
-        cut=tuple(one.shown.cut[i] for i in kept),
+        attempts=tuple(one.shown.attempts[i] for i in chosen),
+        cut=tuple(one.shown.cut[i] for i in chosen),
     )
     return replace(
         one,
         shown=fewer,
-        truths_G=tuple(one.truths_G[i] for i in kept),
-        marks_G=tuple(one.marks_G[i] for i in kept) if one.marks_G else (),
+        truths_G=tuple(one.truths_G[i] for i in chosen),
+        labels_G=tuple(one.labels_G[i] for i in chosen) if one.labels_G else (),
     )
 
 
 def apart(truths_G: Sequence[float], rng: random.Random) -> list[int]:
-    """A drawn order in which the first two differ in truth, where any do."""
+    """A random order in which the first two differ in truth, if any do."""
     order = rng.sample(range(len(truths_G)), len(truths_G))
     other = next((i for i in order if truths_G[i] != truths_G[order[0]]), None)
     if other is not None:
@@ -186,11 +164,10 @@ def apart(truths_G: Sequence[float], rng: random.Random) -> list[int]:
 
 
 def split(examples: Sequence[Example], shares: Sequence[float], seed: int) -> tuple[tuple[Example, ...], ...]:
-    """Cut examples into parts of about these shares; what is left over goes to the first.
+    """Split examples into parts of about these shares; the remainder goes to the first.
 
-    Groups with the same opening stay in one part: a model that has seen a question's answers would otherwise be
-    measured on that very question. They go, shuffled, those of which there are most before the others, to the part
-    that lacks most.
+    Groups with the same opening stay in one part: otherwise a model would be measured on questions whose answers it has
+    seen. Openings are assigned in random order, those with the most groups first, to the part that lacks most.
     """
     together: dict[str, list[int]] = {}
     for i, one in enumerate(examples):

@@ -1,4 +1,4 @@
-"""The folder of a tuning: what a run needs to go on, each file whole or not there."""
+"""The folder of a tuning run: what it needs to resume, each file written whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ STATE, BEST, BEFORE, AFTER = "state.pt", "best.pt", "before.pt", "after.pt"
 ADAPTER = "adapter"
 
 
+def first_line(error: Exception) -> str:
+    """The first line of a message that may have many, as torch's do."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class Folder:
-    """Files that belong to one run, told by its digest.
+    """Files that belong to one run, identified by its digest.
 
     Args:
         digest: of the settings and groups; files of another one are refused.
@@ -30,11 +35,12 @@ class Folder:
         self.path, self.digest = path, digest
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Make the folder, and keep other processes out of it.
+    def locked(self) -> Iterator[None]:
+        """Create the folder, and keep other processes out of it.
 
         Raises:
-            ConfigurationError: it cannot be made, is in use, or holds a judge, or files of its names, that no tuning wrote.
+            ConfigurationError: it cannot be created, is in use, or holds a judge or files of the same names that no
+                tuning run wrote.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -50,16 +56,18 @@ class Folder:
                 raise ConfigurationError(
                     f"Another process is tuning into {self.path}; wait for it."
                 ) from None
-            if (self.path / FILE).exists() and not (self.path / BEFORE).exists():
-                raise ConfigurationError(f"{self.path} holds another judge already; choose another folder.")
-            if not (self.path / BEFORE).exists():  # which a tuning writes first
+            if not (self.path / BEFORE).exists():  # the first file that a tuning run writes
+                if (self.path / FILE).exists():
+                    raise ConfigurationError(
+                        f"{self.path} holds another judge already; choose another folder."
+                    )
                 check_absent(self.path, (ADAPTER, STATE, BEST, AFTER), "a folder of `ranker tune-judge`")
             yield
         finally:
             os.close(lock)
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """What stands in a file, None where there is none.
+        """The contents of a file; None if it does not exist.
 
         Raises:
             ConfigurationError: it cannot be read, or belongs to another run.
@@ -68,43 +76,42 @@ class Folder:
         if not path.exists():
             return None
         try:
-            kept = torch.load(path, weights_only=True, map_location="cpu")
-            digest = kept.pop("digest")
+            content = torch.load(path, weights_only=True, map_location="cpu")
+            digest = content.pop("digest")
         except Exception as error:  # torch raises what pickle and zip raise
-            told = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigurationError(
-                f"{path} cannot be read ({told}). Delete {self.path} and start again, or choose another folder."
+                f"{path} cannot be read ({first_line(error)}). Delete {self.path} and start again, or choose another "
+                "folder."
             ) from None
         if digest != self.digest:
             raise ConfigurationError(
-                f"{self.path} holds a tuning of other groups, settings or another base. Choose another folder, or "
+                f"{self.path} holds a tuning run with other groups, settings or another base. Choose another folder, or "
                 "delete it."
             )
-        return dict(kept)
+        return dict(content)
 
-    def write(self, name: str, told: Mapping[str, Any]) -> None:
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a file, whole or not at all.
 
         Raises:
-            ConfigurationError: it cannot be written; what stood there before stays.
+            ConfigurationError: it cannot be written; its previous contents stay.
         """
         path = self.path / name
         scratch = self.path / f".{name}.new"
         try:
-            torch.save({**told, "digest": self.digest}, scratch)
+            torch.save({**content, "digest": self.digest}, scratch)
             os.replace(scratch, path)
         except (OSError, RuntimeError) as error:  # torch raises the latter for a full disk
             scratch.unlink(missing_ok=True)
-            told_error = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigurationError(
-                f"{path} cannot be written ({told_error}). What it held is kept; make room and run the same command "
-                "again to go on."
+                f"{path} cannot be written ({first_line(error)}). Its previous contents are unchanged; free some space "
+                "and run the same command again to continue."
             ) from None
 
-    def kept(self, name: str, make: Callable[[], Any]) -> Any:
-        """What an earlier call made, or what is made now and kept."""
-        kept = self.read(name)
-        if kept is None:
-            kept = {"made": make()}
-            self.write(name, kept)
-        return kept["made"]
+    def cached(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The value that an earlier run computed, or the one computed and written now."""
+        content = self.read(name)
+        if content is None:
+            content = {"made": compute()}
+            self.write(name, content)
+        return content["made"]

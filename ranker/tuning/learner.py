@@ -1,4 +1,4 @@
-"""A LoRA on a local model, taught by groups whose order is known."""
+"""A LoRA on a local model, trained on groups whose order is known."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from ranker.judges.local.ways import LETTERS, Shown, Way, fit, question
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
 from ranker.prompting.truncation import estimate_tokens
 from ranker.tuning.examples import Example, apart
+from ranker.tuning.folder import first_line
 from ranker.tuning.lora import TARGETS, Lora, with_lora
 from ranker.tuning.losses import LOSSES
-from ranker.tuning.marks import Marks, mark_loss
+from ranker.tuning.process_labels import ProcessLabels, label_loss
 
 __all__ = ["TARGETS", "Learner", "Lora"]
 
 Tensor = Any
 EAGER = 1_500  # tokens up to which a CPU is faster with attention written out than with SDPA under a mask
 TRAIN_PACK = 320
-MARKS = 0.5  # weight of the loss on parts of attempts
+LABEL_WEIGHT = 0.5  # of the loss on process labels
 JOINT: tuple[Way, ...] = (
     "first_token",
     "pointwise_in_context",
 )  # all attempts in one sequence, each named by a letter
-# Tokens of one sequence, and of the attempts of one group that are trained on in one step, on a CPU: what is kept for
-# the gradient grows with both. A GPU takes the model's window, and this many.
+# Tokens of one sequence, and of the attempts of one group that one step trains on, on a CPU: memory for the gradient
+# grows with both. A GPU takes the model's window, and GROUP_GPU tokens.
 SEQUENCE, JOINT_SEQUENCE, GROUP, GROUP_GPU = 2_048, 4_096, 6_144, 24_576
 
 
@@ -46,21 +47,21 @@ class Learner:
     """A model with an adapter that can be trained, scores groups, and steps.
 
     Args:
-        base: what `local:` takes.
+        base: the model, as `local:` takes it.
         way: how every group is asked about.
-        adapter: a folder to go on from, instead of a fresh one.
-        workers: groups that are worked on at once on a CPU, each by one core; None for all cores.
-        most_tokens: of one sequence; what is longer is cut in the middle. None: `SEQUENCE` on a CPU (`JOINT_SEQUENCE`
-            in a way of `JOINT`), the model's window on a GPU.
-        template: another than `ask.v1`.
+        adapter: a folder to continue from, instead of a fresh adapter.
+        workers: groups processed at once on a CPU, each by one core; None for all cores.
+        most_tokens: per sequence; longer texts are truncated in the middle. None: `SEQUENCE` on a CPU
+            (`JOINT_SEQUENCE` in a way of `JOINT`), the model's window on a GPU.
+        template: instead of `ask.v1`.
 
     Attributes:
         tokens: read so far.
         updates: steps taken so far.
-        updating: whether a step is just changing the adapter, so that its state is neither old nor new.
+        updating: whether a step is changing the adapter, so that its state is neither old nor new.
 
     Raises:
-        ConfigurationError: peft is not installed, no such way, or a model that cannot be loaded or tuned.
+        ConfigurationError: peft is not installed, there is no such way, or the model cannot be loaded or tuned.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Learner:
         lora: Lora = Lora(),  # noqa: B008 - frozen
         adapter: Path | None = None,
         loss: str = "pairwise",
-        rate: float = 5e-4,
+        learning_rate: float = 5e-4,
         seed: int = 0,
         workers: int | None = None,
         most_tokens: int | None = None,
@@ -79,8 +80,8 @@ class Learner:
     ):
         if way == "generated":
             raise ConfigurationError(
-                "A verdict that is written out cannot be tuned: choose the way pointwise, "
-                "pointwise_in_context, first_token or expected_digit."
+                "A judge that writes its verdict cannot be tuned: choose the way pointwise, pointwise_in_context, "
+                "first_token or expected_digit."
             )
         transformers = require_local()
         path, self.label = find_model(base)
@@ -94,9 +95,8 @@ class Learner:
                 path, dtype=dtype, attn_implementation=how
             )
         except (OSError, ValueError) as error:
-            told = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigurationError(
-                f"The model {self.label} cannot be loaded: {told} Give a folder of safetensors, a GGUF file, a hub "
+                f"The model {self.label} cannot be loaded: {first_line(error)} Give a folder of safetensors, a GGUF file, a hub "
                 "name, or one that `ranker models` lists."
             ) from None
         self.model = with_lora(model.to(device), lora, adapter, seed).eval()
@@ -109,9 +109,8 @@ class Learner:
         self.way = way
         self.template = load_template(template or ASK, None, ASK_BLOCKS)
         self.loss = LOSSES[loss]
-        self.rate = rate
         self.params = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.params, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.params, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
         self.workers = 1 if device != "cpu" else workers or cores()
         # Threads, one a core: a group's products are too small to be shared by cores, and torch works without
         # holding Python's lock.
@@ -125,7 +124,7 @@ class Learner:
         self.updating = False
 
     def fits(self, one: Example) -> bool:
-        """Whether a group can be asked about within the window, its texts cut where they must be."""
+        """Whether a group fits the context window, its texts truncated if need be."""
         if self.way in JOINT and len(one.truths_G) > len(LETTERS):
             return False
         try:
@@ -135,8 +134,8 @@ class Learner:
         return True
 
     def prepare(self, examples: Sequence[Example]) -> None:
-        """Choose how attention is computed for groups of this length: written out, it takes memory with the square
-        of a text's length."""
+        """Choose the attention implementation for groups of this length: the memory of eager attention grows with the
+        square of a text's length."""
         if self.model.device.type != "cpu":
             return
         longest = max(
@@ -147,21 +146,21 @@ class Learner:
         how = "eager" if min(longest, self.loaded.window) <= EAGER else "sdpa"
         self.model.get_base_model().set_attn_implementation(how)
 
-    def scores(self, given: Shown, rng: random.Random | None = None) -> Tensor:
-        """One score an attempt, shape (G,), in the order given; shown in a drawn order."""
-        return self._read(given, rng)[0]
+    def scores(self, texts: Shown, rng: random.Random | None = None) -> Tensor:
+        """One score per attempt, shape (G,), in the order of `texts`; shown in an order drawn by `rng`."""
+        return self._read(texts, rng)[0]
 
     def _read(
-        self, given: Shown, rng: random.Random | None, marks: Sequence[Marks] = ()
+        self, texts: Shown, rng: random.Random | None, labels: Sequence[ProcessLabels] = ()
     ) -> tuple[Tensor, Tensor | None]:
-        """Scores as above, and the loss on what is known of parts of the attempts, where anything is."""
-        n = len(given.attempts)
+        """Scores as above, and the loss on process labels, if there are any."""
+        n = len(texts.attempts)
         order = rng.sample(range(n), n) if rng else list(range(n))
-        fitted = fit(_only(given, order), self.way, self.loaded.window, self.loaded.count)
+        fitted = fit(_only(texts, order), self.way, self.loaded.window, self.loaded.count)
         segments = question(fitted, self.way, self.template, self.loaded.frame, self.loaded.encode)
-        marked = self.way not in JOINT and any(m.points or m.passages for m in marks)
-        asked = segments
-        if marked:  # every token of the attempts is wanted
+        labelled = self.way not in JOINT and any(one.points or one.passages for one in labels)
+        questions = segments
+        if labelled:  # every token of the attempts is needed
             segments = tuple(replace(s, tail=len(s)) if s.tail else s for s in segments)
         self.tokens += sum(map(len, segments))
         tails = (
@@ -169,54 +168,53 @@ class Learner:
             if self._shared
             else plain_tails(self.model, segments)
         )
-        ends = [s.tail for s in asked if s.tail]
+        ends = [s.tail for s in questions if s.tail]
         read = [tail[-end:] for tail, end in zip(tails, ends, strict=True)]
-        made_G = scores_of(self.loaded, read, asked, self.way, n)
-        back = torch.empty(n, dtype=torch.long, device=made_G.device)
-        back[torch.tensor(order, device=made_G.device)] = torch.arange(n, device=made_G.device)
+        scores_G = scores_of(self.loaded, read, questions, self.way, n)
+        back = torch.empty(n, dtype=torch.long, device=scores_G.device)
+        back[torch.tensor(order, device=scores_G.device)] = torch.arange(n, device=scores_G.device)
         parts = None
-        if marked:
-            wanted = [s for s in segments if s.tail]
-            known = [marks[i] for i in order]
-            parts = mark_loss(self.loaded, tails, wanted, fitted.attempts, known)
-        return made_G[back], parts
+        if labelled:
+            attempts = [s for s in segments if s.tail]
+            parts = label_loss(self.loaded, tails, attempts, fitted.attempts, [labels[i] for i in order])
+        return scores_G[back], parts
 
     def step(self, batch: Sequence[Example], rate: float, seed: str) -> tuple[float, list[list[float]]]:
-        """One step of AdamW on the mean loss of a few groups.
+        """One step of AdamW with learning rate `rate` on the mean loss of a few groups.
 
-        Of a group with more text than fits into memory some attempts are taken, drawn by `seed`.
+        Of a group whose texts do not fit into memory, some attempts are drawn by `seed`.
 
         Returns:
             The mean loss, and the scores of each group before the step; NaN for attempts that were left out.
 
         Raises:
-            ConfigurationError: the loss or its gradient is not finite (the adapter is left as it was), or the memory
-                does not hold a group.
+            ConfigurationError: the loss or its gradient is not finite (the adapter is unchanged), or a group does not
+                fit into memory.
         """
 
         def one(k: int, example: Example) -> tuple[float, list[float], Sequence[Tensor]]:
             rng = random.Random(f"{seed}/{k}")  # noqa: S311 - not secret
-            kept = self._kept(example, rng)
-            marks = [example.marks_G[i] for i in kept] if example.marks_G else []
-            scores_K, parts = self._read(_only(example.shown, kept), rng, marks)
-            truths_K = torch.tensor([example.truths_G[i] for i in kept], device=scores_K.device)
+            chosen = self._choose(example, rng)
+            labels = [example.labels_G[i] for i in chosen] if example.labels_G else []
+            scores_K, parts = self._read(_only(example.shown, chosen), rng, labels)
+            truths_K = torch.tensor([example.truths_G[i] for i in chosen], device=scores_K.device)
             loss = self.loss(scores_K, truths_K)
             if parts is not None:
-                loss = loss + MARKS * parts
-            told = [math.nan] * len(example.truths_G)
-            for i, score in zip(kept, scores_K.tolist(), strict=True):
-                told[i] = score
-            return loss.item(), told, torch.autograd.grad(loss, self.params)
+                loss = loss + LABEL_WEIGHT * parts
+            scores = [math.nan] * len(example.truths_G)
+            for i, score in zip(chosen, scores_K.tolist(), strict=True):
+                scores[i] = score
+            return loss.item(), scores, torch.autograd.grad(loss, self.params)
 
-        made = self._each(one, batch)
-        loss = sum(loss for loss, _, _ in made) / len(made)
+        results = self._each(one, batch)
+        loss = sum(loss for loss, _, _ in results) / len(results)
         for i, param in enumerate(self.params):
-            param.grad = torch.stack([grads[i] for _, _, grads in made]).mean(0)
+            param.grad = torch.stack([grads[i] for _, _, grads in results]).mean(0)
         norm = torch.nn.utils.clip_grad_norm_(self.params, 1.0)
         if not (math.isfinite(loss) and bool(torch.isfinite(norm))):
             raise ConfigurationError(
-                f"After {self.updates} steps the loss or its gradient is no number any more. Choose a lower --rate, "
-                "and another folder."
+                f"After {self.updates} steps the loss or its gradient is not finite. Choose a lower --learning-rate, and "
+                "another folder."
             )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -225,56 +223,56 @@ class Learner:
         self.updates += 1
         self.updating = False
         self.optimizer.zero_grad()
-        return loss, [scores for _, scores, _ in made]
+        return loss, [scores for _, scores, _ in results]
 
     def measure(
-        self, examples: Sequence[Example], told: Callable[[int], None] = lambda _: None
+        self, examples: Sequence[Example], report: Callable[[int], None] = lambda _: None
     ) -> list[list[float]]:
-        """Scores of each group, without a gradient, its attempts shown in a drawn order; `told` hears how many groups
-        are done."""
+        """Scores of each group without gradients, its attempts shown in a drawn order; `report` is called with the number
+        of groups done."""
 
         def one(_: int, example: Example) -> list[float]:
             with torch.inference_mode():
                 order = random.Random(f"measure/{example.id}")  # noqa: S311 - not secret
                 return self.scores(example.shown, order).tolist()  # type: ignore[no-any-return]
 
-        return self._each(one, examples, told)
+        return self._each(one, examples, report)
 
     def _each(
         self,
         one: Callable[[int, Example], Any],
         examples: Sequence[Example],
-        told: Callable[[int], None] = lambda _: None,
+        report: Callable[[int], None] = lambda _: None,
     ) -> list[Any]:
-        """What `one` makes of each example and its place, in order, in the threads of the pool. The long ones are begun
-        first, so that no thread waits for another that began one at the end."""
+        """`one` of each index and example, in order, computed by the pool's threads. Long groups start first, so that
+        no thread waits for one that started a long group at the end."""
         order = sorted(range(len(examples)), key=lambda i: -_length(examples[i].shown))
-        made: list[Any] = [None] * len(examples)
+        results: list[Any] = [None] * len(examples)
         try:
-            results = self._pool.map(one, order, [examples[i] for i in order])
-            for done, (i, result) in enumerate(zip(order, results, strict=True), start=1):
-                made[i] = result
-                told(done)
+            computed = self._pool.map(one, order, [examples[i] for i in order])
+            for done, (i, result) in enumerate(zip(order, computed, strict=True), start=1):
+                results[i] = result
+                report(done)
         except (MemoryError, RuntimeError) as error:
             raise ConfigurationError(
-                f"{self.label} failed on a group: {str(error).strip()[:300]} If that is a lack of memory, give a "
-                f"lower --most-tokens (now {self.loaded.window}) or a smaller model."
+                f"{self.label} failed on a group: {str(error).strip()[:300]} If memory ran out, set a lower "
+                f"--most-tokens (now {self.loaded.window}) or use a smaller model."
             ) from error
-        return made
+        return results
 
-    def _kept(self, one: Example, rng: random.Random) -> list[int]:
-        """The attempts of a group that a step is made with: all of them, where the memory holds them."""
+    def _choose(self, one: Example, rng: random.Random) -> list[int]:
+        """The attempts of a group that a step trains on: all of them, if they fit into memory."""
         n = len(one.truths_G)
         sizes = [min(estimate_tokens(text), self.loaded.window) for text in one.shown.attempts]
         if self.way in JOINT or sum(sizes) <= self._room:
             return list(range(n))
         order = apart(one.truths_G, rng)
-        kept, total = order[:2], sum(sizes[i] for i in order[:2])
+        chosen, total = order[:2], sum(sizes[i] for i in order[:2])
         for i in order[2:]:
             if total + sizes[i] <= self._room:
-                kept.append(i)
+                chosen.append(i)
                 total += sizes[i]
-        return sorted(kept)
+        return sorted(chosen)
 
     def save(self, folder: Path) -> None:
         """Write the adapter in PEFT's format, in bfloat16.
@@ -287,21 +285,21 @@ class Learner:
             for name, value in self.model.state_dict().items()
             if "lora_" in name
         }
-        # What lies where on this machine is nobody's business.
+        # Paths of this machine do not belong in the file.
         self.model.peft_config["default"].base_model_name_or_path = self.label.partition("@")[0]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore")
                 self.model.save_pretrained(folder, state_dict=weights)
-            (folder / "README.md").unlink(missing_ok=True)  # an empty form
+            (folder / "README.md").unlink(missing_ok=True)  # an empty template
         except Exception as error:  # safetensors has errors of its own
             raise ConfigurationError(
-                f"The adapter cannot be written into {folder}: {error}. Make room and run it again."
+                f"The adapter cannot be written into {folder}: {error}. Free some space and run it again."
             ) from None
 
     def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs of the learner."""
+        """Everything a resumed run needs from the learner."""
         return {
             "params": [p.detach().clone() for p in self.params],
             "optimizer": deepcopy(self.optimizer.state_dict()),
@@ -310,8 +308,8 @@ class Learner:
 
     def restore(self, state: dict[str, Any]) -> None:
         with torch.no_grad():
-            for param, kept in zip(self.params, state["params"], strict=True):
-                param.copy_(kept)
+            for param, value in zip(self.params, state["params"], strict=True):
+                param.copy_(value)
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
 
@@ -320,16 +318,15 @@ class Learner:
         torch.set_num_threads(self._threads)  # the workers' setting is that of every later thread
 
 
-def _only(given: Shown, kept: Sequence[int]) -> Shown:
+def _only(texts: Shown, chosen: Sequence[int]) -> Shown:
     """Some of the attempts."""
-    return replace(
-        given, attempts=tuple(given.attempts[i] for i in kept), cut=tuple(given.cut[i] for i in kept)
-    )
+    attempts, cut = tuple(texts.attempts[i] for i in chosen), tuple(texts.cut[i] for i in chosen)
+    return replace(texts, attempts=attempts, cut=cut)
 
 
-def _length(given: Shown) -> int:
+def _length(texts: Shown) -> int:
     """Characters to be read."""
-    return len(given.opening) + len(given.task) + len(given.rubric) + sum(map(len, given.attempts))
+    return len(texts.opening) + len(texts.task) + len(texts.rubric) + sum(map(len, texts.attempts))
 
 
 def _one_thread() -> None:

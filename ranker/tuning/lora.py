@@ -1,4 +1,4 @@
-"""The adapter that is trained: a LoRA on the upper layers."""
+"""The trained adapter: a LoRA on the upper layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGETS = ("q_proj", "v_proj", "o_proj", "down_proj")
 class Lora:
     """Attributes:
     rank: of the adapter.
-    upper: the share of the model's layers, from the top, that get one; those below run without a gradient.
+    upper: share of the model's layers, from the top, that get an adapter; those below run without gradients.
     targets: names of the linear layers.
     """
 
@@ -28,10 +28,10 @@ class Lora:
 
 
 def with_lora(model: Any, lora: Lora, adapter: Path | None, seed: int) -> Any:
-    """The model with an adapter to be trained: that of a folder, or a fresh one, which changes nothing yet.
+    """The model with a trainable adapter: that of a folder, or a fresh one, which changes nothing yet.
 
     Raises:
-        ConfigurationError: peft is not installed, or no layer takes an adapter.
+        ConfigurationError: peft is not installed, or no layer accepts an adapter.
     """
     try:
         from peft import LoraConfig, PeftModel, get_peft_model
@@ -51,7 +51,7 @@ def with_lora(model: Any, lora: Lora, adapter: Path | None, seed: int) -> Any:
             r=lora.rank,
             lora_alpha=2 * lora.rank,
             lora_dropout=0.0,
-            # A model whose layers have other names gets adapters on all that are linear, of all layers.
+            # A model whose layers have other names gets adapters on all linear layers.
             target_modules=list(lora.targets) if known else "all-linear",
             layers_to_transform=upper if known and layers else None,
             task_type="CAUSAL_LM",
@@ -60,5 +60,5 @@ def with_lora(model: Any, lora: Lora, adapter: Path | None, seed: int) -> Any:
             return get_peft_model(model, wanted)
         except ValueError as error:
             raise ConfigurationError(
-                f"No layer of this model takes an adapter ({error}); give another --base."
+                f"No layer of this model accepts an adapter ({error}); give another --base."
             ) from None

@@ -271,7 +271,7 @@ def test_what_cannot_work_says_so_and_what_to_do(serve, file, tmp_path):
     for args, told in [
         (("--judge", "noisy:2", "--suite", source), "from 0.5 to 1"),
         (("--judge", "biased:speed=1", "--suite", source), "position, length, attack, noise"),
-        (("--judge", "adversarial:3", "--suite", source), "no simulated judge"),
+        (("--judge", "adversarial:3", "--suite", source), "not a simulated judge"),
         (("--judge", "", "--suite", source), "needs a name"),
         (
             ("--judge", "oracle", "--suite", "toolen"),
@@ -406,12 +406,12 @@ def test_the_worst_groups_are_kept_for_a_reader(serve, file, tmp_path):
 
 
 def test_a_judge_may_see_fewer_groups_of_a_suite():
-    from ranker.bench.judge_spec import contestant
+    from ranker.bench.judge_spec import judge_spec
     from ranker.bench.matrix import Matrix
     from ranker.suites import load
 
-    judges = (contestant("oracle", None, {}), contestant("random", None, {}))
+    judges = (judge_spec("oracle", None, {}), judge_spec("random", None, {}))
     suite = load("arithmetic", 5)
     matrix = Matrix(judges, (suite,), limits={("random", "arithmetic"): 2})
-    seen = [{asking.index for asking in matrix.plan(judge, suite)} for judge in judges]
+    seen = [{condition.index for condition in matrix.plan(judge, suite)} for judge in judges]
     assert seen == [set(range(5)), {0, 1}]

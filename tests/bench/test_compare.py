@@ -52,7 +52,7 @@ def test_within_worse_and_undecided():
     assert "more groups" not in far.sentence("cheap", "strong", 0.03)
     open_ = one(*drawn(rng, 20, 0.02))
     assert open_.verdict == "undecided"
-    assert open_.sentence("cheap", "strong", 0.03) == f"Not decided: about {open_.more:,} more groups."
+    assert open_.sentence("cheap", "strong", 0.03) == f"Undecided: about {open_.more:,} more groups."
 
 
 def test_worse_but_perhaps_by_less_than_the_margin_says_how_many_groups_more():
@@ -60,7 +60,7 @@ def test_worse_but_perhaps_by_less_than_the_margin_says_how_many_groups_more():
     found = one(*drawn(rng, 200, 0.05), margin=0.04)
     assert found.verdict == "worse"
     assert 0 < found.loss.low <= 0.04
-    assert f"Whether by more than 0.04 is not decided: about {found.more:,} more groups." in found.sentence(
+    assert f"Whether by more than 0.04 is undecided: about {found.more:,} more groups." in found.sentence(
         "c", "s", 0.04
     )
 
@@ -207,7 +207,7 @@ def test_the_command_reads_what_bench_wrote(serve, tmp_path):
     alike = here("compare", out / "results.json", "--cheap", "sim", "--strong", "oracle", "--margin", "0.1")
     assert alike.code == 0
     [line] = [line for line in alike.out.splitlines() if line.startswith(str(source))]
-    assert line == f"{source}: Not decided: about 20 more groups."
+    assert line == f"{source}: Undecided: about 20 more groups."
     assert (
         here("compare", out, "--cheap", "sim", "--strong", "oracle", "--margin", "0.3").out.count(
             "is within 0.3"

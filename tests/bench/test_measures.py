@@ -51,7 +51,7 @@ def test_accuracy_adds_up_the_clean_askings_by_their_pairs_and_leaves_the_attack
 
 
 def test_a_group_without_any_verdict_says_nothing_and_fails():
-    lost = [seen(UP, None, asking) for asking in ("plain", "reversed", "again", "attacked")]
+    lost = [seen(UP, None, condition) for condition in ("plain", "reversed", "again", "attacked")]
     quiet = {name for name in METRICS if METRICS[name].parts(answers(*lost))[1] == 0}
     assert quiet == METRICS.keys() - {"failure_rate", "unusable_replies"}
     assert share("failure_rate", *lost) == 1.0
@@ -126,7 +126,7 @@ def test_position_bias_is_a_half_where_the_first_always_wins_and_0_where_place_s
     assert share("position_bias", first[0]) is None  # one order alone could be the truth
     balanced = [seen(UP, UP, places=(1, 1, 1)), seen(UP, UP, "reversed", places=(1, 1, 1))]
     assert share("position_bias", *balanced) is None
-    tied = [seen(UP, (0.5,) * 3, asking, places=(0, 1, 2)) for asking in ("plain", "reversed")]
+    tied = [seen(UP, (0.5,) * 3, condition, places=(0, 1, 2)) for condition in ("plain", "reversed")]
     assert share("position_bias", *tied) == 0.0
 
 
@@ -183,10 +183,10 @@ def test_attacks_are_told_by_kind():
 
 
 def test_observations_are_gathered_by_group_in_the_suites_order():
-    some = [seen(UP, UP, asking, index=i) for asking in ("again", "plain") for i in (2, 0, 1)]
+    some = [seen(UP, UP, condition, index=i) for condition in ("again", "plain") for i in (2, 0, 1)]
     found = gather(some)
     assert [a.any.index for a in found] == [0, 1, 2]
-    assert all(list(a.by_asking) == ["plain", "again"] for a in found)
+    assert all(list(a.by_condition) == ["plain", "again"] for a in found)
 
 
 def test_nothing_measured_is_nothing_told():
@@ -203,10 +203,10 @@ def judged(draw, rewards=grades):
     truths = draw(st.lists(grades, min_size=n, max_size=n).filter(lambda some: len(set(some)) > 1))
     lengths = draw(st.lists(st.integers(1, 4), min_size=n, max_size=n))
     some = []
-    for asking in ("plain", "reversed", "again", "attacked"):
+    for condition in ("plain", "reversed", "again", "attacked"):
         places = draw(st.permutations(range(n)))
         given = draw(st.lists(rewards, min_size=n, max_size=n))
-        some.append(seen(truths, given, asking, lengths=lengths, places=places))
+        some.append(seen(truths, given, condition, lengths=lengths, places=places))
     return some
 
 
@@ -215,7 +215,7 @@ def again(one, rewards, order=None):
     order = order or range(len(one.truths))
     moved = [[values[i] for i in order] for values in (one.truths, rewards, one.lengths, one.places)]
     truths, rewards, lengths, places = moved
-    return seen(truths, rewards, one.asking, lengths=lengths, places=places)
+    return seen(truths, rewards, one.condition, lengths=lengths, places=places)
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ranker.bench import pictures, report
+from ranker.bench import plots, report
 from ranker.bench.report import write_report
 from ranker.cli.report import make
 from ranker.errors import ConfigurationError
@@ -275,7 +275,7 @@ def test_foreign_disagreements_are_refused(tmp_path, text):
 
 
 def test_report_knows_what_a_folder_holds(tmp_path, monkeypatch):
-    with pytest.raises(ConfigurationError, match="is no folder"):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
         make(tmp_path / "missing")
     with pytest.raises(ConfigurationError, match=r"holds no results\.json"):
         make(tmp_path)
@@ -299,5 +299,5 @@ def test_small_pieces():
     assert "".join(folded(text)) == text
     assert folded("x" * 1500)[1] == ""
     assert money(0.0123) == "$0.012"
-    assert len(pictures.marks([str(i) for i in range(20)], ["s"])) == 21
-    assert pictures.short("a" * 41) == "a" * 20 + "\n" + "a" * 10 + "…" + "a" * 9
+    assert len(plots.marks([str(i) for i in range(20)], ["s"])) == 21
+    assert plots.short("a" * 41) == "a" * 20 + "\n" + "a" * 10 + "…" + "a" * 9

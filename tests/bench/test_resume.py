@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ranker.bench.judge_spec import contestant
+from ranker.bench.judge_spec import judge_spec
 from ranker.bench.matrix import LOST, Log
 from ranker.testing import JudgeServer
 from ranker.usage import Usage
@@ -221,8 +221,8 @@ def test_a_server_that_dies_is_left_alone_and_the_run_goes_on_when_it_is_back(tm
         done = here(*args)
         watch.join()
     assert done.code == 1
-    assert f"the last {LOST} askings got no reply" in done.err
-    assert "goes on where this one stopped" in done.err
+    assert f"the last {LOST} calls got no reply" in done.err
+    assert "Run the same command again to continue" in done.err
     made = read(out)
     sim = cell(made, "sim")
     lost = [o for o in observed(out) if o["judge"] == "sim" and "error" in o]
@@ -378,10 +378,10 @@ def test_credentials_in_an_address_are_refused_and_not_shown(serve, tmp_path, pa
     assert done.code == 2
     assert "RANKER_API_KEY" in done.err
     assert "81427" not in done.told
-    made = contestant(judge, None, {})
+    made = judge_spec(judge, None, {})
     assert made.name == f"sim@http://{host}"
     assert "81427" not in f"{made!r} {made.shape()}"
-    assert contestant("sim", judge.removeprefix("sim@"), {}).shape() == {"base_url": f"http://{host}"}
+    assert judge_spec("sim", judge.removeprefix("sim@"), {}).shape() == {"base_url": f"http://{host}"}
 
 
 def test_a_token_in_an_address_is_not_shown(serve, tmp_path):

@@ -10,8 +10,8 @@ from scipy.stats import norm
 
 from ranker import Trajectory, TrajectoryGroup
 from ranker.bench.attacks import ADDED, INSTEAD, KINDS
-from ranker.bench.judge_spec import contestant
-from ranker.bench.simulated_judges import Mind, gaps, mind, noise_for
+from ranker.bench.judge_spec import judge_spec
+from ranker.bench.simulated_judges import SimulatedJudge, gaps, noise_for, simulated_judge
 from ranker.errors import ConfigurationError
 from ranker.prompting.transcript import transcript_of
 from tests.bench_runs import cell, here, read, values, write
@@ -80,15 +80,15 @@ def test_gaps_are_on_the_suites_scale_and_leave_ties_out():
 
 
 def test_names_and_settings():
-    assert mind("oracle") == Mind()
-    assert mind("noisy:0.5") == mind("random")
-    assert mind("biased:position=0.5,noise=0.1") == Mind(position=0.5, noise=0.1)
-    assert mind("openai/gpt-5-mini") is None
+    assert simulated_judge("oracle") == SimulatedJudge()
+    assert simulated_judge("noisy:0.5") == simulated_judge("random")
+    assert simulated_judge("biased:position=0.5,noise=0.1") == SimulatedJudge(position=0.5, noise=0.1)
+    assert simulated_judge("openai/gpt-5-mini") is None
     wrong = ("noisy", "noisy:0.3", "noisy:x", "noisy:nan", "biased", "biased:", "biased:pace=1", "biased:position=inf",
              "biased:position", "oracle:1", "length:2", " ", "")  # fmt: skip
     for spec in wrong:
         with pytest.raises(ConfigurationError):
-            contestant(spec, None, {})
+            judge_spec(spec, None, {})
 
 
 def test_texts_that_read_the_same_in_two_groups_and_differ_in_truth_are_no_matter_for_a_simulated_judge(
@@ -98,8 +98,8 @@ def test_texts_that_read_the_same_in_two_groups_and_differ_in_truth_are_no_matte
         group(["Yes.", "No."], (1.0, 0.0), "a", "Is 2 even?"),
         group(["Yes.", "No."], (0.0, 1.0), "b", "Is 3?"),
     ]
-    with pytest.raises(ConfigurationError, match="reads the same and differs in truth"):
-        Mind().known(groups)
+    with pytest.raises(ConfigurationError, match="an identical one with different truth"):
+        SimulatedJudge().known(groups)
     source = write(tmp_path / "g.jsonl", groups)
     done = here("bench", "--judge", "oracle", "--suite", source, "--out", tmp_path / "out", "-q")
     assert done.code == 2
@@ -113,21 +113,21 @@ def test_texts_that_read_the_same_in_two_groups_and_differ_in_truth_are_no_matte
 def test_an_answer_that_an_attack_replaces_is_worth_nothing_in_every_group():
     """It reads the same in every group whose task no message tells, whatever stood there before."""
     groups = [group([f"{g} one", f"{g} two"], (0.5 - g / 40, 1.0), f"g{g}", f"Task {g}?") for g in range(16)]
-    known = Mind().known(groups)
+    known = SimulatedJudge().known(groups)
     assert len(known) == 32
     at = [i for i, kind in enumerate(KINDS) if kind in INSTEAD]
     for i in (*at, *(k + len(KINDS) for k in at)):
         assert known[2 * i + 1].trajectories[0].ground_truth == 0.0
-    assert len(Mind().known(groups, attacks=False)) == 16
+    assert len(SimulatedJudge().known(groups, attacks=False)) == 16
 
 
 def test_labels_that_differ_for_the_same_text_within_a_group_are_worth_their_mean():
-    known = Mind().known([group(["a", "a", "b", "c"], (0.0, 1.0, 0.2, 0.8))], attacks=False)
+    known = SimulatedJudge().known([group(["a", "a", "b", "c"], (0.0, 1.0, 0.2, 0.8))], attacks=False)
     assert [t.ground_truth for t in known[0].trajectories] == [0.5, 0.5, 0.2, 0.8]
 
 
 def test_the_truth_is_put_on_a_scale_from_0_to_1():
-    known = Mind(truth=-1.0, attack=3.0).known([group("abc", (10.0, 30.0, 20.0))])
+    known = SimulatedJudge(truth=-1.0, attack=3.0).known([group("abc", (10.0, 30.0, 20.0))])
     assert [t.ground_truth for t in known[0].trajectories] == [0.0, -1.0, -0.5]
     assert [t.ground_truth for t in known[1].trajectories] == [3.0, -1.0, -0.5]
 

@@ -196,11 +196,11 @@ def test_copies_of_a_group_do_not_narrow_the_interval():
 @pytest.mark.parametrize(
     ("scores", "truths", "told"),
     [
-        ({}, [[0.0, 1.0]] * 9, "no way to choose"),
+        ({}, [[0.0, 1.0]] * 9, "no ways to choose"),
         ({"a": [[0.0, 1.0]] * 7}, [[0.0, 1.0]] * 7, "too few"),
         ({"a": [[0.0, 1.0]] * 9}, [[1.0, 1.0]] * 9, "too few"),
-        ({"a": [[0.0]] * 9}, [[0.0, 1.0]] * 9, "one for each attempt"),
-        ({"a": [[0.0, float("nan")]] * 9}, [[0.0, 1.0]] * 9, "no number"),
+        ({"a": [[0.0]] * 9}, [[0.0, 1.0]] * 9, "do not match the attempts"),
+        ({"a": [[0.0, float("nan")]] * 9}, [[0.0, 1.0]] * 9, "not finite"),
     ],
 )
 def test_what_cannot_be_chosen_from(scores, truths, told):
@@ -307,7 +307,8 @@ def test_the_command_writes_a_judge_that_ranks(ranker, tiny, tmp_path):
     )
     done = ranker(*command, RANKER_CACHE=cache)
     assert done.returncode == 0, done.stderr
-    assert "not shown to beat a coin" in done.stdout  # random weights know nothing of a random truth
+    # Random weights know nothing of a random truth.
+    assert "not significantly better than chance" in done.stdout
     assert "ranker rank" in done.stdout
     told, home = read_judge(out)
     setup = setup_from(told, home)

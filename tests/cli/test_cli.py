@@ -85,7 +85,7 @@ def test_started_again_it_skips_what_is_there(serve, tmp_path):
     assert ranker(*args).returncode == 0
     again = ranker(*args)
     assert again.returncode == 0
-    assert "already there" in again.stderr
+    assert "already ranked" in again.stderr
     assert server.requests == 6
     assert len(records(out)) == 6
 
@@ -257,7 +257,7 @@ def test_models_are_listed():
     assert "chance" in done.stdout
     unknown = ranker("models", "fetch", "nobody")
     assert unknown.returncode == 2
-    assert "no known model" in unknown.stderr
+    assert "not a known model" in unknown.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import ConfigurationError, FunctionJudge
-from ranker.cli.ranking import Job, run
+from ranker.cli.ranking import RankSettings, run
 from ranker.jsonl.appender import FAILED, RANKED, Appender
 from ranker.jsonl.group_file import dump_line, read_lines
 from ranker.jsonl.shards import plan_of
@@ -164,7 +164,7 @@ def test_a_ranking_killed_at_any_byte_ends_as_one_that_was_not(tmp_path):
         return [len(t.messages[-1]["content"]) for t in attempts]
 
     def rank() -> int:
-        job = Job(
+        job = RankSettings(
             plan_of([source], out), out, True, False, True, lambda: FunctionJudge(judge), Budget, {"concurrency": 1}
         )  # fmt: skip
         return asyncio.run(run(job))

@@ -8,7 +8,7 @@ import sys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranker.jsonl.id_index import Known
+from ranker.jsonl.id_index import IdIndex
 
 NAMES = st.text(max_size=6) | st.sampled_from(["a", "A", "ä", "a\0", "\ud800", ""])
 
@@ -16,13 +16,13 @@ NAMES = st.text(max_size=6) | st.sampled_from(["a", "A", "ä", "a\0", "\ud800", 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), NAMES, st.integers(0, 3))))
 def test_it_does_what_a_dictionary_does(steps):
-    known, plain = Known(), {}
+    known, plain = IdIndex(), {}
     for replace, name, value in steps:
         if replace:
             known.put(name, value)
             plain[name] = value
         else:
-            assert known.first(name, value) == plain.setdefault(name, value)
+            assert known.setdefault(name, value) == plain.setdefault(name, value)
     assert len(known) == len(plain)
     assert all(known.count(value) == list(plain.values()).count(value) for value in range(4))
     assert all(name in known and known.get(name) == value for name, value in plain.items())

@@ -17,7 +17,7 @@ import pytest
 from ranker import ConfigurationError
 from ranker.jsonl.appender import Appender, BeingWritten
 from ranker.jsonl.group_file import Part, read_lines
-from ranker.jsonl.shards import Shard, mark_of, part_of, plan_of, set_mark, state_of
+from ranker.jsonl.shards import Shard, finished, mark_finished, part_of, plan_of, state_of
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking, truthful
 
@@ -106,16 +106,16 @@ def test_a_part_is_every_nth_group_and_the_parts_make_the_whole(tmp_path):
 def test_a_mark_holds_as_long_as_both_files_are_as_they_were(tmp_path):
     shard = Shard(write(tmp_path / "g.jsonl", make_groups(2)), tmp_path / "out.jsonl")
     shard.out.write_text("x\n")
-    assert mark_of(shard) is None
-    set_mark(shard, state_of(shard), 2, 1)
-    assert (mark_of(shard).groups, mark_of(shard).failed) == (2, 1)
+    assert finished(shard) is None
+    mark_finished(shard, state_of(shard), 2, 1)
+    assert (finished(shard).groups, finished(shard).failed) == (2, 1)
     shard.out.write_text("xy\n")
-    assert mark_of(shard) is None
-    set_mark(shard, state_of(shard), 2, 0)
+    assert finished(shard) is None
+    mark_finished(shard, state_of(shard), 2, 0)
     write(shard.groups, make_groups(3))
-    assert mark_of(shard) is None
+    assert finished(shard) is None
     shard.groups.unlink()
-    assert mark_of(shard) is None
+    assert finished(shard) is None
 
 
 def test_a_file_replaced_under_a_lock_is_not_written_by_two(tmp_path):
@@ -155,7 +155,7 @@ def test_a_folder_of_shards_and_again_without_reading_them(serve, folder, tmp_pa
     write(source / "part-4.jsonl", [])
     again = ranker(*args)
     assert again.returncode == 0, again.stderr
-    assert "already there" in again.stderr
+    assert "already ranked" in again.stderr
     assert server.requests == 20
 
 
@@ -192,7 +192,7 @@ def test_three_processes_share_the_shards_and_one_is_killed(serve, tmp_path):
         ranker(*command[3:]).returncode == 0
     )  # were the killed one's shard the last, nobody was there to take it
     all_there(groups, out)
-    assert all(mark_of(Shard(tmp_path / "in" / p.name, p)) for p in out.glob("*.jsonl"))
+    assert all(finished(Shard(tmp_path / "in" / p.name, p)) for p in out.glob("*.jsonl"))
     assert server.requests <= 120 + 4  # what the killed one had in flight or unwritten
 
 
@@ -315,7 +315,7 @@ def test_a_group_that_changed_is_not_taken_for_the_one_that_was_ranked(serve, tm
         told = again(*lines)
     assert told.returncode == 2
     assert "with other attempts" in told.stderr
-    assert ("their line's number" in told.stderr) != named
+    assert ("by line number" in told.stderr) != named
     assert out.read_bytes() == whole
     assert server.requests == 3
     for line in lines:  # what no judge is shown may change

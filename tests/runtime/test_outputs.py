@@ -212,7 +212,7 @@ def test_a_tuning_takes_no_folder_with_files_of_its_names(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         (folder / name).write_text("mine")
-        with pytest.raises(ConfigurationError, match="would be replaced"), Folder(folder, "digest").held():
+        with pytest.raises(ConfigurationError, match="would be replaced"), Folder(folder, "digest").locked():
             pass
         assert (folder / name).read_text() == "mine"
 

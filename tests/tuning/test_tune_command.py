@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ranker import ConfigurationError
+from ranker.aggregate.agreement import agreeing
 from ranker.cli.tune import judge_to_continue
 from ranker.jsonl.group_file import read_lines
-from ranker.tuning.examples import agreeing
 from tests.tuning_models import command, group, tiny, write_groups
 
 
@@ -45,7 +45,7 @@ def test_pay_a_strong_judge_once_then_judge_for_free(serve, base, tmp_path, monk
         "my-judge",
         "--epochs",
         5,
-        "--rate",
+        "--learning-rate",
         0.01,
     )
     assert "It learned" in done.stdout
@@ -75,7 +75,7 @@ def test_it_says_plainly_that_nothing_was_learned_and_what_to_do(base, tmp_path)
     assert "on 6 groups that it did not see" in said
     assert "Give more groups: it saw 31" in said
     assert "--way pointwise_in_context" in said
-    assert "do not train on its word" in said
+    assert "do not train on its rankings" in said
     assert "step 1 of 4" in done.stderr
 
 
@@ -101,8 +101,9 @@ def test_local_names_the_embedded_judge_as_a_start(tmp_path, monkeypatch):
         (["--start", "."], "no judge file of ours"),
         (["--start", "nowhere"], "cannot be read"),
         (["--way", "generated"], "generated"),
-        (["--rate", "0"], "rate is 0.0; it takes more than 0"),
-        (["--rate", "nan"], "rate is nan"),
+        (["--learning-rate", "0"], "learning_rate is 0.0; it takes more than 0"),
+        (["--rate", "nan"], "learning_rate is nan"),
+        (["--rate", "nan"], "--rate is now called --learning-rate"),
         (["--minutes", "-1"], "minutes is -1.0; it takes more than 0"),
         (["--epochs", "0"], "epochs"),
         (["--truth", "ranking"], "no ranking"),

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker import ConfigurationError, Trajectory, TrajectoryGroup
+from ranker.aggregate.agreement import agreeing
 from ranker.judges.local.ways import Shown
 from ranker.tuning.examples import (
     Example,
-    agreeing,
     at_most,
     example,
     from_groups,

@@ -194,7 +194,7 @@ def test_a_loss_that_is_no_number_leaves_the_adapter_as_it_was(learner):
     one = learner()
     before = weights(one)
     one.loss = lambda scores, truths: (scores * float("nan")).sum()
-    with pytest.raises(ConfigurationError, match="lower --rate"):
+    with pytest.raises(ConfigurationError, match="lower --learning-rate"):
         one.step(examples(2), 1e-2, "0")
     assert torch.equal(weights(one), before)
     assert one.updates == 0

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from ranker import ConfigurationError
 from ranker.tuning.examples import from_groups, read_examples
 from ranker.tuning.folder import BEST, STATE, Folder
-from ranker.tuning.run import MOST_HELD, MOST_TEST, Progress, Run, Tuned, Tuning
+from ranker.tuning.run import MOST_TEST, MOST_VALIDATION, Run, Tuning, TuningProgress, TuningResult
 from tests.tuning_models import group, tiny, write_groups
 
 
@@ -36,7 +36,7 @@ def file(tmp_path_factory) -> Path:
 
 
 def quick(base: str, **more: Any) -> Tuning:
-    return Tuning(base, **{"epochs": 2, "rate": 1e-2, "minutes": None, **more})
+    return Tuning(base, **{"epochs": 2, "learning_rate": 1e-2, "minutes": None, **more})
 
 
 def adapter(out: Path) -> dict[str, bytes]:
@@ -51,10 +51,10 @@ def untimed(out: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def learned(base, tmp_path_factory) -> tuple[Tuned, Path, list[Progress]]:
+def learned(base, tmp_path_factory) -> tuple[TuningResult, Path, list[TuningProgress]]:
     """A rule that can be learned: attempts with a certain word are better."""
     out = tmp_path_factory.mktemp("learned")
-    heard: list[Progress] = []
+    heard: list[TuningProgress] = []
     examples = from_groups(group(g) for g in range(160))
     return Run(quick(base, epochs=4), examples, out, report=heard.append).go(), out, heard
 
@@ -69,7 +69,7 @@ def test_it_learns_a_rule_and_says_so(learned):
     assert told["adapter"] == "adapter"
     assert told["measured"]["learned"] is True
     assert told["measured"]["pairwise_accuracy"] == tuned.after.to_dict()
-    assert tuned.groups == {"train": 123, "held": 13, "test": 24, "left_out": 0}
+    assert tuned.groups == {"train": 123, "validation": 13, "test": 24, "left_out": 0}
 
 
 def test_a_judge_can_be_tuned_further(base, learned, tmp_path):
@@ -104,7 +104,7 @@ def test_it_says_that_drawn_truths_cannot_be_learned(base, tmp_path):
 
 def test_what_is_never_better_than_the_base_is_not_kept(base, tmp_path):
     examples = from_groups(group(g, rule=False) for g in range(40))
-    tuned = Run(quick(base, rate=0.3, patience=2), examples, tmp_path).go()
+    tuned = Run(quick(base, learning_rate=0.3, patience=2), examples, tmp_path).go()
     kept = torch.load(tmp_path / STATE, weights_only=True)
     if kept["bad"] == kept["checked"]:  # every check after the first was worse
         assert tuned.gain.value == 0
@@ -116,7 +116,7 @@ def test_the_last_state_is_kept_where_asked(base, tmp_path):
     examples = from_groups(group(g, rule=False) for g in range(40))
 
     def last_is_saved(keep: str) -> bool:
-        Run(quick(base, rate=0.3, patience=2, keep=keep), examples, tmp_path / keep).go()
+        Run(quick(base, learning_rate=0.3, patience=2, keep=keep), examples, tmp_path / keep).go()
         state = torch.load(tmp_path / keep / STATE, weights_only=True)
         assert state["bad"] == 2, "worse than it was"
         last = {p.to(torch.bfloat16).view(torch.int16).numpy().tobytes() for p in state["params"]}
@@ -150,7 +150,7 @@ def start(base: str, file: Path, out: Path) -> subprocess.Popen[str]:
         str(out),
     ]
     return subprocess.Popen(
-        [*words, "--epochs", "2", "--rate", "0.01"],
+        [*words, "--epochs", "2", "--learning-rate", "0.01"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -194,13 +194,13 @@ def test_a_run_that_was_ended_goes_on_as_if_it_had_not_been(base, file, whole, t
     code, said = stop(process, sign, done)
     if sign == signal.SIGINT:
         assert code == 130, said
-        assert "what was done is saved" in said
+        assert "what was finished is saved" in said
     else:
         assert code == -9
     assert not (tmp_path / "judge.json").exists()
     if after > 0:
         assert 0 < step_in(tmp_path) < 8
-    heard: list[Progress] = []
+    heard: list[TuningProgress] = []
     Run(quick(base), read_examples(file).examples, tmp_path, report=heard.append).go()
     assert "before" not in {p.phase for p in heard}  # not measured twice
     assert adapter(tmp_path) == adapter(whole)
@@ -209,7 +209,7 @@ def test_a_run_that_was_ended_goes_on_as_if_it_had_not_been(base, file, whole, t
 
 def test_a_finished_run_is_not_done_again(base, file, whole):
     before = adapter(whole), untimed(whole)
-    heard: list[Progress] = []
+    heard: list[TuningProgress] = []
     tuned = Run(quick(base), read_examples(file).examples, whole, report=heard.append).go()
     assert heard == []
     assert (adapter(whole), untimed(whole)) == before
@@ -220,7 +220,7 @@ def test_a_folder_of_other_settings_groups_or_base_is_refused(base, file, whole,
     examples = read_examples(file).examples
     changed = replace(examples[0], truths_G=tuple(1 - t for t in examples[0].truths_G))
     for tuning, given in [
-        (quick(base, rate=2e-2), examples),
+        (quick(base, learning_rate=2e-2), examples),
         (quick(base, seed=1), examples),
         (quick(base), [changed, *examples[1:]]),  # the same ids
         (quick(tiny(tmp_path / "other", seed=1)), examples),
@@ -267,9 +267,9 @@ except ConfigurationError as error:
 
 def test_a_folder_in_use_is_refused(tmp_path):
     with (
-        Folder(tmp_path, "d").held(),
+        Folder(tmp_path, "d").locked(),
         pytest.raises(ConfigurationError, match="Another process"),
-        Folder(tmp_path, "d").held(),
+        Folder(tmp_path, "d").locked(),
     ):
         pass
 
@@ -284,13 +284,21 @@ def test_too_few_groups_or_openings_are_refused(base, tmp_path):
 
 def test_groups_given_for_testing_are_those_that_measure(base, tmp_path):
     examples = from_groups(group(g) for g in range(40))
-    run = Run(quick(base), examples[:20], tmp_path, held=examples[20:30], test=examples[30:])
-    assert (len(run.train), run.held, run.test) == (20, tuple(examples[20:30]), tuple(examples[30:]))
+    run = Run(quick(base), examples[:20], tmp_path, validation=examples[20:30], test=examples[30:])
+    assert (len(run.train), run.validation, run.test) == (20, tuple(examples[20:30]), tuple(examples[30:]))
 
 
 def test_of_many_groups_most_are_learned_from(base, tmp_path):
-    run = Run(quick(base, held=0.1, test=0.2), from_groups(group(g) for g in range(2_000)), tmp_path)
-    assert [len(part) for part in (run.train, run.held, run.test)] == [1_786, MOST_HELD, MOST_TEST]
+    run = Run(
+        quick(base, validation_share=0.1, test_share=0.2),
+        from_groups(group(g) for g in range(2_000)),
+        tmp_path,
+    )
+    assert [len(part) for part in (run.train, run.validation, run.test)] == [
+        1_786,
+        MOST_VALIDATION,
+        MOST_TEST,
+    ]
 
 
 def test_groups_of_more_attempts_than_letters_are_cut_to_26(base, tmp_path):
@@ -309,10 +317,10 @@ def test_time_ends_a_training(base, tmp_path):
 
 
 def test_interrupted_in_a_check_it_is_done_again(base, file, whole, tmp_path):
-    """Ctrl-C while the held groups are measured: neither a check less nor one more is counted."""
+    """Ctrl-C while the validation groups are measured: neither a check less nor one more is counted."""
     examples = read_examples(file).examples
 
-    def interrupt(now: Progress) -> None:
+    def interrupt(now: TuningProgress) -> None:
         if now.phase == "checking" and now.step == 3:
             raise KeyboardInterrupt
 

@@ -14,14 +14,17 @@ from ranker.judges.local.tree_attention import Segment
 from ranker.suites import load
 from ranker.tuning.examples import at_most, from_groups
 from ranker.tuning.learner import Learner
-from ranker.tuning.marks import Marks, mark_loss, marks_of, places
+from ranker.tuning.process_labels import ProcessLabels, label_loss, labels_of, places
 from tests.tuning_models import group, tiny
 
 
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory):
     made = Learner(
-        tiny(tmp_path_factory.mktemp("tiny")), "pointwise_with_numbers", template="brief.v2", rate=1e-2
+        tiny(tmp_path_factory.mktemp("tiny")),
+        "pointwise_with_numbers",
+        template="brief.v2",
+        learning_rate=1e-2,
     )
     yield made
     made.close()
@@ -29,15 +32,16 @@ def learner(tmp_path_factory):
 
 def test_marks_are_read_from_metadata():
     told = {"marks": {"points": [1, 0.5], "passages": [["red", 1], ["blue", 0]]}}
-    assert marks_of(told) == Marks((1.0, 0.5), (("red", 1.0), ("blue", 0.0)))
-    assert marks_of({}) == marks_of(None) == Marks()
+    assert labels_of(told) == ProcessLabels((1.0, 0.5), (("red", 1.0), ("blue", 0.0)))
+    assert repr(labels_of({})) == "Marks(points=(), passages=())"  # in the digests of earlier runs
+    assert labels_of({}) == labels_of(None) == ProcessLabels()
 
 
 def test_passages_are_read_at_their_last_token_and_points_at_their_digit_of_the_ending(learner):
     loaded = learner.loaded
     before, text, after = "1 2 === ", "red blue. old red. green", "\n1 2 3\nGood?"
     tokens = [*loaded.encode(before), *loaded.encode(text), *loaded.encode(after)]
-    known = Marks((0.0, 1.0), (("red blue.", 1.0), ("red.", 0.5), ("nowhere", 1.0), ("green", 0.0)))
+    known = ProcessLabels((0.0, 1.0), (("red blue.", 1.0), ("red.", 0.5), ("nowhere", 1.0), ("green", 0.0)))
     made = places(loaded, tokens, text, known)
     upto = [loaded.tokenizer.decode(tokens[: at + 1]) for at, _ in made]
     assert [good for _, good in made] == [1.0, 0.5, 0.0, 0.0, 1.0]
@@ -57,9 +61,9 @@ def test_the_loss_is_the_mean_cross_entropy_of_yes(learner):
     tokens = np.array([*loaded.encode(text), *loaded.encode(" 1")])
     hidden_TH = torch.randn(len(tokens), 64, generator=torch.Generator().manual_seed(1))
     yes, no = (variants(loaded.tokenizer, word) for word in ("Yes", "No"))
-    known = Marks((0.25,), (("red blue", 1.0),))
+    known = ProcessLabels((0.25,), (("red blue", 1.0),))
     (first, _), (second, _) = places(loaded, tokens.tolist(), text, known)
-    made = mark_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [known])
+    made = label_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [known])
     weight_VH = learner.model.get_output_embeddings().weight.float()
     logits_TV = hidden_TH @ weight_VH.T
     odds = [
@@ -67,7 +71,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_yes(learner):
     ]
     expected = [-np.log(1 / (1 + np.exp(-odds[0]))), 0.25 * np.log1p(np.exp(-odds[1])) + 0.75 * np.log1p(np.exp(odds[1]))]  # fmt: skip
     assert made.item() == pytest.approx(np.mean(expected), rel=1e-4)
-    assert mark_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [Marks()]) is None
+    assert label_loss(loaded, [hidden_TH], [Segment(tokens)], [text], [ProcessLabels()]) is None
 
 
 def marked(g: int) -> TrajectoryGroup:
@@ -89,7 +93,7 @@ def marked(g: int) -> TrajectoryGroup:
 
 def test_marks_change_the_step_and_not_the_scores(learner):
     with_marks = from_groups([marked(0)])[0]
-    without = replace(with_marks, marks_G=())
+    without = replace(with_marks, labels_G=())
     start = learner.state()
     stepped = []
     for one in (without, with_marks):
@@ -104,9 +108,9 @@ def test_marks_change_the_step_and_not_the_scores(learner):
 def test_marks_stay_with_their_attempts_when_some_are_left_out():
     one = from_groups([marked(0)])[0]
     fewer = at_most(one, 2, seed=3)
-    for text, marks in zip(fewer.shown.attempts, fewer.marks_G, strict=True):
+    for text, marks in zip(fewer.shown.attempts, fewer.labels_G, strict=True):
         at = one.shown.attempts.index(text)
-        assert marks == one.marks_G[at]
+        assert marks == one.labels_G[at]
 
 
 @pytest.mark.parametrize("family", ["constraints", "answers", "lookup", "arithmetic", "code"])
@@ -115,7 +119,7 @@ def test_every_mark_of_a_suite_is_found_in_its_text_and_agrees_with_the_truth(fa
     groups = load(f"{family}:split={split}", 30, seed=5).groups
     perfect = 0
     for t in (t for g in groups for t in g.trajectories):
-        text, known = str(t.messages[-1]["content"]), marks_of(t.metadata)
+        text, known = str(t.messages[-1]["content"]), labels_of(t.metadata)
         cursor = 0
         for passage, good in known.passages:
             assert passage

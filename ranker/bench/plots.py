@@ -20,8 +20,8 @@ _GAPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """How a judge looks in every figure; simulated judges are grey and hollow.
+class Style:
+    """A judge's style in all figures; simulated judges are grey and hollow.
 
     Attributes:
         marker: of matplotlib.
@@ -34,20 +34,20 @@ class Mark:
     hollow: bool = False
 
 
-Marks = Mapping[str, Mark]
+Styles = Mapping[str, Style]
 
 
-def marks(real: Sequence[str], simulated: Sequence[str]) -> dict[str, Mark]:
-    """A mark for each judge; colour and shape repeat only together, after 8 x 8 judges."""
+def styles_of(real: Sequence[str], simulated: Sequence[str]) -> dict[str, Style]:
+    """A style for each judge; the combination of colour and marker repeats after 8 x 8 judges."""
     colours, markers = figures.COLOURS, figures.MARKERS
     styles = {
-        name: Mark(colours[i % 8], *markers[(i + i // 8) % 8]) for i, name in enumerate(real)
+        name: Style(colours[i % 8], *markers[(i + i // 8) % 8]) for i, name in enumerate(real)
     }  # fmt: skip
-    return styles | {name: Mark(figures.FAINT, *markers[i % 8], True) for i, name in enumerate(simulated)}
+    return styles | {name: Style(figures.FAINT, *markers[i % 8], True) for i, name in enumerate(simulated)}
 
 
-def of_suites(suites: Mapping[str, Sequence[Cell]], styles: Marks) -> dict[str, dict[str, Drawing | None]]:
-    """The figures of each suite by name; of simulated judges only the accuracy is drawn where there are real ones."""
+def of_suites(suites: Mapping[str, Sequence[Cell]], styles: Styles) -> dict[str, dict[str, Drawing | None]]:
+    """The figures of each suite by name; if there are real judges, simulated ones appear only in the accuracy figure."""
     drawn = {}
     for suite, cells in suites.items():
         real = [c for c in cells if not c.simulated]
@@ -61,8 +61,8 @@ def of_suites(suites: Mapping[str, Sequence[Cell]], styles: Marks) -> dict[str, 
     return drawn
 
 
-def accuracy(cells: Sequence[Cell], styles: Marks) -> Drawing | None:
-    """Pairwise accuracy of each judge on one suite, the best on top, with intervals and the line of chance."""
+def accuracy(cells: Sequence[Cell], styles: Styles) -> Drawing | None:
+    """Pairwise accuracy of each judge on one suite, the best on top, with intervals and chance level."""
     rows = [(c, e) for c in cells if (e := c.accuracy).value is not None]
     if not rows:
         return None
@@ -82,10 +82,10 @@ def accuracy(cells: Sequence[Cell], styles: Marks) -> Drawing | None:
     return Drawing(f"Pairwise accuracy with 95 % intervals: {values}.", draw, 0.85 + 0.32 * len(rows))
 
 
-def against(cells: Sequence[Cell], styles: Marks, of: Literal["cost", "seconds"]) -> Drawing | None:
-    """Accuracy against what a judge costs or takes, on a logarithmic axis; what is free stands at its left edge.
+def against(cells: Sequence[Cell], styles: Styles, of: Literal["cost", "seconds"]) -> Drawing | None:
+    """Accuracy against a judge's cost or time, on a logarithmic axis; free judges are at its left edge.
 
-    None where nothing but free judges, or none, is known.
+    None if all judges are free, or none is known.
     """
     points = [
         (c, x, e) for c in cells if (e := c.accuracy).value is not None and (x := getattr(c, of)) is not None
@@ -115,9 +115,9 @@ def against(cells: Sequence[Cell], styles: Marks, of: Literal["cost", "seconds"]
 
 
 def reliability(
-    cells: Sequence[Cell], styles: Marks, gap: Literal["by_truth_gap", "by_rank_gap"]
+    cells: Sequence[Cell], styles: Styles, gap: Literal["by_truth_gap", "by_rank_gap"]
 ) -> Drawing | None:
-    """Accuracy by how far apart a pair is, a line for each judge."""
+    """Accuracy by the distance of a pair, a line for each judge."""
     lines: list[tuple[Cell, list[Bin]]] = [
         (c, [b for b in c.reliability.get(gap, ()) if b.high > 0 and b.accuracy.value is not None])
         for c in cells
@@ -151,23 +151,14 @@ def reliability(
 
 
 def short(text: str, most: int = 40) -> str:
-    """A name as it fits beside an axis: on two lines, the middle of a very long one left out."""
+    """A name beside an axis: on two lines, the middle of a very long one omitted."""
     return textwrap.fill(text if len(text) <= most else f"{text[: most - 10]}…{text[-9:]}", most // 2)
 
 
-def _point(axes: Any, x: Any, y: Any, style: Mark, **reach: Any) -> None:
+def _point(axes: Any, x: Any, y: Any, style: Style, **reach: Any) -> None:
     hollow = {"markerfacecolor": "white", "markeredgewidth": 1.3} if style.hollow else {}
-    axes.errorbar(
-        x,
-        y,
-        **reach,
-        color=style.colour,
-        marker=style.marker,
-        linewidth=1.6,
-        linestyle="none",
-        zorder=3,
-        **hollow,
-    )
+    look = {"color": style.colour, "marker": style.marker, "linewidth": 1.6, "linestyle": "none", "zorder": 3}
+    axes.errorbar(x, y, **reach, **look, **hollow)
 
 
 def _low(e: Estimate) -> float:

@@ -1,4 +1,4 @@
-"""What a run of `ranker rank` counted, and the table that says so."""
+"""The summary of a run of `ranker rank`, and its table."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ranker.usage import Usage
 
 
 @dataclass
-class Tally:
+class Summary:
     """Counts of groups, over one shard or several.
 
     Attributes:
         lines: groups in the input.
-        skipped: those that were in the output already.
-        failed: those that failed in this run.
-        failed_before: those that failed in an earlier run and were not tried again.
+        skipped: groups that were in the output already.
+        failed: groups that failed in this run.
+        failed_before: groups that failed in an earlier run and were not retried.
         elsewhere: shards that other processes are ranking.
         unreadable: shards that could not be read.
     """
@@ -54,50 +54,38 @@ class Tally:
         self.pairs += pairs
 
 
-def show(tally: Tally, seconds: float, judge: Judge | None, to: str) -> None:
+def show(summary: Summary, seconds: float, judge: Judge | None, to: str) -> None:
     """Print the table to standard error."""
     from rich.console import Console
-    from rich.table import Table
 
-    usage = tally.usage
+    from ranker.runtime.terminal import facts
+
+    usage = summary.usage
     lost = usage.unconfirmed_usd
     unconfirmed = f", and at most ${lost:.4f} for calls whose reply was lost" if lost else ""
-    rate = f"{tally.ranked / seconds:.1f} a second" if seconds > 0 else ""
+    cost = "unknown (give --price)" if usage.cost_usd is None else f"${usage.cost_usd:.4f}{unconfirmed}"
+    accuracy = f"{summary.agreeing / summary.pairs:.3f}" if summary.pairs else ""
+    speed = f", {summary.ranked / seconds:.1f} per second" if seconds > 0 else ""
     rows = [
-        ("ranked", f"{tally.ranked} groups, {rate}"),
+        ("ranked", f"{summary.ranked} groups{speed}"),
         ("cascade", _cascade(judge)),
-        ("already there", str(tally.skipped) if tally.skipped else ""),
-        ("failed", ", ".join(f"{n} {kind}" for kind, n in tally.failures.items())),
-        ("all tied", f"{tally.tied} groups (no training signal)" if tally.tied else ""),
-        (
-            "judge calls",
-            f"{usage.calls}, {usage.failed_calls} of them failed; {usage.cached_calls} from the cache",
-        ),
+        ("already ranked", str(summary.skipped) if summary.skipped else ""),
+        ("failed", ", ".join(f"{n} {kind}" for kind, n in summary.failures.items())),
+        ("all tied", f"{summary.tied} groups (no training signal)" if summary.tied else ""),
+        ("judge calls", f"{usage.calls} ({usage.failed_calls} failed); {usage.cached_calls} from the cache"),
         ("tokens", f"{usage.prompt_tokens:,} read, {usage.completion_tokens:,} written"),
-        (
-            "cost",
-            "unknown (give --price)" if usage.cost_usd is None else f"${usage.cost_usd:.4f}{unconfirmed}",
-        ),
-        (
-            "agrees with truth",
-            f"{tally.agreeing / tally.pairs:.3f} of {tally.pairs} pairs (0.5 is chance)"
-            if tally.pairs
-            else "",
-        ),
-        ("elsewhere", f"{tally.elsewhere} shards, by other processes" if tally.elsewhere else ""),
+        ("cost", cost),
+        ("agrees with truth", f"{accuracy} of {summary.pairs} pairs (0.5 is chance)" if accuracy else ""),
+        ("elsewhere", f"{summary.elsewhere} shards, by other processes" if summary.elsewhere else ""),
         ("written to", to),
     ]
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in rows:
-        if value:
-            table.add_row(f"[dim]{name}[/dim]", value)
-    Console(stderr=True).print(table)
+    Console(stderr=True).print(facts(rows))
 
 
 def _cascade(judge: Judge | None) -> str:
-    """What a cascade's two judges decided; empty for other judges."""
+    """How a cascade's two judges shared the work; empty for other judges."""
     from ranker.judges.cascade import CascadeJudge
 
     if not isinstance(judge, CascadeJudge):
         return ""
-    return f"{judge.decided} verdicts by the small judge, {judge.deferred} left to {judge.strong.name}"
+    return f"{judge.decided} verdicts by the small judge, {judge.deferred} deferred to {judge.strong.name}"
