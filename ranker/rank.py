@@ -169,14 +169,14 @@ async def rank_groups_async(
         asyncio.Semaphore(concurrency),
     )
 
-    async def one(given: Any) -> RankedGroup:
+    async def one(item: Any) -> RankedGroup:
         try:
-            return await run.rank(as_group(given))
+            return await run.rank(as_group(item))
         except RankerError as error:
             # A setting that cannot work fails every group alike: no use in going on.
             if on_error == "raise" or isinstance(error, ConfigurationError):
                 raise
-            return _failed(given, chosen, error)
+            return _failed(item, chosen, error)
 
     total = len(groups) if isinstance(groups, Sized) else None
     source = _iterate(groups)
@@ -191,11 +191,11 @@ async def rank_groups_async(
             while True:
                 while more and waiting < ahead:
                     try:
-                        given = await anext(source)
+                        item = await anext(source)
                     except StopAsyncIteration:
                         more = False
                         break
-                    started = asyncio.create_task(one(given))
+                    started = asyncio.create_task(one(item))
                     tasks.append(started)
                     if not ordered:
                         started.add_done_callback(finished.put_nowait)
@@ -303,9 +303,9 @@ async def _iterate(groups: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[
             yield group
 
 
-def _failed(given: Any, judge: Judge, error: RankerError) -> RankedGroup:
+def _failed(item: Any, judge: Judge, error: RankerError) -> RankedGroup:
     try:
-        group = as_group(given)
+        group = as_group(item)
     except GroupError:
         # Malformed input has no group to give back: one placeholder attempt stands for it.
         group = TrajectoryGroup([Trajectory([{"role": "user", "content": "(malformed group)"}])])

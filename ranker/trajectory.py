@@ -45,8 +45,8 @@ class Trajectory:
         if isinstance(self.histories, (str, bytes, Mapping)) or not isinstance(self.histories, Sequence):
             raise GroupError(f"{name}: histories must be a list of message lists.")
         if self.histories:
-            told = tuple(_messages(h, f"{name}, history {i}") for i, h in enumerate(self.histories))
-            object.__setattr__(self, "histories", told)
+            histories = tuple(_messages(h, f"{name}, history {i}") for i, h in enumerate(self.histories))
+            object.__setattr__(self, "histories", histories)
         if self.tools is not None:
             object.__setattr__(self, "tools", _tools(self.tools, name))
         if self.ground_truth is not None:
@@ -56,11 +56,11 @@ class Trajectory:
 
     def bare(self) -> Trajectory:
         """The same attempt without what a judge must not see: id, ground truth, metadata."""
-        made = object.__new__(Trajectory)
+        bare = object.__new__(Trajectory)
         hidden: dict[str, Any] = {"id": None, "ground_truth": None, "metadata": {}}
         for name in self.__slots__:  # what is checked already need not be checked again
-            object.__setattr__(made, name, hidden[name] if name in hidden else getattr(self, name))
-        return made
+            object.__setattr__(bare, name, hidden[name] if name in hidden else getattr(self, name))
+        return bare
 
 
 def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:
@@ -74,11 +74,11 @@ def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:
 def _tools(tools: Any, name: str) -> tuple[Mapping[str, Any], ...]:
     if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Sequence):
         raise GroupError(f"{name}: tools must be a list of tool definitions.")
-    made = tuple(t.model_dump(exclude_none=True) if hasattr(t, "model_dump") else t for t in tools)
-    for i, tool in enumerate(made):
+    definitions = tuple(t.model_dump(exclude_none=True) if hasattr(t, "model_dump") else t for t in tools)
+    for i, tool in enumerate(definitions):
         if not isinstance(tool, Mapping):
             raise GroupError(f"{name}, tool {i} is a {type(tool).__name__}, not a mapping.")
-    return made
+    return definitions
 
 
 def _finite(value: Any, name: str) -> float:
@@ -116,13 +116,15 @@ class TrajectoryGroup:
 
     def __post_init__(self) -> None:
         name = "The group" if self.id is None else f"Group {self.id!r}"
-        given = self.trajectories
-        if isinstance(given, (str, bytes, Mapping)) or not (given is None or isinstance(given, Iterable)):
-            raise GroupError(f"{name}: trajectories must be a list, not {type(given).__name__}.")
-        given = tuple(given or ())
-        if not given:
+        attempts = self.trajectories
+        if isinstance(attempts, (str, bytes, Mapping)) or not (
+            attempts is None or isinstance(attempts, Iterable)
+        ):
+            raise GroupError(f"{name}: trajectories must be a list, not {type(attempts).__name__}.")
+        attempts = tuple(attempts or ())
+        if not attempts:
             raise GroupError(f"{name} is empty; a group needs at least one trajectory.")
-        members = tuple(_as_trajectory(m, i, self.task) for i, m in enumerate(given))
+        members = tuple(_as_trajectory(m, i, self.task) for i, m in enumerate(attempts))
         object.__setattr__(self, "trajectories", members)
         ids = [t.id for t in self.trajectories if t.id is not None]
         if len(ids) != len(set(ids)):
@@ -139,14 +141,14 @@ class TrajectoryGroup:
     def ids(self) -> list[str]:
         """Trajectory ids, the position standing in for a missing one."""
         taken = {t.id for t in self.trajectories}
-        made = []
+        names = []
         for i, trajectory in enumerate(self.trajectories):
             name = trajectory.id if trajectory.id is not None else str(i)
             while trajectory.id is None and name in taken:
                 name = f"#{name}"
             taken.add(name)
-            made.append(name)
-        return made
+            names.append(name)
+        return names
 
 
 def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:

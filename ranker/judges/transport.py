@@ -142,8 +142,8 @@ class LiteLLMTransport:
         return replace(read_completion(reply.model_dump_json().encode(), where, self._key), cost_usd=cost)
 
     async def window(self) -> int | None:
-        found = self._info().get("max_input_tokens") or self._info().get("max_tokens")
-        return int(found) if found else None
+        limit = self._info().get("max_input_tokens") or self._info().get("max_tokens")
+        return int(limit) if limit else None
 
     def price(self) -> tuple[float, float] | None:
         info = self._info()
@@ -198,8 +198,8 @@ def _unreachable(where: str, why: str) -> JudgeCallError:
 def status_error(status: int, said: str, where: str, headers: Mapping[str, str]) -> RankerError:
     """The error for an HTTP status that is none of success; `said` is the scrubbed reply."""
     if status in (400, 413, 422) and _TOO_LONG.search(said):
-        told = _WINDOW.search(said)
-        window = int(told.group(1).replace(",", "")) if told else None
+        match = _WINDOW.search(said)
+        window = int(match.group(1).replace(",", "")) if match else None
         return ContextLengthError(f"The prompt is too long for {where}: {said}", window=window)
     remedy = {
         401: "The API key is missing or wrong: set the provider's environment variable or api_key=.",

@@ -44,15 +44,15 @@ _SAFE_NAME = re.compile(r"[\w.:/-]{1,128}\Z", re.ASCII)
 
 
 def _spell(match: re.Match[str]) -> str:
-    found = match.group()
-    return _BRACKETS.get(found) or "&amp;" + found[1:]
+    spelled = match.group()
+    return _BRACKETS.get(spelled) or "&amp;" + spelled[1:]
 
 
 def _unspell(match: re.Match[str]) -> str:
-    found = match.group()
-    if found.startswith("&amp;"):
-        return "&" + found[5:]
-    return _SPELLED.get(found, found)
+    spelled = match.group()
+    if spelled.startswith("&amp;"):
+        return "&" + spelled[5:]
+    return _SPELLED.get(spelled, spelled)
 
 
 def neutral(text: str) -> str:
