@@ -31,6 +31,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What trains, runs a model, builds a wheel or lasts: left to `make test-all`.
+SLOW = (
+    "grpo/", "tuning/", "benchmarks/", "integrations/", "calibration/", "judges/test_local", "judges/test_embedded",
+    "judges/test_models", "bench/test_resume", "bench/test_simulated_judges", "jsonl/test_shards", "jsonl/test_appender",
+    "serving/test_serve_limits", "suites/test_suites", "suites/test_suite_lookup", "test_bad_input", "test_docs",
+    "test_wheel",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if str(item.path.relative_to(here)).startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 def make_groups(n: int, size: int = 4, seed: int = 0) -> list[TrajectoryGroup]:
     """Groups of short attempts; the truth is drawn anew for each and cannot be read off the text."""
     rng = random.Random(seed)

@@ -177,12 +177,27 @@ def test_another_program_s_database_is_left_as_it_is(source, option):
     assert file.read_bytes() == before
 
 
+def test_a_folder_of_another_study_is_refused():
+    for name in ("study.json", "curves.png", "study.html"):
+        folder = Path(f"study-{name}").resolve()
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.study", "--seeds", "1", "--steps", "1", "--only", "group-4-truth",
+             "--out", str(folder)],
+            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        assert done.returncode in {1, 2}, done.stderr
+        assert "would be replaced" in done.stderr
+        assert name in done.stderr
+        assert (folder / name).read_text() == "mine"
+
+
 def test_folders_with_files_of_the_same_names_are_refused(source):
     for args, names in (
         (("bench", "--judge", "oracle", "--suite", "in.jsonl"), ("results.json", "report.html", "disagreements.jsonl")),
         (("train", "quick"), ("config.json", "rewards.jsonl", "metrics.jsonl", "final", "evaluation.json")),
         (("train", "quick", "--resume"), ("metrics.jsonl", "rewards-1.jsonl", "checkpoints")),
-        (("study", "--seeds", 1, "--steps", 1, "--only", "group-4-truth"), ("study.json", "curves.png", "study.html")),
     ):  # fmt: skip
         for name in names:
             folder = Path("-".join(map(str, (*args[:3], name))).replace("/", "-"))
