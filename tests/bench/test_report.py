@@ -283,7 +283,7 @@ def test_report_knows_what_a_folder_holds(tmp_path, monkeypatch):
     assert make(tmp_path) == tmp_path / "curves.png"
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "metrics.jsonl").write_text("[]\n")
-    with pytest.raises(ConfigurationError, match="line 1, is no step"):
+    with pytest.raises(ConfigurationError, match="line 1, is not a step"):
         make(tmp_path)
     folder(tmp_path, told(cell("good", 0.9)))
     assert make(tmp_path) == tmp_path / "report.html"
@@ -299,5 +299,5 @@ def test_small_pieces():
     assert "".join(folded(text)) == text
     assert folded("x" * 1500)[1] == ""
     assert money(0.0123) == "$0.012"
-    assert len(plots.marks([str(i) for i in range(20)], ["s"])) == 21
+    assert len(plots.styles_of([str(i) for i in range(20)], ["s"])) == 21
     assert plots.short("a" * 41) == "a" * 20 + "\n" + "a" * 10 + "…" + "a" * 9

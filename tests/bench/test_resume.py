@@ -161,7 +161,7 @@ def test_a_disk_that_fills_leaves_whole_lines_and_the_run_goes_on_later(serve, t
     done = limited(12_000, *args)
     assert done.returncode == 2, done.stderr
     assert "observations.jsonl cannot be written" in done.stderr
-    assert "make room" in done.stderr
+    assert "free some space" in done.stderr
     assert "Traceback" not in done.stderr
     kept = len([o for o in observed(out) if o["judge"] == "sim"])
     assert 0 < len(observed(out)) < 96

@@ -35,9 +35,9 @@ def test_memory_does_not_grow_with_the_names():
     """A dictionary of these would take 60 MB."""
     code = """
 import resource
-from ranker.jsonl.id_index import Known
+from ranker.jsonl.id_index import IdIndex
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-known = Known()
+known = IdIndex()
 for i in range(1_000): known.put(f"task-{i * 2_654_435_761 % 2**32:x}", 0)
 before = peak()
 for i in range(400_000): known.put(f"task-{i * 2_654_435_761 % 2**32:x}", i % 2)

@@ -177,9 +177,9 @@ def test_another_program_s_database_is_left_as_it_is(source, option):
     assert file.read_bytes() == before
 
 
-def test_a_folder_of_another_study_is_refused():
+def test_a_folder_of_another_study_is_refused(tmp_path):
     for name in ("study.json", "curves.png", "study.html"):
-        folder = Path(f"study-{name}").resolve()
+        folder = tmp_path / f"study-{name}"
         folder.mkdir()
         (folder / name).write_text("mine")
         done = subprocess.run(
