@@ -134,5 +134,10 @@ def _model(shape: type[Any]) -> type[BaseModel]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest of the known names, with a space before it; empty if none is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+    near = nearest(name, known)
+    return f" Did you mean {near!r}?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`; None if none is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)

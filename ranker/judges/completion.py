@@ -82,7 +82,7 @@ def check_finished(completion: Completion, where: str) -> None:
             raw_text=shown,
         )
     if completion.refusal.strip() or any(word in reason for word in _WITHHELD):
-        said = f": {_short(completion.refusal).rstrip('.')}" if completion.refusal.strip() else ""
+        said = f": {short(completion.refusal).rstrip('.')}" if completion.refusal.strip() else ""
         ended = f" (finish_reason {completion.finish_reason!r})" if completion.finish_reason else ""
         raise VerdictError(
             f"{where} declined to answer{ended}{said}. Its filter or the model objects to these trajectories: look at "
@@ -208,7 +208,7 @@ def error_in_body(fault: Any, where: str, key: str | None = None) -> JudgeCallEr
     code = fault.get("code") if isinstance(fault, dict) else None
     status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() and int(code) < 1000 else None
     return JudgeCallError(
-        f"{where} answered with an error: {_short(scrub(json.dumps(fault), key))}",
+        f"{where} answered with an error: {short(scrub(json.dumps(fault), key))}",
         status_code=status,
         retryable=status is None or status in RETRYABLE,
         may_be_billed=status is None or may_bill(status),
@@ -222,7 +222,7 @@ def may_bill(status: int) -> bool:
 
 
 def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception) -> JudgeCallError:
-    start = _short(scrub(raw[:2_000].decode("utf-8", "replace"), key), 200)
+    start = short(scrub(raw[:2_000].decode("utf-8", "replace"), key), 200)
     return JudgeCallError(
         f"What {where} sent is not a chat completion in UTF-8 JSON ({type(error).__name__}); it starts "
         f"with {start!r}. Check that the base URL is the server's OpenAI-compatible one (often …/v1).",
@@ -231,6 +231,7 @@ def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception)
     )
 
 
-def _short(text: str, most: int = 300) -> str:
+def short(text: str, most: int = 300) -> str:
+    """A text on one line, cut after `most` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[:most] + "…"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -69,12 +68,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     """
     for name in options:
         if name not in JudgeOptions.__annotations__:
-            raise ConfigurationError(
-                f"There is no option {name!r}{nearest(name, (*JudgeOptions.__annotations__, *_OF_RANKING))}."
-            )
+            from ranker.validation import nearest
 
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``; did you mean 'NAME'?`` for the name most like `name`; empty where none is like it."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+            near = nearest(name, (*JudgeOptions.__annotations__, *_OF_RANKING))
+            hint = f"; did you mean {near!r}?" if near else "."
+            raise ConfigurationError(f"There is no option {name!r}{hint}")

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError, scrub
-from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_completion
+from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_completion, short
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
@@ -104,7 +104,7 @@ class LiteLLMTransport:
         self._model = model
         self._key = api_key
         self._timeout = timeout
-        self._told: dict[str, Any] | None = None
+        self._model_info: dict[str, Any] | None = None
 
     def _litellm(self) -> Any:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -114,12 +114,12 @@ class LiteLLMTransport:
         return litellm
 
     def _info(self) -> dict[str, Any]:
-        if self._told is None:
+        if self._model_info is None:
             try:
-                self._told = dict(self._litellm().get_model_info(self._model))
+                self._model_info = dict(self._litellm().get_model_info(self._model))
             except Exception:  # LiteLLM raises a bare Exception for a model it does not list
-                self._told = {}
-        return self._told
+                self._model_info = {}
+        return self._model_info
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         litellm = self._litellm()
@@ -161,7 +161,7 @@ def call_error(error: Exception, where: str, key: str | None) -> RankerError:
         return status_error(
             int(error.status_code), scrub(said, key), where, getattr(response, "headers", None) or {}
         )
-    text = _short(failure_text(error, key))
+    text = short(failure_text(error, key))
     match failure(error):
         case "bad address":
             return ConfigurationError(f"{where} is no address; give http://HOST:PORT/v1.")
@@ -213,14 +213,9 @@ def status_error(status: int, said: str, where: str, headers: Mapping[str, str])
     if quota:
         remedy = "The account is out of credit."
     return JudgeCallError(
-        f"{where} answered with HTTP {status}: {_short(said)} {remedy}",
+        f"{where} answered with HTTP {status}: {short(said)} {remedy}",
         status_code=status,
         retryable=status in RETRYABLE and not quota,
         may_be_billed=may_bill(status),
         retry_after=retry_after(headers),
     )
-
-
-def _short(text: str, most: int = 300) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[:most] + "…"
