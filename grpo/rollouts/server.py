@@ -19,7 +19,7 @@ from grpo.errors import ReplyError, TrainingError
 from ranker import ConfigurationError
 from ranker.errors import scrub
 from ranker.runtime.event_loop import PerLoop
-from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
+from ranker.runtime.http_client import HTTPClient, failure, failure_text, retry_after
 
 log = logging.getLogger("ranker")
 _TRIES = 5  # of a request that makes the server fail
@@ -100,8 +100,8 @@ class Server:
         self.url = f"{parts.scheme}://{parts.netloc}{path}/v1"
         self._timeout = timeout
         self._key = key
-        make = partial(openai_client, self.url, key, timeout, connections=most, proxies=False)
-        self._client = PerLoop(make, lambda client: client.close())
+        make = partial(HTTPClient, self.url, key, timeout, connections=most, proxies=False)
+        self._client = PerLoop(make, lambda client: client.aclose())
 
     async def served(self) -> Served:
         """Its models.
@@ -188,18 +188,13 @@ class Server:
             attempt += 1
 
     async def _once(self, route: str, body: Mapping[str, Any] | None) -> Answer:
+        import aiohttp
         import httpx
-        from openai import APIStatusError, OpenAIError
 
         client = await self._client.get()
         try:
-            if body is None:
-                response = await client.get(f"/{route}", cast_to=httpx.Response)
-            else:
-                response = await client.post(f"/{route}", body=body, cast_to=httpx.Response)
-        except APIStatusError as error:
-            response = error.response
-        except OpenAIError as error:
+            response = await client.request(f"/{route}", body)
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             if failure(error) == "timeout":
                 raise TrainingError(
                     f"The rollout server {self.url} did not answer within {self._timeout:g} seconds. If it hangs, start "

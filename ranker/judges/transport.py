@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,11 +15,10 @@ from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError
 from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_completion, short
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
-from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
+from ranker.runtime.http_client import HTTPClient, failure, failure_text, retry_after
 
 if TYPE_CHECKING:
-    import httpx
-    from openai import AsyncOpenAI
+    pass
 
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|window|size)|maximum (?:context|input|model)|too many (?:input )?tokens|"
@@ -46,33 +45,31 @@ class Transport(Protocol):
 
 
 class ServerTransport:
-    """Any OpenAI-compatible server, through the openai client on aiohttp."""
+    """Any OpenAI-compatible server."""
 
     def __init__(self, model: str, base_url: str, api_key: str | None, timeout: float):
         self._model = model
         self._key = api_key
         self._base_url = base_url.rstrip("/")
         self._timeout = timeout
-        make = partial(openai_client, self._base_url, api_key, timeout)
-        self._client = PerLoop(make, lambda client: client.close())
+        make = partial(HTTPClient, self._base_url, api_key, timeout)
+        self._client = PerLoop(make, lambda client: client.aclose())
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         body = {"model": self._model, "messages": list(messages), **options}
-        raw = await self._call(lambda client, cast: client.post("/chat/completions", body=body, cast_to=cast))
-        return read_completion(raw, self._where(), self._key)
+        return read_completion(await self._call("/chat/completions", body), self._where(), self._key)
 
-    async def _call(
-        self, request: Callable[[AsyncOpenAI, type[httpx.Response]], Awaitable[httpx.Response]]
-    ) -> bytes:
-        import httpx
-
+    async def _call(self, route: str, body: Mapping[str, Any] | None = None) -> bytes:
         try:
             client = await self._client.get()
             async with asyncio.timeout(self._timeout):  # the client's own limits each wait, not all of them
-                response = await request(client, httpx.Response)
-                return response.content
+                response = await client.request(route, body)
         except Exception as error:
             raise call_error(error, self._where(), self._key) from error
+        if not response.is_success:
+            said = scrub(response.text, self._key)
+            raise status_error(response.status_code, said, self._where(), response.headers)
+        return response.content
 
     def _where(self) -> str:
         return f"{self._model} at {self._base_url.split('?')[0]}"
@@ -80,9 +77,7 @@ class ServerTransport:
     async def window(self) -> int | None:
         """vLLM, SGLang, llama.cpp and others say it in their model list."""
         try:
-            models = json.loads(await self._call(lambda client, cast: client.get("/models", cast_to=cast)))[
-                "data"
-            ]
+            models = json.loads(await self._call("/models"))["data"]
             alone = models[0] if len(models) == 1 else {}
             model = next((m for m in models if m.get("id") == self._model), alone)
             for key in ("max_model_len", "context_length", "context_window", "max_context_length"):
@@ -152,7 +147,7 @@ class LiteLLMTransport:
 
 
 def call_error(error: Exception, where: str, key: str | None) -> RankerError:
-    """Turn an exception of the openai client or of LiteLLM, whose exceptions derive from the client's, into ours."""
+    """Turn an exception of the HTTP client, of the openai client or of LiteLLM (whose exceptions derive from that's) into ours."""
     import openai
 
     if isinstance(error, openai.APIStatusError):

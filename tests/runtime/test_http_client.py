@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
+from ranker.runtime.http_client import HTTPClient, failure, failure_text, retry_after
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CUT_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"
@@ -49,8 +49,9 @@ async def answering(reply: bytes | None) -> AsyncIterator[tuple[str, list[str]]]
 async def post(
     url: str, key: str | None = None, timeout: float = 5.0, proxies: bool = True
 ) -> httpx.Response:
-    async with openai_client(url, key, timeout, connections=2, proxies=proxies) as client:
-        return await client.post("/completions", body={}, cast_to=httpx.Response)
+    client = HTTPClient(url, key, timeout, connections=2, proxies=proxies)
+    async with contextlib.aclosing(client):
+        return await client.request("/completions", {})
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ async def post(
 )
 async def test_what_a_failure_means(reply, kind):
     async with answering(reply) as (url, requests):
-        with pytest.raises(openai.OpenAIError) as caught:
+        with pytest.raises(httpx.HTTPError) as caught:
             await post(url, timeout=0.3)
     assert failure(caught.value) == kind
     assert len(requests) == 1, "nothing is sent twice"
@@ -71,7 +72,7 @@ async def test_no_server_and_no_address_are_told_apart():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for url, kind in ((f"http://127.0.0.1:{port}", "unreachable"), ("gopher://host", "bad address")):
-        with pytest.raises(openai.OpenAIError) as caught:
+        with pytest.raises(httpx.HTTPError) as caught:
             await post(url)
         assert failure(caught.value) == kind
     assert failure(openai.OpenAIError("no such option")) == "refused by client"
@@ -89,11 +90,9 @@ async def test_a_key_goes_where_it_was_meant_to_go_and_nowhere_else(monkeypatch)
         moved = f"HTTP/1.1 307 Moved\r\nLocation: {elsewhere}/v1\r\nContent-Length: 0\r\n\r\n".encode()
         async with answering(moved) as (url, requests):
             for key in ("key-of-the-judge", None):
-                with pytest.raises(openai.APIStatusError) as caught:
-                    await post(url, key)
-                assert caught.value.status_code == 307
+                assert (await post(url, key)).status_code == 307
     assert "Bearer key-of-the-judge" in requests[0]
-    assert "key-of" not in requests[1]
+    assert "authorization" not in requests[1].lower()
     assert seen_elsewhere == []
 
 
