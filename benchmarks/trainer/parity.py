@@ -2,7 +2,7 @@
 
     python -m benchmarks.trainer.parity --json trainer_parity.json
 
-TRL's side runs in an environment of its own, created on first use (see `trl_runs`). Differences are
+TRL's side runs in an environment of its own, created on first use (see `work`). Differences are
 reported, the largest over all entries; the command fails where one exceeds `--tolerance`.
 """
 
@@ -16,13 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.harness import Json, add_record, console, parser, run_json, source, write_record
+from benchmarks.harness import Json, add_record, parser, run_json, source, write_record
 from benchmarks.trainer import trl_losses
 from benchmarks.trainer.trl_losses import Case
-from benchmarks.trainer.trl_runs import trl_python
+from benchmarks.trainer.work import add_trl, trl_python
 
 MODULE = "benchmarks.trainer.parity"
 TOLERANCE = 1e-5
@@ -124,18 +121,6 @@ def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_o
     )
 
 
-def show(differences: list[Difference]) -> Table:
-    """A row for every case, and one for the worst."""
-    table = Table("case", "TRL's loss", "ours", "loss apart", "gradient apart", "of its largest entry",
-                  title="Our losses beside TRL's", caption=f"{len(differences)} cases")  # fmt: skip
-    for one in differences:
-        apart = (f"{value:.1e}" for value in (one.loss, one.gradient, one.gradient_relative))
-        table.add_row(one.case.name, f"{one.loss_trl:.6f}", f"{one.loss_ours:.6f}", *apart)
-    table.add_section()
-    table.add_row("largest", "", "", *(f"{value:.1e}" for value in worst(differences).values()))
-    return table
-
-
 def worst(differences: list[Difference]) -> dict[str, float]:
     """The largest difference of each kind."""
     kinds = ("loss", "gradient", "gradient_relative")
@@ -155,16 +140,14 @@ def report(differences: list[Difference], versions: dict[str, str]) -> Json:
 
 def main() -> int:
     options = parser(MODULE, __doc__)
-    options.add_argument("--trl-python", type=Path, help="a Python with TRL; default: created on first use")
+    add_trl(options)
     options.add_argument("--tolerance", type=float, default=TOLERANCE,
                          help=f"largest difference that passes, loss or relative gradient (default {TOLERANCE})")  # fmt: skip
     add_record(options, help="the differences as JSON")
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        with Console(stderr=True).status("TRL's side"):
-            run = run_json(args.trl_python or trl_python(), "benchmarks.trainer.trl_losses", name)
+        run = run_json(trl_python(args.trl_python), "benchmarks.trainer.trl_losses", out=name)
         differences = compare(Path(name), our_loss)
-    console().print(show(differences))
     write_record(args.json, report(differences, run["versions"]))
     largest = worst(differences)
     return int(max(largest["loss"], largest["gradient_relative"]) > args.tolerance)
