@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.harness import add_record, parser, source, write_record
+from benchmarks.harness import add_record, parser, say, source, write_record
 from benchmarks.ruler.judge_process import judge_process
 from ranker.jsonl.group_file import dump_line
 
@@ -47,31 +47,19 @@ class Row:
     lacking: int
 
 
-def lines(groups: int, first: int = 0) -> Iterator[bytes]:
-    """Groups of two short attempts with ids as data sets have them."""
-    for g in range(first, first + groups):
-        question = {"role": "user", "content": f"Question {g}: which number is the larger?"}
-        yield dump_line(
-            {
-                "id": f"task-{g:09d}",
-                "trajectories": [
+def write(folder: Path, groups: int, shards: int) -> list[Path]:
+    """Write groups of two short attempts, with ids as data sets have them, into `shards` files."""
+    folder.mkdir()
+    paths = [folder / f"part-{s:05d}.jsonl" for s in range(shards)]
+    for s, path in enumerate(paths):
+        with open(path, "wb") as file:
+            for g in range(groups * s // shards, groups * (s + 1) // shards):
+                question = {"role": "user", "content": f"Question {g}: which number is the larger?"}
+                members = [
                     {"messages": [question, {"role": "assistant", "content": f"Answer {i}: {g + i}."}]}
                     for i in range(2)
-                ],
-            }
-        )
-
-
-def write(folder: Path, groups: int, shards: int) -> list[Path]:
-    """Write `groups` groups into `shards` files."""
-    folder.mkdir()
-    paths = []
-    for s in range(shards):
-        start, end = groups * s // shards, groups * (s + 1) // shards
-        path = folder / f"part-{s:05d}.jsonl"
-        with open(path, "wb") as file:
-            file.writelines(lines(end - start, start))
-        paths.append(path)
+                ]
+                file.write(dump_line({"id": f"task-{g:09d}", "trajectories": members}))
     return paths
 
 
@@ -93,10 +81,10 @@ def peak(command: list[str]) -> tuple[float, float]:
 def measure(groups: int, shards: int, concurrency: int, base_url: str) -> Iterator[Row]:
     """Rank `groups` groups, then once more with all of them there."""
     with tempfile.TemporaryDirectory() as home:
-        write(Path(home, "in"), groups, shards)
-        source, out = (Path(home, name) for name in ("in", "out"))
+        source, out = Path(home, "in"), Path(home, "out")
+        paths = write(source, groups, shards)
         if shards == 1:
-            source, out = source / "part-00000.jsonl", Path(home, "out.jsonl")
+            source, out = paths[0], Path(home, "out.jsonl")
         command = [sys.executable, "-m", "ranker", "rank", str(source), "--judge", "sim", "--base-url", base_url,
                    "--out", str(out), "--concurrency", str(concurrency), "-q"]  # fmt: skip
         for resumed in (False, True):
@@ -123,13 +111,12 @@ def main() -> None:
         for groups in map(int, args.groups.split(",")):
             for row in measure(groups, args.shards, args.concurrency, judge.base_url):
                 rows.append(row)
-                print(json.dumps(asdict(row)), flush=True)
+                say(json.dumps(asdict(row)))
     growth = {
         "resumed" if resumed else "ranked": round(peaks[-1] - peaks[0], 1)
         for resumed in (False, True)
         if (peaks := [row.peak_mb for row in rows if row.resumed == resumed])
     }
-    print(json.dumps({"growth_mb": growth}))
     write_record(args.json, {**origin, "growth_mb": growth, "rows": [asdict(row) for row in rows]})
 
 
