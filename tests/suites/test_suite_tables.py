@@ -15,6 +15,7 @@ from ranker.suites import (
     code_functions,
     constraints_checks,
     constraints_text,
+    desk_world,
     lookup_text,
     toolenv_services,
 )
@@ -34,6 +35,7 @@ TABLES: dict[str, Any] = {
     **{f"{suite}_{split}": kind for suite, kind in SPLITS.items() for split in ("train", "held_out")},
     "code_shared": code_functions.Shared,
     "constraints_shared": constraints_checks.Shared,
+    "desk": desk_world.Words,
     "toolenv_shared": toolenv_services.Shared,
 }
 
