@@ -36,6 +36,7 @@ TABLES: dict[str, Any] = {
     "code_shared": code.Shared,
     "constraints_shared": constraints_checks.Shared,
     "desk": desk_world.Words,
+    "lookup_shared": lookup_text.Shared,
     "toolenv_shared": toolenv_world.Shared,
 }
 
