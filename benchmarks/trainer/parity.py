@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,21 +25,6 @@ MODULE = "benchmarks.trainer.parity"
 TOLERANCE = 1e-5
 Tensors = dict[str, Any]
 Loss = Callable[[Case, Tensors, Any], Any]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One case: both losses, and the largest difference of the gradients, absolute and to TRL's largest."""
-
-    case: Case
-    loss_trl: float
-    loss_ours: float
-    gradient: float
-    gradient_relative: float
-
-    @property
-    def loss(self) -> float:
-        return abs(self.loss_trl - self.loss_ours)
 
 
 def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
@@ -90,8 +75,9 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
     return (terms.loss_N * weights_S[trajectory_N]).sum()
 
 
-def compare(folder: Path, loss_of: Loss) -> list[Difference]:
-    """Every case in the folder."""
+def compare(folder: Path, loss_of: Loss) -> list[Json]:
+    """Every case in the folder: its settings, both losses, and the largest difference of the gradients, absolute and as
+    a part of the largest entry of TRL's."""
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
@@ -99,11 +85,10 @@ def compare(folder: Path, loss_of: Loss) -> list[Difference]:
     inputs = load_file(folder / trl_losses.INPUTS)
     theirs = load_file(folder / trl_losses.RESULTS)
     model = AutoModelForCausalLM.from_pretrained(folder / trl_losses.MODEL, dtype="float32").train()
-    every = [Case(**case) for case in described["cases"]]
-    return [_difference(case, inputs, theirs, model, loss_of) for case in every]
+    return [_difference(Case(**case), inputs, theirs, model, loss_of) for case in described["cases"]]
 
 
-def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_of: Loss) -> Difference:
+def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_of: Loss) -> Json:
     model.zero_grad(set_to_none=True)
     loss = loss_of(case, inputs, model)
     loss.backward()
@@ -112,29 +97,15 @@ def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_o
         expected = theirs[f"{case.name}/grad/{name}"]
         apart = max(apart, float((parameter.grad - expected).abs().max()))
         largest = max(largest, float(expected.abs().max()))
-    return Difference(
-        case=case,
-        loss_trl=float(theirs[f"{case.name}/loss"]),
-        loss_ours=float(loss.detach()),
-        gradient=apart,
-        gradient_relative=apart / largest if largest else apart,
-    )
-
-
-def worst(differences: list[Difference]) -> dict[str, float]:
-    """The largest difference of each kind."""
-    kinds = ("loss", "gradient", "gradient_relative")
-    return {kind: max(getattr(one, kind) for one in differences) for kind in kinds}
-
-
-def report(differences: list[Difference], versions: dict[str, str]) -> Json:
-    """The differences as JSON; each case's settings stand under `case`."""
+    loss_trl, loss_ours = float(theirs[f"{case.name}/loss"]), float(loss.detach())
     return {
-        "schema_version": 1,
-        **source(MODULE, torch=True),
-        "versions": versions,
-        "cases": [{"name": one.case.name, **asdict(one), "loss": one.loss} for one in differences],
-        "largest": worst(differences),
+        "name": case.name,
+        "case": asdict(case),
+        "loss_trl": loss_trl,
+        "loss_ours": loss_ours,
+        "gradient": apart,
+        "gradient_relative": apart / largest if largest else apart,
+        "loss": abs(loss_trl - loss_ours),
     }
 
 
@@ -147,9 +118,11 @@ def main() -> int:
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         run = run_json(trl_python(args.trl_python), "benchmarks.trainer.trl_losses", out=name)
-        differences = compare(Path(name), our_loss)
-    write_record(args.json, report(differences, run["versions"]))
-    largest = worst(differences)
+        cases = compare(Path(name), our_loss)
+    largest = {kind: max(one[kind] for one in cases) for kind in ("loss", "gradient", "gradient_relative")}
+    origin = source(MODULE, torch=True)
+    record = {"schema_version": 1, **origin, "versions": run["versions"], "cases": cases, "largest": largest}
+    write_record(args.json, record)
     return int(max(largest["loss"], largest["gradient_relative"]) > args.tolerance)
 
 

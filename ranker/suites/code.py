@@ -15,7 +15,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 from ranker.suites.attempts import Generator, Members
 from ranker.suites.sandbox import Case, Tests, share_passed, shares_passed
@@ -85,8 +85,7 @@ class Shared:
     names: Mapping[str, tuple[str, ...]]
 
 
-def words(held_out: bool) -> Words:
-    return load_split(Words, "code", held_out)
+words = partial(load_split, Words, "code")
 
 
 @dataclass(frozen=True, slots=True)

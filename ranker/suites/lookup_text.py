@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import jinja2
 
@@ -95,8 +95,7 @@ class Shared:
     marks: Mapping[str, str]
 
 
-def words(held_out: bool) -> Words:
-    return load_split(Words, "lookup", held_out)
+words = partial(load_split, Words, "lookup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +183,7 @@ def material(form: str, domain: Domain, rows: Sequence[Row], words: Words, draw:
     return ("\n\n" if form in ("blocks", "sections") else "\n").join(entries)
 
 
-def _shared() -> Shared:
-    return load(Shared, "lookup_shared")
+_shared = partial(load, Shared, "lookup_shared")
 
 
 @cache

@@ -9,7 +9,7 @@ import datetime
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from ranker.suites.attempts import tool
@@ -100,12 +100,10 @@ class Shared:
     tools: Mapping[str, tuple[str, Mapping[str, str]]]
 
 
-def voice(held_out: bool) -> Voice:
-    return load_split(Voice, "toolenv", held_out)
+voice = partial(load_split, Voice, "toolenv")
 
 
-def shared() -> Shared:
-    return load(Shared, "toolenv_shared")
+shared = partial(load, Shared, "toolenv_shared")
 
 
 @dataclass(frozen=True)
