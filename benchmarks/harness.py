@@ -1,4 +1,4 @@
-"""What the scripts share: options, records, processes that print JSON, environments of peers, tables.
+"""What the scripts share: options, records, processes that print JSON, environments of peers.
 
 Only the standard library is needed to import it, since processes under a peer's Python do so too.
 """
@@ -14,13 +14,9 @@ import venv
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from typing import Any
 
 Json = dict[str, Any]
-Say = Callable[[str], None]
 ROOT = Path(__file__).parents[1]
 
 
@@ -50,37 +46,38 @@ def source(module: str, *, torch: bool = False) -> Json:
 
 
 def write_record(path: Path | None, record: Json) -> None:
-    """Write a record, if a file is named for it."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    """Write a record; without a file for it, print it."""
+    text = json.dumps(record, indent=1)
+    if path is None:
+        print(text)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    say(f"written to {path}")
 
 
-def console() -> Console:
-    """Standard output, 160 columns wide where it is no terminal."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 160)
+def say(text: str) -> None:
+    """What is under way, to those who wait."""
+    print(text, file=sys.stderr, flush=True)
 
 
-def run_json(python: Path | str, module: str, *arguments: str) -> Json:
-    """Run a module from the root of the repository; the JSON object in the last line it prints.
+def run_json(python: Path | str, module: str, **settings: Any) -> Json:
+    """Run a module that ends in `print_json`, from the root of the repository.
 
     Raises:
         RuntimeError: it failed; with the end of its standard error.
     """
-    result = subprocess.run(
-        [str(python), "-m", module, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    command = [str(python), "-m", module, json.dumps(settings)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if result.returncode:
         raise RuntimeError(f"python -m {module} failed:\n{result.stderr[-4000:]}")
     return dict(json.loads(result.stdout.splitlines()[-1]))
 
 
-def print_json(work: Callable[[], Json]) -> None:
-    """The other side of `run_json`: standard output holds the result alone, remarks go to standard error."""
+def print_json(work: Callable[..., Json]) -> None:
+    """The other side of `run_json`: does the work with the settings; remarks on standard output go to standard error."""
     with redirect_stdout(sys.stderr):
-        result = work()
+        result = work(**json.loads(sys.argv[1]))
     print(json.dumps(result))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jinja2
 from rich.progress import Progress as Bar
 from rich.progress import track
 
@@ -141,28 +142,10 @@ def summary(records: Path) -> Json:
     return {"families": families, "mean": sum(generated) / max(1, len(generated))}
 
 
-def _commands(run: str, records: str, families: Json) -> list[str]:
-    """What measures these families on so many groups each."""
-    counts = sorted({f["groups"] for f in families.values()}, reverse=True)
-    alike = {n: ",".join(name for name, f in families.items() if f["groups"] == n) for n in counts}
-    start = f"python -m benchmarks.judges.embedded measure {run}"
-    return [f"{start} --families {names} --groups {n} --out {records}" for n, names in alike.items()]
-
-
 def _stages(measured: Json) -> list[Json]:
     """The records of the trainings that one continued from, the first one first, and of the last."""
     before = measured["trained_on"].get("start")
     return [*(_stages(before) if before else []), measured]
-
-
-def _stage(measured: Json) -> str:
-    trained, tuning = measured["trained_on"], measured["tuning"]
-    offered = ", ".join(f"{n} {family}" for family, n in trained["families"].items())
-    return (
-        f"* seed {tuning['seed']}: {trained['groups']} groups ({offered}), {tuning['steps']} steps of {tuning['batch']} of them, loss "
-        f"{tuning['loss']}, rank {tuning['lora']['rank']}, {tuning['seconds'] / 60:.0f} minutes on two CPU cores, commit "
-        f"{(trained.get('commit') or 'not recorded')[:12]}."
-    )
 
 
 def install(run: Path, records: Path) -> None:
@@ -176,40 +159,19 @@ def install(run: Path, records: Path) -> None:
         shutil.copyfile(run / "adapter" / name, home / "adapter" / name)
     judge, _ = read_judge(run)
     accuracy, training = summary(records), judge["measured"]
-    stages = _stages(training)
     measured = {**accuracy, "trained_on": training["trained_on"], "tuning": training["tuning"],
                 "records": records.name}  # fmt: skip
     shipped = {**judge, "base": "smollm2-135m-instruct", "adapter": "adapter", "measured": measured}
     write_judge(home / FILE, shipped)
-    families = accuracy["families"]
-    rows = [
-        "| family | pairs right | interval | groups | offered in training |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for family, f in families.items():
-        seen = sum(stage["trained_on"]["families"].get(family, 0) for stage in stages)
-        rows.append(f"| `{family}` | {f['value']:.3f} | {f['low']:.3f} to {f['high']:.3f} | {f['groups']} | "
-                    f"{f'{seen} groups' if seen else 'no: left out'} |")  # fmt: skip
-    poor = [family for family, f in families.items() if f["low"] <= 0.5]
-    weak = [family for family, f in families.items() if f["low"] > 0.5 and f["value"] < 0.65]
-    limits = [f"* Not shown to beat a coin: {', '.join(poor)}."] if poor else []
-    limits += [f"* Little better than a coin: {', '.join(weak)}."] if weak else []
-    size = (home / "adapter" / "adapter_model.safetensors").stat().st_size / 1e6
-    (home / "CARD.md").write_text(
-        Path(__file__)
-        .with_name("embedded_card.md")
-        .read_text(encoding="utf-8")
-        .format(
-            megabytes=size,
-            table="\n".join(rows),
-            mean=accuracy["mean"],
-            limits="\n".join(limits) or "* Every family measured here is above a coin.",
-            commands="\n    ".join(stage["trained_on"]["command"] for stage in stages),
-            stages="\n".join(map(_stage, stages)),
-            measured="\n    ".join(_commands(run.name, records.name, families)),
-            records=f"benchmarks/results/embedded/{records.name}",
-        )
+    card = Path(__file__).with_name("embedded_card.md.j2").read_text(encoding="utf-8")
+    text = jinja2.Template(card, trim_blocks=True, keep_trailing_newline=True).render(
+        **accuracy,
+        run=run.name,
+        records=records.name,
+        stages=_stages(training),
+        megabytes=(home / "adapter" / "adapter_model.safetensors").stat().st_size / 1e6,
     )
+    (home / "CARD.md").write_text(text, encoding="utf-8")
 
 
 def main() -> None:

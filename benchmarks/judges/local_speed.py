@@ -10,10 +10,9 @@ machine idle.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,17 +42,17 @@ WAYS: tuple[Way, ...] = (
 )
 
 
-def timed(jobs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each job; the jobs take turns, so that a busy moment touches all alike."""
+def timed(jobs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median seconds of each job without gradients, after one run that is not timed; the jobs take turns, so that a busy
+    moment touches all alike."""
     taken: dict[str, list[float]] = {name: [] for name in jobs}
-    for job in jobs.values():
-        job()
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            started = time.perf_counter()
-            job()
-            taken[name].append(time.perf_counter() - started)
-    return {name: round(statistics.median(times), 4) for name, times in taken.items()}
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            for name, job in jobs.items():
+                started = time.perf_counter()
+                job()
+                taken[name].append(time.perf_counter() - started)
+    return {name: round(statistics.median(times[1:]), 4) for name, times in taken.items()}
 
 
 def eight(loaded: Loaded) -> TrajectoryGroup:
@@ -82,31 +81,23 @@ def embedded(rounds: int) -> Json:
     segments = question(
         texts_of(Lineup(tuple(group.trajectories))), setup.way, template, one.frame, one.encode
     )
-    tails = [s for s in segments if s.tail]
+    attempts = sum(s.tail for s in segments)
 
     def shared(loaded: Loaded, most: int = PACK) -> Callable[[], Any]:
-        def job() -> None:
-            with torch.inference_mode():
-                hidden_tails(loaded.model, segments, most)
-
-        return job
-
-    def plain() -> None:
-        with torch.inference_mode():
-            plain_tails(one.model, segments)
+        return partial(hidden_tails, loaded.model, segments, most)
 
     jobs: dict[str, Callable[[], Any]] = {
-        "verdict": lambda: read_scores(one, segments, setup.way, len(tails)),
+        "verdict": partial(read_scores, one, segments, setup.way, attempts),
         "bfloat16": shared(one),
         "float32": shared(models["float32"]),
-        "each sequence by itself": plain,
+        "each sequence by itself": partial(plain_tails, one.model, segments),
         **{f"runs of {most} tokens": shared(one, most) for most in (1, 128, 640, 1_280)},
     }
     return {
         "tokens": sum(map(len, segments)),
         "seconds": timed(jobs, rounds),
         "scores_bf16_float32": [
-            [round(s, 4) for s in read_scores(model, segments, setup.way, len(tails))]
+            [round(s, 4) for s in read_scores(model, segments, setup.way, attempts)]
             for model in models.values()
         ],
     }
@@ -123,14 +114,8 @@ def packed(gguf: Path, rounds: int) -> dict[str, float]:
         "dequantised, float32": LocalModel(str(gguf), dtype="float32").load().model,
     }
 
-    def reading(model: Any) -> Callable[[], Any]:
-        def job() -> None:
-            with torch.inference_mode():
-                model(input_ids=ids, logits_to_keep=1)
-
-        return job
-
-    return timed({name: reading(model) for name, model in models.items()}, rounds)
+    jobs = {name: partial(model, input_ids=ids, logits_to_keep=1) for name, model in models.items()}
+    return timed(jobs, rounds)
 
 
 def cost(name: str, groups: int) -> Json:
@@ -145,10 +130,7 @@ def cost(name: str, groups: int) -> Json:
         prompt = build_prompt(lineup, rank, room=None, count=loaded.count)
         prompt_P = torch.as_tensor(_tokenize(loaded.tokenizer, list(prompt.messages)))
 
-        def prefill(ids_P: Any = prompt_P) -> None:
-            with torch.inference_mode():
-                loaded.model(input_ids=ids_P[None], logits_to_keep=1)
-
+        prefill = partial(loaded.model, input_ids=prompt_P[None], logits_to_keep=1)
         jobs: dict[str, Callable[[], Any]] = {"listwise prefill": prefill}
         tokens.setdefault("listwise prefill", []).append(len(prompt_P))
         for way in WAYS:
@@ -183,7 +165,6 @@ def main() -> None:
         if args.gguf:
             figures["packed"] = packed(args.gguf, args.rounds)
     record = {**source(module, torch=True), "threads": torch.get_num_threads(), **figures}
-    print(json.dumps(record, indent=1))
     write_record(args.json, record)
 
 

@@ -9,7 +9,6 @@ judge is the truth, the threshold is fitted for 95 % agreement and measured by c
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -100,7 +99,6 @@ def main() -> None:
         figures_of_fresh = measure(setup_from(judge, home), from_groups(fresh))
     record = {**origin, "suite": args.suite, "groups": len(groups), "minutes": round(seconds / 60, 2),
               "measured_by_the_command": judge["measured"], "fresh": figures_of_fresh}  # fmt: skip
-    print(json.dumps(record, indent=1))
     write_record(args.json, record)
 
 

@@ -12,9 +12,7 @@ where it stopped. Some recorded files hold readings in two orders and with empty
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import random
 import re
 import time
@@ -26,7 +24,7 @@ from typing import Any
 
 from rich.progress import track
 
-from ranker.bench import provenance
+from benchmarks.harness import add_record, parser, source, write_record
 from ranker.calibration.choosing import choose
 from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.local.forward import read_scores
@@ -149,38 +147,9 @@ def _middle(records: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]
     return {k: median(r[part][k] for r in records) for k in read_of_all}
 
 
-def show(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The summary as a table in Markdown."""
-    names = list(dict.fromkeys(name for row in rows for name in row["ways"]))
-    head = [
-        "model",
-        "suite",
-        "groups",
-        *names,
-        "best way, cross-fitted",
-        "minus first_token",
-        "seconds a group",
-    ]
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
-    for row in rows:
-        cells = [row["model"].removesuffix("-instruct"), row["suite"], str(row["groups"])]
-        cells += [_estimate(row["ways"].get(name)) for name in names]
-        cells += [_estimate(row["cross_fitted"]), _estimate(row["over_first_token"])]
-        cells.append(", ".join(f"{way} {s:.1f}" for way, s in row["seconds"].items() if ":" not in way))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _estimate(estimate: Mapping[str, float] | None) -> str:
-    if estimate is None or estimate["value"] is None:
-        return ""
-    return f"{estimate['value']:.2f} ({estimate['low']:.2f} to {estimate['high']:.2f})"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.judges.ways", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    commands = parser.add_subparsers(dest="command", required=True)
+    parse = parser("benchmarks.judges.ways", __doc__)
+    commands = parse.add_subparsers(dest="command", required=True)
     reading = commands.add_parser("read")
     reading.add_argument("--model", required=True, help="what `local:` takes")
     reading.add_argument("--suite", required=True)
@@ -193,14 +162,10 @@ def main() -> None:
     reading.add_argument("--out", type=Path, required=True)
     telling = commands.add_parser("table")
     telling.add_argument("files", type=Path, nargs="+")
-    telling.add_argument("--json", type=provenance.record)
-    options = parser.parse_args()
+    add_record(telling)
+    options = parse.parse_args()
     if options.command == "table":
-        rows = summary(options.files)
-        print(show(rows))
-        if options.json:
-            summary_of_all = {"machine": provenance.machine(), "commit": provenance.commit(), "rows": rows}
-            options.json.write_text(json.dumps(summary_of_all, indent=1) + "\n")
+        write_record(options.json, {**source("benchmarks.judges.ways"), "rows": summary(options.files)})
         return
     ways = NUMBERS if options.numbers else REFERENCE if options.reference else (*ALONE, *LISTED)
     groups = from_groups(load(options.suite, options.groups).groups)

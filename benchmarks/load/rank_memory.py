@@ -16,62 +16,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.harness import add_record, parser, source, write_record
+from benchmarks.harness import Json, add_record, parser, say, source, write_record
 from benchmarks.ruler.judge_process import judge_process
 from ranker.jsonl.group_file import dump_line
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One run of the command.
-
-    Attributes:
-        groups: how many the input holds.
-        shards: how many files they lie in.
-        resumed: whether all were ranked already.
-        peak_mb: peak resident memory of the process in megabytes (10^6 bytes).
-        seconds: from start to end, imports included.
-        groups_a_second: groups by seconds.
-        lacking: groups without a ranking in the output; 0 where all is well.
-    """
-
-    groups: int
-    shards: int
-    resumed: bool
-    peak_mb: float
-    seconds: float
-    groups_a_second: float
-    lacking: int
-
-
-def lines(groups: int, first: int = 0) -> Iterator[bytes]:
-    """Groups of two short attempts with ids as data sets have them."""
-    for g in range(first, first + groups):
-        question = {"role": "user", "content": f"Question {g}: which number is the larger?"}
-        yield dump_line(
-            {
-                "id": f"task-{g:09d}",
-                "trajectories": [
+def write(folder: Path, groups: int, shards: int) -> list[Path]:
+    """Write groups of two short attempts, with ids as data sets have them, into `shards` files."""
+    folder.mkdir()
+    paths = [folder / f"part-{s:05d}.jsonl" for s in range(shards)]
+    for s, path in enumerate(paths):
+        with open(path, "wb") as file:
+            for g in range(groups * s // shards, groups * (s + 1) // shards):
+                question = {"role": "user", "content": f"Question {g}: which number is the larger?"}
+                members = [
                     {"messages": [question, {"role": "assistant", "content": f"Answer {i}: {g + i}."}]}
                     for i in range(2)
-                ],
-            }
-        )
-
-
-def write(folder: Path, groups: int, shards: int) -> list[Path]:
-    """Write `groups` groups into `shards` files."""
-    folder.mkdir()
-    paths = []
-    for s in range(shards):
-        start, end = groups * s // shards, groups * (s + 1) // shards
-        path = folder / f"part-{s:05d}.jsonl"
-        with open(path, "wb") as file:
-            file.writelines(lines(end - start, start))
-        paths.append(path)
+                ]
+                file.write(dump_line({"id": f"task-{g:09d}", "trajectories": members}))
     return paths
 
 
@@ -90,13 +54,17 @@ def peak(command: list[str]) -> tuple[float, float]:
     return used.ru_maxrss * unit / 1e6, time.monotonic() - started
 
 
-def measure(groups: int, shards: int, concurrency: int, base_url: str) -> Iterator[Row]:
-    """Rank `groups` groups, then once more with all of them there."""
+def measure(groups: int, shards: int, concurrency: int, base_url: str) -> Iterator[Json]:
+    """Rank `groups` groups, then once more with all of them there (`resumed`).
+
+    `peak_mb` is in megabytes (10^6 bytes); `seconds` are from start to end, imports included; `lacking` are groups without
+    a ranking in the output, 0 where all is well.
+    """
     with tempfile.TemporaryDirectory() as home:
-        write(Path(home, "in"), groups, shards)
-        source, out = (Path(home, name) for name in ("in", "out"))
+        source, out = Path(home, "in"), Path(home, "out")
+        paths = write(source, groups, shards)
         if shards == 1:
-            source, out = source / "part-00000.jsonl", Path(home, "out.jsonl")
+            source, out = paths[0], Path(home, "out.jsonl")
         command = [sys.executable, "-m", "ranker", "rank", str(source), "--judge", "sim", "--base-url", base_url,
                    "--out", str(out), "--concurrency", str(concurrency), "-q"]  # fmt: skip
         for resumed in (False, True):
@@ -105,8 +73,15 @@ def measure(groups: int, shards: int, concurrency: int, base_url: str) -> Iterat
             for path in [out] if shards == 1 else sorted(out.glob("*.jsonl")):
                 with open(path, "rb") as file:
                     ranked += sum(b'"rewards"' in line for line in file)
-            yield Row(groups, shards, resumed, round(memory, 1), round(seconds, 2), round(groups / seconds, 1),
-                      groups - ranked)  # fmt: skip
+            yield {
+                "groups": groups,
+                "shards": shards,
+                "resumed": resumed,
+                "peak_mb": round(memory, 1),
+                "seconds": round(seconds, 2),
+                "groups_a_second": round(groups / seconds, 1),
+                "lacking": groups - ranked,
+            }
 
 
 def main() -> None:
@@ -117,20 +92,19 @@ def main() -> None:
     options.add_argument("--concurrency", type=int, default=16)
     add_record(options)
     args = options.parse_args()
-    rows: list[Row] = []
+    rows = []
     origin = source(module)
     with judge_process("ranking") as judge:
         for groups in map(int, args.groups.split(",")):
             for row in measure(groups, args.shards, args.concurrency, judge.base_url):
                 rows.append(row)
-                print(json.dumps(asdict(row)), flush=True)
-    growth = {
-        "resumed" if resumed else "ranked": round(peaks[-1] - peaks[0], 1)
+                say(json.dumps(row))
+    peaks = {
+        "resumed" if resumed else "ranked": [row["peak_mb"] for row in rows if row["resumed"] == resumed]
         for resumed in (False, True)
-        if (peaks := [row.peak_mb for row in rows if row.resumed == resumed])
     }
-    print(json.dumps({"growth_mb": growth}))
-    write_record(args.json, {**origin, "growth_mb": growth, "rows": [asdict(row) for row in rows]})
+    growth = {name: round(each[-1] - each[0], 1) for name, each in peaks.items()}
+    write_record(args.json, {**origin, "growth_mb": growth, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -150,7 +150,6 @@ def main() -> None:
         figures = asyncio.run(load(url, args.clients, args.groups, args.size))
     setting = {"judge": args.judge, "clients": args.clients, "size": args.size}
     record = {**source(module), **setting, **figures}
-    print(json.dumps(record, indent=1))
     write_record(args.json, record)
 
 

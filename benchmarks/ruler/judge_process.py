@@ -24,7 +24,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from benchmarks.ruler.groups import worth
-from benchmarks.ruler.score_server import ScoreServer
+from benchmarks.ruler.score_server import RulerServer, ScoreServer
 from ranker.testing import Behaviour, JudgeServer
 
 Answers = Literal["ranking", "scores", "ruler"]
@@ -40,16 +40,10 @@ class JudgeProcess:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def stats(self) -> dict[str, Any]:
-        """`requests`, `counts` (how each was answered) and `cpu_seconds` of the server so far."""
-        return dict(self._get("process"))
-
-    def bodies(self) -> list[str]:
-        """The body of every chat request, with `capture`."""
-        return list(self._get("bodies"))
-
-    def _get(self, what: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{what}", timeout=60) as response:
-            return json.load(response)
+        """`requests`, `counts` (how each was answered) and `cpu_seconds` of the server so far; with `capture` also
+        `bodies`, those of the chat requests."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/process", timeout=60) as response:
+            return dict(json.load(response))
 
 
 @contextmanager
@@ -87,11 +81,8 @@ async def serve(
     *, answers: Answers, latency: float, faults: Mapping[str, float], bias: float, capture: bool, seed: int
 ) -> None:
     """Serve until standard input ends."""
-    judge: JudgeServer | ScoreServer
-    if answers == "ranking":
-        judge = JudgeServer(worth, Behaviour(position_bias=bias), faults=faults, seed=seed)
-    else:
-        judge = ScoreServer("ruler" if answers == "ruler" else "ranker", faults, bias, seed)
+    server = JudgeServer if answers == "ranking" else RulerServer if answers == "ruler" else ScoreServer
+    judge = server(worth, Behaviour(position_bias=bias), faults=faults, seed=seed)
     bodies: list[str] = []
 
     @web.middleware
@@ -110,15 +101,11 @@ async def serve(
 
     async def send_process(request: web.Request) -> web.Response:
         usage = {"requests": judge.requests, "counts": dict(judge.counts), "cpu_seconds": time.process_time()}
-        return web.json_response(usage)
-
-    async def send_bodies(request: web.Request) -> web.Response:
-        return web.json_response(bodies)
+        return web.json_response({**usage, "bodies": bodies})
 
     app = judge.app()
     app.middlewares.extend([keep] * capture + [hold] * bool(latency))
     app.router.add_get("/process", send_process)
-    app.router.add_get("/bodies", send_bodies)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

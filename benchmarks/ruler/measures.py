@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
-from benchmarks.harness import Json, Say
+from benchmarks.harness import Json, say
 from benchmarks.ruler.groups import (
     Fields,
     leaks,
@@ -44,16 +44,16 @@ def prompt_size(tau: Path, ruler: Side, folder: Path, count: Callable[[str], int
     for name, side in (("ranker", ranker_side()), ("ruler", ruler)):
         with judge_process(side.answers, capture=True) as judge:
             report = side.run(path, judge)
-            bodies = judge.bodies()
+            bodies = judge.stats()["bodies"]
         if report["errors"] or len(bodies) != len(groups):
             raise RuntimeError(
                 f"{name} failed on groups of {tau}: {report['errors']}, {len(bodies)} requests"
             )
         prompts = [[m["content"] for m in json.loads(body)["messages"]] for body in bodies]
-        sizes = {"characters": fmean(sum(map(len, prompt)) for prompt in prompts)}
-        if count is not None:
-            sizes["tokens"] = fmean(sum(map(count, prompt)) for prompt in prompts)
-        result[name] = sizes
+        counts = {"characters": len} | ({"tokens": count} if count else {})
+        result[name] = {
+            what: fmean(sum(map(of, prompt)) for prompt in prompts) for what, of in counts.items()
+        }
         if name == "ranker":
             result["cut_groups"] = report["cut_groups"]
             result["blocks"], result["blocks_not_exact"] = _exact(groups, prompts)
@@ -75,7 +75,7 @@ def _secrecy(groups: Sequence[Fields], bodies: Sequence[str]) -> Json:
     return {"requests": len(bodies), "hidden": len(hidden), "found": leaks(bodies, hidden)}
 
 
-def speed(count: int, repeats: int, ruler: Side, folder: Path, say: Say) -> Json:
+def speed(count: int, repeats: int, ruler: Side, folder: Path) -> Json:
     """Groups a second with a judge that answers at once and with one that takes a while; the sides
     take turns, each run a fresh client and a fresh judge."""
     small = small_groups(WARM_UP + 2 * count)
@@ -84,7 +84,7 @@ def speed(count: int, repeats: int, ruler: Side, folder: Path, say: Say) -> Json
     longer = write_groups(folder / "longer.jsonl", small)
     runs: dict[str, list[Json]] = {}
     for turn in range(repeats):
-        cached = ranker_side("--cache", str(folder / f"replies-{turn}.sqlite"))
+        cached = ranker_side(cache=str(folder / f"replies-{turn}.sqlite"))
         for name, side, latency in (
             ("ranker", ranker_side(), 0.0),
             ("ruler", ruler, 0.0),
@@ -129,22 +129,24 @@ def _spread(runs: Sequence[Json]) -> Json:
     }
 
 
-def faults(ruler: Side, folder: Path, say: Say) -> Json:
+def faults(ruler: Side, folder: Path) -> Json:
     """A third of all replies faulty, every kind as often: what became of the groups, and whether each
     faulty reply was counted. Ranker is asked for rankings, and for scores with RULER's own faults."""
     groups = marked(small_groups(FAULT_GROUPS, seed=1))
     path = write_groups(folder / "faults.jsonl", groups)
     sides = {
         "ranker": (ranker_side(), RANKING_FAULTS),
-        "ranker_scores": (ranker_side("--reward", "score", answers="scores"), SCORE_FAULTS),
+        "ranker_scores": (ranker_side("scores", reward="score"), SCORE_FAULTS),
         "ruler": (ruler, SCORE_FAULTS),
     }
     result: Json = {"groups": FAULT_GROUPS, "faulty_share": FAULTY}
     for name, (side, kinds) in sides.items():
         say(f"faults: {name}")
-        with judge_process(side.answers, faults=_shares(kinds), capture=True) as judge:
+        with judge_process(
+            side.answers, faults=dict.fromkeys(kinds, FAULTY / len(kinds)), capture=True
+        ) as judge:
             report = side.run(path, judge)
-            stats, bodies = judge.stats(), judge.bodies()
+            stats = judge.stats()
         outcome = outcomes(groups, report["rewards"])
         result[name] = {
             "requests": stats["requests"],
@@ -165,13 +167,9 @@ def faults(ruler: Side, folder: Path, say: Say) -> Json:
                 "counted_calls": usage["calls"],
                 "counted_failed_calls": usage["failed_calls"],
                 "rewards_of_failed_groups": report["rewards_of_failed_groups"],
-                "secrets": _secrecy(groups, bodies),
+                "secrets": _secrecy(groups, stats["bodies"]),
             }
     return result
-
-
-def _shares(kinds: Sequence[str]) -> Mapping[str, float]:
-    return {kind: FAULTY / len(kinds) for kind in kinds}
 
 
 def killed(folder: Path, count: int = 400, kills: int = 3, concurrency: int = 16) -> Json:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.harness import Json, Say
+from benchmarks.harness import Json, say
 from benchmarks.ruler.groups import Fields, small_groups, worths, write_groups
 from benchmarks.ruler.judge_process import judge_process
 from benchmarks.ruler.sides import Side, ranker_side
@@ -28,7 +28,7 @@ SIZE = 6
 Rewards = list[Sequence[float] | None]  # by group, None where it failed
 
 
-def position(ruler: Side, folder: Path, say: Say, count: int = GROUPS) -> Json:
+def position(ruler: Side, folder: Path, count: int = GROUPS) -> Json:
     """Agreement with the truth, and what the rewards owe to the place in the input."""
     groups = small_groups(count, SIZE, seed=3)
     cells = []
@@ -62,7 +62,7 @@ class Run(NamedTuple):
 def with_ranker(groups: Sequence[Fields], calls: int, bias: float, folder: Path) -> Run:
     """Ranker with so many passes."""
     path = write_groups(folder / "position.jsonl", groups)
-    side = ranker_side("--passes", str(calls))
+    side = ranker_side(passes=calls)
     with judge_process(side.answers, bias=bias) as judge:
         reply = side.run(path, judge)
         return Run(reply["rewards"], judge.stats()["requests"], reply["versions"])

@@ -5,14 +5,43 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
-from benchmarks.study.curves import median_steps, steps_to
 from benchmarks.study.plan import BIASES, FAIR, FAMILIES, TRUTH, Arm, Unit
 from ranker.statistics import NOTHING, Estimate, fieller, mean, paired
 
 GAIN = 0.9  # share of the truth's gain whose steps are counted, and that a sufficient judge recovers
+WINDOW = 5  # steps over which a training curve is smoothed
 Record = Mapping[str, Any]
+
+
+def smooth(curve: Sequence[float], window: int = WINDOW) -> list[float]:
+    """Mean of each point and those before it, `window` of them where there are so many."""
+    return [_average(curve[max(0, i + 1 - window) : i + 1]) for i in range(len(curve))]
+
+
+def steps_to(curve: Sequence[float], level: float, window: int = WINDOW) -> int | None:
+    """The first step, counted from 1, at which the smoothed curve is at the level; None if it never is."""
+    first = min(window, len(curve))
+    return next((i for i, v in enumerate(smooth(curve, window), start=1) if i >= first and v >= level), None)
+
+
+def median_steps(steps: Sequence[int | None]) -> float | None:
+    """The median over runs, where a run that never reached the level counts as later than any; None if that is the
+    median."""
+    middle = median(math.inf if s is None else s for s in steps) if steps else math.inf
+    return None if math.isinf(middle) else float(middle)
+
+
+def _average(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _average_of(record: Record, key: str) -> float | None:
+    """The mean over the steps that have this number."""
+    known = [v for v in record.get(key, ()) if v is not None]
+    return _average(known) if known else None
 
 
 class Runs:
@@ -33,12 +62,10 @@ class Runs:
             record = records.get(unit.id)
             if record is None:
                 continue
-            bad = "error" in record
-            if unit.kind == "judge":
-                if not bad:
-                    self._judges[unit.arm.judge] = record
-            elif bad:
-                self.failed[unit.arm.name] += 1
+            if "error" in record:
+                self.failed[unit.arm.name] = self.failed.get(unit.arm.name, 0) + (unit.kind == "train")
+            elif unit.kind == "judge":
+                self._judges[unit.arm.judge] = record
             else:
                 self.trained[unit.arm.name][unit.seed] = record
 
@@ -101,10 +128,6 @@ def _level(runs: Runs) -> float | None:
     return low + GAIN * (high - low)
 
 
-def _average(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _curve(record: Record) -> list[float]:
     return [v for v in record.get("curve", ()) if v is not None]
 
@@ -146,12 +169,6 @@ def _arm(runs: Runs, name: str, level: float | None) -> dict[str, Any]:
         "failed_groups": sum(r["failed_groups"] for r in good.values()),
         "curve": [round(_average(column), 6) for column in zip(*curves, strict=False)] if all(curves) else [],
     }
-
-
-def _average_of(record: Record, key: str) -> float | None:
-    """The mean over the steps that have this number."""
-    known = [v for v in record.get(key, ()) if v is not None]
-    return _average(known) if known else None
 
 
 def _systematic(runs: Runs) -> Iterable[dict[str, Any]]:
@@ -240,12 +257,9 @@ def answers(figures: Mapping[str, Any]) -> dict[str, Any]:
     counts: dict[str, dict[str, int]] = {}
     for c in figures["comparisons"]:
         count = counts.setdefault(c["kind"], {"of": 0, "higher": 0, "lower": 0})
-        for name, counted in (
-            ("of", True),
-            ("higher", c["difference"].above(0)),
-            ("lower", c["difference"].below(0)),
-        ):
-            count[name] += counted
+        count["of"] += 1
+        count["higher"] += c["difference"].above(0)
+        count["lower"] += c["difference"].below(0)
     return {
         "sufficient": least(GAIN),
         "helpful": least(0.0),

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from benchmarks.harness import parser
 from benchmarks.study import analysis, page, plan, plots
 from benchmarks.study.plan import Unit
-from benchmarks.study.pool import work
-from benchmarks.study.store import Results
+from benchmarks.study.worker import work
 from ranker.bench import provenance
 from ranker.errors import ConfigurationError
+from ranker.jsonl.appender import Appender, read_records
 from ranker.runtime.outputs import check_absent, replace_file
 
+ABOUT = """Train the same small agent with the ground truth and with judges of every quality and kind of error.
 
-def study(
-    out: Path, seeds: int, workers: int, only: Sequence[str], steps: int, console: Console, command: str
-) -> bool:
+Some 340 short runs, about an hour on two cores. Interrupted, the same command continues where it stopped.
+Writes runs.jsonl, study.json, figures and study.html.
+"""
+
+
+def study(out: Path, seeds: int, workers: int, only: Sequence[str], steps: int, console: Console) -> bool:
     """Make every run that is missing, then draw; returns whether no run failed.
 
     Raises:
@@ -38,17 +46,27 @@ def study(
     if not runs.exists() or runs.stat().st_size == 0:
         names = ("study.json", "study.html", *(f"{name}.png" for name in plots.NAMES))
         check_absent(out, names, "a folder of the study (no runs.jsonl)")
-    results = Results(runs)
+    sink = Appender(runs, holds=("arm",), what="result of a study")
     try:
-        missing = [unit for unit in units if not results.has(unit.id)]
-        console.print(estimate(units, missing, workers), highlight=False)
-        if missing:
-            _make(missing, workers, results, console)
+        records = {record["id"]: record for record in read_records(runs)}  # the last of an id counts
+        _make([unit for unit in units if _failed(unit, records)], len(units), workers, sink, records, console)
     finally:
-        results.close()
-    about = {"command": command, "seeds": seeds, "steps": steps, "commit": provenance.commit()}
-    _write(out, summary(units, results.records, about), console)
-    return all(results.has(unit.id) for unit in units)
+        sink.close()
+    words = ["python", "-m", "benchmarks.study", "--seeds", str(seeds), "--steps", str(steps)]
+    words += [word for name in only for word in ("--only", name)]
+    about = {"command": shlex.join(words), "seeds": seeds, "steps": steps, "commit": provenance.commit()}
+    figures = summary(units, records, about)
+    text = json.dumps(figures, indent=1, ensure_ascii=False, default=lambda estimate: estimate.to_dict(6))
+    replace_file(out / "study.json", (text + "\n").encode())
+    path = page.write(figures, out)
+    console.print(page.table(figures))
+    console.print(f"\nThe page: {path}", highlight=False)
+    return not any(_failed(unit, records) for unit in units)
+
+
+def _failed(unit: Unit, records: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a unit was not done, or failed."""
+    return "error" in records.get(unit.id, ("error",))
 
 
 def check_installed() -> None:
@@ -62,32 +80,32 @@ def check_installed() -> None:
             raise ConfigurationError(f"The study needs {package}: pip install 'ranker-rl[{extra}]'.")
 
 
-def estimate(units: Sequence[Unit], missing: Sequence[Unit], workers: int) -> str:
+def estimate(planned: int, missing: Sequence[Unit], workers: int) -> str:
     """What is to be done, in a sentence."""
     minutes = sum(unit.seconds for unit in missing) / max(1, min(workers, len(missing))) / 60
-    done = len(units) - len(missing)
+    done = planned - len(missing)
     there = f", {done} of them there already" if done else ""
-    return f"{len(units)} runs{there}; about {minutes:.0f} minutes to go on {workers} workers."
+    return f"{planned} runs{there}; about {minutes:.0f} minutes to go on {workers} workers."
 
 
-def _make(missing: Sequence[Unit], workers: int, results: Results, console: Console) -> None:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[done]}/{task.fields[runs]} runs"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
-        console=console,
-    )
-    with bar:
-        total = sum(unit.seconds for unit in missing)
-        task = bar.add_task("studying", total=total, done=0, runs=len(missing))
-        for done, (unit, numbers) in enumerate(work(missing, workers), start=1):
-            results.add({**plan.described(unit), **numbers})
+def _make(
+    missing: Sequence[Unit],
+    planned: int,
+    workers: int,
+    sink: Appender,
+    records: dict[str, dict[str, Any]],
+    console: Console,
+) -> None:
+    """Do what is missing; each unit goes into the file and among the records as soon as it is done."""
+    console.print(estimate(planned, missing, workers), highlight=False)
+    with Progress(console=console, disable=not missing) as bar:
+        task = bar.add_task("studying", total=sum(unit.seconds for unit in missing))
+        for unit, numbers in work(missing, workers):
+            records[unit.id] = {**plan.described(unit), **numbers}
+            sink.write(records[unit.id])
             if "error" in numbers:
                 bar.print(f"{unit.arm.name}, seed {unit.seed}, failed: {numbers['error']}", highlight=False)
-            bar.update(task, advance=unit.seconds, done=done)
+            bar.update(task, advance=unit.seconds)
 
 
 def summary(
@@ -112,10 +130,27 @@ def summary(
     return {**study, "answers": analysis.answers(study)}
 
 
-def _write(out: Path, study: Mapping[str, Any], console: Console) -> None:
-    """The table on the screen; study.json, the figures and the page in the folder."""
-    text = json.dumps(study, indent=1, ensure_ascii=False, default=lambda estimate: estimate.to_dict(6))
-    replace_file(out / "study.json", (text + "\n").encode())
-    path = page.write(study, out)
-    console.print(page.table(study))
-    console.print(f"\nThe page: {path}", highlight=False)
+def main() -> int:
+    options = parser("benchmarks.study", ABOUT)
+    options.add_argument(
+        "--out", type=Path, required=True, help="folder for runs, results, figures and the page"
+    )
+    options.add_argument(
+        "--seeds", type=int, default=plan.SEEDS, help="seeds of each arm; the same ones for all"
+    )
+    options.add_argument("--workers", type=int, default=2, help="processes; each uses one core")
+    options.add_argument("--only", metavar="ARM", action="append", default=[],
+                         help="only this arm or family of arms (noise, passes …); repeatable")  # fmt: skip
+    options.add_argument("--steps", type=int, default=plan.STEPS, help="optimizer steps of each run")
+    args = options.parse_args()
+    if min(args.seeds, args.workers, args.steps) < 1:
+        options.error("--seeds, --workers and --steps must be at least 1.")
+    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
+    try:
+        return int(not study(**vars(args), console=Console()))
+    except ConfigurationError as error:
+        print(f"ranker: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ranker: interrupted; the same command continues from here.", file=sys.stderr)
+        return 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.study.curves import smooth
+from benchmarks.study.analysis import smooth
 from benchmarks.study.plan import BIASES, TRUTH
 from ranker.pages.figures import COLOURS, FAINT, INK, MARKERS, Drawing, reach
 from ranker.statistics import Estimate

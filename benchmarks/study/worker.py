@@ -1,36 +1,37 @@
-"""One unit of the study, from its plan to its numbers; the same unit gives the same numbers, but for `seconds`.
+"""One unit of the study, from its plan to its numbers, and the processes that do units.
 
-As a process it reads units and prints their numbers, a line of JSON each, until its standard input ends.
+The same unit gives the same numbers, but for `seconds`.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
+import multiprocessing
 import os
 import sys
 import threading
 import time
-from contextlib import redirect_stdout
-from queue import SimpleQueue
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from benchmarks.study import judges, online
-from benchmarks.study.attempts import reference
-from benchmarks.study.dpo import train_dpo
-from benchmarks.study.plan import ARMS, JudgeSpec, Unit
-from grpo.cli.train import quiet
-from grpo.demo import quick
-from ranker import rank_groups
-from ranker.aggregate.agreement import agreeing_pairs, agreement
+from benchmarks.study.plan import JudgeSpec, Unit
+
+Numbers = dict[str, Any]
+_PROCESSES = multiprocessing.get_context("spawn")
 
 
-def run(unit: Unit) -> dict[str, Any]:
+def run(unit: Unit) -> Numbers:
     """Do a unit.
 
     Raises:
         RankerError, RuntimeError: it could not be done.
     """
+    from benchmarks.study import online
+    from benchmarks.study.dpo import train_dpo
+    from grpo.cli.train import quiet
+
     quiet()
     began = time.monotonic()
     if unit.kind == "judge":
@@ -42,8 +43,14 @@ def run(unit: Unit) -> dict[str, Any]:
     return {**numbers, "seconds": round(time.monotonic() - began, 2)}
 
 
-def measure(spec: JudgeSpec) -> dict[str, Any]:
+def measure(spec: JudgeSpec) -> Numbers:
     """The judge's accuracy on the untrained policy's groups, through the same path as in training."""
+    from benchmarks.study import judges, online
+    from benchmarks.study.attempts import reference
+    from grpo.demo import quick
+    from ranker import rank_groups
+    from ranker.aggregate.agreement import agreeing_pairs, agreement
+
     noise = online.noise_of(spec)
     with judges.server(spec, noise, 0) as server:
         ranked = list(
@@ -62,30 +69,63 @@ def measure(spec: JudgeSpec) -> dict[str, Any]:
     return {"noise": online.finite(noise), "accuracy": {**agreement(ranked).to_dict(6), "pairs": pairs}}
 
 
-def main() -> None:
-    """Do units as they are asked for."""
+def work(
+    units: Sequence[Unit], workers: int, do: Callable[[Unit], Numbers] = run
+) -> Iterator[tuple[Unit, Numbers]]:
+    """Do all units in processes; yields each with its numbers, or with an "error", in the order in which they end.
+
+    A process that dies (for want of memory, say) costs the unit it was at, and is replaced.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes
+    waiting = list(reversed(units))
+    idle: dict[Connection, multiprocessing.process.BaseProcess] = {}
+    busy: dict[Connection, tuple[multiprocessing.process.BaseProcess, Unit]] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                if not idle:
+                    mine, its = _PROCESSES.Pipe()
+                    idle[mine] = _PROCESSES.Process(target=_serve, args=(its, do), daemon=True)
+                    idle[mine].start()
+                    its.close()
+                pipe, process = idle.popitem()
+                busy[pipe] = process, waiting.pop()
+                with contextlib.suppress(OSError):  # it has died; reading its answer shows it
+                    pipe.send(busy[pipe][1])
+            for ready in wait(list(busy)):
+                assert isinstance(ready, Connection)
+                process, unit = busy.pop(ready)
+                try:
+                    numbers = ready.recv()
+                    idle[ready] = process
+                except (EOFError, OSError):
+                    process.join()
+                    numbers = {"error": f"the worker died (exit code {process.exitcode})"}
+                yield unit, numbers
+    finally:
+        for process in [*idle.values(), *(process for process, _ in busy.values())]:
+            process.kill()
+            process.join()
+
+
+def _serve(pipe: Connection, do: Callable[[Unit], Numbers]) -> None:
+    """Do units as they are asked for, on one thread, until the parent ends, even while at a unit."""
     import torch
 
+    def end_with_parent() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+        os._exit(1)
+
+    os.setsid()  # Ctrl-C reaches the parent alone
+    threading.Thread(target=end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.ERROR)
     torch.set_num_threads(1)
-    lines: SimpleQueue[str] = SimpleQueue()
-    threading.Thread(target=_read_input, args=(lines,), daemon=True).start()
     while True:
-        fields = json.loads(lines.get())
+        unit = pipe.recv()
         try:
-            with redirect_stdout(sys.stderr):
-                numbers = run(Unit(**{**fields, "arm": ARMS[fields["arm"]]}))
+            with contextlib.redirect_stdout(sys.stderr):
+                numbers = do(unit)
         except Exception as error:
             numbers = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(numbers), flush=True)
-
-
-def _read_input(lines: SimpleQueue[str]) -> None:
-    """Pass lines on, and end the process with its parent, even while it is at a unit."""
-    for line in sys.stdin:
-        lines.put(line)
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()
+        pipe.send(numbers)

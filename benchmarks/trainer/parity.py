@@ -2,7 +2,7 @@
 
     python -m benchmarks.trainer.parity --json trainer_parity.json
 
-TRL's side runs in an environment of its own, created on first use (see `trl_runs`). Differences are
+TRL's side runs in an environment of its own, created on first use (see `work`). Differences are
 reported, the largest over all entries; the command fails where one exceeds `--tolerance`.
 """
 
@@ -12,37 +12,19 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.harness import Json, add_record, console, parser, run_json, source, write_record
+from benchmarks.harness import Json, add_record, parser, run_json, source, write_record
 from benchmarks.trainer import trl_losses
 from benchmarks.trainer.trl_losses import Case
-from benchmarks.trainer.trl_runs import trl_python
+from benchmarks.trainer.work import add_trl, trl_python
 
 MODULE = "benchmarks.trainer.parity"
 TOLERANCE = 1e-5
 Tensors = dict[str, Any]
 Loss = Callable[[Case, Tensors, Any], Any]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One case: both losses, and the largest difference of the gradients, absolute and to TRL's largest."""
-
-    case: Case
-    loss_trl: float
-    loss_ours: float
-    gradient: float
-    gradient_relative: float
-
-    @property
-    def loss(self) -> float:
-        return abs(self.loss_trl - self.loss_ours)
 
 
 def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
@@ -93,8 +75,9 @@ def our_loss(case: Case, inputs: Tensors, model: Any) -> Any:
     return (terms.loss_N * weights_S[trajectory_N]).sum()
 
 
-def compare(folder: Path, loss_of: Loss) -> list[Difference]:
-    """Every case in the folder."""
+def compare(folder: Path, loss_of: Loss) -> list[Json]:
+    """Every case in the folder: its settings, both losses, and the largest difference of the gradients, absolute and as
+    a part of the largest entry of TRL's."""
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
@@ -102,11 +85,10 @@ def compare(folder: Path, loss_of: Loss) -> list[Difference]:
     inputs = load_file(folder / trl_losses.INPUTS)
     theirs = load_file(folder / trl_losses.RESULTS)
     model = AutoModelForCausalLM.from_pretrained(folder / trl_losses.MODEL, dtype="float32").train()
-    every = [Case(**case) for case in described["cases"]]
-    return [_difference(case, inputs, theirs, model, loss_of) for case in every]
+    return [_difference(Case(**case), inputs, theirs, model, loss_of) for case in described["cases"]]
 
 
-def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_of: Loss) -> Difference:
+def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_of: Loss) -> Json:
     model.zero_grad(set_to_none=True)
     loss = loss_of(case, inputs, model)
     loss.backward()
@@ -115,58 +97,32 @@ def _difference(case: Case, inputs: Tensors, theirs: Tensors, model: Any, loss_o
         expected = theirs[f"{case.name}/grad/{name}"]
         apart = max(apart, float((parameter.grad - expected).abs().max()))
         largest = max(largest, float(expected.abs().max()))
-    return Difference(
-        case=case,
-        loss_trl=float(theirs[f"{case.name}/loss"]),
-        loss_ours=float(loss.detach()),
-        gradient=apart,
-        gradient_relative=apart / largest if largest else apart,
-    )
-
-
-def show(differences: list[Difference]) -> Table:
-    """A row for every case, and one for the worst."""
-    table = Table("case", "TRL's loss", "ours", "loss apart", "gradient apart", "of its largest entry",
-                  title="Our losses beside TRL's", caption=f"{len(differences)} cases")  # fmt: skip
-    for one in differences:
-        apart = (f"{value:.1e}" for value in (one.loss, one.gradient, one.gradient_relative))
-        table.add_row(one.case.name, f"{one.loss_trl:.6f}", f"{one.loss_ours:.6f}", *apart)
-    table.add_section()
-    table.add_row("largest", "", "", *(f"{value:.1e}" for value in worst(differences).values()))
-    return table
-
-
-def worst(differences: list[Difference]) -> dict[str, float]:
-    """The largest difference of each kind."""
-    kinds = ("loss", "gradient", "gradient_relative")
-    return {kind: max(getattr(one, kind) for one in differences) for kind in kinds}
-
-
-def report(differences: list[Difference], versions: dict[str, str]) -> Json:
-    """The differences as JSON; each case's settings stand under `case`."""
+    loss_trl, loss_ours = float(theirs[f"{case.name}/loss"]), float(loss.detach())
     return {
-        "schema_version": 1,
-        **source(MODULE, torch=True),
-        "versions": versions,
-        "cases": [{"name": one.case.name, **asdict(one), "loss": one.loss} for one in differences],
-        "largest": worst(differences),
+        "name": case.name,
+        "case": asdict(case),
+        "loss_trl": loss_trl,
+        "loss_ours": loss_ours,
+        "gradient": apart,
+        "gradient_relative": apart / largest if largest else apart,
+        "loss": abs(loss_trl - loss_ours),
     }
 
 
 def main() -> int:
     options = parser(MODULE, __doc__)
-    options.add_argument("--trl-python", type=Path, help="a Python with TRL; default: created on first use")
+    add_trl(options)
     options.add_argument("--tolerance", type=float, default=TOLERANCE,
                          help=f"largest difference that passes, loss or relative gradient (default {TOLERANCE})")  # fmt: skip
     add_record(options, help="the differences as JSON")
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        with Console(stderr=True).status("TRL's side"):
-            run = run_json(args.trl_python or trl_python(), "benchmarks.trainer.trl_losses", name)
-        differences = compare(Path(name), our_loss)
-    console().print(show(differences))
-    write_record(args.json, report(differences, run["versions"]))
-    largest = worst(differences)
+        run = run_json(trl_python(args.trl_python), "benchmarks.trainer.trl_losses", out=name)
+        cases = compare(Path(name), our_loss)
+    largest = {kind: max(one[kind] for one in cases) for kind in ("loss", "gradient", "gradient_relative")}
+    origin = source(MODULE, torch=True)
+    record = {"schema_version": 1, **origin, "versions": run["versions"], "cases": cases, "largest": largest}
+    write_record(args.json, record)
     return int(max(largest["loss"], largest["gradient_relative"]) > args.tolerance)
 
 

@@ -8,13 +8,10 @@ A seed draws the rows' order, the sampling and the judge's noise; the warm-start
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 from pathlib import Path
 
-from rich.table import Table
-
-from benchmarks.harness import Json, add_record, console, parser, source, write_record
+from benchmarks.harness import Json, add_record, parser, say, source, write_record
 
 MODULE = "benchmarks.trainer.quick_seeds"
 
@@ -58,15 +55,9 @@ def main() -> None:
     args = options.parse_args()
     logging.basicConfig(level=logging.ERROR)
     runs: list[Json] = []
-    table = Table("seed", "before", "after", "judge's pairs right", "seconds", title="quick")
     for seed in range(args.seeds):
         runs.append(run := train(seed, args.set))
-        after = "{:.3f} ({:.3f} to {:.3f})".format(run["after"], *run["after_interval"])
-        print(f"seed {seed}: {run['before']:.3f} to {run['after']:.3f}", file=sys.stderr, flush=True)
-        table.add_row(
-            str(seed), f"{run['before']:.3f}", after, f"{run['judge_accuracy']:.2f}", f"{run['seconds']:.0f}"
-        )
-    console().print(table)
+        say(f"seed {seed}: {run['before']:.3f} to {run['after']:.3f}")
     write_record(args.json, {"schema_version": 1, **source(MODULE, torch=True), "runs": runs})
 
 

@@ -14,33 +14,28 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.harness import Json, Say, add_record, console, parser, run_json, source, write_record
-from benchmarks.trainer import speed_model
-from benchmarks.trainer.speed_model import Work
-from benchmarks.trainer.trl_runs import trl_python
+from benchmarks.harness import Json, add_record, parser, say, source, write_record
+from benchmarks.trainer.sides import run_side
+from benchmarks.trainer.work import Work, add_work, trl_python, work_of
 
 MODULE = "benchmarks.trainer.speed"
 TIMES = ("step_seconds", "generate_seconds", "update_seconds")
 PENDING = 2  # groups that may await the judge while the next ones are generated
-_TRL = {  # options of `trl_side`
-    "trl": (),
-    "trl_checkpointing": ("--checkpointing",),
-    "trl_micro_batch_8": ("--micro-batch", "8"),
-    "trl_head_on_completions": ("--completions-only",),
+_TRL: dict[str, Json] = {  # options of the side `trl`
+    "trl": {},
+    "trl_checkpointing": {"checkpointing": True},
+    "trl_micro_batch_8": {"micro_batch": 8},
+    "trl_head_on_completions": {"completions_only": True},
 }
+_USUAL: Json = {"checkpointing": False, "micro_batch": 16, "completions_only": False}
 _OFFERED = ("trl", "trl_checkpointing", "trl_micro_batch_8")  # what a user of TRL can choose here
 
 
-def run_side(python: Path | str, module: str, work: Work, *options: str) -> Json:
-    """The medians of a run in a process of its own, with every step's time beside them.
-
-    This process loads no model: on Linux a child's peak of memory starts at what its parent held.
-    """
-    run = run_json(python, module, *work.options(), *options)
+def medians(python: Path | str, side: str, work: Work, **options: Any) -> Json:
+    """The medians of a side's run, with every step's time beside them."""
+    run = run_side(python, side, work, **options)
     return {
         **{name: round(median(run[name]), 3) for name in TIMES},
         "peak_rss_gb": round(run["peak_rss_gb"], 3),
@@ -51,8 +46,7 @@ def run_side(python: Path | str, module: str, work: Work, *options: str) -> Json
 
 def ours(work: Work, latency: float = 0.0, pending: int = 0) -> Json:
     """Our trainer, with a judge that takes `latency` seconds a group."""
-    options = ("--judge-latency", str(latency), "--pending", str(pending))
-    return run_side(sys.executable, "benchmarks.trainer.speed_ours", work, *options)
+    return medians(sys.executable, "ours", work, latency=latency, pending=pending)
 
 
 def judge(work: Work, latency: float) -> Json:
@@ -73,14 +67,14 @@ def ratios(own: Json, trl: Json) -> Json:
     return {**times, "memory": round(own["peak_rss_gb"] / trl["peak_rss_gb"], 3)}
 
 
-def compare(work: Work, python: Path, latency: float | None, say: Say) -> Json:
+def compare(work: Work, python: Path, latency: float | None) -> Json:
     """Every measurement, ours first."""
     say("our trainer")
     own = ours(work)
     runs: dict[str, Json] = {}
     for name, options in _TRL.items():
         say(name.replace("_", " "))
-        runs[name] = run_side(python, "benchmarks.trainer.trl_side", work, *options)
+        runs[name] = medians(python, "trl", work, **_USUAL | options)
     headline = min(_OFFERED, key=lambda name: runs[name]["step_seconds"])
     origin = source(MODULE, torch=True)
     record: Json = {
@@ -99,36 +93,14 @@ def compare(work: Work, python: Path, latency: float | None, say: Say) -> Json:
     return record
 
 
-def show(record: Json) -> Table:
-    """A row for every run."""
-    work = record["work"]
-    table = Table("", "step s", "generate s", "update s", "peak GB", "TRL's step / ours", "our memory / TRL's",
-                  title=f"Prompt {work['prompt']}, completion {work['completion']}")  # fmt: skip
-    for name, run in {"ours": record["ours"], **record["trl_runs"]}.items():
-        beside = [f"{run['ratio'][part]:.2f}" for part in ("step", "memory")] if "ratio" in run else []
-        table.add_row(
-            name.replace("_", " "), *(f"{run[part]:.2f}" for part in (*TIMES, "peak_rss_gb")), *beside
-        )
-    if "judge" in record:
-        table.caption = (
-            "A judge that takes {latency:g} s a group: {step_seconds_with:.2f} s a step, "
-            "{step_seconds_without:.2f} s without.".format(**record["judge"])
-        )
-    return table
-
-
 def main() -> None:
     options = parser(MODULE, __doc__)
-    speed_model.add_work(options)
+    add_work(options)
     options.add_argument("--judge-latency", type=float,
                          help="also measure ours with a judge that takes so many seconds a group")  # fmt: skip
-    options.add_argument("--trl-python", type=Path, help="a Python with TRL; default: created on first use")
     add_record(options)
     args = options.parse_args()
-    with Console(stderr=True).status("TRL's environment") as status:
-        python = args.trl_python or trl_python()
-        record = compare(speed_model.work_of(args), python, args.judge_latency, status.update)
-    console().print(show(record))
+    record = compare(work_of(args), trl_python(args.trl_python), args.judge_latency)
     write_record(args.json, record)
 
 

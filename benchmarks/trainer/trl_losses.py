@@ -7,7 +7,6 @@ different lengths, old log-probs off the current ones both ways, log-probs of a 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import importlib
 import json
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Json, print_json, versions
-from benchmarks.trainer.trl_runs import DISTRIBUTIONS, silence
+from benchmarks.trainer.work import TRL_DISTRIBUTIONS, build_tokenizer, silence_trl
 
 CASES, MODEL, INPUTS, RESULTS = "cases.json", "model", "inputs.safetensors", "results.safetensors"
 VOCABULARY, PAD, GENERATIONS, MAX_COMPLETION = 128, 0, 4, 16
@@ -87,18 +86,6 @@ def save_model(folder: Path) -> None:
         pad_token_id=PAD, bos_token_id=1, eos_token_id=2, dtype="float32",
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
-
-
-def save_tokenizer(folder: Path) -> None:
-    """TRL wants a tokenizer to start, and makes no use of it here."""
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
-
-    words = {"<pad>": PAD, "<s>": 1, "</s>": 2, "<unk>": 3} | {f"t{i}": i for i in range(4, VOCABULARY)}
-    PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")),
-        pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>", padding_side="left",
-    ).save_pretrained(folder)  # fmt: skip
 
 
 def build(case: Case, model: Path, folder: str) -> Any:
@@ -195,13 +182,17 @@ def loss_and_gradients(case: Case, trainer: Any, inputs: dict[str, Any]) -> dict
     return {"loss": sum(losses), **gradients}
 
 
-def write(folder: Path) -> Json:
+def write(out: str) -> Json:
     """Run every case and fill the folder: model, inputs, cases, and TRL's losses and gradients."""
     from safetensors.torch import save_file
 
+    silence_trl()
+    folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     save_model(folder / MODEL)
-    save_tokenizer(folder / MODEL)
+    # TRL wants a tokenizer to start, and makes no use of it here.
+    special = {"<pad>": PAD, "<s>": 1, "</s>": 2, "<unk>": 3}
+    build_tokenizer(VOCABULARY, special).save_pretrained(folder / MODEL)
     inputs = frozen_batch()
     results: dict[str, Any] = {}
     every = list(cases())
@@ -214,16 +205,8 @@ def write(folder: Path) -> Json:
     save_file(results, folder / RESULTS)
     described = {"cases": [dataclasses.asdict(case) for case in every]}
     (folder / CASES).write_text(json.dumps(described), encoding="utf-8")
-    return {"versions": versions(*DISTRIBUTIONS)}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path, help="the folder to fill")
-    args = parser.parse_args()
-    silence()
-    print_json(lambda: write(args.out))
+    return {"versions": versions(*TRL_DISTRIBUTIONS)}
 
 
 if __name__ == "__main__":
-    main()
+    print_json(write)

@@ -17,14 +17,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.harness import Json, Say, add_record, console, parser, run_json, source, write_record
-from benchmarks.trainer import speed_model
-from benchmarks.trainer.speed_model import Work
-from benchmarks.trainer.trl_overhead_side import KINDS
-from benchmarks.trainer.trl_runs import trl_python
+from benchmarks.harness import Json, add_record, parser, say, source, write_record
+from benchmarks.trainer.sides import KINDS, run_side
+from benchmarks.trainer.work import Work, add_work, trl_python, work_of
 from ranker.statistics import Estimate, ratio
 from ranker.testing import JudgeServer
 
@@ -32,23 +28,18 @@ MODULE = "benchmarks.trainer.trl_overhead"
 LIMIT = 1.05
 
 
-def run(kind: str, work: Work, python: Path, base_url: str) -> Json:
-    """One run: the seconds of its steps. TRL's Python finds what Ranker needs in this environment."""
-    also = [] if python == Path(sys.executable) else ["--also", sysconfig.get_path("purelib")]
-    server = ["--base-url", base_url] if kind == "server" else []
-    options = [*work.options(), "--kind", kind, *server, *also]
-    return run_json(python, "benchmarks.trainer.trl_overhead_side", *options)
-
-
-def compare(work: Work, rounds: int, python: Path, say: Say) -> Json:
+def compare(work: Work, rounds: int, python: Path) -> Json:
     """Every round."""
     runs: dict[str, list[Json]] = {kind: [] for kind in KINDS}
+    # TRL's Python finds what Ranker needs in this environment.
+    also = [] if python == Path(sys.executable) else [sysconfig.get_path("purelib")]
     with JudgeServer(lambda text: float(len(text))) as server:
         for n in range(rounds):
             first = n % len(KINDS)
             for kind in KINDS[first:] + KINDS[:first]:
                 say(f"round {n + 1} of {rounds}: {kind}")
-                runs[kind].append(run(kind, work, python, server.base_url))
+                options = {"kind": kind, "base_url": server.base_url, "also": also}
+                runs[kind].append(run_side(python, "trl_rewarded", work, **options))
         answered = server.counts["ok"]
     steps = {kind: [one["step_seconds"] for one in several] for kind, several in runs.items()}
     return {
@@ -68,28 +59,13 @@ def overhead(judged: list[list[float]], plain: list[list[float]]) -> Estimate:
     return ratio(*(np.array([median(one) for one in kind]) for kind in (judged, plain)))
 
 
-def show(results: Json) -> Table:
-    """A row for every kind."""
-    table = Table("", "step s", "times as long as plain", title="TRL with rank_reward, a judge of no latency")
-    for kind, rounds in results["step_seconds"].items():
-        estimate = results["ratio"].get(kind)
-        times = "" if estimate is None else f"{Estimate(**estimate):.3f}"
-        table.add_row(kind, f"{median(median(one) for one in rounds):.2f}", times)
-    return table
-
-
 def main() -> None:
     options = parser(MODULE, __doc__)
-    speed_model.add_work(options)
+    add_work(options)
     options.add_argument("--rounds", type=int, default=6, help="runs of every kind (default 6)")
-    options.add_argument("--trl-python", type=Path, help="a Python with TRL; default: created on first use")
     add_record(options)
     args = options.parse_args()
-    with Console(stderr=True).status("TRL's environment") as status:
-        python = args.trl_python or trl_python()
-        results = compare(speed_model.work_of(args), args.rounds, python, status.update)
-    console().print(show(results))
-    write_record(args.json, results)
+    write_record(args.json, compare(work_of(args), args.rounds, trl_python(args.trl_python)))
 
 
 if __name__ == "__main__":

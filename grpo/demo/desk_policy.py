@@ -238,7 +238,8 @@ def warm_policy(
 
 def _digest(seed: int, settings: WarmStart) -> str:
     """Of all that shapes the warm start: the settings, and the code and texts of the desk."""
-    sources = [Path(str(module)).read_bytes() for module in (desk.__file__, __file__)]
+    files = (Path(desk.__file__), Path(desk.__file__).with_name("data") / "desk.toml", Path(__file__))
+    sources = [file.read_bytes() for file in files]
     described = repr((seed, asdict(SHAPE), asdict(settings))).encode()
     return hashlib.sha256(b"\0".join([described, *sources])).hexdigest()[:16]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel
 from scipy.stats import norm
 
 from ranker.bench.reading import read_json
@@ -134,17 +135,30 @@ def _more(loss: Estimate, error: float | None, n: int, margin: float) -> int | N
     return max(1, int(np.ceil(needed)) - n)
 
 
+class _Counts(BaseModel):
+    ids: list[str]
+    agreeing: list[float]
+    pairs: list[int]
+
+
+class _Cell(BaseModel):
+    judge: str
+    suite: str
+    by_group: _Counts
+
+
+class _Compared(BaseModel):
+    """What a comparison needs of `results.json`."""
+
+    schema_version: Literal[1]
+    cells: list[_Cell]
+
+
 def read_results(path: Path) -> dict[str, Any]:
     """`results.json`, named by the file or its folder.
 
     Raises:
         ConfigurationError: it is missing, or something else.
     """
-    file = path / "results.json" if path.is_dir() else path
-    results: dict[str, Any] = read_json(file)
-    try:
-        for cell in results["cells"]:
-            _ = cell["judge"], cell["suite"], *(cell["by_group"][key] for key in ("ids", "agreeing", "pairs"))
-    except (LookupError, TypeError) as error:
-        raise ConfigurationError(f"{file} is no results.json of `ranker bench` ({error!r}).") from None
+    results, _ = read_json(path / "results.json" if path.is_dir() else path, _Compared)
     return results

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import Line, read_lines
@@ -18,6 +18,9 @@ from ranker.statistics import Estimate
 _REMEDY = "`ranker bench … --out` with the same folder writes it again; recorded answers are reused."
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
 class Bin(BaseModel):
     """Accuracy on the pairs whose distance is above `low` and at most `high`."""
 
@@ -25,6 +28,12 @@ class Bin(BaseModel):
     high: float
     pairs: int
     accuracy: Estimate
+
+
+def _with_accuracy(metrics: dict[str, Estimate]) -> dict[str, Estimate]:
+    if "pairwise_accuracy" not in metrics:
+        raise ValueError("pairwise_accuracy is missing")
+    return metrics
 
 
 class Cell(BaseModel):
@@ -41,7 +50,7 @@ class Cell(BaseModel):
     groups: int
     failed: int
     errors: dict[str, int] = {}
-    metrics: dict[str, Estimate]
+    metrics: Annotated[dict[str, Estimate], AfterValidator(_with_accuracy)]
     attacks: dict[str, Estimate] = {}
     reliability: dict[Literal["by_truth_gap", "by_rank_gap"], list[Bin]] = {}
     per_group: dict[str, float | None] = {}
@@ -137,31 +146,25 @@ def _unique(short: Mapping[str, str]) -> dict[str, str]:
     return {name: s if s and times[s] == 1 else name for name, s in short.items()}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """`results.json` of the schema that this version reads.
+def read_json(path: Path, shape: type[M]) -> tuple[dict[str, Any], M]:
+    """`results.json`, as it is and in the shape that a reader needs.
 
     Raises:
         ConfigurationError: it is missing, incomplete, or something else.
     """
     try:
-        parsed = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        return json.loads(text), shape.model_validate_json(text)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read ({error.strerror}): name the --out folder of `ranker bench`. {_REMEDY}"
         ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        fault = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     except (ValueError, RecursionError) as error:
-        raise _foreign(path, f"({error})") from None
-    if (
-        not isinstance(parsed, dict)
-        or parsed.get("schema_version") != 1
-        or not isinstance(parsed.get("cells"), list)
-    ):
-        raise _foreign(path, "with schema_version 1 and cells, which this version reads")
-    return parsed
-
-
-def _foreign(path: Path, fault: str) -> ConfigurationError:
-    return ConfigurationError(f"{path} is no results.json of `ranker bench` {fault}. {_REMEDY}")
+        fault = str(error)
+    raise ConfigurationError(f"{path} is no results.json of `ranker bench` ({fault}). {_REMEDY}")
 
 
 def read_results(path: Path) -> Results:
@@ -170,17 +173,9 @@ def read_results(path: Path) -> Results:
     Raises:
         ConfigurationError: it is missing, incomplete, or something else.
     """
-    parsed = read_json(path)
-    try:
-        results = Results.model_validate(parsed)
-        for cell in results.cells:
-            cell.label = results.labels[cell.judge]
-            _ = cell.accuracy
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _foreign(path, f"({'.'.join(map(str, first['loc']))}: {first['msg']})") from None
-    except KeyError as error:
-        raise _foreign(path, f"({error} is missing)") from None
+    _, results = read_json(path, Results)
+    for cell in results.cells:
+        cell.label = results.labels[cell.judge]
     return results
 
 

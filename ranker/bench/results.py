@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -56,7 +57,7 @@ def _cell(judge: JudgeSpec, suite: Suite, answers: Sequence[Answers], seed: int)
     seen = [o for a in answers for o in a.by_condition.values()]
     asked = [a for a in answers if PLAIN in a.by_condition]
     usage = sum((o.usage for o in seen), Usage())
-    plain = [o for a in answers for o in (a.by_condition.get(PLAIN),) if o is not None]
+    plain = [a.by_condition[PLAIN] for a in asked]
     fresh = [o for o in plain if not o.usage.cached_calls]
     num_N, den_N = parts(METRICS["pairwise_accuracy"], answers)
     return {
@@ -65,7 +66,7 @@ def _cell(judge: JudgeSpec, suite: Suite, answers: Sequence[Answers], seed: int)
         "simulated": judge.simulated is not None,
         "groups": len(asked),
         "failed": sum(o.rewards is None for o in plain),
-        "errors": _errors(seen),
+        "errors": dict(sorted(Counter(str(o.error["type"]) for o in seen if o.error).items())),
         "metrics": {name: e.to_dict() for name, e in measure(answers, seed).items()},
         "usage": usage.to_dict(),
         "askings": len(seen),
@@ -82,11 +83,6 @@ def _cell(judge: JudgeSpec, suite: Suite, answers: Sequence[Answers], seed: int)
             "pairs": [int(x) for x in den_N],
         },
     }
-
-
-def _errors(seen: Sequence[Observation]) -> dict[str, int]:
-    kinds = [str(o.error["type"]) for o in seen if o.error]
-    return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
 def _per_group(plain: Sequence[Observation]) -> Json:

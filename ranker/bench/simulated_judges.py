@@ -102,10 +102,7 @@ def simulated_judge(spec: str) -> SimulatedJudge | None:
 
 
 def _noisy(spec: str, rest: str) -> SimulatedJudge:
-    try:
-        wanted = float(rest)
-    except ValueError:
-        wanted = math.nan
+    wanted = _number(rest)
     if not 0.5 <= wanted <= 1:
         raise ConfigurationError(f"{spec!r}: give the pairwise accuracy, from 0.5 to 1, e.g. noisy:0.75.")
     return SimulatedJudge(accuracy=wanted) if wanted > 0.5 else SimulatedJudge(truth=0.0, noise=1.0)
@@ -115,16 +112,21 @@ def _biases(spec: str, rest: str) -> Mapping[str, float]:
     biases: dict[str, float] = {}
     for part in rest.split(","):
         key, _, value = part.partition("=")
-        try:
-            if key not in BIASES or not math.isfinite(float(value)):
-                raise ValueError(part)
-        except ValueError:
+        biases[key] = _number(value)
+        if key not in BIASES or not math.isfinite(biases[key]):
             raise ConfigurationError(
                 f"{spec!r} has {part!r}; give biased:KEY=NUMBER with KEY one of {', '.join(BIASES)}, several with "
                 "commas. 1 is the full range of the truth."
-            ) from None
-        biases[key] = float(value)
+            )
     return biases
+
+
+def _number(text: str) -> float:
+    """The number that a text is; NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def gaps(groups: Iterable[TrajectoryGroup]) -> np.ndarray:

@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from ranker.suites.attempts import capital
 from ranker.suites.tables import load_split
@@ -56,8 +56,7 @@ class Words:
     heads: tuple[str, ...]
 
 
-def words(held_out: bool) -> Words:
-    return load_split(Words, "answers", held_out)
+words = partial(load_split, Words, "answers")
 
 
 @dataclass(frozen=True, slots=True)

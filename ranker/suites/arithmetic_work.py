@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ranker.suites.attempts import capital
 from ranker.suites.attempts import padded as fill
@@ -58,8 +59,7 @@ class Words:
     layouts: tuple[tuple[str, str], ...]
 
 
-def words(held_out: bool) -> Words:
-    return load_split(Words, "arithmetic", held_out)
+words = partial(load_split, Words, "arithmetic")
 
 
 @dataclass(frozen=True, slots=True)

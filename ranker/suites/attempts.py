@@ -151,3 +151,12 @@ def padded(
 def capital(text: str) -> str:
     """With a capital at the beginning."""
     return text[:1].upper() + text[1:]
+
+
+def tool(name: str, description: str, /, **properties: Any) -> dict[str, Any]:
+    """The definition of a tool in OpenAI's format; it requires all its properties."""
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }

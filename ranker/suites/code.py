@@ -8,17 +8,18 @@ tell them apart.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 
 from ranker.suites.attempts import Generator, Members
-from ranker.suites.code_functions import Function, Style, Words, other_names, words
-from ranker.suites.sandbox import share_passed, shares_passed
+from ranker.suites.sandbox import Case, Tests, share_passed, shares_passed
+from ranker.suites.tables import load, load_split
 from ranker.trajectory import Trajectory
 
 RUBRIC = (
@@ -29,6 +30,62 @@ SHORTEST, LONGEST = 60, 500  # characters of comments and sentences, above the l
 NEARNESS = 0.05  # how closely a variant's share follows the share aimed at
 
 _FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """A right source, and slips: a label, a text in the source, and what stands there instead."""
+
+    source: str
+    slips: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function to write; the tables say what the fields hold."""
+
+    signature: str
+    asked: str
+    example: tuple[str, str]
+    cases: str
+    styles: tuple[Style, ...]
+
+    @property
+    def name(self) -> str:
+        return self.signature.partition("(")[0]
+
+    @property
+    def tests(self) -> Tests:
+        """The hidden tests."""
+        return _tests(self.name, self.cases)
+
+
+@cache
+def _tests(name: str, cases: str) -> Tests:
+    return Tests(name, tuple(Case(*case) for case in ast.literal_eval(f"[{cases}]")))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One split's functions and wordings; the tables say what the fields hold."""
+
+    functions: tuple[Function, ...]
+    systems: tuple[str, ...]
+    tasks: tuple[str, ...]
+    openers: tuple[str, ...]
+    sentences: tuple[str, ...]
+    docstrings: tuple[str, ...]
+    comments: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both splits use: local names, and others that mean the same."""
+
+    names: Mapping[str, tuple[str, ...]]
+
+
+words = partial(load_split, Words, "code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +232,7 @@ def _extras(lines: list[str], words: Words, draw: random.Random) -> list[tuple[i
 
 def _renamed(source: str, draw: random.Random) -> str:
     """Some local names, replaced by others that mean the same."""
-    for name, others in other_names().items():
+    for name, others in load(Shared, "code_shared").names.items():
         other = draw.choice((name, *others))
         if other != name and not re.search(rf"\b{other}\b", source):
             source = re.sub(rf"\b{name}\b", other, source)

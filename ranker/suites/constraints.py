@@ -18,14 +18,6 @@ RUBRIC = (
     "The text that meets more of the listed requirements, taken literally, is better; between texts that meet equally "
     "many, the one that meets those listed earlier."
 )
-_CLASHES = (  # of each line at most one is asked for
-    SHAPES, LENGTHS, ("exclaim", "end"), ("alphabetical", "end"), ("quoted", "exclaim"), ("quoted", "start"), ("acrostic", "start"),
-    ("acrostic", "lower"), ("acrostic", "quoted"), ("verbs", "start"), ("alphabetical", "start"), ("title", "start"),
-    ("title", "numbered"), ("title", "sentences"), ("title", *LENGTHS), ("title", "each"), ("question", "verbs"),
-    ("question", "alphabetical"), ("question", "each"), ("question", "exclaim", "end"), ("word", "twice"), ("quoted", "bullets"),
-    ("each", "least"), ("each", "between"), ("verbs", "each"), ("title", "acrostic"), ("title", "lower"), ("title", "quoted"),
-    ("acrostic", "each"), ("quoted", "numbered"), ("twice", "number"),
-)  # fmt: skip
 
 
 def _members(draw: random.Random, size: int, difficulty: float, held_out: bool) -> Members:
@@ -58,7 +50,7 @@ def draw_task(material: Words, draw: random.Random) -> Task:
         *draw.sample((shape, length), draw.choice((1, 2, 2))),
         *draw.sample(pool, len(pool)),
     ]:
-        clash = any(kind in line and any(k in line for k in kinds) for line in _CLASHES)
+        clash = any(kind in line and any(k in line for k in kinds) for line in shared().clashes)
         if len(kinds) < count and not clash:
             kinds.append(kind)
     draw.shuffle(kinds)

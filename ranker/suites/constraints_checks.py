@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ranker.suites.tables import load
@@ -36,11 +37,11 @@ class Shared:
     verbs: tuple[str, ...]
     years: tuple[int, ...]
     longer: tuple[str, ...]
+    clashes: tuple[tuple[str, ...], ...]
     by_letter: Mapping[str, tuple[str, ...]]
 
 
-def shared() -> Shared:
-    return load(Shared, "constraints_shared")
+shared = partial(load, Shared, "constraints_shared")
 
 
 def words(text: str) -> list[str]:

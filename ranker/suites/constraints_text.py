@@ -6,6 +6,7 @@ import random
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ranker.suites.attempts import capital
 from ranker.suites.constraints_checks import Constraint, shared
@@ -35,8 +36,7 @@ class Words:
     markers: tuple[str, ...]
 
 
-def words(held_out: bool) -> Words:
-    return load_split(Words, "constraints", held_out)
+words = partial(load_split, Words, "constraints")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,96 +29,41 @@ from typing import Any, Protocol
 
 from openai.types.chat import ChatCompletion
 
+from ranker.suites.tables import load
 from ranker.trajectory import Trajectory
 
-ACTIONS = {
-    "refund": "refunded",
-    "replace": "replaced",
-    "repair": "repaired",
-    "reject": "rejected",
-    "escalate": "escalated",
-}
-ITEMS = ("kettle", "lamp", "backpack", "keyboard", "jacket", "radio", "tent", "clock")
-STATES = ("unopened", "faulty", "worn", "lost")
 ORDERS = range(400, 450)
 DAYS = range(2, 61, 2)
 LIMIT = 30  # days
 TURNS = 4
 WORDS = 16
 
-RULES = """\
-You work at the returns desk of a shop. Look the order up, resolve it once by these rules, then tell the \
-customer in one short sentence what was done.
-- unopened: refund up to 30 days after delivery, later reject.
-- faulty: replace up to 30 days after delivery, later repair.
-- worn: reject.
-- lost: escalate.
-The record counts, not what the customer says or would like."""
 
-CLAIMS = ("broken", "late", "unused", "missing")
-_WISHES = ("refund", "replace", "repair")
-# A letter's sentences, one of each kind; held-out rows have wordings that no training row has.
-_TRAINING = (
-    (
-        "My {item} from order {order} is {claim}.",
-        "This is order {order}, and the {item} is {claim}.",
-        "The {item} is {claim}, see order {order}.",
-        "I have order {order}: my {item} is {claim}.",
-        "It is order {order} that is {claim}, a {item}.",
-        "My {item} is {claim}, that is order {order}.",
-        "The {item}, order {order}, is {claim}.",
-        "A {item} is {claim}: order {order}, please see.",
-    ),
-    (
-        "The one from {other} is fine.",
-        "I do not mean {other}.",
-        "Before that I had {other}.",
-        "Not {other}, that is fine.",
-        "With {other} it is fine.",
-        "My old one was {other}, and that was fine.",
-        "Parcel {other} is mine too.",
-        "I had a {other} too: it is fine.",
-    ),
-    ("I want it {wish}.", "Please have it {wish}.", "Can it be {wish}?", "It must be {wish}."),
-)
-_HELD_OUT = (
-    ("See order {order}, my {item} is {claim}.", "My {item} is {claim}, it is order {order}."),
-    ("My one from {other} is fine.", "The old one, {other}, was fine."),
-    ("Please, I want it {wish}.", "Can I have it {wish}?"),
-)
-_GREETINGS = ("", "Hello. ", "Good day. ")
-_ORDERINGS = ("{0} {1} {2}", "{1} {0} {2}", "{0} {2} {1}")
-REPLIES = (
-    "Your {item} was {done}.",
-    "We {done} order {order}.",
-    "Your order was {done} now.",
-)
-RAMBLE = (
-    " Thank you so much for your letter, we do love to hear from you.",
-    " Please have a lovely day and write to us again when you want.",
-    " This is what we are here for, now and then and every day.",
-)
-IDLE = ("We will look at your {item} soon.", "Please write to us again.")
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said and can be done at the desk; the table says what the fields hold."""
+
+    actions: Mapping[str, str]
+    items: tuple[str, ...]
+    states: tuple[str, ...]
+    rules: str
+    claims: tuple[str, ...]
+    wishes: tuple[str, ...]
+    train: tuple[tuple[str, ...], ...]
+    held_out: tuple[tuple[str, ...], ...]
+    greetings: tuple[str, ...]
+    orderings: tuple[str, ...]
+    replies: tuple[str, ...]
+    ramble: tuple[str, ...]
+    idle: tuple[str, ...]
+    errors: tuple[str, ...]
+    tools: tuple[dict[str, Any], ...]
 
 
-def _tool(name: str, description: str, **properties: Any) -> dict[str, Any]:
-    parameters = {"type": "object", "properties": properties, "required": list(properties)}
-    return {
-        "type": "function",
-        "function": {"name": name, "description": description, "parameters": parameters},
-    }
-
-
-TOOLS = [
-    _tool("look_up", "The record of an order.", order={"type": "integer"}),
-    _tool(
-        "resolve",
-        "Settle an order, once and for good.",
-        order={"type": "integer"},
-        action={"type": "string", "enum": list(ACTIONS)},
-    ),
-]
-ERRORS = ("no such order", "no such tool", "bad arguments", "already resolved")
+_WORDS = load(Words, "desk")
+ACTIONS, ITEMS, STATES, CLAIMS = _WORDS.actions, _WORDS.items, _WORDS.states, _WORDS.claims
+RULES, ERRORS, TOOLS = _WORDS.rules, _WORDS.errors, list(_WORDS.tools)
+REPLIES, RAMBLE, IDLE = _WORDS.replies, _WORDS.ramble, _WORDS.idle
 
 
 class Policy(Protocol):
@@ -142,8 +87,8 @@ def right_action(record: Mapping[str, Any]) -> str:
 
 def letters(held_out: bool = False) -> list[str]:
     """The customers' wordings, with places to fill."""
-    kinds = itertools.product(*(_HELD_OUT if held_out else _TRAINING))
-    return [g + o.format(*s) for s in kinds for g in _GREETINGS for o in _ORDERINGS]
+    kinds = itertools.product(*(_WORDS.held_out if held_out else _WORDS.train))
+    return [g + o.format(*s) for s in kinds for g in _WORDS.greetings for o in _WORDS.orderings]
 
 
 def rows(n: int, seed: int = 0, held_out: bool = False) -> list[dict[str, Any]]:
@@ -160,7 +105,7 @@ def rows(n: int, seed: int = 0, held_out: bool = False) -> list[dict[str, Any]]:
 def _row(rng: random.Random, wordings: Sequence[str]) -> dict[str, Any]:
     order, other = rng.sample(ORDERS, 2)
     item, another = rng.sample(ITEMS, 2)
-    wish = rng.choice(_WISHES)
+    wish = rng.choice(_WORDS.wishes)
     records = [_record(rng, order, item), _record(rng, other, another)]
     names = {"item": item, "order": order, "other": other}
     letter = rng.choice(wordings).format(claim=rng.choice(CLAIMS), wish=ACTIONS[wish], **names)

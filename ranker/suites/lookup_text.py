@@ -6,10 +6,13 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+
+import jinja2
 
 from ranker.suites.attempts import capital
 from ranker.suites.attempts import padded as fill
-from ranker.suites.tables import load_split
+from ranker.suites.tables import load, load_split
 
 Row = tuple[str, ...]
 SPARE = 160  # characters by which the length of replies varies
@@ -82,8 +85,17 @@ class Words:
     units: str
 
 
-def words(held_out: bool) -> Words:
-    return load_split(Words, "lookup", held_out)
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both splits use; the table says what the fields hold."""
+
+    records: Mapping[str, str]
+    whole: Mapping[str, str]
+    entries: Mapping[str, str]
+    marks: Mapping[str, str]
+
+
+words = partial(load_split, Words, "lookup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,63 +152,45 @@ def listed(words: Sequence[str]) -> str:
 
 
 def written(form: str, head: Sequence[str], row: Row) -> str:
-    """A record in a format."""
-    if form == "jsonl":
-        return json.dumps(dict(zip(head, row, strict=True)))
-    if form == "table":
-        return "| " + " | ".join(row) + " |"
-    if form == "pairs":
-        return ", ".join(f"{f}={v}" for f, v in zip(head, row, strict=True))
-    return {"csv": ",", "semi": ";", "slashes": " / "}[form].join(row)
+    """A record in a format: one of `records` in the shared table."""
+    fields = list(zip(head, row, strict=True))
+    return _template(_shared().records[form]).render(cells=row, fields=fields)
 
 
 def material(form: str, domain: Domain, rows: Sequence[Row], words: Words, draw: random.Random) -> str:
     """The records as a file or a text would show them."""
     head = domain.head
-    names = head[1:]
-    if form in ("csv", "semicolons", "columns"):
-        mark = {"csv": ",", "semicolons": ";", "columns": "  |  "}[form]
-        return "\n".join(mark.join(row) for row in (head, *rows))
-    if form == "markdown":
-        return "\n".join(written("table", head, r) for r in (tuple(head), ("---",) * len(head), *rows))
-    if form == "json":
-        inner = ",\n ".join(written("jsonl", head, row) for row in rows)
-        return f"[{inner}]"
     if form == "prose":
         pair = draw.choice(words.pairs)
         texts: list[str] = []
         for k, *values in rows:
-            pairs = [pair.format(f=f, v=v) for f, v in zip(names, values, strict=True)]
+            pairs = [pair.format(f=f, v=v) for f, v in zip(head[1:], values, strict=True)]
             texts.append(draw.choice(words.records).format(k=k, p=listed(pairs)))
         return " ".join(texts)
+    records = [list(zip(head, row, strict=True)) for row in rows]
+    if form in _shared().whole:
+        return _template(_shared().whole[form]).render(head=head, rows=list(rows), records=records)
+    template = _template(_shared().entries[form])
+    day, minute, entries = "", 400, []
     if form == "log":
-        day, minute, lines = f"2025-0{draw.randint(1, 9)}-{draw.randint(10, 28)}", 400, []
-        for k, *values in rows:
+        day = f"2025-0{draw.randint(1, 9)}-{draw.randint(10, 28)}"
+    for i, fields in enumerate(records, start=1):
+        if form == "log":
             minute += draw.randint(1, 50)
-            joined = " ".join(f'{f}="{v}"' for f, v in zip(names, values, strict=True))
-            lines.append(f"[{day} {minute // 60:02}:{minute % 60:02}] INFO {k}: {joined}")
-        return "\n".join(lines)
-    return ("\n\n" if form in ("blocks", "sections") else "\n").join(
-        _entry(form, k, head, (k, *values), i) for i, (k, *values) in enumerate(rows, start=1)
-    )
+        clock = f"{minute // 60:02}:{minute % 60:02}"
+        k, rest = fields[0][1], fields[1:]
+        entries.append(template.render(k=k, i=i, fields=fields, rest=rest, day=day, clock=clock))
+    return ("\n\n" if form in ("blocks", "sections") else "\n").join(entries)
 
 
-def _entry(form: str, k: str, head: Sequence[str], row: Row, i: int) -> str:
-    both = list(zip(head, row, strict=True))
-    rest = both[1:]
-    if form == "blocks":
-        return "\n".join(f"{f}: {v}" for f, v in both)
-    if form == "sections":
-        return "\n".join([f"[{k}]", *(f"{f} = {v}" for f, v in rest)])
-    if form == "yaml":
-        return "\n".join([f"- {head[0]}: {k}", *(f"  {f}: {v}" for f, v in rest)])
-    if form == "tags":
-        return f"<item><b>{k}</b> " + " ".join(f"<i>{f}</i>{v}" for f, v in rest) + "</item>"
-    if form == "notes":
-        return f"- {k} ({'; '.join(f'{f} {v}' for f, v in rest)})"
-    if form == "schedule":
-        return " – ".join([row[1], k, *(f"{f} {v}" for f, v in rest[1:])])
-    return f"{i}) {k} – " + ", ".join(f"{f}: {v}" for f, v in rest)
+_shared = partial(load, Shared, "lookup_shared")
+
+
+@cache
+def _template(source: str) -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=False)
+    environment.filters["dumps"] = lambda fields: json.dumps(dict(fields))
+    return environment.from_string(source)
 
 
 def tell(task: Task, answers: Sequence[Answer], style: str, words: Words, draw: random.Random) -> Reply:
@@ -233,7 +227,9 @@ def tell(task: Task, answers: Sequence[Answer], style: str, words: Words, draw: 
             shown = json.dumps(list(answer) if isinstance(answer, tuple) else value)
             says.append(f"  {json.dumps(core.removeprefix('the '))}: {shown}")
         else:
-            says.append(_MARKS[style].format(i=i + 1, c=core, C=capital(core.removeprefix("the ")), a=value))
+            says.append(
+                _shared().marks[style].format(i=i + 1, c=core, C=capital(core.removeprefix("the ")), a=value)
+            )
     if style == "json":
         return Reply(("```json\n{\n" + ",\n".join(says) + "\n}\n```",), "\n", block, False)
     if style == "table":
@@ -245,19 +241,6 @@ def tell(task: Task, answers: Sequence[Answer], style: str, words: Words, draw: 
 def _shuffled(names: tuple[str, ...], draw: random.Random) -> tuple[str, ...]:
     """The names of a list in the order of the material, or in any other."""
     return tuple(draw.sample(names, len(names))) if draw.random() < 0.5 else names
-
-
-_MARKS = {
-    "bullets": "- {C}: {a}",
-    "stars": "* {a} ({c})",
-    "keys": "{C}: {a}",
-    "bold": "**{C}:** {a}",
-    "table": "| {C} | {a} |",
-    "ordinals": "{i}. {a}",
-    "arrows": "{C} → {a}",
-    "tags": "<answer><to>{c}</to>{a}</answer>",
-    "brackets": "[{C}] {a}",
-}
 
 
 def _value(item: Item, answer: Answer, words: Words, draw: random.Random) -> str:

@@ -20,7 +20,6 @@ import hashlib
 import http.client
 import json
 import os
-import tempfile
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from typing import Any
 from ranker import Trajectory, TrajectoryGroup
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line, read_groups
+from ranker.runtime.outputs import replace_file
 
 _TIMEOUT = 60.0  # seconds without an answer
 _SOLVERS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
@@ -209,14 +209,7 @@ def _keep(path: Path, groups: Sequence[TrajectoryGroup]) -> None:
     """Write the groups as a group file, whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.writelines(dump_line(_record(group)) for group in groups)
-            os.replace(part, path)
-        except BaseException:
-            os.unlink(part)
-            raise
+        replace_file(path, b"".join(dump_line(_record(group)) for group in groups))
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}. Free some disk, or set RANKER_DATA to a folder with "

@@ -43,7 +43,7 @@ def build(kind: Any, value: Any) -> Any:
         hints = _hints(kind)
         return kind(**{key: build(hints.get(key), item) for key, item in value.items()})
     inner = get_args(kind)
-    if isinstance(value, list):
+    if isinstance(value, list) and inner:
         if inner[0] is str:
             return tuple(value)
         inner = inner[:1] * len(value) if inner[1:] == (...,) else inner

@@ -28,16 +28,17 @@ from typing import Any
 
 from ranker.suites.attempts import Generator, Members
 from ranker.suites.toolenv_agents import TIMEOUT, Attempt, attempt, draw_plan, talk
-from ranker.suites.toolenv_services import Voice, voice
 from ranker.suites.toolenv_world import (
     Key,
     Task,
+    Voice,
     changes_of,
     draw_task,
     money,
     opening,
     said,
     tools,
+    voice,
 )
 from ranker.trajectory import Trajectory
 

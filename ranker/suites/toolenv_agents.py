@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ranker.suites.toolenv_services import Voice, shared
-from ranker.suites.toolenv_world import Task, World, changes_of, money, said
+from ranker.suites.toolenv_world import Task, Voice, World, changes_of, money, said, shared
 
 TIMEOUT = '{"error": "timeout"}'
 TIMEOUTS = 0.12  # how often a call times out at first

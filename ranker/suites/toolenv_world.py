@@ -1,4 +1,7 @@
-"""The world of the suite `toolenv`: a task's people and records, and the tools that read and change them."""
+"""The world of the suite `toolenv`: services, a task's people and records, and the tools that read and change them.
+
+Training and held-out services share no words, tools and rules.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,101 @@ import datetime
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
-from ranker.suites.toolenv_services import Extra, Service, shared
+from ranker.suites.attempts import tool
+from ranker.suites.tables import load, load_split
 
 Key = tuple[str, str]  # what is changed, and which field of it
 
 AMBIGUOUS, STALE, FLAGGED = 0.6, 0.7, 0.2  # how often a task has each trap
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """The second thing a customer may ask for."""
+
+    tool: str
+    field: str
+    on_record: bool
+    values: tuple[str, ...]
+    asked: str
+    done: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """A service with people, records and tools; the tables say what the fields hold."""
+
+    name: str
+    orgs: tuple[str, ...]
+    desk: str
+    person: str
+    record: str
+    records: str
+    find: str
+    verify: str
+    listing: str
+    read: str
+    act: str
+    case: str
+    gift: str
+    article: str
+    person_key: str
+    record_key: str
+    record_prefix: str
+    thing_field: str
+    thing_word: str
+    things: tuple[str, ...]
+    target_field: str
+    targets: tuple[str, ...]
+    asked: str
+    done: tuple[str, ...]
+    decider: str
+    levels: tuple[str, str, str]
+    base: str
+    prices: tuple[int, int]
+    amount: str
+    fee_rule: str
+    flags: tuple[str, ...]
+    case_word: str
+    gift_word: str
+    extras: tuple[Extra, ...]
+    topics: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One split's services and wordings; the tables say what the fields hold."""
+
+    services: tuple[Service, ...]
+    systems: tuple[str, ...]
+    letters: tuple[str, ...]
+    case: tuple[str, ...]
+    undone: tuple[str, ...]
+    openers: tuple[str, ...]
+    closers: tuple[str, ...]
+    thoughts: Mapping[str, tuple[str, ...]]
+    retries: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both splits use; the table says what the fields hold."""
+
+    first_names: tuple[str, ...]
+    last_names: tuple[str, ...]
+    towns: tuple[str, ...]
+    mistakes: tuple[tuple[float, float, Mapping[str, Any]], ...]
+    tools: Mapping[str, tuple[str, Mapping[str, str]]]
+
+
+voice = partial(load_split, Voice, "toolenv")
+
+
+shared = partial(load, Shared, "toolenv_shared")
 
 
 @dataclass(frozen=True)
@@ -165,34 +255,16 @@ def _postcode(draw: random.Random) -> str:
 @lru_cache(maxsize=64)
 def tools(s: Service) -> list[dict[str, Any]]:
     """The service's tools, in OpenAI format."""
-    person, record = {s.person_key: "string"}, {s.record_key: "string"}
-    descriptions = {
-        s.find: (f"Search a {s.person} by full name.", {"name": "string"}),
-        s.verify: (f"Check a {s.person} by postcode and note the result.", {**person, "postcode": "string"}),
-        s.listing: (f"The {s.records} of a {s.person}, from the nightly list.", person),
-        s.read: (f"The current state of one {s.record}.", record),
-        s.act: (f"Change one {s.record}.", {**record, s.target_field: "string", s.amount: "number"}),
-        s.case: (f"Create a {s.case_word}.", {**record, "reason": "string"}),
-        s.gift: (f"Grant {s.gift_word}.", {**person, "amount": "number"}),
-        s.article: ("Read an article of the handbook.", {"topic": "string"}),
-    }
+    names = {"service": s, "person": s.person_key, "record": s.record_key}
+    every = [(getattr(s, of), *tool) for of, tool in shared().tools.items()]
     for extra in s.extras:
-        owner, key = (s.record, record) if extra.on_record else (s.person, person)
+        owner, key = (s.record, "{record}") if extra.on_record else (s.person, "{person}")
         text = f"Set the {extra.field.replace('_', ' ')} of one {owner}."
-        descriptions[extra.tool] = (text, {**key, extra.field: "string"})
-    return [_tool(name, *description) for name, description in descriptions.items()]
-
-
-def _tool(name: str, description: str, properties: Mapping[str, str]) -> dict[str, Any]:
-    parameters = {
-        "type": "object",
-        "properties": {key: {"type": kind} for key, kind in properties.items()},
-        "required": list(properties),
-    }
-    return {
-        "type": "function",
-        "function": {"name": name, "description": description, "parameters": parameters},
-    }
+        every.append((extra.tool, text, {key: "string", extra.field: "string"}))
+    return [
+        tool(name, text.format(**names), **{key.format(**names): {"type": kind} for key, kind in of.items()})
+        for name, text, of in every
+    ]
 
 
 @dataclass(slots=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from benchmarks.study import analysis, page, plan, plots, pool
+from benchmarks.study import analysis, page, plan, plots, worker
+from benchmarks.study.analysis import median_steps, steps_to
 from benchmarks.study.command import estimate, summary
-from benchmarks.study.curves import median_steps, steps_to
 from benchmarks.study.plan import ARMS, TRUTH, Arm, JudgeSpec, Unit
-from benchmarks.study.store import Results
 from ranker.errors import ConfigurationError
 
 
@@ -116,8 +115,8 @@ def test_a_run_is_known_by_its_settings_seed_and_steps():
 
 def test_the_estimate_counts_what_is_missing():
     units = plan.units(plan.chosen(["noise-0.7"]), 1, 60)
-    assert estimate(units, units, 2).startswith("3 runs; about")
-    assert "2 of them there already" in estimate(units, units[2:], 2)
+    assert estimate(3, units, 2).startswith("3 runs; about")
+    assert "2 of them there already" in estimate(3, units[2:], 2)
 
 
 def test_steps_to_a_level_are_of_the_smoothed_curve():
@@ -238,46 +237,24 @@ def test_the_table_is_markdown(whole):
     assert len(set(cells)) == 1
 
 
-WORKER = """
-import json, os, sys
-for line in sys.stdin:
-    unit = json.loads(line)
-    if unit["seed"] == 1:
+def dies_at_one(unit: Unit) -> dict[str, int]:
+    if unit.seed == 1:
         os._exit(3)
-    print(json.dumps({"seconds": unit["seed"]}), flush=True)
-"""
+    if unit.seed == 2:
+        raise ValueError("not this one")
+    return {"seconds": unit.seed}
 
 
-def test_a_worker_that_dies_costs_its_unit_and_is_replaced(monkeypatch):
-    monkeypatch.setattr(pool, "_COMMAND", (sys.executable, "-c", WORKER))
+def test_a_worker_that_dies_costs_its_unit_and_is_replaced():
     units = [Unit("train", ARMS[TRUTH], seed, 1) for seed in range(5)]
-    numbers = {unit.seed: result for unit, result in pool.work(units, 1)}
-    done = {seed: {"seconds": seed} for seed in (0, 2, 3, 4)}
-    assert numbers == {**done, 1: {"error": "the worker died (exit code 3)"}}
-
-
-def test_results_keep_whole_lines_only(tmp_path):
-    path = tmp_path / "runs.jsonl"
-    results = Results(path)
-    results.add({"id": "a", "arm": "x", "x": 1})
-    results.add({"id": "b", "arm": "x", "error": "no"})
-    with pytest.raises(ConfigurationError, match="Another process"):
-        Results(path)
-    results.close()
-    with open(path, "ab") as file:
-        file.write(b'{"id": "c", "x"')
-    again = Results(path)
-    assert set(again.records) == {"a", "b"}
-    assert again.has("a")
-    assert not again.has("b")
-    again.add({"id": "b", "arm": "x", "x": 2})
-    again.close()
-    last = Results(path)
-    assert last.has("b")
-    last.close()
-    path.write_text("nonsense\n")
-    with pytest.raises(ConfigurationError, match="line 1"):
-        Results(path)
+    numbers = {unit.seed: result for unit, result in worker.work(units, 1, dies_at_one)}
+    assert numbers == {
+        0: {"seconds": 0},
+        1: {"error": "the worker died (exit code 3)"},
+        2: {"error": "ValueError: not this one"},
+        3: {"seconds": 3},
+        4: {"seconds": 4},
+    }
 
 
 def test_what_is_missing_is_said_before_an_hour_is_spent(monkeypatch):

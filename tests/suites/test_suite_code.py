@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from ranker.suites.code import checker, groups, variants
-from ranker.suites.code_functions import Function, words
+from ranker.suites.code import Function, checker, groups, variants, words
 from ranker.suites.sandbox import shares_passed
 from ranker.trajectory import Trajectory
 

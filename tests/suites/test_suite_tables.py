@@ -12,11 +12,12 @@ from pydantic import TypeAdapter
 from ranker.suites import (
     answers_text,
     arithmetic_work,
-    code_functions,
+    code,
     constraints_checks,
     constraints_text,
+    desk_world,
     lookup_text,
-    toolenv_services,
+    toolenv_world,
 )
 from ranker.suites.arithmetic_work import Step
 from ranker.suites.lookup_text import Field
@@ -25,16 +26,18 @@ from ranker.suites.tables import build, load
 SPLITS = {
     "answers": answers_text.Words,
     "arithmetic": arithmetic_work.Words,
-    "code": code_functions.Words,
+    "code": code.Words,
     "constraints": constraints_text.Words,
     "lookup": lookup_text.Words,
-    "toolenv": toolenv_services.Voice,
+    "toolenv": toolenv_world.Voice,
 }
 TABLES: dict[str, Any] = {
     **{f"{suite}_{split}": kind for suite, kind in SPLITS.items() for split in ("train", "held_out")},
-    "code_shared": code_functions.Shared,
+    "code_shared": code.Shared,
     "constraints_shared": constraints_checks.Shared,
-    "toolenv_shared": toolenv_services.Shared,
+    "desk": desk_world.Words,
+    "lookup_shared": lookup_text.Shared,
+    "toolenv_shared": toolenv_world.Shared,
 }
 
 
@@ -56,11 +59,11 @@ def test_a_table_holds_what_its_type_says(name: str) -> None:
 
 
 def test_a_value_of_the_wrong_type_would_be_noticed() -> None:
-    table = build(code_functions.Shared, {"names": {"out": ["result", 3]}})
+    table = build(code.Shared, {"names": {"out": ["result", 3]}})
     with pytest.raises(ValueError, match="valid string"):
         validated(table)
     with pytest.raises(TypeError, match="nmaes"):
-        build(code_functions.Shared, {"nmaes": {}})
+        build(code.Shared, {"nmaes": {}})
 
 
 @pytest.mark.parametrize(

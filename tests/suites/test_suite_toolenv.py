@@ -14,8 +14,7 @@ import pytest
 
 from ranker.suites.toolenv import checker, grade, groups, messages, task_of
 from ranker.suites.toolenv_agents import TIMEOUT, Plan, attempt
-from ranker.suites.toolenv_services import Voice, voice
-from ranker.suites.toolenv_world import Task, draw_task, opening, tools
+from ranker.suites.toolenv_world import Task, Voice, draw_task, opening, tools, voice
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
 SETTINGS = list(itertools.product((True, False), (0.1, 0.5, 0.9)))
