@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from torch.distributed.tensor import DTensor
 
 from grpo.errors import RunFolderError
 from grpo.model.sharding import held, part_of
+from ranker.judges.local.models import file_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -216,7 +216,7 @@ def _fault(path: Path) -> str | None:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         for name, digest in manifest.items():
-            if _digest(path / name) != digest:
+            if file_digest(path / name) != digest:
                 return f"{name} is not as it was written"
     except (OSError, ValueError, AttributeError) as error:
         return str(error)
@@ -226,9 +226,4 @@ def _fault(path: Path) -> str | None:
 def _sync(path: Path) -> str:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
-    return _digest(path)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)
