@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ranker import __version__
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line
 from ranker.runtime.outputs import check_absent, replace_file
+from ranker.usage import Usage
 
 WRITTEN = (
     "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "evaluation.json", "curves.png", "checkpoints",
@@ -127,9 +129,9 @@ class RewardCache:
             good = 0
             for raw, record in _whole(file):
                 good += len(raw)
-                key = record.pop("key")
-                record.pop("group")
-                self._rewards[key] = GroupReward.from_dict(record)
+                usage = Usage(**record.pop("usage"))
+                key, _ = record.pop("key"), record.pop("group")
+                self._rewards[key] = GroupReward(**record, usage=usage)
             if file == self._file:
                 os.truncate(file, good)
 
@@ -140,7 +142,12 @@ class RewardCache:
     def add(self, group: RolloutGroup, reward: GroupReward) -> None:
         """Keep a group's rewards."""
         if reward.error is None:
-            record = {"group": group.index, "key": _digest(group), **reward.to_dict()}
+            record = {
+                "group": group.index,
+                "key": _digest(group),
+                **asdict(reward),
+                "usage": reward.usage.to_dict(),
+            }
             with self._lock:
                 append(self._file, dump_line(record))
 
