@@ -99,7 +99,9 @@ class RankReward:
             RankerError: a group failed and `on_error` is ``"raise"``, or another process failed or was lost.
         """
         # A collective call: before any await, so that every process makes it at the same point.
-        processes = self._process_group()
+        if self._processes is None or not self._processes.is_current:
+            self._processes = process_group()
+        processes = self._processes
         trainer = getattr(log_metric, "__self__", None)
         batch = _Batch(prompts, completions, _columns(columns, len(prompts)))
         size = _group_size(trainer)
@@ -134,11 +136,6 @@ class RankReward:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_processes": None}
-
-    def _process_group(self) -> ProcessGroup | None:
-        if self._processes is None or not self._processes.is_current:
-            self._processes = process_group()
-        return self._processes
 
     async def _rank_groups(
         self, groups: Sequence[Sequence[int]], attempts: Mapping[int, _Attempt], tools: list[Any] | None
