@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,8 @@ class Learner:
         self.workers = 1 if device != "cpu" else workers or cores()
         # Threads, one a core: a group's products are too small to be shared by cores, and torch works without
         # holding Python's lock.
-        self._pool = ThreadPoolExecutor(
-            self.workers, "ranker-tune", initializer=_one_thread if self.workers > 1 else None
-        )
+        one_thread = partial(torch.set_num_threads, 1) if self.workers > 1 else None
+        self._pool = ThreadPoolExecutor(self.workers, "ranker-tune", initializer=one_thread)
         self._threads = torch.get_num_threads()
         self._room = GROUP if device == "cpu" else GROUP_GPU
         self.tokens = 0
@@ -156,7 +156,7 @@ class Learner:
         """Scores as above, and the loss on process labels, if there are any."""
         n = len(texts.attempts)
         order = rng.sample(range(n), n) if rng else list(range(n))
-        fitted = fit(_only(texts, order), self.way, self.loaded.window, self.loaded.count)
+        fitted = fit(texts.only(order), self.way, self.loaded.window, self.loaded.count)
         segments = question(fitted, self.way, self.template, self.loaded.frame, self.loaded.encode)
         labelled = self.way not in JOINT and any(one.points or one.passages for one in labels)
         questions = segments
@@ -196,7 +196,7 @@ class Learner:
             rng = random.Random(f"{seed}/{k}")  # noqa: S311 - not secret
             chosen = self._choose(example, rng)
             labels = [example.labels_G[i] for i in chosen] if example.labels_G else []
-            scores_K, parts = self._read(_only(example.shown, chosen), rng, labels)
+            scores_K, parts = self._read(example.shown.only(chosen), rng, labels)
             truths_K = torch.tensor([example.truths_G[i] for i in chosen], device=scores_K.device)
             loss = self.loss(scores_K, truths_K)
             if parts is not None:
@@ -318,16 +318,6 @@ class Learner:
         torch.set_num_threads(self._threads)  # the workers' setting is that of every later thread
 
 
-def _only(texts: Shown, chosen: Sequence[int]) -> Shown:
-    """Some of the attempts."""
-    attempts, cut = tuple(texts.attempts[i] for i in chosen), tuple(texts.cut[i] for i in chosen)
-    return replace(texts, attempts=attempts, cut=cut)
-
-
 def _length(texts: Shown) -> int:
     """Characters to be read."""
     return len(texts.opening) + len(texts.task) + len(texts.rubric) + sum(map(len, texts.attempts))
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
