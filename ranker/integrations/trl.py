@@ -16,7 +16,7 @@ from ranker.errors import ConfigurationError, GroupError, RankerError
 from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, trajectory_of
 from ranker.integrations.group_rewarder import GroupRewarder, is_fatal
-from ranker.integrations.process_group import ProcessGroup, failure_of, process_group
+from ranker.integrations.process_group import ProcessGroup, bare, process_group
 from ranker.rank import OnError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
@@ -115,7 +115,7 @@ class RankReward:
         except Exception as error:
             if processes is not None:
                 with suppress(RankerError):  # the other process reports its own failure
-                    await processes.all_gather(failure_of(error))
+                    await processes.all_gather(bare(error))
             raise
         seconds = time.monotonic() - started
         results = _results(zip(layout.local_groups, outcomes, strict=True))

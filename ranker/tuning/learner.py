@@ -18,13 +18,11 @@ import torch
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.judges.local.forward import scores_of, shares
 from ranker.judges.local.hidden_states import hidden_tails, plain_tails
-from ranker.judges.local.model import Loaded, computes_in_bf16, cores, frame_of
-from ranker.judges.local.models import find_model, require_local
+from ranker.judges.local.model import LocalModel, cores
 from ranker.judges.local.ways import LETTERS, Shown, Way, fit, question
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
 from ranker.prompting.truncation import estimate_tokens
 from ranker.tuning.examples import Example, apart
-from ranker.tuning.folder import first_line
 from ranker.tuning.lora import TARGETS, Lora, with_lora
 from ranker.tuning.losses import LOSSES
 from ranker.tuning.process_labels import ProcessLabels, label_loss
@@ -84,27 +82,16 @@ class Learner:
                 "A judge that writes its verdict cannot be tuned: choose the way pointwise, pointwise_in_context, "
                 "first_token or expected_digit."
             )
-        transformers = require_local()
-        path, self.label = find_model(base)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = torch.bfloat16 if computes_in_bf16(device) else torch.float32
+        local = LocalModel(base)
+        self.label = local.label
+        loaded = local.load()
+        on_cpu = loaded.model.device.type == "cpu"
         # Written out, attention is a quarter faster than SDPA for a few hundred tokens on a CPU.
-        how = "eager" if device == "cpu" else "sdpa"
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                path, dtype=dtype, attn_implementation=how
-            )
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"The model {self.label} cannot be loaded: {first_line(error)} Give a folder of safetensors, a GGUF file, a hub "
-                "name, or one that `ranker models` lists."
-            ) from None
-        self.model = with_lora(model.to(device), lora, adapter, seed).eval()
-        config = getattr(model.config, "text_config", model.config)
-        window = int(getattr(config, "max_position_embeddings", None) or 2048)
-        usual = window if device != "cpu" else JOINT_SEQUENCE if way in JOINT else SEQUENCE
-        self.loaded = Loaded(self.model, tokenizer, frame_of(tokenizer), min(window, most_tokens or usual))
+        loaded.model.set_attn_implementation("eager" if on_cpu else "sdpa")
+        self.model = with_lora(loaded.model, lora, adapter, seed).eval()
+        usual = loaded.window if not on_cpu else JOINT_SEQUENCE if way in JOINT else SEQUENCE
+        window = min(loaded.window, most_tokens or usual)
+        self.loaded = replace(loaded, model=self.model, window=window)
         with torch.inference_mode():
             self._shared = shares(self.loaded)  # as the judge will read it
         self.way = way
@@ -112,13 +99,13 @@ class Learner:
         self.loss = LOSSES[loss]
         self.params = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.params, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
-        self.workers = 1 if device != "cpu" else workers or cores()
+        self.workers = workers or cores() if on_cpu else 1
         # Threads, one a core: a group's products are too small to be shared by cores, and torch works without
         # holding Python's lock.
         one_thread = partial(torch.set_num_threads, 1) if self.workers > 1 else None
         self._pool = ThreadPoolExecutor(self.workers, "ranker-tune", initializer=one_thread)
         self._threads = torch.get_num_threads()
-        self._room = GROUP if device == "cpu" else GROUP_GPU
+        self._room = GROUP if on_cpu else GROUP_GPU
         self.tokens = 0
         self.updates = 0
         self.updating = False
