@@ -149,7 +149,9 @@ class RankReward:
                         "A group of one completion cannot be ranked; set num_generations to 2 or more."
                     )
                 async with slots:
-                    group = _group([attempts[i] for i in members], tools)
+                    first, own = attempts[members[0]], [attempts[i] for i in members]
+                    ran = [trajectory_of(attempt.prompt, attempt.completion, tools) for attempt in own]
+                    group = TrajectoryGroup(ran, rubric=first.rubric, reference=first.reference)
                     return await self._rewarder.rank(group)
             except RankerError as error:
                 if self._on_error == "raise" or is_fatal(error):
@@ -264,12 +266,6 @@ def _columns(arguments: Mapping[str, Any], count: int) -> dict[str, Sequence[Any
         for name, values in arguments.items()
         if name not in _NOT_COLUMNS and isinstance(values, (list, tuple)) and len(values) == count
     }
-
-
-def _group(attempts: Sequence[_Attempt], tools: list[Any] | None) -> TrajectoryGroup:
-    first = attempts[0]
-    members = [trajectory_of(attempt.prompt, attempt.completion, tools) for attempt in attempts]
-    return TrajectoryGroup(members, rubric=first.rubric, reference=first.reference)
 
 
 def _results(
