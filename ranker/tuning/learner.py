@@ -87,7 +87,8 @@ class Learner:
         loaded = local.load()
         on_cpu = loaded.model.device.type == "cpu"
         # Written out, attention is a quarter faster than SDPA for a few hundred tokens on a CPU.
-        loaded.model.set_attn_implementation("eager" if on_cpu else "sdpa")
+        if on_cpu:
+            loaded.model.set_attn_implementation("eager")
         self.model = with_lora(loaded.model, lora, adapter, seed).eval()
         usual = loaded.window if not on_cpu else JOINT_SEQUENCE if way in JOINT else SEQUENCE
         window = min(loaded.window, most_tokens or usual)
