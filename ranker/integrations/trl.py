@@ -103,12 +103,12 @@ class RankReward:
             self._processes = process_group()
         processes = self._processes
         trainer = getattr(log_metric, "__self__", None)
-        batch = _Batch(prompts, completions, _columns(columns, len(prompts)))
+        row = _columns(columns, len(prompts))
         size = _group_size(trainer)
         layout = await _batch_layout(
-            processes, batch.keys(rows=size is None), size, "environments" in columns
+            processes, _keys(prompts, row if size is None else {}), size, "environments" in columns
         )
-        attempts = await _fetch_attempts(processes, layout, batch.attempts())
+        attempts = await _fetch_attempts(processes, layout, _attempts(prompts, completions, row))
         started = time.monotonic()
         try:
             outcomes = await self._rank_groups(layout.local_groups, attempts, _tools(trainer))
@@ -193,31 +193,25 @@ class _Attempt:
     reference: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """The arguments TRL passed to this process."""
+def _keys(prompts: Sequence[Any], columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """A key per completion from its prompt and these columns of its dataset row."""
+    return [
+        identity(prompt, {name: values[i] for name, values in columns.items()})
+        for i, prompt in enumerate(prompts)
+    ]
 
-    prompts: Sequence[Any]
-    completions: Sequence[Any]
-    columns: Mapping[str, Sequence[Any]]
 
-    def keys(self, rows: bool) -> list[str]:
-        """A key per completion from its prompt and, with `rows`, the other columns of its dataset row."""
-        columns = self.columns if rows else {}
-        return [
-            identity(prompt, {name: values[i] for name, values in columns.items()})
-            for i, prompt in enumerate(self.prompts)
-        ]
-
-    def attempts(self) -> list[_Attempt]:
-        return [
-            _Attempt(prompt, completion, self._text("rubric", i), self._text("reference", i))
-            for i, (prompt, completion) in enumerate(zip(self.prompts, self.completions, strict=True))
-        ]
-
-    def _text(self, column: str, i: int) -> str | None:
-        value = self.columns[column][i] if column in self.columns else None
+def _attempts(
+    prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Sequence[Any]]
+) -> list[_Attempt]:
+    def text(column: str, i: int) -> str | None:
+        value = columns[column][i] if column in columns else None
         return value if isinstance(value, str) and value.strip() else None
+
+    return [
+        _Attempt(prompt, completion, text("rubric", i), text("reference", i))
+        for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
+    ]
 
 
 async def _batch_layout(
