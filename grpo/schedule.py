@@ -57,7 +57,12 @@ class Schedule:
             with clock.time("generate"):
                 self._sample_to(upto + self._config.ahead)
             mine = [k for k in range(state.taken, upto) if k % processes.world == processes.rank]
-            fresh = [self._take(k, clock) for k in mine]
+            fresh = []
+            for k in mine:
+                group, pending = self._collector.pending[k]
+                with clock.time("judge_wait"):
+                    fresh.append(ScoredGroup(group, pending.result()))
+                del self._collector.pending[k]
             taken += fresh
             state.taken = upto
             useful = [not j.advantages.tied and j.reward.error is None for j in self._advised(fresh)]
@@ -90,13 +95,6 @@ class Schedule:
         wanted = [k for k in range(state.sampled, end) if k % processes.world == processes.rank]
         self._collector.sample(wanted, state.step)
         state.sampled = max(state.sampled, end)
-
-    def _take(self, index: int, clock: Clock) -> ScoredGroup:
-        group, pending = self._collector.pending[index]
-        with clock.time("judge_wait"):
-            reward = pending.result()
-        del self._collector.pending[index]
-        return ScoredGroup(group, reward)
 
     def _advised(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
         """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import Json, add_record, parser, say, source, write_record
@@ -26,7 +27,7 @@ def train(seed: int, changes: list[str]) -> Json:
     from ranker.testing import Behaviour
 
     quiet()
-    quick.judge = quick.DeskJudge(Behaviour(noise=quick.NOISE, seed=seed))
+    quick.judge = partial(quick.judge, behaviour=Behaviour(noise=quick.NOISE, seed=seed))
     settings = read_settings("quick", [f"seed={seed}", *changes])
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(settings, Path(folder) / "run")

@@ -8,13 +8,12 @@ process, the embedded default.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
 from grpo.demo import desk_blocks
-from ranker import RankedGroup, Trajectory, rank_group
+from ranker import RankedGroup, rank_group
 from ranker.suites import desk_world as desk
 from ranker.suites.desk import RUBRIC as DESK
 from ranker.testing import Behaviour, JudgeServer
@@ -22,27 +21,9 @@ from ranker.testing import Behaviour, JudgeServer
 RUBRIC = "Prefer the clerk who looked the right order up, did what the rules say, and told the customer so."
 
 
-def rows() -> list[dict[str, Any]]:
-    """Customers' letters to train on."""
-    letters: list[dict[str, Any]] = desk.rows(2000)
-    return letters
-
-
-def held_out() -> list[dict[str, Any]]:
-    """Letters in wordings that `rows` does not have."""
-    letters: list[dict[str, Any]] = desk.rows(128, held_out=True)
-    return letters
-
-
-async def rollout(policy: Any, row: Mapping[str, Any]) -> Trajectory:
-    """One letter answered."""
-    trajectory: Trajectory = await desk.rollout(policy, row)
-    return trajectory
-
-
-def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:
-    """The truth of an answer."""
-    return float(desk.checker(trajectory, row))
+rows = partial(desk.rows, 2000)  # customers' letters to train on
+held_out = partial(desk.rows, 128, held_out=True)  # letters in wordings that `rows` does not have
+rollout, checker = desk.rollout, desk.checker
 
 
 def policy() -> tuple[Any, Any]:
@@ -62,31 +43,21 @@ def policy() -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-@dataclass
-class DeskJudge:
-    """A reward function; its server starts at the first call and ends with the process.
-
-    Attributes:
-        behaviour: noise and biases of the judge, see `ranker.testing.Behaviour`.
-        options: of `rank_group`, e.g. passes.
-    """
-
-    behaviour: Behaviour = field(default_factory=Behaviour)
-    options: dict[str, Any] = field(default_factory=dict)
-    _server: JudgeServer | None = field(default=None, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def __call__(self, group: Any) -> RankedGroup:
-        with self._lock:
-            if self._server is None:
-                self._server = JudgeServer(desk_blocks.worth, self.behaviour).__enter__()
-        return rank_group(
-            group, "openai/simulated", RUBRIC, base_url=self._server.base_url, cache="off", **self.options
-        )
-
-
 NOISE = 0.25  # deviation of what the judge sees around what a transcript is worth, 0 to 1
-judge = DeskJudge(Behaviour(noise=NOISE))
+_lock = threading.Lock()
+
+
+@cache
+def _server(behaviour: Behaviour) -> JudgeServer:
+    """It ends with the process."""
+    return JudgeServer(desk_blocks.worth, behaviour).__enter__()
+
+
+def judge(group: Any, behaviour: Behaviour = Behaviour(noise=NOISE)) -> RankedGroup:  # noqa: B008 - frozen
+    """The simulated judge; its server starts at the first call."""
+    with _lock:
+        base_url = _server(behaviour).base_url
+    return rank_group(group, "openai/simulated", RUBRIC, base_url=base_url, cache="off")
 
 
 def embedded(group: Any) -> RankedGroup:
