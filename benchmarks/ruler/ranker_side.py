@@ -11,7 +11,7 @@ from benchmarks.harness import Json, print_json
 from benchmarks.ruler.groups import Fields
 from benchmarks.ruler.sides import measure, side_options
 from ranker import rank_groups_async
-from ranker.jsonl.group_file import group_from_dict
+from ranker.trajectory import group_from_dict
 from ranker.usage import Usage
 
 DISTRIBUTIONS = ("ranker-rl", "openai", "aiohttp")
