@@ -1,9 +1,10 @@
-"""The objects of a JSON file: one a line (JSONL), or those of one array."""
+"""The objects of a JSON file: one a line (JSONL), those of an array, or each over several lines."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 
+_SPACE = re.compile(r"\s*")
 _GZIP = b"\x1f\x8b"
 _OTHERS = {
     b"PAR1": "a Parquet file; read it with pandas or datasets and pass its rows, or write them as JSON lines",
@@ -41,10 +43,11 @@ class Record:
 
 def read_objects(path: str | Path) -> Iterator[Record]:
     """Read a file object by object, going on after bad ones. Gzip is unpacked, whatever the file's name; a byte order
-    mark and empty lines are skipped. A file whose first character is ``[`` is one array, which is read whole.
+    mark and empty lines are skipped. A file that begins with an array, or with an object over several lines, is read
+    whole.
 
     Raises:
-        ConfigurationError: the file cannot be read, or is no text; an array is not whole.
+        ConfigurationError: the file cannot be read, or is no text; it is to be read whole and is no JSON.
     """
     try:
         with open(path, "rb") as plain, gzip.open(plain) if plain.peek(2)[:2] == _GZIP else plain as file:
@@ -58,8 +61,8 @@ def read_objects(path: str | Path) -> Iterator[Record]:
             for number, raw in enumerate(file, start=1):
                 if not raw.strip():
                     continue
-                if not begun and raw.lstrip().startswith(b"["):
-                    yield from _members(raw + file.read(), path)
+                if not begun and (raw.strip() == b"{" or raw.lstrip().startswith(b"[")):
+                    yield from _whole(raw + file.read(), path)
                     return
                 begun = True
                 yield _record(raw, number)
@@ -85,10 +88,16 @@ def _object(value: Any, number: int, place: str) -> Record:
     return Record(number, place, None, value)
 
 
-def _members(raw: bytes, path: str | Path) -> Iterator[Record]:
+def _whole(raw: bytes, path: str | Path) -> Iterator[Record]:
+    """The members of an array, or objects one after the other, each over several lines."""
+    decoder, values, at = json.JSONDecoder(), [], 0
     try:
-        values = json.loads(raw.decode("utf-8"))
+        text = raw.decode("utf-8").strip()
+        while at < len(text):
+            value, end = decoder.raw_decode(text, at)
+            values += value if isinstance(value, list) else [value]
+            at = _SPACE.match(text, end).end()  # type: ignore[union-attr]
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path} begins as a JSON array and is none: {error}.") from None
+        raise ConfigurationError(f"{path} begins as JSON over several lines and is none: {error}.") from None
     for number, value in enumerate(values, start=1):
         yield _object(value, number, f"item {number}")

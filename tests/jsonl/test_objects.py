@@ -23,6 +23,7 @@ FORMS = {
     "lines of Windows": b"\n" + LINES.replace(b"\n", b"\r\n") + b"\r\n",
     "an array": ARRAY,
     "an array over lines": b"\xef\xbb\xbf\n" + json.dumps(ROWS, indent=2).encode(),
+    "objects over lines": "\n".join(json.dumps(row, indent=2) for row in ROWS).encode(),
     "packed": gzip.compress(LINES),
     "a packed array": gzip.compress(ARRAY),
 }
