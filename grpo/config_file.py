@@ -18,6 +18,7 @@ from grpo.config import GRPOConfig
 from grpo.rewards import Reward
 from ranker import Budget, ConfigurationError, rank_group
 from ranker.jsonl.objects import read_objects
+from ranker.judges.headers import check_written
 from ranker.validation import check, did_you_mean
 
 
@@ -41,6 +42,9 @@ class _Judge(_Table):
     cache: str | None = None
     max_tokens: int | None = None
     template: str | None = None
+    extra: dict[str, Any] | None = None
+    headers: dict[str, str] | None = None
+    structured: str | None = None
     concurrency: int | None = None
 
 
@@ -214,6 +218,7 @@ def _judge(table: Mapping[str, Any]) -> Reward:
     options = {
         k: v for k, v in table.items() if k not in ("model", "name", "weight", "max_calls", "max_cost_usd")
     }
+    check_written(table.get("headers") or {}, "The judge's table")
     budget = Budget(table.get("max_calls"), table.get("max_cost_usd"))  # of the whole run
     function = partial(rank_group, judge=table.get("model"), budget=budget, **options)
     return Reward(function, table.get("name", "judge"), table.get("weight", 1.0))

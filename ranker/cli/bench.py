@@ -60,6 +60,9 @@ def bench(
     prompt_folder: shared.PromptFolder = None,
     temperature: shared.Temperature = None,
     max_tokens: shared.MaxTokens = None,
+    extra: shared.Extra = None,
+    headers: shared.Headers = None,
+    structured: shared.Structured = None,
     concurrency: Annotated[int, option("Rankings in flight per judge.", LIMITS, min=1)] = 16,
     timeout: shared.Timeout = None,
     max_cost: Annotated[

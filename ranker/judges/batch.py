@@ -263,10 +263,10 @@ class BatchJudge(LLMJudge):
         base_url, key = options.get("base_url"), options.get("api_key")
         if base_url is not None:
             key = key or os.environ.get("RANKER_API_KEY")
-            api = BatchAPI(self.name, base_url, key)
+            api = BatchAPI(self.name, base_url, key, self._headers)
             prices: Transport = self._transport
         else:
-            api = BatchAPI(model, None, key)
+            api = BatchAPI(model, None, key, self._headers)
             prices = LiteLLMTransport(model, key, 60.0)
         self._transport = self._batches = BatchTransport(api, BatchStore(store), prices)
 

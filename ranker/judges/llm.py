@@ -6,13 +6,14 @@ import json
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
 from ranker.judges.completion import Completion, check_finished
+from ranker.judges.headers import hide_query, identity_of, read_headers
 from ranker.judges.prompted import PromptedJudge, Reply
 from ranker.judges.rate_limit import RateLimit
 from ranker.judges.servers import server_of
@@ -44,6 +45,8 @@ class LLMJudge(PromptedJudge):
             `base_url` server is given ``$RANKER_API_KEY`` or none. No other key is ever sent there.
         temperature, max_tokens: sent only where given.
         extra: more request fields, as the server takes them.
+        headers: sent with every request, e.g. a gateway's key; a value that is ``$NAME`` is that environment
+            variable's. Values are kept out of messages, logs, records and caches.
         timeout: seconds for one request.
         max_retries: how often a failed request is sent again (429, 5xx, timeouts, lost connections).
         rpm, tpm: requests and tokens a minute.
@@ -64,6 +67,7 @@ class LLMJudge(PromptedJudge):
         temperature: float | None = None,
         max_tokens: int | None = None,
         extra: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float = 180.0,
         max_retries: int = 5,
         rpm: float | None = None,
@@ -78,10 +82,11 @@ class LLMJudge(PromptedJudge):
             raise ConfigurationError("The judge needs a model name, e.g. openai/gpt-5-mini.")
         if structured != "auto" and structured not in MODES:
             raise ConfigurationError(f"structured={structured!r}; choose auto, {', '.join(MODES)}.")
+        self._headers = read_headers(headers)
         self._transport: Transport
         if base_url is None:
             self._model = model
-            self._transport = LiteLLMTransport(model, api_key, timeout)
+            self._transport = LiteLLMTransport(model, api_key, timeout, self._headers)
         else:
             if not re.match(r"https?://[^/\s]", base_url):
                 raise ConfigurationError(f"base_url={base_url!r} is no address; give http://HOST:PORT/v1.")
@@ -89,9 +94,10 @@ class LLMJudge(PromptedJudge):
                 raise ConfigurationError(
                     "Leave user and password out of base_url: a server's key goes into $RANKER_API_KEY or api_key=."
                 )
+            hide_query(base_url)
             self._model = model.removeprefix("openai/")
             key = api_key or os.environ.get("RANKER_API_KEY")
-            self._transport = ServerTransport(self._model, base_url, key, timeout)
+            self._transport = ServerTransport(self._model, base_url, key, timeout, self._headers)
         self._address = base_url
         self._longest_reply = 0  # tokens, of all replies so far
         self._options = {
@@ -129,6 +135,7 @@ class LLMJudge(PromptedJudge):
             **server_of(self._model, self._address),
             "options": self._options,
             "structured": self._structured,
+            **identity_of(self._headers),
         }
 
     async def window(self) -> int:

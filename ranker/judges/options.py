@@ -24,6 +24,7 @@ class JudgeOptions(TypedDict, total=False):
         record: a path; every call is appended to it as a line of JSON.
         context_window: tokens of prompt and reply together.
         temperature, max_tokens, extra: request fields of an API.
+        headers: of every request to an API; ``$NAME`` is an environment variable's value.
         timeout, max_retries, rpm, tpm: seconds, retries, requests and tokens a minute of an API.
         price: dollars for a million tokens (read, written).
         structured: how an API is asked for JSON.
@@ -42,6 +43,7 @@ class JudgeOptions(TypedDict, total=False):
     temperature: float | None
     max_tokens: int | None
     extra: dict[str, Any] | None
+    headers: Mapping[str, str] | None
     timeout: float
     max_retries: int
     rpm: float | None

@@ -48,12 +48,19 @@ class Transport(Protocol):
 class ServerTransport:
     """Any OpenAI-compatible server, through the openai client on aiohttp."""
 
-    def __init__(self, model: str, base_url: str, api_key: str | None, timeout: float):
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        api_key: str | None,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ):
         self._model = model
         self._key = api_key
         self._base_url = base_url.rstrip("/")
         self._timeout = timeout
-        make = partial(openai_client, self._base_url, api_key, timeout)
+        make = partial(openai_client, self._base_url, api_key, timeout, headers=headers)
         self._client = PerLoop(make, lambda client: client.close())
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
@@ -100,10 +107,13 @@ class LiteLLMTransport:
     """Any provider LiteLLM knows. Imported on first use; its remote price list is not fetched unless
     ``LITELLM_LOCAL_MODEL_COST_MAP=False`` is set (the fetch stalls an offline start)."""
 
-    def __init__(self, model: str, api_key: str | None, timeout: float):
+    def __init__(
+        self, model: str, api_key: str | None, timeout: float, headers: Mapping[str, str] | None = None
+    ):
         self._model = model
         self._key = api_key
         self._timeout = timeout
+        self._headers = {"extra_headers": dict(headers)} if headers else {}
         self._model_info: dict[str, Any] | None = None
 
     def _litellm(self) -> Any:
@@ -134,6 +144,7 @@ class LiteLLMTransport:
                 max_retries=0,
                 drop_params=True,
                 caching=False,
+                **self._headers,
                 **options,
             )
         except Exception as error:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl
 
 from ranker.errors import scrub
 
@@ -25,11 +26,20 @@ _LOST = {"ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}
 
 
 def openai_client(
-    base_url: str, api_key: str | None, timeout: float, connections: int = 0, proxies: bool = True
+    base_url: str,
+    api_key: str | None,
+    timeout: float,
+    *,
+    connections: int = 0,
+    proxies: bool = True,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncOpenAI:
     """A client that neither retries nor follows redirects.
 
     Args:
+        base_url: what follows a ``?`` in it goes with every request.
+        api_key: sent as a bearer token, unless `headers` says Authorization; None for no such header.
+        headers: sent with every request.
         timeout: seconds for each wait on the server, for a connection 30 at most; infinite for no limit.
         connections: open at the same time, more requests wait for one; 0 for no bound.
         proxies: go through those that the environment names.
@@ -39,19 +49,28 @@ def openai_client(
 
     seconds = timeout if math.isfinite(timeout) else None
     pool = None if connections else seconds  # a request may wait for a connection as long as others need
+    address, _, query = base_url.partition("?")
+    keyless = not api_key and "Authorization" not in (headers or {})
     http_client = DefaultAioHttpClient(
+        event_hooks={"request": [_without_key] if keyless else []},
         verify=_certificates(),
         limits=httpx.Limits(max_connections=connections),
         follow_redirects=False,  # the key must not travel to another address
         mounts=None if proxies else {"http://": None, "https://": None},
     )
     return AsyncOpenAI(
-        base_url=base_url,
+        base_url=address,
+        default_query=dict(parse_qsl(query, keep_blank_values=True)),
+        default_headers=headers,
         api_key=api_key or "none",  # the client sends its environment's key in the place of an empty one
         max_retries=0,
         timeout=httpx.Timeout(seconds, connect=min(timeout, 30.0), pool=pool),
         http_client=http_client,
     )
+
+
+async def _without_key(request: httpx.Request) -> None:
+    del request.headers["Authorization"]
 
 
 @functools.cache
