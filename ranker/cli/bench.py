@@ -42,7 +42,7 @@ def bench(
     accuracy_only: Annotated[
         bool,
         option(
-            "Rank each group once instead of four times: no order flips, biases, retest and attacks.",
+            "Rank each group once instead of five times: no order flips, biases, retest and attacks.",
             None,
             "--accuracy-only",
         ),
