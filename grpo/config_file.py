@@ -45,6 +45,7 @@ class _Judge(_Table):
     extra: dict[str, Any] | None = None
     headers: dict[str, str] | None = None
     structured: str | None = None
+    vision: bool | None = None
     concurrency: int | None = None
 
 

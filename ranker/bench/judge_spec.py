@@ -41,7 +41,7 @@ class JudgeSpec:
 
     def shape(self) -> dict[str, Any]:
         """Everything except its name that affects its verdicts, without secrets."""
-        names = ("template", "prompt_folder", "temperature", "max_tokens", "extra", "structured")
+        names = ("template", "prompt_folder", "temperature", "max_tokens", "extra", "structured", "vision")
         return {
             **identity_of(read_headers(self.options.get("headers"))),
             **{key: self.options[key] for key in names if self.options.get(key) is not None},
@@ -76,7 +76,7 @@ class JudgeSpec:
 
         if not self.local:
             return resolve(self.model, base_url=self.base_url, **self.options)
-        remote = ("price", "timeout", "temperature", "max_tokens", "extra", "headers", "structured")
+        remote = ("price", "timeout", "temperature", "max_tokens", "extra", "headers", "structured", "vision")
         options = {k: v for k, v in self.options.items() if k not in remote}
         return resolve(f"local:{self.model}" if self.model else "local", **options)
 

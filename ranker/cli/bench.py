@@ -63,6 +63,7 @@ def bench(
     extra: shared.Extra = None,
     headers: shared.Headers = None,
     structured: shared.Structured = None,
+    vision: shared.Vision = None,
     concurrency: Annotated[int, option("Rankings in flight per judge.", LIMITS, min=1)] = 16,
     timeout: shared.Timeout = None,
     max_cost: Annotated[

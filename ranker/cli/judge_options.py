@@ -66,6 +66,14 @@ Structured = Annotated[
     Literal["auto", "json_schema", "json_object", "text"] | None,
     option("How to ask an API for JSON. Default: the first of these that the server takes.", JUDGE),
 ]
+Vision = Annotated[
+    bool | None,
+    option(
+        "Send images of trajectories along. Default: what LiteLLM's table says of the model; not to a --base-url.",
+        JUDGE,
+        "--vision/--no-vision",
+    ),
+]
 ContextWindow = Annotated[
     int | None, option("The judge's context window in tokens, if it cannot be determined.", JUDGE)
 ]

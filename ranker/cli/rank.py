@@ -87,6 +87,7 @@ def rank(
     extra: shared.Extra = None,
     headers: shared.Headers = None,
     structured: shared.Structured = None,
+    vision: shared.Vision = None,
     context_window: shared.ContextWindow = None,
     price: shared.Price = None,
     template: shared.TemplateName = None,

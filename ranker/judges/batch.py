@@ -94,6 +94,9 @@ class BatchTransport:
         full = self._prices.price()
         return None if full is None else (full[0] / 2, full[1] / 2)
 
+    def vision(self) -> bool:
+        return self._prices.vision()
+
     def _enqueue(self, key: str, body: Mapping[str, Any]) -> None:
         request = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}
         line = json.dumps(request, separators=(",", ":")).encode() + b"\n"

@@ -28,6 +28,7 @@ class JudgeOptions(TypedDict, total=False):
         timeout, max_retries, rpm, tpm: seconds, retries, requests and tokens a minute of an API.
         price: dollars for a million tokens (read, written).
         structured: how an API is asked for JSON.
+        vision: whether images are sent to an API's model.
         reason_tokens, device, dtype: of a model in this process.
         store: the file in which a batch judge notes what it sent.
     """
@@ -50,6 +51,7 @@ class JudgeOptions(TypedDict, total=False):
     tpm: float | None
     price: tuple[float, float] | None
     structured: Literal["auto", "json_schema", "json_object", "text"]
+    vision: bool | None
     reason_tokens: int
     device: str | None
     dtype: Literal["auto", "float32", "bfloat16", "float16"]

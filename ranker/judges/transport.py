@@ -44,6 +44,10 @@ class Transport(Protocol):
         """Dollars for a million tokens read and written, where known."""
         ...
 
+    def vision(self) -> bool:
+        """Whether the model is known to take images."""
+        ...
+
 
 class ServerTransport:
     """Any OpenAI-compatible server, through the openai client on aiohttp."""
@@ -102,6 +106,9 @@ class ServerTransport:
     def price(self) -> tuple[float, float] | None:
         return None
 
+    def vision(self) -> bool:
+        return False
+
 
 class LiteLLMTransport:
     """Any provider LiteLLM knows. Imported on first use; its remote price list is not fetched unless
@@ -155,6 +162,9 @@ class LiteLLMTransport:
     async def window(self) -> int | None:
         limit = self._info().get("max_input_tokens") or self._info().get("max_tokens")
         return int(limit) if limit else None
+
+    def vision(self) -> bool:
+        return bool(self._info().get("supports_vision"))
 
     def price(self) -> tuple[float, float] | None:
         info = self._info()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import ssl
+import warnings
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
@@ -47,6 +48,8 @@ def openai_client(
     import httpx
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
+    # Prompts with images are large; where warnings are errors, aiohttp's of that would be a failed call.
+    warnings.filterwarnings("ignore", "Sending a large body directly", ResourceWarning)
     seconds = timeout if math.isfinite(timeout) else None
     pool = None if connections else seconds  # a request may wait for a connection as long as others need
     address, _, query = base_url.partition("?")
