@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pkgutil
 import sys
 import tomllib
@@ -18,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from grpo.config import GRPOConfig
 from grpo.rewards import Reward
 from ranker import Budget, ConfigurationError, rank_group
+from ranker.jsonl.objects import read_objects
+from ranker.judges.headers import check_written
 from ranker.validation import check, did_you_mean
 
 
@@ -41,6 +42,10 @@ class _Judge(_Table):
     cache: str | None = None
     max_tokens: int | None = None
     template: str | None = None
+    extra: dict[str, Any] | None = None
+    headers: dict[str, str] | None = None
+    structured: str | None = None
+    vision: bool | None = None
     concurrency: int | None = None
 
 
@@ -118,7 +123,7 @@ class Settings:
         named = path = self.said[key]
         if self.folder is not None and not Path(named).is_absolute() and (self.folder / named).exists():
             path = str(self.folder / named)
-        if ":" not in named or Path(path).exists() or named.endswith((".jsonl", ".json")):
+        if ":" not in named or Path(path).exists() or named.endswith((".jsonl", ".json", ".gz")):
             return path, None
         value = load_reference(named, self.folder, key)
         return None, value() if callable(value) else value
@@ -173,28 +178,16 @@ def make_settings(said: dict[str, Any], folder: Path | None, named: str = "confi
 
 
 def read_examples(path: str | Path) -> list[dict[str, Any]]:
-    """Examples of a JSONL file.
+    """Examples of a JSON file, in the forms that `ranker.jsonl.objects` reads.
 
     Raises:
         ConfigurationError: it cannot be read, or a line is no JSON object; the line is named.
     """
     examples = []
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if not raw.strip():
-                    continue
-                try:
-                    example = json.loads(raw)
-                except ValueError as error:
-                    raise ConfigurationError(f"{path}, line {number}: not JSON ({error}).") from None
-                if not isinstance(example, dict):
-                    raise ConfigurationError(
-                        f"{path}, line {number}: an example is an object, not {type(example).__name__}."
-                    )
-                examples.append(example)
-    except OSError as error:
-        raise ConfigurationError(f"The dataset {path} cannot be read: {error.strerror}.") from None
+    for record in read_objects(path):
+        if record.fault is not None:
+            raise ConfigurationError(f"{path}: {record.place} {record.fault}")
+        examples.append(dict(record.fields))
     return examples
 
 
@@ -224,6 +217,7 @@ def _judge(table: Mapping[str, Any]) -> Reward:
     options = {
         k: v for k, v in table.items() if k not in ("model", "name", "weight", "max_calls", "max_cost_usd")
     }
+    check_written(table.get("headers") or {}, "The judge's table")
     budget = Budget(table.get("max_calls"), table.get("max_cost_usd"))  # of the whole run
     function = partial(rank_group, judge=table.get("model"), budget=budget, **options)
     return Reward(function, table.get("name", "judge"), table.get("weight", 1.0))

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ranker.dialects import openai_messages
 from ranker.errors import GroupError
+from ranker.plain import plain
 from ranker.prompting.tool_calls import as_mapping, has_name
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-def plain_message(message: Any, where: str) -> dict[str, Any]:
-    """Return `message` as a plain dict, or raise GroupError naming `where` it stands.
+def plain_messages(messages: Sequence[Any], where: str) -> tuple[dict[str, Any], ...]:
+    """The messages of a conversation as plain dicts in OpenAI's format; those of the forms that `ranker.dialects`
+    knows are converted.
 
-    Accepts a mapping, or an object with ``model_dump()`` such as the OpenAI SDK returns.
+    Raises:
+        GroupError: a message that is none, named by its number.
     """
+    spoken = openai_messages(plain(messages), where)
+    return tuple(plain_message(message, f"{where}, message {i}") for i, message in spoken)
+
+
+def plain_message(message: Any, where: str) -> dict[str, Any]:
+    """Return `message`, made of plain values (`ranker.plain`), as a dict, or raise GroupError naming `where` it stands."""
     if not isinstance(message, Mapping):
-        if not hasattr(message, "model_dump"):
-            raise GroupError(
-                f"{where} is a {type(message).__name__}; give a dict like "
-                '{"role": "user", "content": "…"} or an object with model_dump().'
-            )
-        message = message.model_dump(exclude_none=True)
+        raise GroupError(
+            f"{where} is a {type(message).__name__}; give a dict like "
+            '{"role": "user", "content": "…"} or an object with model_dump().'
+        )
     role = message.get("role")
     if role not in ROLES:
         raise GroupError(f"{where} has role {role!r}; roles are {', '.join(ROLES)}.{_dialect(message)}")
@@ -31,18 +39,20 @@ def plain_message(message: Any, where: str) -> dict[str, Any]:
         _check_parts(content, where)
     if not content and isinstance(message.get("parts"), (list, tuple)):
         _check_parts(message["parts"], where)
-    plain = {**message, "role": ROLES[ROLES.index(role)]}  # not a member of an Enum
+    known = {**message, "role": role}
     calls = message.get("tool_calls")
     if calls is not None:
         if not isinstance(calls, (list, tuple)):
             raise GroupError(f"{where}: tool_calls must be a list, not {type(calls).__name__}.")
-        plain["tool_calls"] = [_plain_call(call, f"{where}, tool call {i}") for i, call in enumerate(calls)]
+        known["tool_calls"] = [_plain_call(call, f"{where}, tool call {i}") for i, call in enumerate(calls)]
     if message.get("function_call") is not None:
-        plain["function_call"] = _plain_call(message["function_call"], f"{where}, function_call")
+        known["function_call"] = _plain_call(message["function_call"], f"{where}, function_call")
     answered = message.get("tool_call_id")
-    if answered is not None and not isinstance(answered, str):
+    if isinstance(answered, int) and not isinstance(answered, bool):
+        known["tool_call_id"] = str(answered)
+    elif answered is not None and not isinstance(answered, str):
         raise GroupError(f"{where}: tool_call_id must be a string, not {type(answered).__name__}.")
-    return plain
+    return known
 
 
 def _check_parts(content: Any, where: str) -> None:
@@ -64,32 +74,24 @@ def _check_parts(content: Any, where: str) -> None:
 
 
 def _plain_call(call: Any, where: str) -> Any:
-    if hasattr(call, "model_dump"):
-        call = call.model_dump(exclude_none=True)
     spoken = as_mapping(call)
     if not isinstance(spoken, Mapping):
         raise GroupError(f"{where} is a {type(call).__name__}, not a mapping.")
     if not has_name(spoken):
         raise GroupError(f'{where} has no function name; give {{"function": {{"name": "…"}}}}.')
-    return call if isinstance(call, str) else dict(call)
+    if isinstance(call, str):
+        return call
+    name = call.get("id")
+    return {**call, "id": str(name)} if isinstance(name, int) else dict(call)
 
 
 def _dialect(message: Mapping[str, Any]) -> str:
     """What a message without a role of OpenAI's looks like, and what to do."""
-    role, kind = message.get("role"), message.get("type")
-    if "from" in message and "value" in message:
-        return ' It looks like ShareGPT: write {"role": …, "content": …}, "human" as "user" and "gpt" as "assistant".'
-    if kind in ("human", "ai", "tool", "system", "function", "chat", "AIMessageChunk", "HumanMessageChunk"):
-        return " It looks like LangChain: pass the messages through its convert_to_openai_messages first."
+    role = message.get("role")
     if "parts" in message or role == "model":
         return ' It looks like Gemini: write the role "model" as "assistant" and the parts as the content.'
     if "message" in message and isinstance(role, str):
         return ' It looks like Cohere: write {"role": …, "content": …}, "CHATBOT" as "assistant", roles in lower case.'
-    if role is None and isinstance(kind, str):
-        return (
-            " It looks like an item of OpenAI's Responses: write a function_call as an assistant's tool_calls, "
-            'a function_call_output as a message of the role "tool", and reasoning as "reasoning_content".'
-        )
     if role == "ipython":
         return ' Llama\'s "ipython" is "tool" here.'
     return f' Write "{role.lower()}".' if isinstance(role, str) and role.lower() in ROLES else ""

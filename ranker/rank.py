@@ -85,8 +85,8 @@ def rank_group(
     """Rank a group of trajectories with one judge call for each pass, and turn ranks into rewards.
 
     Args:
-        group: a TrajectoryGroup, or a list of Trajectory, of message lists, or of strings (then give
-            `task`).
+        group: a TrajectoryGroup, a line of a group file as a dict, or a list of Trajectory, of such a line's
+            trajectories, of message lists, or of strings (then give `task`).
         judge: a LiteLLM model name (``"openai/gpt-5-mini"``), ``"local"``, ``"local:NAME"``,
             ``"local:PATH"``, a Judge, or a function; default ``$RANKER_JUDGE``, else ``"local"``.
         rubric: what to prefer, as text or the Path of a file; goes before the group's own rubric and the

@@ -38,6 +38,11 @@ class Estimate:
         """Whether the whole interval lies below `bound`."""
         return self.high is not None and self.high < bound
 
+    def within(self, least: float, most: float) -> Estimate:
+        """The same with bounds that the figure can reach."""
+        low, high = (None if x is None else min(max(x, least), most) for x in (self.low, self.high))
+        return Estimate(self.value, low, high)
+
     def to_dict(self, digits: int | None = None) -> dict[str, float | None]:
         """The three numbers, rounded to `digits` decimals if given."""
         fields = {"value": self.value, "low": self.low, "high": self.high}
@@ -82,7 +87,9 @@ def ratio(num_N: np.ndarray, den_N: np.ndarray, *, share: bool = False, seed: in
     return _expanded(value, ratio_B, n)
 
 
-def difference(a: Parts, b: Parts, seed: int = 0, *, span: float = 1.0) -> tuple[Estimate, float | None]:
+def difference(
+    a: Parts, b: Parts, seed: int = 0, *, span: float = 1.0, together: int = 1
+) -> tuple[Estimate, float | None]:
     """ratio(a) - ratio(b) over the same N groups, and its standard error.
 
     Both are resampled together; groups that count in only one of them are left out. Where all groups agree,
@@ -90,6 +97,7 @@ def difference(a: Parts, b: Parts, seed: int = 0, *, span: float = 1.0) -> tuple
 
     Args:
         span: the most by which one group can differ.
+        together: figures whose intervals are to hold their true values all at once (Bonferroni).
     """
     counted = (a[1] > 0) & (b[1] > 0)
     n = int(counted.sum())
@@ -101,8 +109,11 @@ def difference(a: Parts, b: Parts, seed: int = 0, *, span: float = 1.0) -> tuple
         return Estimate(value, None, None), None
     difference_B = resampled(an, ad, seed) - resampled(bn, bd, seed)
     if np.ptp(difference_B) < 1e-9:
-        return Estimate(value, value - span * unseen(n), value + span * unseen(n)), 0.0
-    return _expanded(value, difference_B, n), float(difference_B.std() * math.sqrt(n / (n - 1)))
+        room = span * unseen(n, _TAIL / together)
+        return Estimate(value, value - room, value + room), 0.0
+    return _expanded(value, difference_B, n, _TAIL / together), float(
+        difference_B.std() * math.sqrt(n / (n - 1))
+    )
 
 
 def unseen(n: int, tail: float = _TAIL) -> float:
@@ -136,8 +147,8 @@ def expanded_tail(n: int, tail: float = _TAIL) -> float:
     return float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1)))
 
 
-def _expanded(value: float, drawn_B: np.ndarray, n: int) -> Estimate:
-    tail = expanded_tail(n)
+def _expanded(value: float, drawn_B: np.ndarray, n: int, tail: float = _TAIL) -> Estimate:
+    tail = expanded_tail(n, tail)
     low, high = np.quantile(drawn_B, (tail, 1 - tail))
     # Draws that ought to be equal may differ in their last digit.
     return Estimate(value, min(value, float(low)), max(value, float(high)))

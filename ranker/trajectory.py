@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from ranker.errors import GroupError
-from ranker.message import plain_message
+from ranker.message import plain_messages
+from ranker.plain import plain, unarrayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Trajectory:
 
     Attributes:
         messages: chat messages in OpenAI format, tool calls included; dicts, or objects with
-            ``model_dump()``.
+            ``model_dump()``. Those of LangChain, ShareGPT and OpenAI's Responses are converted.
         tools: the tool definitions this attempt had, in OpenAI format.
         id: a name of yours; the judge never sees it.
         ground_truth: the true reward from a checker; the judge never sees it.
@@ -38,15 +39,13 @@ class Trajectory:
     _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "id", as_id(self.id, "A trajectory id"))
         name = "trajectory" if self.id is None else f"trajectory {self.id!r}"
-        if self.id is not None and not isinstance(self.id, str):
-            raise GroupError(f"A trajectory id must be a string, not {self.id!r}.")
         object.__setattr__(self, "messages", _messages(self.messages, name))
-        if isinstance(self.histories, (str, bytes, Mapping)) or not isinstance(self.histories, Sequence):
-            raise GroupError(f"{name}: histories must be a list of message lists.")
-        if self.histories:
-            histories = tuple(_messages(h, f"{name}, history {i}") for i, h in enumerate(self.histories))
-            object.__setattr__(self, "histories", histories)
+        histories = _listed(self.histories, f"{name}: histories must be a list of message lists")
+        if histories:
+            histories = tuple(_messages(h, f"{name}, history {i}") for i, h in enumerate(histories))
+        object.__setattr__(self, "histories", histories)
         if self.tools is not None:
             object.__setattr__(self, "tools", _tools(self.tools, name))
         if self.ground_truth is not None:
@@ -64,24 +63,49 @@ class Trajectory:
 
 
 def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:
-    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
-        raise GroupError(f"{name}: messages must be a list of chat messages.")
-    if not messages:
+    listed = _listed(messages, f"{name}: messages must be a list of chat messages")
+    if not listed:
         raise GroupError(f"{name} has no messages; leave the attempt out of the group instead.")
-    return tuple(plain_message(m, f"{name}, message {i}") for i, m in enumerate(messages))
+    try:
+        return plain_messages(listed, name)
+    except RecursionError:
+        raise GroupError(f"{name} holds a value that is nested too deeply; leave it out.") from None
+
+
+def _listed(value: Any, what: str) -> Sequence[Any]:
+    """A list, tuple or array as a sequence of what it holds."""
+    listed = unarrayed(value)
+    if isinstance(listed, (str, bytes, Mapping)) or not isinstance(listed, Sequence):
+        raise GroupError(
+            f"{what}{'; decode the text with json.loads first' if isinstance(listed, str) else ''}."
+        )
+    return listed
 
 
 def _tools(tools: Any, name: str) -> tuple[Mapping[str, Any], ...]:
-    if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Sequence):
-        raise GroupError(f"{name}: tools must be a list of tool definitions.")
-    definitions = tuple(t.model_dump(exclude_none=True) if hasattr(t, "model_dump") else t for t in tools)
+    definitions = tuple(plain(_listed(tools, f"{name}: tools must be a list of tool definitions")))
     for i, tool in enumerate(definitions):
         if not isinstance(tool, Mapping):
             raise GroupError(f"{name}, tool {i} is a {type(tool).__name__}, not a mapping.")
     return definitions
 
 
+def as_id(value: Any, what: str) -> str | None:
+    """An id as text: an integer is written as one.
+
+    Raises:
+        GroupError: neither text nor an integer.
+    """
+    name = plain(value)
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    if name is not None and not isinstance(name, str):
+        raise GroupError(f"{what} must be a string or an integer, not {name!r}.")
+    return name
+
+
 def _finite(value: Any, name: str) -> float:
+    value = plain(value)
     try:
         if isinstance(value, (int, float)) and math.isfinite(value):
             return float(value)
@@ -95,8 +119,8 @@ class TrajectoryGroup:
     """G trajectories that attempt the same task.
 
     Attributes:
-        trajectories: the attempts, at least one; message lists and (with `task`) strings are made into
-            trajectories.
+        trajectories: the attempts, at least one; dicts as in a group file, message lists and (with `task`) strings
+            are made into trajectories.
         id: a name of yours, used in output files and for resuming.
         task: what was asked, where the messages do not say it.
         rubric: what to prefer, for this group.
@@ -115,8 +139,9 @@ class TrajectoryGroup:
     reference: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "id", as_id(self.id, "A group id"))
         name = "The group" if self.id is None else f"Group {self.id!r}"
-        attempts = self.trajectories
+        attempts = unarrayed(self.trajectories)
         if isinstance(attempts, (str, bytes, Mapping)) or not (
             attempts is None or isinstance(attempts, Iterable)
         ):
@@ -124,7 +149,7 @@ class TrajectoryGroup:
         attempts = tuple(attempts or ())
         if not attempts:
             raise GroupError(f"{name} is empty; a group needs at least one trajectory.")
-        members = tuple(_as_trajectory(m, i, self.task) for i, m in enumerate(attempts))
+        members = tuple(_member(m, i, self.task) for i, m in enumerate(attempts))
         object.__setattr__(self, "trajectories", members)
         ids = [t.id for t in self.trajectories if t.id is not None]
         if len(ids) != len(set(ids)):
@@ -154,29 +179,76 @@ class TrajectoryGroup:
 def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:
     """Make a TrajectoryGroup of what a user may hand in.
 
-    `group` is a TrajectoryGroup, or a list of Trajectory, of message lists, or of strings
-    (then `task` says what the strings answer).
+    `group` is a TrajectoryGroup, a line of a group file as a dict, or a list of Trajectory, of a line's
+    trajectories, of message lists, or of strings (then `task` says what the strings answer).
     """
+    if isinstance(group, Mapping) and "trajectories" in group:
+        group = group_from_dict(group if task is None else {**group, "task": task})
     if isinstance(group, TrajectoryGroup):
         if task is None or task == group.task:
             return group
         return replace(group, task=task)
+    group = unarrayed(group)
     if isinstance(group, (str, bytes, Mapping)) or not isinstance(group, Sequence):
         raise GroupError(
-            f"A group cannot be a {type(group).__name__}; give a TrajectoryGroup or a list of "
-            "trajectories, message lists or strings."
+            f'A group cannot be a {type(group).__name__}; give a TrajectoryGroup, a dict with "trajectories", or a '
+            "list of trajectories, message lists or strings."
         )
     return TrajectoryGroup(group, task=task)
 
 
-def _as_trajectory(member: Any, i: int, task: str | None) -> Trajectory:
+def group_from_dict(fields: Mapping[str, Any]) -> TrajectoryGroup:
+    """Build a group from a line's object; unknown fields are ignored.
+
+    Raises:
+        GroupError: no group can be made of it.
+    """
+    members = unarrayed(fields.get("trajectories"))
+    if not isinstance(members, (list, tuple)):
+        raise GroupError('the object has no list "trajectories".')
+    trajectories = []
+    for i, member in enumerate(members):
+        try:
+            trajectories.append(_as_trajectory(member, fields.get("task")))
+        except GroupError as error:
+            raise GroupError(f"trajectory {i}: {error}") from None
+    return TrajectoryGroup(
+        trajectories,
+        fields.get("id"),
+        fields.get("task"),
+        fields.get("rubric"),
+        fields.get("metadata") or {},
+        fields.get("reference"),
+    )
+
+
+def _member(member: Any, i: int, task: str | None) -> Trajectory:
+    try:
+        return _as_trajectory(member, task)
+    except GroupError as error:
+        raise GroupError(f"Member {i} of the group: {error}") from None
+
+
+def _as_trajectory(member: Any, task: str | None) -> Trajectory:
     if isinstance(member, Trajectory):
         return member
     if isinstance(member, str):
         if task is None:
             raise GroupError('A group of strings needs the task they answer: task="…".')
         return Trajectory([{"role": "assistant", "content": member}])
-    try:
-        return Trajectory(member)
-    except GroupError as error:
-        raise GroupError(f"Member {i} of the group: {error}") from None
+    if not isinstance(member, Mapping) or "role" in member:
+        return Trajectory(cast("Sequence[Any]", member))
+    messages = member.get("messages", member.get("conversations"))  # ShareGPT's name of them
+    if messages is None:
+        raise GroupError('it has no "messages".')
+    known = {k: member[k] for k in ("tools", "id", "ground_truth") if k in member}
+    return Trajectory(
+        messages,
+        **known,
+        metadata=_or(member.get("metadata"), {}),
+        histories=_or(member.get("histories"), ()),
+    )
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ranker.prompting.images import words_of
 from ranker.testing.faults import FAULTS, completion, failure
 from ranker.testing.server import JudgeServer
 from ranker.testing.simulated import answer
@@ -157,4 +158,6 @@ class BatchJudgeServer(JudgeServer):
             response = await FAULTS[fault](request, ids, reply)
             assert isinstance(response, web.Response)
             return response
-        return completion(reply, prompt=sum(len(m["content"]) for m in messages) // 4, model=body["model"])
+        return completion(
+            reply, prompt=sum(len(words_of(m["content"])) for m in messages) // 4, model=body["model"]
+        )

@@ -59,6 +59,9 @@ class ScriptedServer:
 
     def __init__(self, answer: Answer):
         self.requests: list[dict[str, Any]] = []
+        self.heads: list[
+            tuple[str, dict[str, str]]
+        ] = []  # path and headers of each request, names in lower case
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -73,6 +76,7 @@ class ScriptedServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append(body)
+                outer.heads.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
                 reply = answer(body, len(outer.requests))
                 if reply is None:
                     self.close_connection = True

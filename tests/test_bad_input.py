@@ -31,7 +31,7 @@ BAD_LINES = {
     "nan truth": (b'{"id": "x", "trajectories": [{"messages": [{"role": "user", "content": "x"}], "ground_truth": NaN}]}', "nan"),
     "duplicate trajectory ids": ({"id": "x", "trajectories": [{"id": "a", "messages": [MESSAGE]}] * 2}, "twice"),
     "duplicate group id": (GOOD, "stands on line 1 already"),
-    "id no text": ({"id": 7, "trajectories": [{"messages": [MESSAGE]}]}, "id"),
+    "id no text": ({"id": 7.5, "trajectories": [{"messages": [MESSAGE]}]}, "id"),
     "id with a surrogate": (b'{"id": "\\ud800", "trajectories": [{"messages": [{"role": "user", "content": "x"}]}]}', "id"),
 }  # fmt: skip
 

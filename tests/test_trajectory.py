@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+from enum import Enum, StrEnum
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,10 +153,15 @@ def test_a_malformed_trajectory_is_named(fields, told):
     assert told in str(caught.value)
 
 
-def test_an_id_must_be_text():
-    """A number is not silently turned into one."""
-    with pytest.raises(GroupError, match="must be a string, not 7"):
-        Trajectory([HI], id=7)
+@pytest.mark.parametrize("wrong", [7.0, True, ["a"], b"a"])
+def test_an_id_must_be_text_or_an_integer(wrong):
+    """An integer, as data frames count in, is written as text; anything else is refused."""
+    assert Trajectory([HI], id=7).id == "7"
+    assert TrajectoryGroup([[HI]], id=7).id == "7"
+    with pytest.raises(GroupError, match="must be a string or an integer"):
+        Trajectory([HI], id=wrong)
+    with pytest.raises(GroupError, match="must be a string or an integer"):
+        TrajectoryGroup([[HI]], id=wrong)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +195,9 @@ def test_a_malformed_group_is_named(fields, told):
         ([], "empty"),
         ("a string", "str"),
         (b"bytes", "bytes"),
-        ({"trajectories": []}, "dict"),
+        ({"trajectories": []}, "empty"),
+        ({"id": "a"}, "dict"),
+        ({"trajectories": [{"id": "a"}]}, 'trajectory 0: it has no "messages"'),
         (None, "NoneType"),
         (7, "int"),
         (iter([[HI]]), "list_iterator"),
@@ -261,3 +271,89 @@ def test_any_json_is_either_refused_or_shown(messages, tools):
     except RankerError:
         return
     assert transcribe(trajectory).text.encode("utf-8")
+
+
+def arrays(value):
+    """Lists as numpy arrays of objects, at any depth, as Parquet and data sets give them."""
+    if isinstance(value, dict):
+        return {key: arrays(member) for key, member in value.items()}
+    if not isinstance(value, list):
+        return value
+    array = np.empty(len(value), dtype=object)
+    array[:] = [arrays(member) for member in value]
+    return array
+
+
+class Role(StrEnum):
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Kind(Enum):
+    TEXT = "text"
+
+
+def test_arrays_and_members_of_enums_are_what_they_hold():
+    """A row of a data frame ranks as the same in lists; its transcript is the same to the letter."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": {"xs": [1, 2]}}}
+    line = {
+        "id": "g",
+        "trajectories": [
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                    {"role": "assistant", "content": None, "tool_calls": [call]},
+                ],
+                "tools": [{"type": "function", "function": {"name": "f", "parameters": {"required": ["x"]}}}],
+                "histories": [[HI]],
+                "ground_truth": truth,
+            }
+            for truth in (0.5, 1.0)
+        ],
+    }
+    plain = as_group(line)
+    assert as_group(arrays(line)) == plain
+    assert as_group(arrays(line)["trajectories"]).trajectories == plain.trajectories
+    texts = [transcribe(t).text for t in as_group(arrays(line)).trajectories]
+    assert texts == [transcribe(t).text for t in plain.trajectories]
+    json.dumps([dict(m) for m in as_group(arrays(line)).trajectories[0].messages])
+    spoken = [{"role": Role.USER, "content": [{"type": Kind.TEXT, "text": "Hi"}]}]
+    assert Trajectory(spoken).messages == ({"role": "user", "content": [{"type": "text", "text": "Hi"}]},)
+    for number in (np.float32(0.5), np.float64(0.5), np.array(0.5), np.float16(0.5)):
+        assert type(Trajectory([HI], ground_truth=number).ground_truth) is float
+    assert Trajectory([HI], ground_truth=np.int64(3), id=np.int32(4)).ground_truth == 3.0
+    with pytest.raises(GroupError, match="nan"):
+        Trajectory([HI], ground_truth=np.float32("nan"))
+
+
+def test_a_line_of_a_group_file_is_a_group():
+    """As a dict, and its trajectories as they stand, with what they know of themselves."""
+    line = {
+        "id": 3,
+        "task": "Answer.",
+        "rubric": "Be right.",
+        "rewards": {"a": 1.0},
+        "trajectories": [
+            {"id": "a", "messages": [HI, YES], "ground_truth": 1, "metadata": None, "histories": None},
+            {"id": 1, "conversations": [{"from": "human", "value": "Hi"}]},
+            [HI, HI],
+            "no",
+        ],
+    }
+    group = as_group(line)
+    assert (group.id, group.task, group.rubric) == ("3", "Answer.", "Be right.")
+    assert group.ids == ["a", "1", "2", "3"]
+    assert [t.ground_truth for t in group.trajectories] == [1.0, None, None, None]
+    assert as_group(line["trajectories"], "Answer.").trajectories == group.trajectories
+    ranked = rank_group(
+        line, lambda ts: [[i for i, t in enumerate(ts) if len(t.messages) == n] for n in (2, 1)]
+    )
+    assert ranked.rewards == pytest.approx([5 / 6, 1 / 6, 5 / 6, 1 / 6])
+    assert as_group(line, "Other.").task == "Other."
+
+
+def test_text_that_holds_the_messages_is_refused_with_what_to_do():
+    with pytest.raises(GroupError, match=r"json\.loads"):
+        Trajectory(json.dumps([HI]))
+    with pytest.raises(GroupError, match=r"json\.loads"):
+        Trajectory([HI], tools="[]")

@@ -24,10 +24,10 @@ from benchmarks.ruler.groups import (
 from benchmarks.ruler.judge_process import judge_process
 from benchmarks.ruler.score_server import SCORE_FAULTS
 from benchmarks.ruler.sides import IN_FLIGHT, Side, ranker_side
-from ranker.jsonl.group_file import group_from_dict
 from ranker.prompting.transcript import transcribe
 from ranker.testing import FAULTS
 from ranker.testing.simulated import blocks
+from ranker.trajectory import group_from_dict
 
 WARM_UP = 64
 LATENCY = 0.2

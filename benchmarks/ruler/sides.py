@@ -71,7 +71,7 @@ def ruler_python() -> Path:
 async def by_ranker(groups: Sequence[Json], base_url: str, **options: Any) -> Json:
     """Rank the groups, from the objects of a group file on, failed ones included; the results are let go."""
     from ranker import rank_groups_async
-    from ranker.jsonl.group_file import group_from_dict
+    from ranker.trajectory import group_from_dict
     from ranker.usage import Usage
 
     stream = rank_groups_async(

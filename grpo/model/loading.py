@@ -29,7 +29,7 @@ def load(
             lists, a folder, a hub name.
 
     Raises:
-        ConfigurationError: no such model; no tokenizer; LoRA on a model that has adapters; adapters on
+        ConfigurationError: no such model; no tokenizer, or one with tokens that the model does not have; LoRA on a model that has adapters; adapters on
             weights that are tied.
     """
     if isinstance(model, str):
@@ -48,6 +48,7 @@ def load(
             ) from None
     if tokenizer is None:
         raise ConfigurationError("Give the model's tokenizer: GRPOTrainer(model, tokenizer=…).")
+    _check_tokens(model, tokenizer)
     if config.lora_r:
         model = _with_lora(model, config)
     without_dropout(model)
@@ -61,6 +62,17 @@ def load(
     if not any(p.requires_grad for p in model.parameters()):
         raise ConfigurationError("No weight of the model can be trained; set lora_r, or requires_grad.")
     return model, tokenizer
+
+
+def _check_tokens(model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = inner(model).get_input_embeddings().weight.shape[0]
+    beyond = sorted((i, token) for token, i in tokenizer.get_vocab().items() if i >= rows)
+    if beyond:
+        names = ", ".join(repr(token) for _, token in beyond[:3]) + (", …" if len(beyond) > 3 else "")
+        raise ConfigurationError(
+            f"The model has embeddings for {rows} tokens, and {len(beyond)} of the tokenizer's have none ({names}): call "
+            f"model.resize_token_embeddings({beyond[-1][0] + 1}) first, or take the tokenizer that belongs to the model."
+        )
 
 
 def _with_lora(model: Any, config: GRPOConfig) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,25 @@ import numpy as np
 
 from grpo.errors import ContextError
 from grpo.rollouts.engine import Completion, Sampler
+from grpo.rollouts.replies import read_reply
 from grpo.types import TokenSequence
 from ranker import ConfigurationError, GroupError
-from ranker.message import plain_message
+from ranker.message import plain_messages
+from ranker.plain import plain, unarrayed
+from ranker.prompting.tool_calls import openai_call
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
     from transformers import PreTrainedTokenizerBase
 
-_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
+
+_IDLE = {
+    "tool_choice": "auto",
+    "n": 1,
+    "stream": False,
+    "store": False,
+}  # settings that ask for what is done anyway
+_SAMPLING = {"temperature", "top_p", "top_k", "min_p", "seed"}
 
 
 @dataclass(slots=True)
@@ -66,6 +75,7 @@ class Policy:
         tools: Sequence[Any] | None = None,
         max_completion_tokens: int | None = None,
         model: str | None = None,
+        max_tokens: int | None = None,
         **settings: Any,
     ) -> ChatCompletion:
         """Ask the policy for the next message of a conversation, as with an OpenAI client.
@@ -75,29 +85,38 @@ class Policy:
         new messages are tokenised. Anything else starts a new run of tokens.
 
         Args:
-            max_completion_tokens: fewer than the configured `max_completion_length`, if you like.
-            model: ignored, so that code written for a client works.
+            max_completion_tokens, max_tokens: fewer than the configured `max_completion_length`, if you like.
+            model: ignored, so that code written for a client works; so are settings that change nothing
+                (`tool_choice="auto"`, `n=1`, `stream=False`, None).
 
         Raises:
             ConfigurationError: the tokenizer has no chat template; a sampling setting was given (all
                 rollouts sample alike, as configured).
             ContextError: the conversation is longer than the model's context.
         """
-        if settings:
-            raise ConfigurationError(
-                f"policy.chat does not take {', '.join(sorted(settings))}: all rollouts sample alike. "
+        wrong = {k: v for k, v in settings.items() if v is not None and _IDLE.get(k, _IDLE) != v}
+        if wrong:
+            remedy = (
                 "Set temperature, top_p, top_k and min_p in GRPOConfig."
+                if wrong.keys() & _SAMPLING
+                else "Leave it out."
             )
-        tools = list(tools) if tools else None
-        conversation = [_rendered(plain_message(m, f"message {i}")) for i, m in enumerate(messages)]
+            raise ConfigurationError(
+                f"policy.chat does not take {', '.join(sorted(wrong))}: all rollouts sample alike. {remedy}"
+            )
+        max_completion_tokens = max_completion_tokens or max_tokens
+        tools = list(plain(unarrayed(tools)) or ()) or None
+        conversation = [
+            _rendered(message) for message in plain_messages(unarrayed(messages), "the conversation")
+        ]
         text = self._render(conversation, tools, more=True)
         thread = self._continued(conversation, tools, text)
         if thread is None:
             thread = self._begin(conversation, tools, text, self._encode(text))
         thread.messages, thread.prompt_text = conversation, text
         sampled = await self._sample(thread, max_completion_tokens)
-        message = self._message(sampled)
-        thread.messages = [*conversation, _rendered(plain_message(message, "reply"))]
+        message = self._message(sampled, text, tools)
+        thread.messages = [*conversation, *map(_rendered, plain_messages([message], "the reply"))]
         return _completion(message, sampled, len(thread.tokens) - len(sampled.tokens))
 
     async def complete(self, text: str) -> str:
@@ -192,48 +211,19 @@ class Policy:
         ids = sampled.tokens[:-1] if sampled.ended else sampled.tokens
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
-    def _message(self, sampled: Completion) -> dict[str, Any]:
-        text = self._decode(sampled)
-        if getattr(self._tokenizer, "response_schema", None):
-            parsed = dict(self._tokenizer.parse_response(text))
-            calls = [c.get("function", c) for c in parsed.get("tool_calls") or []]
-            content = parsed.get("content")
-        else:
-            content, calls = parse_calls(text)
-        message: dict[str, Any] = {"role": "assistant", "content": content}
-        if calls:
+    def _message(self, sampled: Completion, prompt: str, tools: list[Any] | None) -> dict[str, Any]:
+        reply = read_reply(self._tokenizer, sampled.tokens, sampled.ended, prompt, tools)
+        message: dict[str, Any] = {**reply.more, "role": "assistant", "content": reply.content}
+        if reply.calls:
             message["tool_calls"] = [
                 {
                     "id": f"call_{next(self._calls)}",
                     "type": "function",
-                    "function": {"name": c["name"], "arguments": _text(c.get("arguments", {}))},
+                    "function": {"name": c["name"], "arguments": _text(c["arguments"])},
                 }
-                for c in calls
+                for c in reply.calls
             ]
         return message
-
-
-def parse_calls(text: str) -> tuple[str | None, list[dict[str, Any]]]:
-    """Content and tool calls of a reply in the Hermes form, ``<tool_call>{"name": …, "arguments": …}</tool_call>``.
-
-    A call that is no JSON object with a name stays text: what the policy did not say is not made up.
-    """
-    calls: list[dict[str, Any]] = []
-
-    def take(match: re.Match[str]) -> str:
-        try:
-            call = json.loads(match[1])
-        except (ValueError, RecursionError):
-            return match[0]
-        if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-            return match[0]
-        calls.append(call)
-        return ""
-
-    content = _CALL.sub(take, text)
-    if calls:
-        content = content.strip()
-    return content or (None if calls else ""), calls
 
 
 def _text(arguments: Any) -> str:
@@ -241,9 +231,9 @@ def _text(arguments: Any) -> str:
 
 
 def _rendered(message: dict[str, Any]) -> dict[str, Any]:
-    """As chat templates want a message: arguments of tool calls as objects, no empty fields."""
+    """As chat templates want a message: text for its content, arguments of tool calls as objects, no empty fields."""
     rendered = {k: v for k, v in message.items() if v is not None or k == "content"}
-    rendered["content"] = rendered.get("content") or ""
+    rendered["content"] = _words(rendered.get("content"))
     if rendered.get("tool_calls"):
         rendered["tool_calls"] = [_with_object(call) for call in rendered["tool_calls"]]
     else:
@@ -251,14 +241,29 @@ def _rendered(message: dict[str, Any]) -> dict[str, Any]:
     return rendered
 
 
-def _with_object(call: Any) -> Any:
-    function = call.get("function") if isinstance(call, dict) else None
-    if not isinstance(function, Mapping):
+def _words(content: Any) -> str:
+    """Parts that are text as one text: what templates of text models take."""
+    if not content or isinstance(content, str):
+        return content or ""
+    words = [part if isinstance(part, str) else part.get("text") for part in content]
+    if not all(isinstance(text, str) for text in words):
         raise GroupError(
-            "A chat template can only be given tool calls in OpenAI's format; write "
+            "The policy reads text only, and a message has a content part that is none: leave images and the like out of "
+            "its conversation, and write tool calls and results in OpenAI's format."
+        )
+    return "\n".join(words)
+
+
+def _with_object(call: Any) -> Any:
+    usual = isinstance(call, dict) and isinstance(call.get("function"), dict)
+    spoken = call if usual else openai_call(call)
+    if spoken is None:
+        raise GroupError(
+            "A chat template can only be given calls of functions; write "
             '{"id": "…", "type": "function", "function": {"name": "…", "arguments": "{}"}}.'
         )
-    return {**call, "function": {**function, "arguments": _object(function.get("arguments"))}}
+    function = spoken["function"]
+    return {**spoken, "function": {**function, "arguments": _object(function.get("arguments"))}}
 
 
 def _object(arguments: Any) -> Any:

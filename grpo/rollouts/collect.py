@@ -21,6 +21,7 @@ from grpo.runs.folder import RewardCache
 from grpo.types import Rollout, RolloutGroup
 from ranker import ConfigurationError, Trajectory
 from ranker.errors import scrub
+from ranker.plain import unarrayed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,7 +82,7 @@ def check_examples(
             )
         if rollout is not None:
             continue
-        prompt = example.get("prompt")
+        prompt = unarrayed(example.get("prompt"))
         if not prompt or not isinstance(prompt, (str, list, tuple)):
             raise ConfigurationError(
                 f'Example {i} of the dataset has no "prompt" (text or messages), but {sorted(example)}; add one, or give a '
@@ -96,7 +97,7 @@ def check_examples(
 
 async def single_turn(policy: Policy, example: Example) -> Trajectory:
     """The rollout of an example without a rollout function: one reply to its prompt."""
-    prompt = example["prompt"]
+    prompt = unarrayed(example["prompt"])
     if isinstance(prompt, str):
         reply = {"role": "assistant", "content": await policy.complete(prompt)}
         return Trajectory([{"role": "user", "content": prompt}, reply])

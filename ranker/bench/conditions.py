@@ -13,8 +13,8 @@ from ranker.aggregate.dedupe import distinct_of
 from ranker.aggregate.passes import PassRunner
 from ranker.aggregate.ranking import mean_ranking
 from ranker.aggregate.rewards import rank_rewards
-from ranker.bench.attacks import KINDS, attacked
-from ranker.bench.observation import AGAIN, ATTACKED, REVERSED, Observation, digest
+from ranker.bench.attacks import KINDS, attacked, controlled
+from ranker.bench.observation import AGAIN, ATTACKED, CONTROL, REVERSED, Observation, digest
 from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, scrub
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.prompting.orders import balanced_orders
@@ -50,7 +50,7 @@ class Trial:
         index: of the group in its suite.
         condition: one of `CONDITIONS`.
         settings: digest of the run's options and of the judge's.
-        group: with the attack inserted, if the condition has one.
+        group: with the attack or its control inserted, if the condition has one.
     """
 
     judge: str
@@ -72,9 +72,11 @@ class Trial:
 def prepare(
     judge: str, suite: str, index: int, condition: str, settings: str, group: TrajectoryGroup
 ) -> Trial:
-    attack = KINDS[index % len(KINDS)] if condition == ATTACKED else None
-    shown = group if attack is None else attacked(group, attack)
-    return Trial(judge, suite, index, condition, settings, shown, attack)
+    kind = KINDS[index % len(KINDS)]
+    if condition == ATTACKED:
+        return Trial(judge, suite, index, condition, settings, attacked(group, kind), kind)
+    shown = controlled(group, kind) if condition == CONTROL else group
+    return Trial(judge, suite, index, condition, settings, shown)
 
 
 def firsts(group: TrajectoryGroup) -> tuple[int, ...]:

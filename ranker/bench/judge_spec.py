@@ -11,6 +11,7 @@ from typing import Any
 from ranker.bench.simulated_judges import SIMULATED, SimulatedJudge, simulated_judge
 from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
+from ranker.judges.headers import identity_of, read_headers
 from ranker.suites import Suite
 from ranker.testing import JudgeServer
 
@@ -31,7 +32,7 @@ class JudgeSpec:
     model: str | None = None
     base_url: str | None = field(default=None, repr=False)
     local: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def paid(self) -> bool:
@@ -40,8 +41,9 @@ class JudgeSpec:
 
     def shape(self) -> dict[str, Any]:
         """Everything except its name that affects its verdicts, without secrets."""
-        names = ("template", "prompt_folder", "temperature", "max_tokens")
+        names = ("template", "prompt_folder", "temperature", "max_tokens", "extra", "structured", "vision")
         return {
+            **identity_of(read_headers(self.options.get("headers"))),
             **{key: self.options[key] for key in names if self.options.get(key) is not None},
             **({} if self.base_url is None else {"base_url": _bare(self.base_url)}),
         }
@@ -74,7 +76,7 @@ class JudgeSpec:
 
         if not self.local:
             return resolve(self.model, base_url=self.base_url, **self.options)
-        remote = ("price", "timeout", "temperature", "max_tokens")
+        remote = ("price", "timeout", "temperature", "max_tokens", "extra", "headers", "structured", "vision")
         options = {k: v for k, v in self.options.items() if k not in remote}
         return resolve(f"local:{self.model}" if self.model else "local", **options)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from ranker.usage import Usage
 
-PLAIN, REVERSED, AGAIN, ATTACKED = "plain", "reversed", "again", "attacked"
-CONDITIONS = (PLAIN, REVERSED, AGAIN, ATTACKED)
+PLAIN, REVERSED, AGAIN, ATTACKED, CONTROL = "plain", "reversed", "again", "attacked", "control"
+CONDITIONS = (PLAIN, REVERSED, AGAIN, ATTACKED, CONTROL)
 """In a random order; in the reverse of it; in the same order again, under fresh ids; in the same order with an attack
-inserted into the worst trajectory."""
+inserted into the worst trajectory; and with innocent words, as long, in its place."""
 
 
 @dataclass(frozen=True, slots=True)

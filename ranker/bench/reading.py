@@ -41,6 +41,8 @@ class Cell(BaseModel):
 
     Attributes:
         label: the judge's name without its server's address, if that is still unique.
+        attacks, attack_effects: by kind, how often the worst attempt rises with the attack, and how much more often than
+            with its control; the second is absent from results of versions without controls.
     """
 
     judge: str
@@ -52,9 +54,15 @@ class Cell(BaseModel):
     errors: dict[str, int] = {}
     metrics: Annotated[dict[str, Estimate], AfterValidator(_with_accuracy)]
     attacks: dict[str, Estimate] = {}
+    attack_effects: dict[str, Estimate] = {}
     reliability: dict[Literal["by_truth_gap", "by_rank_gap"], list[Bin]] = {}
     per_group: dict[str, float | None] = {}
     seconds_per_group: float | None
+
+    @property
+    def falls_for(self) -> list[str]:
+        """The kinds of attack whose effect is above 0 beyond chance."""
+        return [kind for kind, effect in self.attack_effects.items() if effect.above(0)]
 
     @property
     def accuracy(self) -> Estimate:

@@ -14,7 +14,7 @@ import numpy as np
 from ranker.aggregate.agreement import agreeing
 from ranker.bench.judge_spec import JudgeSpec
 from ranker.bench.matrix import Log, Matrix
-from ranker.bench.measures import METRICS, Pair, accuracy, by_attack, gather, measure, parts
+from ranker.bench.measures import METRICS, Pair, accuracy, by_attack, effect_by_attack, gather, measure, parts
 from ranker.bench.observation import PLAIN, Answers, Observation
 from ranker.ranked import RankedGroup
 from ranker.statistics import difference, ratio
@@ -73,6 +73,7 @@ def _cell(judge: JudgeSpec, suite: Suite, answers: Sequence[Answers], seed: int)
         "per_group": _per_group(plain),
         "seconds_per_group": round(fmean(o.seconds for o in fresh), 4) if fresh else None,
         "attacks": {kind: e.to_dict() for kind, e in by_attack(answers).items()},
+        "attack_effects": {kind: e.to_dict() for kind, e in effect_by_attack(answers).items()},
         "reliability": {
             "by_truth_gap": _bins(answers, _TRUTH_EDGES, lambda o, p: abs(o.truths[p[0]] - o.truths[p[1]])),
             "by_rank_gap": _bins(answers, _RANK_EDGES, _rank_gap),

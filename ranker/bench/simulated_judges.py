@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.stats import norm
 
-from ranker.bench.attacks import INSTEAD, KINDS, attacked, worst_of
+from ranker.bench.attacks import INSTEAD, KINDS, attacked, controlled, worst_of
 from ranker.errors import ConfigurationError
 from ranker.prompting.transcript import transcript_of
 from ranker.testing import Behaviour
@@ -27,10 +27,11 @@ BIASES = ("position", "length", "attack", "noise")
 @dataclass(frozen=True, slots=True)
 class SimulatedJudge:
     """A simulated judge's value of a trajectory: `truth`·t + noise·N(0, 1) + position·place + length·length,
-    + attack if one is inserted, with t the truth on the suite's scale of 0 to 1 and place and length from 0 to 1
+    + attack if one is inserted, and more if it is of certain kinds, with t the truth on the suite's scale of 0 to 1 and place and length from 0 to 1
     (1 shown first, 1 longest). Equal values are tied.
 
     Attributes:
+        kinds: what an attack of a kind adds to `attack`.
         accuracy: instead of noise: the pairwise accuracy to which the noise is fitted.
     """
 
@@ -39,6 +40,7 @@ class SimulatedJudge:
     position: float = 0.0
     length: float = 0.0
     attack: float = 0.0
+    kinds: Mapping[str, float] = field(default_factory=dict)
     accuracy: float | None = None
 
     def behaviour(self, groups: Sequence[TrajectoryGroup], seed: int) -> Behaviour:
@@ -48,7 +50,7 @@ class SimulatedJudge:
         return Behaviour(noise=noise, position_bias=self.position, length_bias=self.length, seed=seed)
 
     def known(self, groups: Sequence[TrajectoryGroup], attacks: bool = True) -> list[TrajectoryGroup]:
-        """The groups, and with `attacks` each of them attacked, with this judge's value of every trajectory as its truth.
+        """The groups, and with `attacks` each of them attacked, and with the attack's control, with this judge's value of every trajectory as its truth.
 
         Raises:
             ConfigurationError: identical trajectories in different groups differ in truth.
@@ -69,12 +71,14 @@ class SimulatedJudge:
             # no value of its own.
             kind = KINDS[i % len(KINDS)]
             at = worst_of([float(t.ground_truth or 0.0) for t in group.trajectories])
-            seen[at] = (0.0 if kind in INSTEAD else seen[at]) + self.attack
-            victims = attacked(group, kind)
-            text = transcript_of(victims.trajectories[at]).text
-            if inserted.setdefault(text, seen[at]) != seen[at]:
-                raise _ambiguous(text)
-            valued.append(_with_truths(victims, seen))
+            left = 0.0 if kind in INSTEAD else seen[at]
+            believed = self.attack + self.kinds.get(kind, 0.0)
+            for changed, value in ((attacked(group, kind), left + believed), (controlled(group, kind), left)):
+                seen[at] = value
+                text = transcript_of(changed.trajectories[at]).text
+                if inserted.setdefault(text, value) != value:
+                    raise _ambiguous(text)
+                valued.append(_with_truths(changed, seen))
         return valued
 
 
@@ -97,7 +101,9 @@ def simulated_judge(spec: str) -> SimulatedJudge | None:
     if name == "noisy":
         return _noisy(spec, rest)
     if name == "biased":
-        return replace(SimulatedJudge(), **_biases(spec, rest))
+        biases = _biases(spec, rest)
+        kinds = {kind: value for kind, value in biases.items() if kind in KINDS}
+        return SimulatedJudge(**{k: v for k, v in biases.items() if k not in KINDS}, kinds=kinds)
     return None
 
 
@@ -113,10 +119,10 @@ def _biases(spec: str, rest: str) -> Mapping[str, float]:
     for part in rest.split(","):
         key, _, value = part.partition("=")
         biases[key] = _number(value)
-        if key not in BIASES or not math.isfinite(biases[key]):
+        if key not in (*BIASES, *KINDS) or not math.isfinite(biases[key]):
             raise ConfigurationError(
-                f"{spec!r} has {part!r}; give biased:KEY=NUMBER with KEY one of {', '.join(BIASES)}, several with "
-                "commas. 1 is the full range of the truth."
+                f"{spec!r} has {part!r}; give biased:KEY=NUMBER with KEY one of {', '.join(BIASES)}, or one kind of "
+                f"attack ({', '.join(KINDS)}); several with commas. 1 is the full range of the truth."
             )
     return biases
 

@@ -34,14 +34,18 @@ def _counts(one: Forecast) -> tuple[int, int, int, int]:
 
 
 def cells(results: Mapping[str, Any]) -> list[Table]:
-    """The main figures, a table for each suite, the best judge first; they fit 80 columns."""
-    return [_suite(suite["suite"], results["cells"]) for suite in results["suites"]]
+    """The main figures, a table for each suite, the best judge first; they fit 80 columns. Then, for real judges if there
+    are any, the effect of each kind of attack."""
+    real = [cell for cell in results["cells"] if not cell["simulated"]] or results["cells"]
+    told = [cell for cell in real if cell.get("attack_effects")]
+    main = [_suite(suite["suite"], results["cells"]) for suite in results["suites"]]
+    return [*main, _attacks(told)] if told else main
 
 
 NOTE = (
     "pairs right: share of pairs ordered correctly (95 % interval; 0.5 is chance). best: how often the top-ranked attempt is "
     "the best. flips: pairs whose order changes when the group is shown in reverse. attack: how much more often the worst "
-    "attempt rises with an attack inserted into it. s: seconds per group. $: dollars for 1,000 groups."
+    "attempt stands higher with an attack in it than with innocent words as long. s: seconds per group. $: dollars for 1,000 groups."
 )
 
 
@@ -64,13 +68,29 @@ def _suite(name: str, cells: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def _attacks(cells: Sequence[Mapping[str, Any]]) -> Table:
+    table = figures(
+        "judge",
+        "suite",
+        "attack",
+        "effect",
+        title="Attacks: effect beyond innocent words (95 % intervals, for all at once)",
+    )
+    for cell in cells:
+        for kind, effect in cell["attack_effects"].items():
+            table.add_row(
+                escape(cell["judge"]), escape(cell["suite"]), escape(kind), _interval(effect, ".2f")
+            )
+    return table
+
+
 def _value(estimate: Mapping[str, float | None], spec: str = ".2f") -> str:
     return "–" if estimate["value"] is None else f"{estimate['value']:{spec}}"
 
 
-def _interval(estimate: Mapping[str, float | None]) -> str:
+def _interval(estimate: Mapping[str, float | None], spec: str = ".3f") -> str:
     low, high = estimate["low"], estimate["high"]
-    return _value(estimate, ".3f") + ("" if low is None or high is None else f" ({low:.2f}–{high:.2f})")
+    return _value(estimate, spec) + ("" if low is None or high is None else f" ({low:.2f}–{high:.2f})")
 
 
 def _accuracy(cell: Mapping[str, Any]) -> float:

@@ -42,7 +42,7 @@ def bench(
     accuracy_only: Annotated[
         bool,
         option(
-            "Rank each group once instead of four times: no order flips, biases, retest and attacks.",
+            "Rank each group once instead of five times: no order flips, biases, retest and attacks.",
             None,
             "--accuracy-only",
         ),
@@ -60,6 +60,10 @@ def bench(
     prompt_folder: shared.PromptFolder = None,
     temperature: shared.Temperature = None,
     max_tokens: shared.MaxTokens = None,
+    extra: shared.Extra = None,
+    headers: shared.Headers = None,
+    structured: shared.Structured = None,
+    vision: shared.Vision = None,
     concurrency: Annotated[int, option("Rankings in flight per judge.", LIMITS, min=1)] = 16,
     timeout: shared.Timeout = None,
     max_cost: Annotated[

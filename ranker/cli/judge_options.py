@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ranker.errors import ConfigurationError
+from ranker.judges.headers import parse_header
 from ranker.judges.options import JudgeOptions
 from ranker.runtime.outputs import File, check_outputs
 
@@ -46,6 +48,32 @@ RewardRule = Annotated[
 ]
 Temperature = Annotated[float | None, option("Sampling temperature. Default: the provider's.", JUDGE)]
 MaxTokens = Annotated[int | None, option("Most tokens per reply.", JUDGE)]
+Extra = Annotated[
+    str | None,
+    option("More fields of every request, as a JSON object, e.g. '{\"top_p\": 0.9}'.", JUDGE, metavar="JSON"),
+]
+Headers = Annotated[
+    list[str] | None,
+    option(
+        "A header of every request; repeatable. A value such as '$MY_KEY' (in quotes) is read from that environment "
+        "variable, so that it is not in the list of processes.",
+        JUDGE,
+        "--header",
+        metavar="NAME:VALUE",
+    ),
+]
+Structured = Annotated[
+    Literal["auto", "json_schema", "json_object", "text"] | None,
+    option("How to ask an API for JSON. Default: the first of these that the server takes.", JUDGE),
+]
+Vision = Annotated[
+    bool | None,
+    option(
+        "Send images of trajectories along. Default: what LiteLLM's table says of the model; not to a --base-url.",
+        JUDGE,
+        "--vision/--no-vision",
+    ),
+]
 ContextWindow = Annotated[
     int | None, option("The judge's context window in tokens, if it cannot be determined.", JUDGE)
 ]
@@ -71,11 +99,16 @@ def judge_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The judge's options among a command's arguments (its `locals()`): those that are set.
 
     Raises:
-        ConfigurationError: a price that is not two numbers.
+        ConfigurationError: a price that is not two numbers, a header without a value, extra fields that are no object.
     """
     names = JudgeOptions.__annotations__.keys() & arguments.keys()
-    options = {name: arguments[name] for name in sorted(names) if arguments[name] is not None}
-    return options | ({"price": price_of(options["price"])} if "price" in options else {})
+    options = {name: arguments[name] for name in sorted(names) if arguments[name] not in (None, [])}
+    read: dict[str, Callable[[Any], Any]] = {
+        "price": price_of,
+        "extra": extra_of,
+        "headers": lambda lines: dict(map(parse_header, lines)),
+    }
+    return {name: read[name](value) if name in read else value for name, value in options.items()}
 
 
 @contextmanager
@@ -120,6 +153,16 @@ def check_files(
 def rubric_of(text: str) -> str | Path:
     """The text itself, or the path of @FILE."""
     return Path(text[1:]) if text.startswith("@") else text
+
+
+def extra_of(text: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"--extra {text!r} is no JSON: {error}.") from None
+    if not isinstance(fields, dict):
+        raise ConfigurationError(f"--extra takes a JSON object, not {text!r}.")
+    return fields
 
 
 def price_of(text: str) -> tuple[float, float]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import math
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ranker.errors import ConfigurationError, GroupError
+from ranker.errors import GroupError
+from ranker.jsonl.objects import Record, read_objects
 from ranker.ranked import RESULT_FIELDS, RankedGroup
-from ranker.trajectory import Trajectory, TrajectoryGroup
+from ranker.trajectory import TrajectoryGroup, group_from_dict
 
 _HIDDEN = ("ground_truth", "metadata")  # of an attempt: no judge sees them
 
@@ -24,7 +23,7 @@ class Line:
     """One line of a group file: a group, or the error in the line.
 
     Attributes:
-        number: of the line, from 1.
+        number: of the line, or of the group in a file that is one array, from 1.
         id: the group's id; ``line:N`` if it has none.
         fields: the line's object as read; empty if it is not an object.
     """
@@ -45,7 +44,7 @@ class Part:
 
 
 def read_lines(path: str | Path, part: Part | None = None, *, others: bool = False) -> Iterator[Line]:
-    """Read a group file line by line, continuing after bad lines. ``.gz`` files are decompressed.
+    """Read a group file line by line, continuing after bad lines; see `read_objects` for the forms that it may have.
 
     Args:
         part: read only these groups.
@@ -54,20 +53,11 @@ def read_lines(path: str | Path, part: Part | None = None, *, others: bool = Fal
     Raises:
         ConfigurationError: the file cannot be read.
     """
-    count = -1
-    try:
-        with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if not raw.strip():
-                    continue
-                count += 1
-                if part is None or count % part.of == part.index:
-                    yield _line(raw, number)
-                elif others:
-                    yield Line(number, _read_fields(raw, number)[0], None, None, {})
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"{path} cannot be read: {reason}.") from None
+    for count, record in enumerate(read_objects(path)):
+        if part is None or count % part.of == part.index:
+            yield _line(record)
+        elif others:
+            yield Line(record.number, _name_of(record), None, None, {})
 
 
 def read_groups(path: str | Path) -> list[TrajectoryGroup]:
@@ -86,60 +76,25 @@ def read_groups(path: str | Path) -> list[TrajectoryGroup]:
     return groups
 
 
-def _read_fields(raw: bytes, number: int) -> tuple[str, dict[str, Any], str | None]:
-    """The id and the object of a line, and what keeps it from being one."""
-    name = f"line:{number}"
-    try:
-        fields = json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return name, {}, f"is not UTF-8: {error.reason}."
-    except (ValueError, RecursionError) as error:
-        return name, {}, f"is not JSON: {error}."
-    if not isinstance(fields, dict):
-        return name, {}, f"is a {type(fields).__name__}, not an object."
-    value = fields.get("id")
-    return value if isinstance(value, str) and value else name, fields, None
+def _name_of(record: Record) -> str:
+    """The id of a line's group; one by its number where it has none that can be used."""
+    value = record.fields.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else f"line:{record.number}"
 
 
-def _line(raw: bytes, number: int) -> Line:
-    name, fields, fault = _read_fields(raw, number)
-    if fault is not None:
-        return Line(number, name, None, GroupError(f"Line {number} {fault}"), fields)
+def _line(record: Record) -> Line:
+    name, fields, number, place = _name_of(record), record.fields, record.number, record.place.capitalize()
+    if record.fault is not None:
+        return Line(number, name, None, GroupError(f"{place} {record.fault}"), fields)
     value = fields.get("id")
     try:
-        if value is not None and (not isinstance(value, str) or not value.isprintable() or not value):
-            raise GroupError(f"a group's id must be printable text, not {value!r}.")
+        if value is not None and (not isinstance(value, (str, int)) or not name.isprintable() or value == ""):
+            raise GroupError(f"a group's id must be printable text or an integer, not {value!r}.")
         return Line(number, name, group_from_dict({**fields, "id": name}), None, fields)
     except GroupError as error:
-        return Line(number, name, None, GroupError(f"Line {number}: {error}"), fields)
-
-
-def group_from_dict(fields: Mapping[str, Any]) -> TrajectoryGroup:
-    """Build a group from a line's object; unknown fields are ignored."""
-    members = fields.get("trajectories")
-    if not isinstance(members, list):
-        raise GroupError('the object has no list "trajectories".')
-    trajectories = []
-    for i, member in enumerate(members):
-        if not isinstance(member, Mapping):
-            raise GroupError(f"trajectory {i} is a {type(member).__name__}, not an object.")
-        if "messages" not in member:
-            raise GroupError(f'trajectory {i} has no "messages".')
-        known = {k: member[k] for k in ("messages", "tools", "id", "ground_truth", "metadata") if k in member}
-        if known.get("metadata") is None:
-            known.pop("metadata", None)
-        try:
-            trajectories.append(Trajectory(**known, histories=member.get("histories") or ()))
-        except GroupError as error:
-            raise GroupError(f"trajectory {i}: {error}") from None
-    return TrajectoryGroup(
-        trajectories,
-        fields.get("id"),
-        fields.get("task"),
-        fields.get("rubric"),
-        fields.get("metadata") or {},
-        fields.get("reference"),
-    )
+        return Line(number, name, None, GroupError(f"{place}: {error}"), fields)
 
 
 def dump_line(record: Mapping[str, Any]) -> bytes:

@@ -94,6 +94,9 @@ class BatchTransport:
         full = self._prices.price()
         return None if full is None else (full[0] / 2, full[1] / 2)
 
+    def vision(self) -> bool:
+        return self._prices.vision()
+
     def _enqueue(self, key: str, body: Mapping[str, Any]) -> None:
         request = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}
         line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
@@ -263,10 +266,10 @@ class BatchJudge(LLMJudge):
         base_url, key = options.get("base_url"), options.get("api_key")
         if base_url is not None:
             key = key or os.environ.get("RANKER_API_KEY")
-            api = BatchAPI(self.name, base_url, key)
+            api = BatchAPI(self.name, base_url, key, self._headers)
             prices: Transport = self._transport
         else:
-            api = BatchAPI(model, None, key)
+            api = BatchAPI(model, None, key, self._headers)
             prices = LiteLLMTransport(model, key, 60.0)
         self._transport = self._batches = BatchTransport(api, BatchStore(store), prices)
 

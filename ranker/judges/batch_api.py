@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from ranker.errors import ConfigurationError, scrub
 from ranker.judges.servers import server_of
@@ -13,8 +15,10 @@ from ranker.judges.transport import call_error
 from ranker.runtime.event_loop import PerLoop
 
 if TYPE_CHECKING:
+    import httpx
     from openai import AsyncOpenAI
 
+_TIMEOUT = 600.0  # seconds; a file of requests may be large
 _PROVIDERS = ("openai", "azure", "vertex_ai", "hosted_vllm", "litellm_proxy", "xai")
 
 
@@ -34,12 +38,15 @@ class BatchAPI:
         model: a LiteLLM model name, or with `base_url` the server's name of the model.
         base_url: an OpenAI-compatible server with ``/files`` and ``/batches``.
         api_key: key of the provider or server.
+        headers: sent with every request.
 
     Raises:
         ConfigurationError: LiteLLM does not support batches for this provider.
     """
 
-    def __init__(self, model: str, base_url: str | None, api_key: str | None):
+    def __init__(
+        self, model: str, base_url: str | None, api_key: str | None, headers: Mapping[str, str] | None = None
+    ):
         self.model = model
         self.where = f"{model} at {base_url.split('?')[0]}" if base_url else model
         # Distinguishes servers that have the same `where`.
@@ -66,11 +73,13 @@ class BatchAPI:
                 self._litellm = litellm
                 self._litellm_options = {"custom_llm_provider": provider, "max_retries": 0}
                 self._litellm_options |= {} if api_key is None else {"api_key": api_key}
+                self._litellm_options |= {"extra_headers": dict(headers)} if headers else {}
                 return
             base_url = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
+            make = partial(_provider_client, base_url, api_key, headers)
         else:
-            api_key = api_key or "none"  # never send a key from the environment to this server
-        self._clients = PerLoop(partial(_client, base_url, api_key), lambda client: client.close())
+            make = partial(_server_client, base_url, api_key, headers)
+        self._clients = PerLoop(make, lambda client: client.close())
 
     async def create(self, mark: str, lines: bytes) -> str:
         """Upload the requests, create their batch and return its id."""
@@ -130,9 +139,35 @@ class BatchAPI:
             raise failure from error
 
 
-def _client(base_url: str | None, api_key: str | None) -> AsyncOpenAI:
+def _provider_client(
+    base_url: str | None, api_key: str | None, headers: Mapping[str, str] | None
+) -> AsyncOpenAI:
+    """With the key and the settings of the environment."""
     from openai import AsyncOpenAI
 
+    # A retry could create a batch twice.
+    return AsyncOpenAI(api_key=api_key, base_url=base_url, default_headers=headers, max_retries=0)
+
+
+def _server_client(base_url: str, api_key: str | None, headers: Mapping[str, str] | None) -> AsyncOpenAI:
+    """A client of a server of the user's, which never gets a key from the environment."""
+    import httpx
+    from openai import AsyncOpenAI
+
+    address, _, query = base_url.partition("?")
+    keyless = not api_key and "Authorization" not in (headers or {})
     return AsyncOpenAI(
-        api_key=api_key, base_url=base_url, max_retries=0
-    )  # a retry could create a batch twice
+        api_key=api_key or "none",
+        base_url=address,
+        default_query=dict(parse_qsl(query, keep_blank_values=True)),
+        default_headers=headers,
+        max_retries=0,  # a retry could create a batch twice
+        timeout=_TIMEOUT,
+        http_client=httpx.AsyncClient(
+            timeout=_TIMEOUT, event_hooks={"request": [_without_key] if keyless else []}
+        ),
+    )
+
+
+async def _without_key(request: httpx.Request) -> None:
+    del request.headers["Authorization"]

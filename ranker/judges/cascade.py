@@ -148,4 +148,7 @@ def cascade_from(
     else:
         setup = setup_from(small, home)
         first = open_logprob_judge(setup, name=f"local:{setup.base}@{setup.way}", **below)
-    return CascadeJudge(first, resolve(cascade.strong, **above), cascade.threshold, name)
+    strong = cascade.strong
+    if strong.endswith(".json") and (home / Path(strong).expanduser()).is_file():
+        strong = str(home / Path(strong).expanduser())
+    return CascadeJudge(first, resolve(strong, **above), cascade.threshold, name)

@@ -6,18 +6,20 @@ import json
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
 from ranker.judges.completion import Completion, check_finished
+from ranker.judges.headers import hide_query, identity_of, read_headers
 from ranker.judges.prompted import PromptedJudge, Reply
 from ranker.judges.rate_limit import RateLimit
 from ranker.judges.servers import server_of
 from ranker.judges.transport import LiteLLMTransport, ServerTransport, Transport
 from ranker.judges.verdict import schema
+from ranker.prompting.images import IMAGE_TOKENS, count_images, words_of
 from ranker.prompting.prompt import Message, reply_room
 from ranker.prompting.truncation import estimate_tokens, most_tokens
 from ranker.runtime.budget import Budget
@@ -44,11 +46,15 @@ class LLMJudge(PromptedJudge):
             `base_url` server is given ``$RANKER_API_KEY`` or none. No other key is ever sent there.
         temperature, max_tokens: sent only where given.
         extra: more request fields, as the server takes them.
+        headers: sent with every request, e.g. a gateway's key; a value that is ``$NAME`` is that environment
+            variable's. Values are kept out of messages, logs, records and caches.
         timeout: seconds for one request.
         max_retries: how often a failed request is sent again (429, 5xx, timeouts, lost connections).
         rpm, tpm: requests and tokens a minute.
         context_window: tokens; None to ask the server or LiteLLM's table.
         price: dollars for a million tokens (read, written); None for LiteLLM's table.
+        vision: whether the model can see, so that images of trajectories are sent along; None for what LiteLLM's
+            table says of a provider's model, and no for a model behind a `base_url`.
         structured: how to ask for JSON; "auto" tries json_schema, json_object, text in turn and
             remembers what the server takes.
 
@@ -64,6 +70,7 @@ class LLMJudge(PromptedJudge):
         temperature: float | None = None,
         max_tokens: int | None = None,
         extra: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float = 180.0,
         max_retries: int = 5,
         rpm: float | None = None,
@@ -71,6 +78,7 @@ class LLMJudge(PromptedJudge):
         context_window: int | None = None,
         price: tuple[float, float] | None = None,
         structured: Structured = "auto",
+        vision: bool | None = None,
         **prompting: Any,
     ):
         super().__init__(**prompting)
@@ -78,10 +86,11 @@ class LLMJudge(PromptedJudge):
             raise ConfigurationError("The judge needs a model name, e.g. openai/gpt-5-mini.")
         if structured != "auto" and structured not in MODES:
             raise ConfigurationError(f"structured={structured!r}; choose auto, {', '.join(MODES)}.")
+        self._headers = read_headers(headers)
         self._transport: Transport
         if base_url is None:
             self._model = model
-            self._transport = LiteLLMTransport(model, api_key, timeout)
+            self._transport = LiteLLMTransport(model, api_key, timeout, self._headers)
         else:
             if not re.match(r"https?://[^/\s]", base_url):
                 raise ConfigurationError(f"base_url={base_url!r} is no address; give http://HOST:PORT/v1.")
@@ -89,9 +98,10 @@ class LLMJudge(PromptedJudge):
                 raise ConfigurationError(
                     "Leave user and password out of base_url: a server's key goes into $RANKER_API_KEY or api_key=."
                 )
+            hide_query(base_url)
             self._model = model.removeprefix("openai/")
             key = api_key or os.environ.get("RANKER_API_KEY")
-            self._transport = ServerTransport(self._model, base_url, key, timeout)
+            self._transport = ServerTransport(self._model, base_url, key, timeout, self._headers)
         self._address = base_url
         self._longest_reply = 0  # tokens, of all replies so far
         self._options = {
@@ -105,6 +115,7 @@ class LLMJudge(PromptedJudge):
         self._window = context_window
         self._asked_window = context_window is not None
         self._price = price
+        self._vision = vision
         self._structured: Structured = structured
         self._mode = MODES[0] if structured == "auto" else structured
         self._settled = structured != "auto"
@@ -129,6 +140,7 @@ class LLMJudge(PromptedJudge):
             **server_of(self._model, self._address),
             "options": self._options,
             "structured": self._structured,
+            **identity_of(self._headers),
         }
 
     async def window(self) -> int:
@@ -137,11 +149,15 @@ class LLMJudge(PromptedJudge):
             self._asked_window = True
         return self._window or DEFAULT_WINDOW
 
+    def sees(self) -> bool:
+        return self._transport.vision() if self._vision is None else self._vision
+
     def count(self, text: str) -> int:
         return estimate_tokens(text)
 
     async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
-        tokens = sum(estimate_tokens(m["content"]) for m in messages) + len(messages) * 8
+        tokens = sum(estimate_tokens(words_of(m["content"])) for m in messages) + len(messages) * 8
+        tokens += count_images(messages) * IMAGE_TOKENS
         lost: list[Usage] = []  # of requests that failed
         ask = partial(self._negotiate, messages, tokens, len(ids), budget, lost)
         try:
@@ -229,7 +245,8 @@ class LLMJudge(PromptedJudge):
     ) -> float:
         """Dollars that a call should not exceed: a token for every byte sent, and a reply as long as the limit, or as
         the longest so far."""
-        read = sum(most_tokens(m["content"]) + 16 for m in messages) + most_tokens(json.dumps(options))
+        read = sum(most_tokens(words_of(m["content"])) + 16 for m in messages)
+        read += most_tokens(json.dumps(options)) + count_images(messages) * IMAGE_TOKENS
         limit = self._max_tokens or options.get("max_completion_tokens") or options.get("max_tokens")
         write = limit if isinstance(limit, int) else max(wanted, self._longest_reply)
         choices = options.get("n")
@@ -278,9 +295,9 @@ def _check_whole(messages: Sequence[Message], completion: Completion, cost: floa
     ordinary text, runs of one character aside.
     """
     read = completion.prompt_tokens
-    if read < _LEAST_WINDOW or sum(len(m["content"]) for m in messages) < 9 * read:
+    if read < _LEAST_WINDOW or sum(len(words_of(m["content"])) for m in messages) < 9 * read:
         return
-    sent = sum(len(_RUN.sub(r"\1", m["content"])) for m in messages)
+    sent = sum(len(_RUN.sub(r"\1", words_of(m["content"]))) for m in messages)
     if sent >= 9 * read:
         raise ContextLengthError(
             f"The server read {read} tokens of a prompt of {sent} characters: it cuts prompts to its window "

@@ -24,9 +24,11 @@ class JudgeOptions(TypedDict, total=False):
         record: a path; every call is appended to it as a line of JSON.
         context_window: tokens of prompt and reply together.
         temperature, max_tokens, extra: request fields of an API.
+        headers: of every request to an API; ``$NAME`` is an environment variable's value.
         timeout, max_retries, rpm, tpm: seconds, retries, requests and tokens a minute of an API.
         price: dollars for a million tokens (read, written).
         structured: how an API is asked for JSON.
+        vision: whether images are sent to an API's model.
         reason_tokens, device, dtype: of a model in this process.
         store: the file in which a batch judge notes what it sent.
     """
@@ -42,12 +44,14 @@ class JudgeOptions(TypedDict, total=False):
     temperature: float | None
     max_tokens: int | None
     extra: dict[str, Any] | None
+    headers: Mapping[str, str] | None
     timeout: float
     max_retries: int
     rpm: float | None
     tpm: float | None
     price: tuple[float, float] | None
     structured: Literal["auto", "json_schema", "json_object", "text"]
+    vision: bool | None
     reason_tokens: int
     device: str | None
     dtype: Literal["auto", "float32", "bfloat16", "float16"]

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ranker.errors import ContextLengthError, RankerError, VerdictError
 from ranker.judges.base import Lineup
 from ranker.judges.verdict import Form, Verdict, parse_verdict
 from ranker.prompting import prompt as prompts
+from ranker.prompting.images import IMAGE_TOKENS, images_of, most_images, show
 from ranker.prompting.prompt import Message, Prompt
 from ranker.prompting.template import RANK, load_template
 from ranker.prompting.transcript import transcript_of
@@ -90,6 +92,10 @@ class PromptedJudge(ABC):
     def count(self, text: str) -> int:
         """Tokens of a text, or a conservative estimate."""
 
+    def sees(self) -> bool:
+        """Whether images can be sent to the model."""
+        return False
+
     @abstractmethod
     async def complete(self, messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply:
         """Ask the model once, retrying failed calls; errors carry their usage."""
@@ -120,12 +126,23 @@ class PromptedJudge(ABC):
                 raise error.spent(usage + error.usage) from error.__cause__
 
     async def _prompt(self, lineup: Lineup, check_size: bool = False) -> Prompt:
-        size = sum(len(p) for t in lineup.trajectories for p in transcript_of(t).pieces)
+        transcripts = [transcript_of(t) for t in lineup.trajectories]
+        size = sum(len(p) for t in transcripts for p in t.pieces)
         size += len(lineup.task or "") + len(lineup.rubric or "")
+        seen = any("image" in t.media for t in transcripts) and self.sees()
+        images = images_of(lineup.trajectories) if seen else {}
         room = None
-        if size > SMALL or check_size:
+        if size > SMALL or check_size or images:
             room = await self.window() - prompts.reply_room(len(lineup.trajectories))
-        return prompts.build_prompt(lineup, self.template, room=room, count=self.count)
+        most = min(most_images(room), sum(image is not None for image in images.values()))
+        build = partial(prompts.build_prompt, lineup, self.template, count=self.count)
+        try:
+            prompt = build(room=None if room is None else room - most * IMAGE_TOKENS)
+        except ContextLengthError:
+            if not most:
+                raise
+            most, prompt = 0, build(room=room)  # words before images
+        return show(prompt, images, most) if images else prompt
 
     async def _ask(self, prompt: Prompt, lineup: Lineup, budget: Budget) -> Verdict:
         key = ""

@@ -80,11 +80,15 @@ def _local(name: str, judge: str, options: dict[str, Any]) -> Judge:
 
 
 def _from_file(path: Path, name: str, options: dict[str, Any]) -> Judge:
-    """The judge that a judge file describes: a local model or a cascade."""
+    """The judge that a judge file describes: a local model, a model behind an API, or a cascade."""
     from ranker.judges.local import judge_from
     from ranker.judges.local.judge_file import read_judge, setup_from
 
     content, home = read_judge(path)
+    if content["judge"] == "api":
+        from ranker.judges.api_file import api_judge_from
+
+        return api_judge_from(content, **options)
     if content["judge"] != "cascade":
         return judge_from(setup_from(content, home), name, **options)
     from ranker.judges.cascade import cascade_from

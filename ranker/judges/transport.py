@@ -43,16 +43,27 @@ class Transport(Protocol):
         """Dollars for a million tokens read and written, where known."""
         ...
 
+    def vision(self) -> bool:
+        """Whether the model is known to take images."""
+        ...
+
 
 class ServerTransport:
     """Any OpenAI-compatible server."""
 
-    def __init__(self, model: str, base_url: str, api_key: str | None, timeout: float):
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        api_key: str | None,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ):
         self._model = model
         self._key = api_key
         self._base_url = base_url.rstrip("/")
         self._timeout = timeout
-        make = partial(HTTPClient, self._base_url, api_key, timeout)
+        make = partial(HTTPClient, self._base_url, api_key, timeout, headers=headers)
         self._client = PerLoop(make, lambda client: client.aclose())
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
@@ -90,15 +101,21 @@ class ServerTransport:
     def price(self) -> tuple[float, float] | None:
         return None
 
+    def vision(self) -> bool:
+        return False
+
 
 class LiteLLMTransport:
     """Any provider LiteLLM knows. Imported on first use; its remote price list is not fetched unless
     ``LITELLM_LOCAL_MODEL_COST_MAP=False`` is set (the fetch stalls an offline start)."""
 
-    def __init__(self, model: str, api_key: str | None, timeout: float):
+    def __init__(
+        self, model: str, api_key: str | None, timeout: float, headers: Mapping[str, str] | None = None
+    ):
         self._model = model
         self._key = api_key
         self._timeout = timeout
+        self._headers = {"extra_headers": dict(headers)} if headers else {}
         self._model_info: dict[str, Any] | None = None
 
     def _litellm(self) -> Any:
@@ -129,6 +146,7 @@ class LiteLLMTransport:
                 max_retries=0,
                 drop_params=True,
                 caching=False,
+                **self._headers,
                 **options,
             )
         except Exception as error:
@@ -139,6 +157,9 @@ class LiteLLMTransport:
     async def window(self) -> int | None:
         limit = self._info().get("max_input_tokens") or self._info().get("max_tokens")
         return int(limit) if limit else None
+
+    def vision(self) -> bool:
+        return bool(self._info().get("supports_vision"))
 
     def price(self) -> tuple[float, float] | None:
         info = self._info()

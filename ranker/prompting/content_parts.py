@@ -12,7 +12,7 @@ from ranker.prompting.escaping import label, neutral
 from ranker.prompting.fields import digest, empty, left, write_fields, write_json
 from ranker.prompting.tool_calls import Calls, has_name
 
-_MEDIA = {"image": "image", "image_url": "image", "input_image": "image", "audio": "audio", "input_audio": "audio",
+MEDIA = {"image": "image", "image_url": "image", "input_image": "image", "audio": "audio", "input_audio": "audio",
           "file": "file", "input_file": "file", "document": "file", "video": "file", "video_url": "file"}  # fmt: skip
 _WORDS = ("text", "input_text", "output_text", "summary_text", "reasoning_text", "refusal")
 _CALLS = ("tool_use", "server_tool_use", "mcp_tool_use", "function_call", "tool_call", "tool-call")
@@ -45,7 +45,7 @@ class Content:
             self._words.append(part)
             return
         kind = _kind(part)
-        if kind in _MEDIA:
+        if kind in MEDIA:
             self._write_media(part, kind)
         elif kind in _CALLS and has_name(part):
             self._write_pieces(self._calls.write(part, self._media))
@@ -75,7 +75,7 @@ class Content:
         """Write a part of what a tool returned: objects without a type are data, shown whole."""
         if isinstance(part, str):
             self._words.append(part)
-        elif (kind := _kind(part)) in _MEDIA:
+        elif (kind := _kind(part)) in MEDIA:
             self._write_media(part, kind)
         elif not kind and any(key != "text" and not empty(value) for key, value in part.items()):
             self._line(f"<{self._role} part>{write_json(part, self._media)}")
@@ -102,8 +102,8 @@ class Content:
         if kind == "document" and (inline or not empty(part.get("document"))):
             self._line(f"<{self._role} part>{write_json(dict(left(part, ())), self._media)}")
             return
-        self._media.append(_MEDIA[kind])
-        self._line(f"<{_MEDIA[kind]} {digest(compact(part))}>")
+        self._media.append(MEDIA[kind])
+        self._line(f"<{MEDIA[kind]} {digest(compact(part))}>")
         words = [key for key in ("text", "transcript") if isinstance(part.get(key), str) and part[key]]
         self._words += [part[key] for key in words]
         for line in write_fields(self._role, part, ("type", kind, *_PAYLOAD, *words), self._media):

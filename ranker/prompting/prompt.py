@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.judges.base import Lineup
@@ -16,7 +17,7 @@ from ranker.prompting.template import Template
 from ranker.prompting.transcript import transcript_of
 from ranker.prompting.truncation import FLOOR, minimum_tokens, truncate
 
-Message = dict[str, str]
+Message = dict[str, Any]  # role, and content: text, or parts where images go along
 
 
 @dataclass(frozen=True, slots=True)

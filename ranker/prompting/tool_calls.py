@@ -45,6 +45,27 @@ def has_name(call: Mapping[str, Any]) -> bool:
     return isinstance(spec, Mapping) and isinstance(spec.get("name"), str)
 
 
+def _chosen(spec: Mapping[str, Any]) -> str | None:
+    """The field that holds the arguments: the first that says something, else the first that is there."""
+    present = [key for key in _ARGUMENTS if key in spec]
+    return next((key for key in present if not empty(spec[key])), present[0] if present else None)
+
+
+def openai_call(raw: Any) -> dict[str, Any] | None:
+    """A call in any form as OpenAI's format writes it, its arguments as they are; None if it is none or calls a tool
+    that takes text."""
+    call = as_mapping(raw)
+    if not isinstance(call, Mapping) or not has_name(call):
+        return None
+    spec, field = spec_of(call)
+    if field == "custom":
+        return None
+    key = _chosen(spec)
+    arguments = {} if key is None or spec[key] is None else spec[key]
+    named = {"id": call["id"]} if isinstance(call.get("id"), str) else {}
+    return {**named, "type": "function", "function": {"name": spec["name"], "arguments": arguments}}
+
+
 class Calls:
     """The calls of one trajectory so far, by which results are told whose they are."""
 
@@ -72,10 +93,7 @@ class Calls:
         for key in ("id", "call_id", "toolUseId"):
             if isinstance(call.get(key), str):
                 self._labels[call[key]] = numbered
-        present = [key for key in _ARGUMENTS if key in spec]
-        chosen = next(
-            (key for key in present if not empty(spec[key])), present[0] if present else "arguments"
-        )
+        chosen = _chosen(spec) or "arguments"
         arguments = spec.get(chosen, "")
         text = json_or_text(arguments) if isinstance(arguments, str) else neutral(compact(arguments))
         pieces = [f"<call {numbered}>{text}\n"]

@@ -10,6 +10,7 @@ import functools
 import json
 import math
 import ssl
+import warnings
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,14 +36,22 @@ class HTTPClient:
 
     Args:
         base_url: its query is sent with every request.
-        api_key: sent as a bearer token; None for no such header.
+        api_key: sent as a bearer token, unless `headers` says Authorization; None for no such header.
+        headers: sent with every request.
         timeout: seconds for each wait on the server, for a connection 30 at most; infinite for no limit.
         connections: open at the same time, more requests wait for one; 0 for no bound.
         proxies: go through those that the environment names.
     """
 
     def __init__(
-        self, base_url: str, api_key: str | None, timeout: float, connections: int = 0, proxies: bool = True
+        self,
+        base_url: str,
+        api_key: str | None,
+        timeout: float,
+        *,
+        connections: int = 0,
+        proxies: bool = True,
+        headers: Mapping[str, str] | None = None,
     ):
         import httpx
         from httpx_aiohttp import HttpxAiohttpClient
@@ -55,6 +64,9 @@ class HTTPClient:
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
+        self._headers |= headers or {}
+        # Prompts with images are large; where warnings are errors, aiohttp's of that would be a failed call.
+        warnings.filterwarnings("ignore", "Sending a large body directly", ResourceWarning)
         self._client = HttpxAiohttpClient(
             verify=_certificates(),
             limits=httpx.Limits(max_connections=connections),

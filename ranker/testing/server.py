@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from ranker.prompting.images import words_of
 from ranker.testing.faults import FAULTS, completion, failure
 from ranker.testing.simulated import Behaviour, Truth, answer
 from ranker.trajectory import TrajectoryGroup
@@ -149,7 +150,7 @@ class JudgeServer:
         self.counts[fault or "ok"] += 1
         if fault is not None:
             return await FAULTS[fault](request, ids, reply)
-        size = sum(len(m["content"]) for m in messages) // 4
+        size = sum(len(words_of(m["content"])) for m in messages) // 4
         size = min(size, self.cuts_at or size)
         return completion(_DRESSES[self.dress].format(reply=reply), prompt=size, model=body["model"])
 
@@ -176,7 +177,7 @@ class JudgeServer:
         format_ = body.get("response_format", {}).get("type", "text")
         if format_ not in self.formats:
             return failure(400, f"response_format {format_} is not supported")
-        size = sum(len(m["content"]) for m in body["messages"]) // 4
+        size = sum(len(words_of(m["content"])) for m in body["messages"]) // 4
         if self.window is not None and size > self.window:
             return failure(400, f"This model's maximum context length is {self.window} tokens, got {size}")
         return None

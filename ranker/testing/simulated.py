@@ -12,6 +12,7 @@ from typing import Any
 
 from ranker.aggregate.dedupe import distinct_of
 from ranker.judges.verdict import tiers_of
+from ranker.prompting.images import words_of
 from ranker.prompting.sharing import expand
 from ranker.prompting.transcript import transcript_of
 from ranker.trajectory import TrajectoryGroup
@@ -96,7 +97,7 @@ def blocks(prompt: str) -> list[tuple[str, str]]:
 
 def answer(messages: list[dict[str, Any]], truth: Truth, behaviour: Behaviour) -> tuple[list[str], str]:
     """The ids shown, and the reply: a verdict in JSON, in the form the prompt asks for."""
-    user = next(m["content"] for m in messages if m["role"] == "user")
+    user = next(words_of(m["content"]) for m in messages if m["role"] == "user")
     shown = blocks(user)
     seed = hashlib.sha256(f"{behaviour.seed}\0{user}".encode("utf-8", "replace")).digest()
     rng = random.Random(seed)  # noqa: S311 - simulation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ranker import Trajectory, TrajectoryGroup
-from ranker.bench.attacks import ADDED, INSTEAD, KINDS, attacked, worst_of
+from ranker.bench.attacks import ADDED, INSTEAD, KINDS, attacked, control_of, controlled, worst_of
 from ranker.judges.base import Lineup
 from ranker.prompting.escaping import restore
 from ranker.prompting.prompt import build_prompt
@@ -94,6 +94,36 @@ def test_an_attack_lands_in_the_worst_alone_and_stays_inside_its_block(kind, las
     assert shown["after"][1].strip() == transcript_of(hit).text.strip()
 
 
+@pytest.mark.parametrize("last", LAST)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_control_is_innocent_and_as_long_and_in_the_same_place(kind, last):
+    """Character for character: a judge of lengths, or of layouts, sees no difference."""
+    before = group(LAST[last])
+    attack, control = (changed(before, kind).trajectories for changed in (attacked, controlled))
+    assert [t is u for t, u in zip(before.trajectories, control, strict=True)] == [True, False, True]
+    one, other = (some[1] for some in (attack, control))
+    assert one.messages[:-1] == other.messages[:-1]
+    said, innocent = one.messages[-1]["content"], other.messages[-1]["content"]
+    assert len(said) == len(innocent)
+    text = INSTEAD.get(kind) or ADDED[kind]
+    assert said[: len(said) - len(text)] == innocent[: len(said) - len(text)]
+    assert [c for c in text[:3] if c.isspace()] == [c for c in control_of(kind)[:3] if c.isspace()]
+    assert innocent.endswith(control_of(kind))
+    words = set(control_of(kind).lower().replace(".", " ").replace(",", " ").split())
+    assert not words & {
+        "best",
+        "rank",
+        "judge",
+        "correct",
+        "complete",
+        "attempt",
+        "answer",
+        "reference",
+        "verified",
+        "first",
+    }
+
+
 def test_the_worst_is_the_first_of_the_lowest():
     assert worst_of([0.5, 0.1, 0.1, 0.9]) == 1
     assert worst_of([-2.0, -3.0]) == 1
@@ -121,4 +151,6 @@ def test_every_kind_takes_its_turn_and_only_the_attacked_asking_shows_any(tmp_pa
     told = [" ".join(restore(m["content"]).split()) for p in server.prompts for m in p if m["role"] == "user"]
     for kind, text in texts.items():
         assert sum(text in one for one in told) == 2, kind
-    assert len(told) == 4 * len(groups)
+    innocent = sum(control_of(kind).strip()[:30] in one for one in told for kind in KINDS[:1])
+    assert innocent == len(groups)
+    assert len(told) == 5 * len(groups)

@@ -55,12 +55,12 @@ def test_results_have_the_contracts_schema(serve, file, tmp_path):
         usage = one["usage"]
         assert usage.keys() == {"calls", "cached_calls", "failed_calls", "prompt_tokens", "completion_tokens",
                                 "cost_usd"}  # fmt: skip
-        assert usage["calls"] == 32
+        assert usage["calls"] == 40
     sim = cell(made, "sim")
     spent = (sim["usage"]["prompt_tokens"] + 2 * sim["usage"]["completion_tokens"]) / 1e6
     assert sim["usage"]["cost_usd"] == pytest.approx(spent)
     assert sim["per_group"]["calls"] == 1
-    assert server.requests == 32
+    assert server.requests == 40
     # a difference for every two judges, metric and suite
     assert len(made["differences"]) == 3 * 3
     first = next(
@@ -80,8 +80,8 @@ def test_every_asking_is_kept_as_it_was_shown(serve, file, tmp_path):
     server = serve(knowing(groups))
     assert here(*args_for(server, file(groups), tmp_path / "out")).code == 0
     some = {(o["group"], o["asking"]): o for o in observed(tmp_path / "out") if o["judge"] == "sim"}
-    assert len(some) == 20
-    assert len({o["id"] for o in some.values()}) == 20
+    assert len(some) == 25
+    assert len({o["id"] for o in some.values()}) == 25
     for group in groups:
         plain, reverse = some[group.id, "plain"], some[group.id, "reversed"]
         assert plain["truths"] == [t.ground_truth for t in group.trajectories]
@@ -100,10 +100,10 @@ def test_asked_again_means_other_ids_in_the_same_order(serve, file, tmp_path):
     shown = [p[1]["content"] for p in server.prompts]
     ids = [re.findall(r'<trajectory id="(\w+)">', text) for text in shown]
     words = [re.findall(r"of attempt (\d)", text) for text in shown]
-    assert len({tuple(some) for some in ids}) == 4
-    plain, reverse, again, attacked = words
+    assert len({tuple(some) for some in ids}) == 5
+    plain, reverse, again, attacked, control = words
     assert reverse == plain[::-1]
-    assert again == attacked == plain
+    assert again == attacked == control == plain
 
 
 def test_seed_passes_and_rubric_shape_what_is_asked(serve, file, tmp_path):
@@ -136,7 +136,7 @@ def test_the_same_command_asks_nothing_and_tells_the_same(serve, file, tmp_path)
     assert here(*args).code == 0
     first, lines = read(tmp_path / "out"), observed(tmp_path / "out")
     assert here(*args).code == 0
-    assert server.requests == 24
+    assert server.requests == 30
     assert observed(tmp_path / "out") == lines
     second = read(tmp_path / "out")
     assert second["cells"] == first["cells"]  # seconds, too
@@ -148,20 +148,20 @@ def test_more_groups_another_judge_or_a_moved_file_ask_only_what_is_new(serve, f
     server, other = serve(knowing(groups)), serve(knowing(groups))
     source, out = file(groups), tmp_path / "out"
     assert here(*args_for(server, source, out, "--groups", 4)).code == 0
-    assert server.requests == 16
+    assert server.requests == 20
     assert cell(read(out), "sim")["groups"] == 4
     assert here(*args_for(server, source, out, "--groups", 10)).code == 0
-    assert server.requests == 40
+    assert server.requests == 50
     assert cell(read(out), "sim")["groups"] == 10
     assert here(*args_for(server, source, out, "--judge", f"sim@{other.base_url}")).code == 0
-    assert (server.requests, other.requests) == (40, 40)
+    assert (server.requests, other.requests) == (50, 50)
     moved = source.rename(tmp_path / "moved.jsonl")
     assert here(*args_for(server, moved, out, "--groups", 10)).code == 0
-    assert server.requests == 40
+    assert server.requests == 50
     assert read(out)["cells"][0]["suite"] == str(moved)
     # Fewer groups again: the figures are those of the first ones.
     assert here(*args_for(server, moved, out, "--groups", 4)).code == 0
-    assert server.requests == 40
+    assert server.requests == 50
     assert cell(read(out), "sim")["groups"] == 4
 
 
@@ -204,11 +204,11 @@ def test_dry_run_sends_nothing_and_says_what_it_would(serve, file, tmp_path):
     assert done.code == 0
     assert server.requests == 0
     assert not (tmp_path / "out" / "results.json").exists()
-    assert re.search(r"sim\s+48\s+0\s", done.out)
+    assert re.search(r"sim\s+60\s+0\s", done.out)
     assert "$0.5" in done.out
     assert here(*args, "-q").code == 0
-    assert server.requests == 48
-    assert re.search(r"sim\s+0\s+24\s", here(*args, "--dry-run").out)  # 24 askings are known by now
+    assert server.requests == 60
+    assert re.search(r"sim\s+0\s+30\s", here(*args, "--dry-run").out)  # 30 askings are known by now
 
 
 def test_the_forecast_is_an_upper_bound_of_what_it_costs(serve, file, tmp_path):
@@ -252,7 +252,7 @@ def test_a_terminal_sees_the_progress(serve, file, tmp_path):
         pass
     os.close(ours)
     assert process.wait(30) == 0
-    assert b"12/12" in told
+    assert b"15/15" in told
 
 
 # What it refuses
@@ -348,7 +348,7 @@ def test_a_wrong_key_or_model_ends_it_after_one_asking(serve, file, tmp_path, mo
     monkeypatch.setenv("RANKER_API_KEY", "the right key")
     if key_or_model == "key":
         assert here(*args, "-q").code == 0
-        assert server.requests == 1 + 120
+        assert server.requests == 1 + 150
 
 
 def test_unusable_replies_and_failed_groups_are_counted_and_never_guessed(serve, file, tmp_path):
@@ -361,16 +361,16 @@ def test_unusable_replies_and_failed_groups_are_counted_and_never_guessed(serve,
     some = [o for o in observed(tmp_path / "out") if o["judge"] == "sim"]
     failed = [o for o in some if "error" in o]
     assert {o["error"]["type"] for o in failed} == {"VerdictError"}
-    assert 0 < len(failed) < 160
+    assert 0 < len(failed) < 200
     assert f"{len(failed)} rankings failed" in done.err
     assert all("rewards" not in o for o in failed)
-    assert found["failure_rate"] == pytest.approx(len(failed) / 160)
+    assert found["failure_rate"] == pytest.approx(len(failed) / 200)
     assert found["unusable_replies"] == pytest.approx(1 - server.counts["ok"] / server.requests)
     assert sim["usage"]["calls"] == server.requests
     assert sim["failed"] == sum(o["asking"] == "plain" for o in failed)
     assert sim["errors"] == {"VerdictError": len(failed)}
     assert found["pairwise_accuracy"] == 1.0  # of the verdicts there are; none is made up
-    answered = sum("rewards" in o and o["asking"] != "attacked" for o in some)
+    answered = sum("rewards" in o and o["asking"] not in ("attacked", "control") for o in some)
     assert sum(sim["by_group"]["pairs"]) == 6 * answered
     # They say something of the judge: the same command does not ask again.
     before = server.requests
@@ -387,7 +387,7 @@ def test_one_failed_asking_of_many_is_no_success(serve, file, tmp_path):
     server.faults = {"prose": 1.0}
     done = here(*args_for(server, source, out))
     assert done.code == 1
-    assert "18 rankings failed" in done.err
+    assert "24 rankings failed" in done.err
     assert cell(read(out), "sim")["failed"] == 0
 
 

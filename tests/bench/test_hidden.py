@@ -48,13 +48,13 @@ def marked(n=9):
 def test_ids_truths_and_metadata_are_in_no_prompt(tmp_path, more):
     groups = marked()
     prompts = prompts_of(groups, tmp_path, *more)
-    assert len(prompts) == 4 * len(groups) * (2 if more[:1] == ("--passes",) else 1)
+    assert len(prompts) == 5 * len(groups) * (2 if more[:1] == ("--passes",) else 1)
     text = "\n".join(m["content"] for prompt in prompts for m in prompt)
     assert "Answer 2 and more" in text
     assert "Say task 3." in text
     hidden = ["zebra", "okapi", "tapir", "lynx", "ibex", "walrus", "marmot", "gnu", "hidden-suite", "jsonl",
               "91357", "48613", *(f"{0.73519 - 0.21467 * i:.5f}".removeprefix("0") for i in range(3)),
-              "ground_truth", "ground truth", "metadata", "plain", "reversed", "attacked"]  # fmt: skip
+              "ground_truth", "ground truth", "metadata", "plain", "reversed", "attacked", "control"]  # fmt: skip
     assert [word for word in hidden if word in text.lower()] == []
 
 
@@ -77,7 +77,7 @@ def test_generated_suites_show_no_id_truth_or_name(tmp_path, name):
     suite = load(name, 5)
     assert len(suite.groups) == 5
     prompts = prompts_of(suite.groups, tmp_path)
-    assert len(prompts) == 20
+    assert len(prompts) == 25
     text = "\n".join(m["content"] for prompt in prompts for m in prompt)
     asked = "\n".join(str(m["content"]) for g in suite.groups for m in g.trajectories[0].messages[:2])
     hidden = {word for word in hidden_words(suite.groups) if word not in asked}  # a task may name a function

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranker.bench.measures import METRICS, by_attack, gather, kendall, measure, parts
+from ranker.bench.measures import METRICS, by_attack, effect_by_attack, gather, kendall, measure, parts
+from ranker.statistics import unseen
 from ranker.usage import Usage
 from tests.bench_runs import answers, seen
 
@@ -150,7 +151,7 @@ def test_failures_and_unusable_replies_count_askings_and_calls():
     assert share("unusable_replies", seen(UP, UP, usage=Usage(cached_calls=1))) is None
 
 
-def test_an_attack_counts_where_the_worst_can_rise_and_against_what_a_retest_does():
+def test_an_attack_counts_where_the_worst_can_rise_and_against_its_control():
     plain = seen(UP, UP)
     rose, stayed = seen(UP, (0.5, 0.0, 1.0), "attacked"), seen(UP, UP, "attacked")
     assert share("attack_rises", plain, rose) == 1.0
@@ -159,10 +160,15 @@ def test_an_attack_counts_where_the_worst_can_rise_and_against_what_a_retest_doe
     assert share("attack_rises", seen(UP, UP[::-1]), rose) is None  # it is on top already
     assert share("attack_rises", seen(UP, (0.5,) * 3), rose) is None
     assert share("retest_rises", plain, seen(UP, (0.5, 0.0, 1.0), "again")) == 1.0
-    both = [plain, rose, seen(UP, UP, "again")]
+    assert share("control_rises", plain, seen(UP, (0.5, 0.0, 1.0), "control")) == 1.0
+    both = [plain, rose, seen(UP, UP, "control")]
     assert share("attack_effect", *both) == 1.0
-    assert share("attack_effect", plain, rose) is None
-    assert share("attack_effect", plain, stayed, seen(UP, (0.5, 0.0, 1.0), "again")) == -1.0
+    assert share("attack_effect", plain, rose, seen(UP, UP, "again")) is None
+    assert share("attack_effect", plain, stayed, seen(UP, (0.5, 0.0, 1.0), "control")) == -1.0
+    assert share("attack_effect", plain, rose, seen(UP, (0.5, 0.0, 1.0), "control")) == 0.0
+    top = seen(UP, (1.0, 0.0, 0.5), "attacked"), seen(UP, (1.0, 0.5, 0.0), "control")
+    assert share("attack_effect", plain, *top) == 0.0  # on top with both
+    assert share("attack_effect", plain, stayed, top[1]) == -1.0
     # of several that are worst the first is the attacked one
     truths = (0.7, 0.1, 0.1)
     assert (
@@ -180,6 +186,43 @@ def test_attacks_are_told_by_kind():
     ]
     found = by_attack(some)
     assert {kind: e.value for kind, e in found.items()} == {"praise": pytest.approx(1 / 3), "markup": 0.5}
+
+
+def test_the_effect_of_a_kind_is_paired_with_its_controls():
+    up = (0.5, 0.0, 1.0)
+    some = [
+        answers(
+            seen(UP, UP, index=i),
+            seen(UP, rose, "attacked", index=i, attack=kind),
+            seen(UP, innocent, "control", index=i),
+        )
+        for i, (kind, rose, innocent) in enumerate(
+            [
+                *[("praise", up, UP)] * 10,
+                *[("markup", up, up)] * 10,
+                *[("roles", UP, up), ("roles", up, UP)] * 5,
+                ("rivals", up, UP),
+            ]
+        )
+    ]
+    found = effect_by_attack(some)
+    assert {kind: e.value for kind, e in found.items()} == {
+        "praise": 1.0,
+        "markup": 0.0,
+        "roles": 0.0,
+        "rivals": 1.0,
+    }
+    assert found["praise"].low == pytest.approx(
+        1 - 2 * unseen(10, 0.025 / 8)
+    )  # room for those that ten groups could miss
+    assert found["praise"].high == 1.0
+    assert found["markup"].low == -found["markup"].high == pytest.approx(-2 * unseen(10, 0.025 / 8))
+    assert found["roles"].low < -0.3
+    assert (found["rivals"].low, found["rivals"].high) == (None, None)
+    assert (
+        effect_by_attack([answers(seen(UP, UP), seen(UP, up, "attacked", attack="praise"))])["praise"].value
+        is None
+    )
 
 
 def test_observations_are_gathered_by_group_in_the_suites_order():
@@ -203,7 +246,7 @@ def judged(draw, rewards=grades):
     truths = draw(st.lists(grades, min_size=n, max_size=n).filter(lambda some: len(set(some)) > 1))
     lengths = draw(st.lists(st.integers(1, 4), min_size=n, max_size=n))
     some = []
-    for condition in ("plain", "reversed", "again", "attacked"):
+    for condition in ("plain", "reversed", "again", "attacked", "control"):
         places = draw(st.permutations(range(n)))
         given = draw(st.lists(rewards, min_size=n, max_size=n))
         some.append(seen(truths, given, condition, lengths=lengths, places=places))

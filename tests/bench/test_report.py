@@ -13,12 +13,14 @@ from xml.etree import ElementTree
 import pytest
 
 from ranker.bench import plots, report
+from ranker.bench.reading import Results
 from ranker.bench.report import write_report
 from ranker.cli.report import make
 from ranker.errors import ConfigurationError
 from ranker.pages import figures, folded, money, num, pretty, visible
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>$x_{y}$ {{7*7}}"
+RECORDED = Path(__file__).parents[2] / "benchmarks" / "results" / "judges" / "simulated"
 VOID = {"meta", "br", "img"}
 
 
@@ -301,3 +303,24 @@ def test_small_pieces():
     assert money(0.0123) == "$0.012"
     assert len(plots.styles_of([str(i) for i in range(20)], ["s"])) == 21
     assert plots.short("a" * 41) == "a" * 20 + "\n" + "a" * 10 + "…" + "a" * 9
+
+
+def test_results_of_versions_without_controls_are_read_and_say_so(tmp_path):
+    """Their per-kind figures are how often the worst attempt rose; the page says which figure it shows."""
+    made = Results.model_validate_json((RECORDED / "results.json").read_text())
+    assert all(cell.attacks and not cell.attack_effects and not cell.falls_for for cell in made.cells)
+    for name, words in (
+        ("old", "from a version without controls"),
+        ("new", "than with innocent words, as long"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        results = json.loads((RECORDED / "results.json").read_text())
+        if name == "new":
+            for one in results["cells"]:
+                one["attack_effects"] = {"praise": {"value": 0.5, "low": 0.25, "high": 0.75}}
+        (folder / "results.json").write_text(json.dumps(results))
+        write_report(folder)
+        page = " ".join((folder / "report.html").read_text().split())
+        assert words in page
+        assert ("control rises" in page) is False

@@ -53,13 +53,13 @@ def test_killed_twice_the_figures_are_those_of_an_uninterrupted_run(serve, tmp_p
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not (out / "results.json").exists()
-    assert 0 < lines(out) < 300
+    assert 0 < lines(out) < 375
     assert here(*args_for(server, source, out, *more)).code == 0
-    assert 100 <= server.requests <= 100 + 2 * 4
+    assert 125 <= server.requests <= 125 + 2 * 4
     assert here(*args_for(server, source, whole, *more)).code == 0
     assert figures(read(out)) == figures(read(whole))
-    assert len(observed(out)) == 300
-    assert len({o["id"] for o in observed(out)}) == 300
+    assert len(observed(out)) == 375
+    assert len({o["id"] for o in observed(out)}) == 375
     assert (out / "disagreements.jsonl").read_bytes() == (whole / "disagreements.jsonl").read_bytes()
 
 
@@ -78,7 +78,7 @@ def test_interrupted_it_saves_what_was_finished_and_goes_on(serve, tmp_path):
     kept = [o for o in observed(out) if o["judge"] == "sim"]
     assert server.requests - 4 <= len(kept) <= server.requests
     assert here(*args).code == 0
-    assert server.requests <= 80 + 4
+    assert server.requests <= 100 + 4
     assert values(read(out), "sim")["pairwise_accuracy"] == 1.0
 
 
@@ -93,9 +93,9 @@ def test_a_line_cut_off_is_asked_again(serve, tmp_path):
     raw.sort(key=lambda line: json.loads(line)["judge"] == "sim")  # the order of lines means nothing
     file.write_bytes(b"".join(raw)[:-30])
     assert here(*args).code == 0
-    assert server.requests == 17
+    assert server.requests == 21
     assert figures(read(out)) == figures(before)
-    assert len(observed(out)) == 32
+    assert len(observed(out)) == 40
 
 
 @pytest.mark.parametrize("what", ["ranked file", "other version", "text", "list"])
@@ -136,8 +136,8 @@ def test_two_runs_on_one_folder_do_not_mix(serve, tmp_path):
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert here(*args).code == 0
-    assert server.requests <= 40 + 8
-    assert len(observed(out)) == 80
+    assert server.requests <= 50 + 8
+    assert len(observed(out)) == 100
 
 
 def limited(size, *args):
@@ -164,12 +164,12 @@ def test_a_disk_that_fills_leaves_whole_lines_and_the_run_goes_on_later(serve, t
     assert "free some space" in done.stderr
     assert "Traceback" not in done.stderr
     kept = len([o for o in observed(out) if o["judge"] == "sim"])
-    assert 0 < len(observed(out)) < 96
+    assert 0 < len(observed(out)) < 120
     asked = server.requests
     assert kept <= asked <= kept + 2
     assert here(*args).code == 0
-    assert server.requests == asked + 48 - kept
-    assert len(observed(out)) == 96
+    assert server.requests == asked + 60 - kept
+    assert len(observed(out)) == 120
 
 
 def test_results_that_find_no_room_leave_the_old_ones_and_no_debris(serve, tmp_path):
@@ -233,7 +233,7 @@ def test_a_server_that_dies_is_left_alone_and_the_run_goes_on_when_it_is_back(tm
     answered = sum(o["judge"] == "sim" and "rewards" in o for o in observed(out))
     with JudgeServer(knowing(groups), port=server.port) as back:
         assert here(*args).code == 0
-        assert back.requests == 120 - answered
+        assert back.requests == 150 - answered
     assert cell(read(out), "sim")["failed"] == 0
     assert cell(read(out), "sim")["errors"] == {}
     # and it is as if nothing had happened
@@ -263,12 +263,12 @@ def test_it_is_given_up_only_after_that_many_in_a_row(serve, tmp_path):
     args = args_for(server, write(tmp_path / "g.jsonl", groups), tmp_path / "out", "--concurrency", 1)
     assert here(*args).code == 1
     made = cell(read(tmp_path / "out"), "sim")
-    assert made["askings"] == 60
-    assert made["errors"] == {"JudgeCallError": 20}
+    assert made["askings"] == 75
+    assert made["errors"] == {"JudgeCallError": 25}
     assert (made["groups"], made["failed"]) == (15, 5)
     assert here(*args).code == 1
     some = [o["id"] for o in observed(tmp_path / "out") if o["judge"] == "sim"]
-    assert (len(some), len(set(some))) == (60 + LOST, 60)  # only those that got no reply, and of them no more
+    assert (len(some), len(set(some))) == (75 + LOST, 75)  # only those that got no reply, and of them no more
 
 
 def test_groups_that_always_fail_do_not_keep_a_later_run_from_the_others(serve, tmp_path):
@@ -358,7 +358,7 @@ def test_a_key_is_nowhere_in_what_is_written_or_told(serve, tmp_path):
                  "--out", out, RANKER_API_KEY=key)  # fmt: skip
     assert done.code == 2  # the wrong server tells the key it was sent, in its error
     assert "API key" in done.err
-    assert right.counts["ok"] == 12
+    assert right.counts["ok"] == 15
     assert wrong.counts["refused"] == 1
     assert key not in done.told
     told = files_of(out)
@@ -386,9 +386,10 @@ def test_credentials_in_an_address_are_refused_and_not_shown(serve, tmp_path, pa
 
 def test_a_token_in_an_address_is_not_shown(serve, tmp_path):
     groups = make_groups(2)
-    server = serve(groups)
+    server = serve(groups)  # it knows no attacked ones, and says so
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out"
     done = here("bench", "--judge", f"sim@{server.base_url}?token=fig-5533", "--suite", source, "--out", out)
-    assert done.code == 2  # there is nothing at that address
-    assert f"sim@{server.base_url}" in done.err
+    assert done.code == 1
+    assert server.requests == 10
+    assert cell(read(out), f"sim@{server.base_url}")["failed"] == 0
     assert "fig-5533" not in done.told + files_of(out).decode()

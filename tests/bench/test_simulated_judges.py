@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 
 import numpy as np
@@ -14,6 +16,7 @@ from ranker.bench.judge_spec import judge_spec
 from ranker.bench.simulated_judges import SimulatedJudge, gaps, noise_for, simulated_judge
 from ranker.errors import ConfigurationError
 from ranker.prompting.transcript import transcript_of
+from ranker.testing import JudgeServer
 from tests.bench_runs import cell, here, read, values, write
 from tests.conftest import make_groups
 
@@ -114,10 +117,10 @@ def test_an_answer_that_an_attack_replaces_is_worth_nothing_in_every_group():
     """It reads the same in every group whose task no message tells, whatever stood there before."""
     groups = [group([f"{g} one", f"{g} two"], (0.5 - g / 40, 1.0), f"g{g}", f"Task {g}?") for g in range(16)]
     known = SimulatedJudge().known(groups)
-    assert len(known) == 32
+    assert len(known) == 48
     at = [i for i, kind in enumerate(KINDS) if kind in INSTEAD]
     for i in (*at, *(k + len(KINDS) for k in at)):
-        assert known[2 * i + 1].trajectories[0].ground_truth == 0.0
+        assert known[3 * i + 1].trajectories[0].ground_truth == 0.0
     assert len(SimulatedJudge().known(groups, attacks=False)) == 16
 
 
@@ -130,6 +133,11 @@ def test_the_truth_is_put_on_a_scale_from_0_to_1():
     known = SimulatedJudge(truth=-1.0, attack=3.0).known([group("abc", (10.0, 30.0, 20.0))])
     assert [t.ground_truth for t in known[0].trajectories] == [0.0, -1.0, -0.5]
     assert [t.ground_truth for t in known[1].trajectories] == [3.0, -1.0, -0.5]
+    assert [t.ground_truth for t in known[2].trajectories] == [
+        0.0,
+        -1.0,
+        -0.5,
+    ]  # the control is worth nothing
 
 
 # What is measured of them
@@ -229,9 +237,59 @@ def test_each_bias_shows_in_its_own_figure(tmp_path):
     assert attack["attack_rises"] == attack["attack_effect"] == 1.0
     assert attack["pairwise_accuracy"] == 1.0
     assert attack["position_bias"] == attack["length_bias"] == attack["flip_rate"] == 0.0
-    by_kind = cell(made, judges[2])["attacks"]
-    assert len(by_kind) == 8
-    assert all(e["value"] == 1.0 for e in by_kind.values())
+    for figure in ("attacks", "attack_effects"):
+        by_kind = cell(made, judges[2])[figure]
+        assert len(by_kind) == 8
+        assert all(e["value"] == 1.0 for e in by_kind.values())
+
+
+@pytest.mark.parametrize("kind", ["praise", "master_key"])
+def test_a_judge_that_falls_for_one_kind_is_told_apart(kind, tmp_path):
+    """That kind's interval lies above 0, every other's holds it, and the effect of all is its share."""
+    made = measured(
+        tmp_path, make_groups(80), "--judge", f"biased:{kind}=2", "--judge", f"biased:{kind}=2,noise=0.3"
+    )
+    for judge, value in ((f"biased:{kind}=2", 1.0), (f"biased:{kind}=2,noise=0.3", 0.6)):
+        effects = cell(made, judge)["attack_effects"]
+        assert effects[kind]["value"] >= value
+        assert effects[kind]["low"] > 0
+        others = [e for name, e in effects.items() if name != kind]
+        assert len(others) == 7
+        assert all(e["low"] <= 0 <= e["high"] for e in others)
+    overall = cell(made, f"biased:{kind}=2")["metrics"]["attack_effect"]
+    assert overall["value"] == pytest.approx(1 / 8)
+    assert overall["low"] > 0
+    assert "attack_effects" in json.loads((tmp_path / "out" / "results.json").read_text())["cells"][0]
+
+
+@pytest.mark.parametrize("moves", [1.0, 0.02])
+def test_a_judge_that_believes_nothing_scores_0_however_much_any_change_moves_it(moves, tmp_path):
+    """Its verdict hangs on every letter: the worst attempt rises with the attack, and as often with innocent words."""
+
+    def value(block: str) -> float:
+        luck = int(hashlib.sha256(block.encode()).hexdigest()[:8], 16) / 2**32
+        return moves * luck + (1 - moves) * len(block) / 1e3
+
+    with JudgeServer(value) as server:
+        source = write(tmp_path / "g.jsonl", make_groups(120))
+        args = (
+            "--judge",
+            "sim",
+            "--base-url",
+            server.base_url,
+            "--suite",
+            source,
+            "--out",
+            tmp_path / "out",
+            "-q",
+        )
+        assert here("bench", *args).code == 0
+    figures = cell(read(tmp_path / "out"), "sim")["metrics"]
+    assert figures["retest_rises"]["value"] == 0.0
+    assert figures["attack_rises"]["value"] > 0.3
+    effect = figures["attack_effect"]
+    assert effect["low"] <= 0 <= effect["high"]
+    assert abs(effect["value"]) < 0.15
 
 
 def test_a_weak_bias_is_seen_and_weaker_than_a_strong_one(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from openai.types.chat import ChatCompletion
 
-from grpo.rollouts.chat import Policy, parse_calls
+from grpo.rollouts.chat import Policy
 from grpo.rollouts.engine import Engine
 from grpo.sampling import Sampling
 from grpo.types import TokenSequence
@@ -108,16 +108,40 @@ async def test_a_reply_is_known_again_in_any_form(form: str) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        {"id": "c", "type": "custom", "custom": {"name": "look", "input": "w5"}},
         {"id": "c", "type": "function", "function": "look", "arguments": {"x": 1}},
-        json.dumps({"name": "look", "arguments": {"x": 1}}),
+        {"id": "c", "type": "tool_call", "name": "look", "args": {"x": 1}},
+        json.dumps({"name": "look", "parameters": {"x": 1}}),
     ],
 )
-async def test_calls_of_other_dialects_are_refused(call: Any) -> None:
-    """A judge is shown them; a chat template would fail on them."""
+async def test_calls_of_other_dialects_are_rendered_as_openais(call: Any) -> None:
     said = {"role": "assistant", "content": "w6", "tool_calls": [call]}
-    with pytest.raises(GroupError, match="only be given tool calls in OpenAI's format"):
+    policy = policy_of(SAYS_TWO_WORDS)
+    await policy.chat([user("w5"), said, user("w7")])
+    (sequence,) = policy.sequences
+    assert TOKENIZER.convert_tokens_to_ids("w7") in sequence.tokens_T
+    usual = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"x": 1}'}}
+    other = policy_of(SAYS_TWO_WORDS)
+    await other.chat([user("w5"), {**said, "tool_calls": [usual]}, user("w7")])
+    assert other.sequences[0].tokens_T.tolist() == sequence.tokens_T.tolist()
+
+
+async def test_what_a_chat_template_cannot_be_given_is_refused() -> None:
+    custom = {"id": "c", "type": "custom", "custom": {"name": "look", "input": "w5"}}
+    said = {"role": "assistant", "content": "w6", "tool_calls": [custom]}
+    with pytest.raises(GroupError, match="only be given calls of functions"):
         await policy_of(SAYS_TWO_WORDS).chat([user("w5"), said, user("w7")])
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    with pytest.raises(GroupError, match="reads text only"):
+        await policy_of(SAYS_TWO_WORDS).chat([{"role": "user", "content": [image]}])
+
+
+async def test_parts_of_text_and_arrays_are_the_text() -> None:
+    """As Parquet files give them; a chat template of a text model takes text."""
+    plain, parts = policy_of(SAYS_TWO_WORDS), policy_of(SAYS_TWO_WORDS)
+    await plain.chat([user("w5\nw6")], tools=TOOLS)
+    words = np.array([{"type": "text", "text": "w5"}, {"type": "text", "text": "w6"}], dtype=object)
+    await parts.chat(np.array([{"role": "user", "content": words}], dtype=object), tools=np.array(TOOLS))
+    assert parts.sequences[0].tokens_T.tolist() == plain.sequences[0].tokens_T.tolist()
 
 
 async def test_an_edited_history_starts_a_new_sequence() -> None:
@@ -193,30 +217,6 @@ async def test_a_conversation_in_flight_is_not_continued() -> None:
     assert [int(s.sampled_T.sum()) for s in policy.sequences] == [3, 3]
 
 
-async def test_a_call_that_cannot_be_read_stays_text() -> None:
-    policy = policy_of({ASSISTANT: (BREAKS,), BREAKS: (END,)})
-    message = (await policy.chat([user("w5")])).choices[0].message
-    assert message.tool_calls is None
-    assert message.content == BROKEN
-
-
-@pytest.mark.parametrize(
-    "inside", ["{", "[1]", "3", '{"arguments": {}}', '{"name": 3}', "", "null", "[" * 100_000]
-)
-def test_what_is_no_call_is_not_made_one(inside: str) -> None:
-    text = f"a <tool_call>{inside}</tool_call> b"
-    assert parse_calls(text) == (text, [])
-
-
-def test_calls_and_text_are_parted() -> None:
-    content, calls = parse_calls(
-        'so <tool_call>\n{"name": "f"}\n</tool_call><tool_call>{"name":"g"}</tool_call> '
-    )
-    assert (content, [c["name"] for c in calls]) == ("so", ["f", "g"])
-    assert parse_calls('<tool_call>{"name":"g"}</tool_call>')[0] is None
-    assert parse_calls("") == ("", [])
-
-
 async def test_ids_of_calls_differ_within_a_conversation() -> None:
     policy = policy_of(CALLS_A_TOOL)
     messages: list[Any] = [user("w5")]
@@ -234,7 +234,12 @@ async def test_sampling_settings_are_refused() -> None:
     policy = policy_of(SAYS_TWO_WORDS)
     with pytest.raises(ConfigurationError, match="temperature, top_p"):
         await policy.chat([user("w5")], temperature=0.3, top_p=1.0)
+    with pytest.raises(ConfigurationError, match=r"stop: .* Leave it out"):
+        await policy.chat([user("w5")], stop=["x"])
     assert policy.sequences == ()
+    made = await policy.chat([user("w5")], max_tokens=1, tool_choice="auto", n=1, stream=False, seed=None)
+    assert made.usage is not None
+    assert made.usage.completion_tokens == 1
 
 
 async def test_without_a_chat_template_there_is_no_chat() -> None:

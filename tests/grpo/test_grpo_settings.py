@@ -101,7 +101,7 @@ def test_modules_and_files_beside_the_config_are_found(tmp_path):
 
 def test_a_bad_line_of_a_dataset_is_named(tmp_path):
     path = tmp_path / "rows.jsonl"
-    for line, told in (("{", "line 2: not JSON"), ("[1]", "line 2: an example is an object")):
+    for line, told in (("{", "line 2 is not JSON"), ("[1]", "line 2 is a list, not an object")):
         path.write_text('{"prompt": "a"}\n' + line + "\n")
         with pytest.raises(ConfigurationError, match=told):
             read_examples(path)

@@ -8,8 +8,9 @@ import pytest
 
 from ranker import ConfigurationError, GroupError, RankedGroup, RankerError, Usage
 from ranker.bench.observation import Observation
-from ranker.jsonl.group_file import group_from_dict, ranked_record, rewards_of
+from ranker.jsonl.group_file import ranked_record, rewards_of
 from ranker.ranked import RESULT_FIELDS
+from ranker.trajectory import group_from_dict
 from ranker.tuning.examples import read_examples
 from tests.bench_runs import here
 from tests.cli.test_cli import records

@@ -243,11 +243,8 @@ def test_responses_messages_with_a_role():
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ({"from": "human", "value": "hi"}, "ShareGPT"),
-        ({"type": "ai", "content": "yo"}, "LangChain"),
         ({"role": "model", "parts": [{"text": "yo"}]}, "Gemini"),
         ({"role": "CHATBOT", "message": "yo"}, "Cohere"),
-        ({"type": "function_call", "name": "f", "arguments": "{}"}, "Responses"),
         ({"role": "ipython", "content": "15"}, '"tool"'),
         ({"role": "User", "content": "hi"}, 'Write "user"'),
     ],
@@ -256,4 +253,128 @@ def test_messages_without_a_role_are_refused_by_name(message, words):
     """Which dialect it looks like, and what to write."""
     with pytest.raises(GroupError, match="message 0 has role") as caught:
         Trajectory([message])
+    assert words in str(caught.value)
+
+
+USER = {"role": "user", "content": "Where is it?"}
+CALLED = {"id": "c", "type": "function", "function": {"name": "refund", "arguments": '{"order":17}'}}
+OPENAI = (
+    USER,
+    {"role": "assistant", "content": "Looking.", "reasoning_content": "I must look.", "tool_calls": [CALLED]},
+    {"role": "tool", "tool_call_id": "c", "content": "done"},
+    {"role": "assistant", "content": "It is done."},
+)
+LANGCHAIN_CALL = {"name": "refund", "args": ARGS, "id": "c", "type": "tool_call"}
+_NOTED = {"additional_kwargs": {}, "response_metadata": {"model": "m"}, "name": None, "id": "run-1"}
+LANGCHAIN = [
+    {"type": "human", "content": "Where is it?", "example": False, **_NOTED},
+    {
+        **_NOTED,
+        "type": "ai",
+        "content": [
+            {"type": "text", "text": "Looking."},
+            {"type": "tool_use", "id": "c", "name": "refund", "input": ARGS},
+        ],
+        "additional_kwargs": {"tool_calls": [CALLED], "reasoning_content": "I must look."},
+        "tool_calls": [LANGCHAIN_CALL],
+        "invalid_tool_calls": [],
+        "usage_metadata": {"input_tokens": 9},
+    },
+    {"type": "tool", "content": "done", "tool_call_id": "c", "artifact": None, "status": "success", **_NOTED},
+    {"type": "AIMessageChunk", "content": "It is done.", "tool_calls": [], "tool_call_chunks": [], **_NOTED},
+]
+CLASSES = ("HumanMessage", "AIMessage", "ToolMessage", "AIMessageChunk")
+SAME = {
+    "LangChain's model_dump": LANGCHAIN,
+    "LangChain's dumpd": [
+        {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", name], "kwargs": message}
+        for name, message in zip(CLASSES, LANGCHAIN, strict=True)
+    ],
+    "LangChain's dumpd of older versions": [
+        {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", name],
+         "kwargs": {k: v for k, v in message.items() if k != "type"}}
+        for name, message in zip(CLASSES, LANGCHAIN, strict=True)
+    ],
+    "LangChain's messages_to_dict": [
+        {"type": m["type"], "data": {k: v for k, v in m.items() if k != "type"}} for m in LANGCHAIN
+    ],
+    "Responses": [
+        {"type": "message", **USER},
+        {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "I must look."}], "encrypted_content": "g"},
+        {"type": "message", "id": "msg", "status": "completed", "role": "assistant",
+         "content": [{"type": "output_text", "text": "Looking.", "annotations": []}]},
+        {"type": "function_call", "id": "fc", "call_id": "c", "name": "refund", "arguments": '{"order":17}', "status": "completed"},
+        {"type": "function_call_output", "call_id": "c", "output": "done"},
+        {"type": "reasoning", "id": "rs", "summary": []},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "It is done."}]},
+    ],
+    "Inspect": [
+        {**USER, "id": "a", "source": "input", "metadata": None, "tool_call_id": None},
+        {"role": "assistant", "id": "b", "source": "generate", "model": "m",
+         "content": [{"type": "reasoning", "reasoning": "I must look.", "summary": None, "signature": None, "redacted": False},
+                     {"type": "text", "text": "Looking.", "refusal": None}],
+         "tool_calls": [{"id": "c", "function": "refund", "arguments": ARGS, "parse_error": None, "view": None, "type": "function"}]},
+        {"role": "tool", "content": "done", "tool_call_id": "c", "function": "refund", "error": None},
+        {"role": "assistant", "content": "It is done.", "source": "generate", "tool_calls": None},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", SAME)
+def test_other_frameworks_messages_read_as_openais(form):
+    """A judge is shown the same, to the letter."""
+    assert text_of(*SAME[form]) == text_of(*OPENAI)
+
+
+def test_sharegpt():
+    """With the names of its speakers that say a role; a call among them is one."""
+    turns = [
+        {"from": "system", "value": "Be brief."},
+        {"from": "human", "value": "Where is it?"},
+        {"from": "function_call", "value": '{"name": "refund", "arguments": {"order": 17}}'},
+        {"from": "observation", "value": "done"},
+        {"from": "gpt", "value": "It is done."},
+    ]
+    assert text_of(*turns) == (
+        "<system>\nBe brief.\n<user>\nWhere is it?\n"
+        + CALL
+        + "<tool result>\ndone\n<assistant>\nIt is done.\n"
+    )
+    for wrong in ("critic", "function_call", 7):
+        with pytest.raises(GroupError, match="message 0 is ShareGPT's, from"):
+            Trajectory([{"from": wrong, "value": "hi"}])
+
+
+def test_responses_items_that_hold_a_call_and_its_result_are_shown_whole():
+    """Parallel calls are one turn's; what a tool of the provider's did stands in its place."""
+    search = {"type": "web_search_call", "id": "ws", "status": "completed", "action": {"query": "news"}}
+    calls = [{"type": "function_call", "call_id": i, "name": "refund", "arguments": "{}"} for i in "ab"]
+    results = [{"type": "function_call_output", "call_id": i, "output": i} for i in "ba"]
+    custom = {"type": "custom_tool_call", "call_id": "d", "name": "sql", "input": "SELECT 1"}
+    assert text_of(
+        USER,
+        search,
+        *calls,
+        *results,
+        custom,
+        {"type": "custom_tool_call_output", "call_id": "d", "output": "1"},
+    ) == (
+        "<user>\nWhere is it?\n"
+        '<assistant>\n<assistant part>{"type":"web_search_call","action":{"query":"news"}}\n'
+        "<call refund>{}\n<call refund #2>{}\n<tool refund #2>\nb\n<tool refund>\na\n"
+        "<call sql>SELECT 1\n<tool sql>\n1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"type": "remove", "content": "", "id": "x"}, "LangChain's message of the type 'remove'"),
+        ({"lc": 1, "type": "not_implemented", "id": ["a", "B"], "kwargs": {}}, "convert_to_openai_messages"),
+        ({"type": "item_reference", "id": "msg_1"}, "does not hold what it stands for"),
+    ],
+)
+def test_what_would_lose_something_is_refused_with_what_to_do(message, words):
+    with pytest.raises(GroupError, match="message 1 is") as caught:
+        Trajectory([USER, message])
     assert words in str(caught.value)

@@ -18,7 +18,7 @@ from ranker.validation import check
 
 FILE = "judge.json"
 SCHEMA = 1
-KINDS = ("local", "cascade")
+KINDS = ("local", "cascade", "api")
 _REMOVED = {
     "orders": 1,
     "content_free": False,
@@ -140,7 +140,7 @@ def read_judge(path: Path) -> tuple[dict[str, Any], Path]:
     elif content.get("schema_version") != SCHEMA:
         fault = f"its schema_version is {content.get('schema_version')!r}, expected {SCHEMA}"
     elif content.get("judge") not in KINDS:
-        fault = f"its judge is {content.get('judge')!r}, expected {' or '.join(KINDS)}"
+        fault = f"its judge is {content.get('judge')!r}, expected one of {', '.join(KINDS)}"
     else:
         return content, file.parent
     raise ConfigurationError(
