@@ -23,6 +23,7 @@ from ranker.runtime.openai_client import failure, failure_text, openai_client, r
 
 log = logging.getLogger("ranker")
 _TRIES = 5  # of a request that makes the server fail
+_MOST = 2**27  # bytes of a reply: 100,000 tokens with the log-probs of 30 candidates each
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Server:
         self.url = f"{parts.scheme}://{parts.netloc}{path}/v1"
         self._timeout = timeout
         self._key = key
-        make = partial(openai_client, self.url, key, timeout, connections=most, proxies=False)
+        make = partial(openai_client, self.url, key, timeout, connections=most, proxies=False, most=_MOST)
         self._client = PerLoop(make, lambda client: client.close())
 
     async def served(self) -> Served:
@@ -205,7 +206,8 @@ class Server:
                     f"The rollout server {self.url} did not answer within {self._timeout:g} seconds. If it hangs, start "
                     "it anew; if replies are that long, raise vllm_server_timeout. Then go on with --resume."
                 ) from None
-            raise _Again(failure_text(error, self._key), away=True) from None
+            away = failure(error) != "unreadable"
+            raise _Again(failure_text(error, self._key), away=away) from None
         status, raw = response.status_code, response.content
         text = scrub(raw[:2000].decode("utf-8", "replace"), self._key)[:500]
         if status in (401, 403):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranker.errors import JudgeCallError, VerdictError, scrub
+from ranker.runtime.reply_size import reply_json
 from ranker.usage import Usage
 
 RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
@@ -109,10 +110,10 @@ def read_completion(raw: bytes, where: str, key: str | None = None) -> Completio
             body reports.
     """
     try:
-        body = json.loads(raw.decode("utf-8-sig"))
+        body = reply_json(raw)
         if not isinstance(body, dict):
             raise TypeError("not an object")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise _not_a_completion(raw, where, key, error) from None
     read, wrote = _counts(body.get("usage"))
     choices = body.get("choices")

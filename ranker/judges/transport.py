@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_compl
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
+from ranker.runtime.reply_size import reply_json
 
 if TYPE_CHECKING:
     import httpx
@@ -80,9 +80,8 @@ class ServerTransport:
     async def window(self) -> int | None:
         """vLLM, SGLang, llama.cpp and others say it in their model list."""
         try:
-            models = json.loads(await self._call(lambda client, cast: client.get("/models", cast_to=cast)))[
-                "data"
-            ]
+            listed = await self._call(lambda client, cast: client.get("/models", cast_to=cast))
+            models = reply_json(listed)["data"]
             alone = models[0] if len(models) == 1 else {}
             model = next((m for m in models if m.get("id") == self._model), alone)
             for key in ("max_model_len", "context_length", "context_window", "max_context_length"):
@@ -171,6 +170,12 @@ def call_error(error: Exception, where: str, key: str | None) -> RankerError:
             return _too_slow(where, sent=True)
         case "connect timeout":
             return _too_slow(where, sent=False)
+        case "unreadable":
+            return JudgeCallError(
+                f"{text} A verdict is small: is {where} the address of a judge?",
+                retryable=False,
+                may_be_billed=True,
+            )
         case "refused by client":
             return JudgeCallError(f"The call to {where} failed: {text}", retryable=False)
         case "lost":

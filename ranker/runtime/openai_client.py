@@ -10,12 +10,15 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from ranker.errors import scrub
+from ranker.runtime.reply_size import MOST, bounded
 
 if TYPE_CHECKING:
     import httpx
     from openai import AsyncOpenAI
 
-Failure = Literal["bad address", "unreachable", "lost", "connect timeout", "timeout", "refused by client"]
+Failure = Literal[
+    "bad address", "unreachable", "lost", "connect timeout", "timeout", "unreadable", "refused by client"
+]
 
 _BAD_ADDRESS = {"InvalidURL", "UnsupportedProtocol", "InvalidUrlClientError"}
 _UNREACHABLE = {
@@ -25,7 +28,13 @@ _LOST = {"ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}
 
 
 def openai_client(
-    base_url: str, api_key: str | None, timeout: float, connections: int = 0, proxies: bool = True
+    base_url: str,
+    api_key: str | None,
+    timeout: float,
+    *,
+    connections: int = 0,
+    proxies: bool = True,
+    most: int = MOST,
 ) -> AsyncOpenAI:
     """A client that neither retries nor follows redirects.
 
@@ -33,6 +42,7 @@ def openai_client(
         timeout: seconds for each wait on the server, for a connection 30 at most; infinite for no limit.
         connections: open at the same time, more requests wait for one; 0 for no bound.
         proxies: go through those that the environment names.
+        most: bytes of a reply, unpacked.
     """
     import httpx
     from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -45,6 +55,7 @@ def openai_client(
         follow_redirects=False,  # the key must not travel to another address
         mounts=None if proxies else {"http://": None, "https://": None},
     )
+    bounded(http_client, most)
     return AsyncOpenAI(
         base_url=base_url,
         api_key=api_key or "none",  # the client sends its environment's key in the place of an empty one
@@ -67,6 +78,8 @@ def failure(error: BaseException) -> Failure:
     import openai
 
     kinds = {type(cause).__name__ for cause in _causes(error)}
+    if "UnreadableReply" in kinds:
+        return "unreadable"
     if kinds & _BAD_ADDRESS:
         return "bad address"
     if kinds & _UNREACHABLE:
