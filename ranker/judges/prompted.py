@@ -13,6 +13,7 @@ from ranker.errors import ContextLengthError, RankerError, VerdictError
 from ranker.judges.base import Lineup
 from ranker.judges.verdict import Form, Verdict, parse_verdict
 from ranker.prompting import prompt as prompts
+from ranker.prompting.escaping import neutral
 from ranker.prompting.prompt import Message, Prompt
 from ranker.prompting.template import RANK, load_template
 from ranker.prompting.transcript import transcript_of
@@ -144,8 +145,8 @@ class PromptedJudge(ABC):
                 usage += Usage(failed_calls=1)
                 if reask == self.max_reasks:
                     raise self._unusable(fault, reask + 1).spent(usage) from None
-                retry = self.template.block("retry", fault=str(fault), ids=prompt.ids).strip()
-                answer = reply.text.strip()[:4_000] or "(nothing)"
+                retry = self.template.block("retry", fault=neutral(str(fault)), ids=prompt.ids).strip()
+                answer = neutral(reply.text.strip()[:4_000]) or "(nothing)"
                 messages = (
                     *prompt.messages,
                     {"role": "assistant", "content": answer},
