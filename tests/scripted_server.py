@@ -59,6 +59,7 @@ class ScriptedServer:
 
     def __init__(self, answer: Answer):
         self.requests: list[dict[str, Any]] = []
+        self.heads: list[str] = []  # what each POST asked for, and its headers
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -73,6 +74,7 @@ class ScriptedServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append(body)
+                outer.heads.append(f"{self.requestline}\n{self.headers}")
                 reply = answer(body, len(outer.requests))
                 if reply is None:
                     self.close_connection = True

@@ -11,6 +11,7 @@ from ranker.errors import ConfigurationError, scrub
 from ranker.judges.servers import server_of
 from ranker.judges.transport import call_error
 from ranker.runtime.event_loop import PerLoop
+from ranker.secrets import bare_url, hide, hide_url, scrub_logs
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -41,7 +42,7 @@ class BatchAPI:
 
     def __init__(self, model: str, base_url: str | None, api_key: str | None):
         self.model = model
-        self.where = f"{model} at {base_url.split('?')[0]}" if base_url else model
+        self.where = f"{model} at {bare_url(base_url)}" if base_url else model
         # Distinguishes servers that have the same `where`.
         self.server = {k: v for k, v in server_of(model, base_url).items() if k != "base_url"}
         self._key = api_key
@@ -127,12 +128,15 @@ class BatchAPI:
         except Exception as error:
             failure = call_error(error, self.where, self._key)
             failure.args = (scrub(str(failure), self._key),)  # a server may echo the key
-            raise failure from error
+        raise failure  # without the library's exception, which holds what was sent
 
 
 def _client(base_url: str | None, api_key: str | None) -> AsyncOpenAI:
     from openai import AsyncOpenAI
 
+    hide(api_key)
+    hide_url(base_url or "")
+    scrub_logs("httpx", "openai._base_client")
     return AsyncOpenAI(
         api_key=api_key, base_url=base_url, max_retries=0
     )  # a retry could create a batch twice

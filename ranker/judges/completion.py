@@ -9,6 +9,7 @@ from typing import Any
 
 from ranker.errors import JudgeCallError, VerdictError, scrub
 from ranker.runtime.reply_size import reply_json
+from ranker.secrets import unhidden
 from ranker.usage import Usage
 
 RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
@@ -109,12 +110,14 @@ def read_completion(raw: bytes, where: str, key: str | None = None) -> Completio
         JudgeCallError: the body tells of an error, or is no chat completion; its usage holds the tokens that the
             body reports.
     """
+    body: Any = None
+    fault: Any = TypeError("not an object")
     try:
         body = reply_json(raw)
-        if not isinstance(body, dict):
-            raise TypeError("not an object")
-    except (ValueError, TypeError) as error:
-        raise _not_a_completion(raw, where, key, error) from None
+    except ValueError as error:
+        fault = error
+    if not isinstance(body, dict):  # not while the decoder's exception is handled: it holds the body
+        raise _not_a_completion(raw, where, key, fault)
     read, wrote = _counts(body.get("usage"))
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -142,11 +145,11 @@ def _first_choice(choice: Mapping[str, Any], read: int, wrote: int) -> Completio
     calls = [*calls, {"function": message["function_call"]}] if message.get("function_call") else calls
     declined = message.get("refusal")
     return Completion(
-        content,
-        reasoning,
-        tuple(filter(None, map(_arguments, calls))),
-        declined if isinstance(declined, str) and declined.strip() else refusal,
-        _finish_reason(choice),
+        unhidden(content),
+        unhidden(reasoning),
+        tuple(unhidden(text) for text in map(_arguments, calls) if text),
+        unhidden(declined if isinstance(declined, str) and declined.strip() else refusal),
+        unhidden(_finish_reason(choice)),
         read,
         wrote,
     )
@@ -223,7 +226,7 @@ def may_bill(status: int) -> bool:
 
 
 def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception) -> JudgeCallError:
-    start = short(scrub(raw[:2_000].decode("utf-8", "replace"), key), 200)
+    start = short(scrub(raw.decode("utf-8", "replace"), key), 200)
     return JudgeCallError(
         f"What {where} sent is not a chat completion in UTF-8 JSON ({type(error).__name__}); it starts "
         f"with {start!r}. Check that the base URL is the server's OpenAI-compatible one (often …/v1).",

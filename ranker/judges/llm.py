@@ -21,6 +21,7 @@ from ranker.judges.verdict import schema
 from ranker.prompting.prompt import Message, reply_room
 from ranker.prompting.truncation import estimate_tokens, most_tokens
 from ranker.runtime.budget import Budget
+from ranker.secrets import bare_url, hide_url
 from ranker.usage import Usage
 
 log = logging.getLogger("ranker")
@@ -83,11 +84,14 @@ class LLMJudge(PromptedJudge):
             self._model = model
             self._transport = LiteLLMTransport(model, api_key, timeout)
         else:
-            if not re.match(r"https?://[^/\s]", base_url):
-                raise ConfigurationError(f"base_url={base_url!r} is no address; give http://HOST:PORT/v1.")
-            if re.match(r"https?://[^/]*@", base_url):
+            hide_url(base_url)
+            if re.search("[^/]@", base_url.partition("?")[0]):
                 raise ConfigurationError(
                     "Leave user and password out of base_url: a server's key goes into $RANKER_API_KEY or api_key=."
+                )
+            if not re.match(r"https?://[^/\s]", base_url):
+                raise ConfigurationError(
+                    f"base_url={bare_url(base_url)!r} is no address; give http://HOST:PORT/v1."
                 )
             self._model = model.removeprefix("openai/")
             key = api_key or os.environ.get("RANKER_API_KEY")

@@ -16,6 +16,7 @@ from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
 from ranker.runtime.reply_size import reply_json
+from ranker.secrets import bare_url, hide, scrub_logs
 
 if TYPE_CHECKING:
     import httpx
@@ -72,10 +73,11 @@ class ServerTransport:
                 response = await request(client, httpx.Response)
                 return response.content
         except Exception as error:
-            raise call_error(error, self._where(), self._key) from error
+            failed = call_error(error, self._where(), self._key)
+        raise failed  # without the library's exception, which holds what was sent
 
     def _where(self) -> str:
-        return f"{self._model} at {self._base_url.split('?')[0]}"
+        return f"{self._model} at {bare_url(self._base_url)}"
 
     async def window(self) -> int | None:
         """vLLM, SGLang, llama.cpp and others say it in their model list."""
@@ -109,6 +111,8 @@ class LiteLLMTransport:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         import litellm
 
+        hide(self._key)
+        scrub_logs("LiteLLM", "httpx", "openai._base_client")
         litellm.suppress_debug_info = True
         return litellm
 
@@ -123,6 +127,7 @@ class LiteLLMTransport:
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         litellm = self._litellm()
         where = self._model
+        failed: RankerError | None = None
         try:
             reply = await litellm.acompletion(
                 model=self._model,
@@ -136,9 +141,11 @@ class LiteLLMTransport:
                 **options,
             )
         except Exception as error:
-            raise call_error(error, where, self._key) from error
+            failed = call_error(error, where, self._key)
+        if failed is not None:
+            raise failed  # without the library's exception, which holds what was sent
         cost = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
-        return replace(read_completion(reply.model_dump_json().encode(), where, self._key), cost_usd=cost)
+        return replace(read_completion(scrub(reply.model_dump_json()).encode(), where), cost_usd=cost)
 
     async def window(self) -> int | None:
         limit = self._info().get("max_input_tokens") or self._info().get("max_tokens")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ranker.errors import scrub
 from ranker.runtime.reply_size import MOST, bounded
+from ranker.secrets import hide, hide_url, scrub_logs
 
 if TYPE_CHECKING:
     import httpx
@@ -47,6 +48,9 @@ def openai_client(
     import httpx
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
+    hide(api_key)
+    hide_url(base_url)
+    scrub_logs("httpx", "openai._base_client", "openai._legacy_response", "openai._response", "asyncio")
     seconds = timeout if math.isfinite(timeout) else None
     pool = None if connections else seconds  # a request may wait for a connection as long as others need
     http_client = DefaultAioHttpClient(
