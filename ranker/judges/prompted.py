@@ -11,6 +11,7 @@ from typing import Any
 
 from ranker.errors import ContextLengthError, RankerError, VerdictError
 from ranker.judges.base import Lineup
+from ranker.judges.json_reply import MOST_TEXT
 from ranker.judges.verdict import Form, Verdict, parse_verdict
 from ranker.prompting import prompt as prompts
 from ranker.prompting.escaping import neutral
@@ -218,7 +219,7 @@ class PromptedJudge(ABC):
                 "seed": prompt.seed,
                 "ids": prompt.ids,
                 "structured": reply.mode if reply else None,
-                "raw": reply.text if reply else None,
+                "raw": reply.text[:MOST_TEXT] if reply else None,
                 "ranking": ranking,
                 "fault": fault,
                 "error": error,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError, scrub
-from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_completion, short
+from ranker.judges.completion import RETRYABLE, SHOWN, Completion, may_bill, read_completion, short
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.openai_client import failure, failure_text, openai_client, retry_after
@@ -165,7 +165,7 @@ def call_error(error: Exception, where: str, key: str | None) -> RankerError:
         response = getattr(error, "response", None)
         said = ("" if response is None else response.text) or f"{error} {getattr(error, 'body', None) or ''}"
         return status_error(
-            int(error.status_code), scrub(said, key), where, getattr(response, "headers", None) or {}
+            int(error.status_code), scrub(said[:SHOWN], key), where, getattr(response, "headers", None) or {}
         )
     text = short(failure_text(error, key))
     match failure(error):
