@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MOST_TEXT = 500_000  # characters of a reply; no model writes as many
-MOST_MARKS = 20_000  # braces, tags and objects inside of others; a reply with more is noise
+MOST_MARKS = 12_000  # braces, tags and objects inside of others; a reply with more is noise
 _MOST_COMMAS = 40_000
 _FAILED = 4  # marks that an object counts which is not complete: the decoder's errors take long to make
 _STRIDE = 4_096  # characters; the decoder's errors count the lines before them, from the beginning of what it is handed

@@ -138,11 +138,12 @@ class PromptedJudge(ABC):
         for reask in range(self.max_reasks + 1):
             reply = self._cached_reply(key) if reask == 0 else None
             if reply is None:
-                reply = await self._call(messages, prompt, budget, usage)
+                reply, verdict = await self._call(messages, prompt, budget, usage)
+            else:
+                verdict = self._read(reply, prompt)
             usage += reply.usage
-            try:
-                verdict = parse_verdict(reply.text, prompt.ids, self.form)
-            except VerdictError as fault:
+            if isinstance(verdict, VerdictError):
+                fault = verdict
                 usage += Usage(failed_calls=1)
                 if reask == self.max_reasks:
                     raise self._unusable(fault, reask + 1).spent(usage) from None
@@ -170,7 +171,8 @@ class PromptedJudge(ABC):
 
     async def _call(
         self, messages: tuple[Message, ...], prompt: Prompt, budget: Budget, before: Usage
-    ) -> Reply:
+    ) -> tuple[Reply, Verdict | VerdictError]:
+        """A reply, and what it says: read once, since that takes long where the reply is."""
         started = time.perf_counter()
         attributes = {"gen_ai.request.model": self.name, "ranker.prompt_id": prompt.prompt_id}
         with span("ranker.judge", **attributes) as results:
@@ -181,8 +183,15 @@ class PromptedJudge(ABC):
                 raise error.spent(before + error.usage) from error.__cause__
             results["gen_ai.usage.input_tokens"] = reply.usage.prompt_tokens
             results["gen_ai.usage.output_tokens"] = reply.usage.completion_tokens
-        self._log_call(prompt, started, reply=reply)
-        return reply
+        verdict = self._read(reply, prompt)
+        self._log_call(prompt, started, reply=reply, verdict=verdict)
+        return reply, verdict
+
+    def _read(self, reply: Reply, prompt: Prompt) -> Verdict | VerdictError:
+        try:
+            return parse_verdict(reply.text, prompt.ids, self.form)
+        except VerdictError as fault:
+            return fault
 
     def _unusable(self, fault: VerdictError, times: int) -> VerdictError:
         count = "once" if times == 1 else f"{times} times"
@@ -198,19 +207,16 @@ class PromptedJudge(ABC):
         started: float,
         *,
         reply: Reply | None = None,
+        verdict: Verdict | VerdictError | None = None,
         error: str | None = None,
         usage: Usage | None = None,
     ) -> None:
         if self.call_log is None:
             return
-        ranking = fault = None
-        if reply is not None:
-            usage = reply.usage
-            try:
-                verdict = parse_verdict(reply.text, prompt.ids, self.form)
-                ranking = [[prompt.ids[i] for i in tier] for tier in verdict.tiers]
-            except VerdictError as unusable:
-                fault = str(unusable)
+        usage = reply.usage if reply is not None else usage
+        ranking = None
+        if isinstance(verdict, Verdict):
+            ranking = [[prompt.ids[i] for i in tier] for tier in verdict.tiers]
         self.call_log.write(
             {
                 "time": time.time(),
@@ -221,7 +227,7 @@ class PromptedJudge(ABC):
                 "structured": reply.mode if reply else None,
                 "raw": reply.text[:MOST_TEXT] if reply else None,
                 "ranking": ranking,
-                "fault": fault,
+                "fault": str(verdict) if isinstance(verdict, VerdictError) else None,
                 "error": error,
                 "usage": (usage or Usage()).to_dict(),
                 "seconds": round(time.perf_counter() - started, 4),
