@@ -16,10 +16,10 @@ REMOVED = "[key removed]"
 _KEY_SHAPES = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|AIza)[-_]?[A-Za-z0-9_\-]{12,}|Bearer\s+[^\s\"']{8,}")
 _LEAST = 6  # characters; a shorter secret would take ordinary words out of messages
 _LEAST_HIDDEN = 8  # and of replies
+_KEY_IN_PATH = re.compile(r"(?<=/)(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_]{24,}(?=[/?#]|$)")
 _SECRET_NAMES = re.compile("key|token|secret|sig|auth|pass|cred|code|subscription", re.IGNORECASE)
-_hidden: tuple[
-    str, ...
-] = ()  # those of this process in every spelling, the longest first; replaced whole, for threads
+# Those of this process in every spelling, the longest first; replaced whole, for threads.
+_hidden: tuple[str, ...] = ()
 
 
 def hide(*secrets: str | None) -> None:
@@ -33,10 +33,11 @@ def hide(*secrets: str | None) -> None:
 
 
 def hide_url(url: str) -> None:
-    """The same for the user, the password and what may be a key in the query of an address."""
+    """The same for the user, the password and what may be a key in the path or the query of an address."""
     before, at, _ = url.partition("://")[2].rpartition("@")
     if at:
         hide(before, *before.split(":"), *map(unquote, before.split(":")))
+    hide(*_KEY_IN_PATH.findall(url.partition("://")[2]))
     for member in url.partition("?")[2].partition("#")[0].split("&"):
         name, _, value = member.rpartition("=")
         if _SECRET_NAMES.search(name) or len(value) >= 20:
@@ -44,7 +45,7 @@ def hide_url(url: str) -> None:
 
 
 def bare_url(url: str) -> str:
-    """An address without user, password and query; where it is none, only its length."""
+    """An address without user, password, query and keys in its path; where it is none, only its length."""
     try:
         parts = urlsplit(url)
         if (
@@ -52,7 +53,7 @@ def bare_url(url: str) -> str:
             and parts.hostname
             and not re.search("[^/]@", url.partition("?")[0])
         ):
-            return f"{parts.scheme}://{parts.netloc}{parts.path}"
+            return f"{parts.scheme}://{parts.netloc}{_KEY_IN_PATH.sub(REMOVED, parts.path)}"
     except ValueError:
         pass
     return url if re.fullmatch(r"[\w.:/-]{0,80}", url) and "@" not in url else f"({len(url)} characters)"

@@ -196,3 +196,13 @@ def test_ordinary_words_stay():
     assert unhidden(text) == text
     assert bare_url("https://gateway.example:8443/a/@cf/v1?x=1") == "https://gateway.example:8443/a/@cf/v1"
     assert scrub("Authorization: Bearer abcdefgh12345") == "Authorization: [key removed]"
+
+
+def test_a_key_in_the_path_is_not_shown():
+    """Gateways that take one there are rare; a path that is none stays."""
+    key = "zq7KeyCANARYkey9981xWvUtSrQpOnMl"
+    with pytest.raises(RankerError) as caught:
+        list(rank_groups([GROUP], "m", base_url=f"http://127.0.0.1:1/{key}/v1", max_retries=0, timeout=2.0))
+    assert key not in everything(caught.value)
+    deployment = "https://h/openai/deployments/gpt-4o-mini-2024-07-18"
+    assert bare_url(deployment) == deployment
