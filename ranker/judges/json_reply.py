@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MOST_TEXT = 500_000  # characters of a reply; no model writes as many
-MOST_MARKS = 12_000  # braces, tags and objects inside of others; a reply with more is noise
+MOST_MARKS = 12_000  # braces, tags and objects that are looked at; a reply with more is noise
 _MOST_COMMAS = 40_000
 _FAILED = 4  # marks that an object counts which is not complete: the decoder's errors take long to make
 _STRIDE = 4_096  # characters; the decoder's errors count the lines before them, from the beginning of what it is handed
@@ -35,7 +35,7 @@ class Effort:
 
     Attributes:
         decoded: characters that the JSON decoder has read.
-        marks: braces, tags and objects that were looked at; one that is not complete counts five times.
+        marks: braces, tags and objects that were looked at; one that is not complete counts more.
 
     Raises:
         UnfitJSON: the reply is longer than any that is worth reading.
@@ -49,9 +49,6 @@ class Effort:
         self.decoded = 0
         self._most = 2 * len(text) + _SPARE
         self.marks = 0
-        self._decoder = json.JSONDecoder(
-            object_pairs_hook=self._members, parse_constant=_no_constant, strict=False
-        )
 
     def mark(self) -> None:
         """Count a brace or a tag.
@@ -68,30 +65,37 @@ class Effort:
 
         Raises:
             JSONDecodeError: it is not complete.
-            UnfitJSON: it is nested too deeply, or holds too many others.
+            UnfitJSON: it is nested too deeply.
             ValueError: it must not be trusted.
         """
         try:
-            value, end = self._decoder.raw_decode(text, start)
+            value, end = _DECODER.raw_decode(text, start)
         except json.JSONDecodeError as error:
-            self.decoded += error.pos - start
+            self._count(text, start, error.pos)
             self.marks += _FAILED
             raise
         except RecursionError:
             raise UnfitJSON("The reply is nested too deeply.") from None
-        self.decoded += end - start
+        self._count(text, start, end)
         return value, end
 
-    def _members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        self.mark()
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            raise ValueError("A JSON object in the reply has the same key twice.")
-        return members
+    def _count(self, text: str, start: int, end: int) -> None:
+        self.decoded += end - start
+        self.marks += text.count("{", start, end)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("A JSON object in the reply has the same key twice.")
+    return members
 
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"The reply holds {name}, which is no number.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant, strict=False)
 
 
 @dataclass(slots=True)

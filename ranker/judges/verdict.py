@@ -197,7 +197,9 @@ def _exact(seen: Sequence[str], position: dict[str, int], where: str, raw: str) 
     faults = {
         "missing": [name for name in position if name not in known],
         "unknown": sorted(known - position.keys()),
-        "repeated": sorted(name for name, times in Counter(seen).items() if times > 1),
+        "repeated": sorted(n for n, times in Counter(seen).items() if times > 1)
+        if len(seen) > len(known)
+        else [],
     }
     named = [f"{what}: {', '.join(names)[:200]}" for what, names in faults.items() if names]
     if named:

@@ -199,7 +199,7 @@ def test_reading_takes_work_linear_in_the_reply(text):
         with contextlib.suppress(UnfitJSON):
             spoken(reading, effort)
     assert effort.decoded <= 3 * len(text) + 2**18
-    assert effort.marks <= MOST_MARKS + 5
+    assert effort.marks <= MOST_MARKS + 50_000, "and what a last object holds"
 
 
 @pytest.mark.parametrize("unit", UNITS)
