@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-
+from ranker.secrets import scrub
 from ranker.usage import Usage
 
-_KEY_SHAPES = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|AIza)[-_]?[A-Za-z0-9_\-]{12,}|Bearer\s+[^\s\"']{8,}")
-
-
-_hidden: set[str] = set()
-
-
-def hide(*secrets: str) -> None:
-    """Have `scrub` remove these from every text from now on."""
-    _hidden.update(secrets)
-
-
-def scrub(text: str, *secrets: str | None) -> str:
-    """Remove credentials from a text that may be displayed, logged or written.
-
-    Removes the `secrets`, those named to `hide`, the value of every environment variable whose name ends in
-    ``_KEY``, ``_TOKEN`` or ``_SECRET``, and anything that looks like a common API key.
-    """
-    from_environment = (v for k, v in os.environ.items() if k.upper().endswith(("_KEY", "_TOKEN", "_SECRET")))
-    for secret in (*secrets, *sorted(_hidden, key=len, reverse=True), *from_environment):
-        if secret and len(secret) >= 6:
-            text = text.replace(secret, "[key removed]")
-    return _KEY_SHAPES.sub("[key removed]", text)
+__all__ = ["BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeCallError", "JudgeError",
+           "RankerError", "VerdictError", "scrub"]  # fmt: skip
 
 
 class RankerError(Exception):

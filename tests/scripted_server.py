@@ -59,9 +59,8 @@ class ScriptedServer:
 
     def __init__(self, answer: Answer):
         self.requests: list[dict[str, Any]] = []
-        self.heads: list[
-            tuple[str, dict[str, str]]
-        ] = []  # path and headers of each request, names in lower case
+        self.heads: list[tuple[str, dict[str, str]]] = []  # path and headers of each, names in lower case
+        self.raw_heads: list[str] = []  # what each POST asked for, and its headers
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,6 +76,7 @@ class ScriptedServer:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append(body)
                 outer.heads.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
+                outer.raw_heads.append(f"{self.requestline}\n{self.headers}")
                 reply = answer(body, len(outer.requests))
                 if reply is None:
                     self.close_connection = True

@@ -79,10 +79,14 @@ def command(*args: object) -> list[str]:
 
 
 @contextmanager
-def served(*args: object, **env: str) -> Iterator[Served]:
-    """A server, started with these arguments; killed at the end where it still runs."""
+def served(*args: object, files: int | None = None, **env: str) -> Iterator[Served]:
+    """A server, started with these arguments, that may have so many files open; killed at the end where it still runs."""
+    limit = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
     process = subprocess.Popen(
-        command(*args), stderr=subprocess.PIPE, text=True, env={**os.environ, "RANKER_CACHE": "off", **env}
+        [*limit, *command(*args)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RANKER_CACHE": "off", **env},
     )
     assert process.stderr is not None
     said: list[str] = []

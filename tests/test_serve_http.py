@@ -35,7 +35,7 @@ async def test_idle_connections_and_unfinished_heads_do_not_stop_the_others(serv
     writers = [(await connect(server))[1] for _ in range(400)]
     try:
         for writer in writers[::2]:
-            writer.write(b"POST /rank HTTP/1.1\r\nHost: a\r\n")
+            writer.write(b"POST /rank HTTP/1.1\r\nHost: localhost\r\n")
             await writer.drain()
         assert (await server.ask("GET", "/health", seconds=10)).status == 200
         assert (await server.rank(body_of(GROUPS[0]), seconds=30)).status == 200
@@ -47,9 +47,7 @@ async def test_idle_connections_and_unfinished_heads_do_not_stop_the_others(serv
 async def test_a_client_that_sends_everything_before_it_reads_sees_why_it_was_refused(server):
     reader, writer = await connect(server)
     size = 12 * MEGABYTE
-    head = (
-        f"POST /rank HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
-    )
+    head = f"POST /rank HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
     writer.write(head.encode() + b" " * size)
     await asyncio.wait_for(writer.drain(), 30)
     reply = await asyncio.wait_for(reader.read(), 30)  # to the end: the server closes
@@ -62,7 +60,7 @@ async def test_a_client_that_sends_everything_before_it_reads_sees_why_it_was_re
 async def test_a_client_that_waits_for_100_continue_need_not_send_a_body_that_is_refused(server):
     reader, writer = await connect(server)
     writer.write(
-        b"POST /rank HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n"
+        b"POST /rank HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n"
         b"Expect: 100-continue\r\n\r\n"
     )
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 30)
@@ -72,7 +70,7 @@ async def test_a_client_that_waits_for_100_continue_need_not_send_a_body_that_is
 async def test_a_connection_serves_one_request_after_another(server):
     reader, writer = await connect(server)
     bad = b'{"trajectories": 3}'
-    head = f"POST /rank HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(bad)}\r\n\r\n"
+    head = f"POST /rank HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(bad)}\r\n\r\n"
     for _ in range(2):
         writer.write(head.encode() + bad)
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
@@ -132,3 +130,44 @@ def test_without_the_extra_the_command_says_how_to_install_it(package):
     assert done.returncode == 2
     assert package in done.stderr
     assert "pip install 'ranker-rl[serve]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost"}, 200),
+        ({"Host": "LOCALHOST:8000"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:8000"}, 200),
+        ({"Host": "rebound.example"}, 403),
+        ({"Host": "localhost.rebound.example"}, 403),
+        ({"Host": "127.0.0.1.rebound.example:8000"}, 403),
+        ({"Host": "[::1"}, 403),
+        ({"Origin": "https://page.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:3000"}, 403),
+        ({"Host": "page.example", "Origin": "http://page.example"}, 403),
+    ],
+)
+async def test_without_a_token_only_this_machine_and_no_page_is_answered(server, headers, status):
+    """A site may point its name at 127.0.0.1, or post to it from a page; whether the server lives is no secret."""
+    for path, body in (("/rank", body_of(GROUPS[0])), ("/metrics", None)):
+        method = "GET" if body is None else "POST"
+        reply = await server.ask(method, path, json=body, headers=headers)
+        assert reply.status == status
+        assert status == 200 or reply.error == "Forbidden"
+    assert (await server.ask("GET", "/health", headers=headers)).status == 200
+
+
+async def test_with_a_token_names_and_origins_do_not_matter():
+    token = "0123456789abcdef"
+    with (
+        JudgeServer(GROUPS) as judge,
+        served("--judge", "sim", "--base-url", judge.base_url, RANKER_SERVE_TOKEN=token) as server,
+    ):
+        headers = {
+            "Host": "ranker.example",
+            "Origin": "https://page.example",
+            "Authorization": f"Bearer {token}",
+        }
+        assert (await server.rank(body_of(GROUPS[0]), headers=headers)).status == 200

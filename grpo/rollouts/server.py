@@ -20,9 +20,12 @@ from ranker import ConfigurationError
 from ranker.errors import scrub
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.http_client import HTTPClient, failure, failure_text, retry_after
+from ranker.secrets import bare_url, hide, hide_url
 
 log = logging.getLogger("ranker")
 _TRIES = 5  # of a request that makes the server fail
+_SHOWN = 2**16  # bytes that are read for an error's message
+_MOST = 2**27  # bytes of a reply: 100,000 tokens with the log-probs of 30 candidates each
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,12 @@ class Server:
     """
 
     def __init__(self, url: str, key: str | None, timeout: float, most: int):
+        hide(key)
+        hide_url(url)
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(
-                f"vllm_server_base_url = {url!r} is no address; write for example http://localhost:8000."
+                f"vllm_server_base_url = {bare_url(url)!r} is no address; write for example http://localhost:8000."
             )
         if parts.username or parts.password:
             raise ConfigurationError(
@@ -100,7 +105,7 @@ class Server:
         self.url = f"{parts.scheme}://{parts.netloc}{path}/v1"
         self._timeout = timeout
         self._key = key
-        make = partial(HTTPClient, self.url, key, timeout, connections=most, proxies=False)
+        make = partial(HTTPClient, self.url, key, timeout, connections=most, proxies=False, most=_MOST)
         self._client = PerLoop(make, lambda client: client.aclose())
 
     async def served(self) -> Served:
@@ -200,9 +205,10 @@ class Server:
                     f"The rollout server {self.url} did not answer within {self._timeout:g} seconds. If it hangs, start "
                     "it anew; if replies are that long, raise vllm_server_timeout. Then go on with --resume."
                 ) from None
-            raise _Again(failure_text(error, self._key), away=True) from None
+            away = failure(error) != "unreadable"
+            raise _Again(failure_text(error, self._key), away=away) from None
         status, raw = response.status_code, response.content
-        text = scrub(raw[:2000].decode("utf-8", "replace"), self._key)[:500]
+        text = scrub(raw[:_SHOWN].decode("utf-8", "replace"), self._key)[:500]
         if status in (401, 403):
             raise ConfigurationError(
                 f"The rollout server {self.url} refuses the key ({status}); put the right one into "

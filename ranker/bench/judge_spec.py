@@ -107,4 +107,4 @@ def judge_spec(spec: str, base_url: str | None, options: Mapping[str, Any]) -> J
 
 def _bare(url: str) -> str:
     """A URL without user, password and query."""
-    return re.sub(r"//[^/]*@", "//", url).split("?")[0].rstrip("/")
+    return re.sub(r"//.*@", "//", url.split("?", maxsplit=1)[0]).rstrip("/")

@@ -13,6 +13,7 @@ from ranker.errors import ConfigurationError, scrub
 from ranker.judges.servers import server_of
 from ranker.judges.transport import call_error
 from ranker.runtime.event_loop import PerLoop
+from ranker.secrets import bare_url, hide, hide_url, scrub_logs
 
 if TYPE_CHECKING:
     import httpx
@@ -48,7 +49,7 @@ class BatchAPI:
         self, model: str, base_url: str | None, api_key: str | None, headers: Mapping[str, str] | None = None
     ):
         self.model = model
-        self.where = f"{model} at {base_url.split('?')[0]}" if base_url else model
+        self.where = f"{model} at {bare_url(base_url)}" if base_url else model
         # Distinguishes servers that have the same `where`.
         self.server = {k: v for k, v in server_of(model, base_url).items() if k != "base_url"}
         self._key = api_key
@@ -136,7 +137,7 @@ class BatchAPI:
         except Exception as error:
             failure = call_error(error, self.where, self._key)
             failure.args = (scrub(str(failure), self._key),)  # a server may echo the key
-            raise failure from error
+        raise failure  # without the library's exception, which holds what was sent
 
 
 def _provider_client(
@@ -145,6 +146,9 @@ def _provider_client(
     """With the key and the settings of the environment."""
     from openai import AsyncOpenAI
 
+    hide(api_key)
+    hide_url(base_url or "")
+    scrub_logs("httpx", "openai._base_client")
     # A retry could create a batch twice.
     return AsyncOpenAI(api_key=api_key, base_url=base_url, default_headers=headers, max_retries=0)
 
@@ -154,6 +158,9 @@ def _server_client(base_url: str, api_key: str | None, headers: Mapping[str, str
     import httpx
     from openai import AsyncOpenAI
 
+    hide(api_key)
+    hide_url(base_url)
+    scrub_logs("httpx", "openai._base_client")
     address, _, query = base_url.partition("?")
     keyless = not api_key and "Authorization" not in (headers or {})
     return AsyncOpenAI(

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranker.errors import JudgeCallError, VerdictError, scrub
+from ranker.runtime.reply_size import reply_json
+from ranker.secrets import unhidden
 from ranker.usage import Usage
 
 RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
+SHOWN = 2**15  # characters of a reply that are looked at for an error's message
 _MOST_TOKENS = 2**40  # a larger count is no count
 _CUT = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_length", "model_length", "token_limit",
         "model_context_window_exceeded", "context_length", "incomplete"}  # fmt: skip
@@ -108,12 +111,14 @@ def read_completion(raw: bytes, where: str, key: str | None = None) -> Completio
         JudgeCallError: the body tells of an error, or is no chat completion; its usage holds the tokens that the
             body reports.
     """
+    body: Any = None
+    fault: Any = TypeError("not an object")
     try:
-        body = json.loads(raw.decode("utf-8-sig"))
-        if not isinstance(body, dict):
-            raise TypeError("not an object")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _not_a_completion(raw, where, key, error) from None
+        body = reply_json(raw)
+    except ValueError as error:
+        fault = error
+    if not isinstance(body, dict):  # not while the decoder's exception is handled: it holds the body
+        raise _not_a_completion(raw, where, key, fault)
     read, wrote = _counts(body.get("usage"))
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -141,11 +146,11 @@ def _first_choice(choice: Mapping[str, Any], read: int, wrote: int) -> Completio
     calls = [*calls, {"function": message["function_call"]}] if message.get("function_call") else calls
     declined = message.get("refusal")
     return Completion(
-        content,
-        reasoning,
-        tuple(filter(None, map(_arguments, calls))),
-        declined if isinstance(declined, str) and declined.strip() else refusal,
-        _finish_reason(choice),
+        unhidden(content),
+        unhidden(reasoning),
+        tuple(unhidden(text) for text in map(_arguments, calls) if text),
+        unhidden(declined if isinstance(declined, str) and declined.strip() else refusal),
+        unhidden(_finish_reason(choice)),
         read,
         wrote,
     )
@@ -208,7 +213,7 @@ def error_in_body(fault: Any, where: str, key: str | None = None) -> JudgeCallEr
     code = fault.get("code") if isinstance(fault, dict) else None
     status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() and int(code) < 1000 else None
     return JudgeCallError(
-        f"{where} answered with an error: {short(scrub(json.dumps(fault), key))}",
+        f"{where} answered with an error: {short(scrub(json.dumps(fault)[:SHOWN], key))}",
         status_code=status,
         retryable=status is None or status in RETRYABLE,
         may_be_billed=status is None or may_bill(status),
@@ -222,7 +227,7 @@ def may_bill(status: int) -> bool:
 
 
 def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception) -> JudgeCallError:
-    start = short(scrub(raw[:2_000].decode("utf-8", "replace"), key), 200)
+    start = short(scrub(raw[:SHOWN].decode("utf-8", "replace"), key), 200)
     return JudgeCallError(
         f"What {where} sent is not a chat completion in UTF-8 JSON ({type(error).__name__}); it starts "
         f"with {start!r}. Check that the base URL is the server's OpenAI-compatible one (often …/v1).",
@@ -233,5 +238,5 @@ def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception)
 
 def short(text: str, most: int = 300) -> str:
     """A text on one line, cut after `most` characters."""
-    flat = " ".join(text.split())
+    flat = " ".join(text[:SHOWN].split())
     return flat if len(flat) <= most else flat[:most] + "…"

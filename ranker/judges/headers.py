@@ -9,9 +9,9 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
-from ranker.errors import ConfigurationError, hide
+from ranker.errors import ConfigurationError
+from ranker.secrets import hide
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]+\Z")
@@ -40,11 +40,6 @@ def read_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
         hide(value, value.rpartition(" ")[2])  # the key alone, too, where a scheme stands before it
         read["Authorization" if name.lower() == "authorization" else name] = value
     return read
-
-
-def hide_query(base_url: str) -> None:
-    """Keep keys in the query of an address out of messages."""
-    hide(*(value for name, value in parse_qsl(base_url.partition("?")[2]) if _CREDENTIAL.search(name)))
 
 
 def check_written(headers: Mapping[str, Any], where: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
 from ranker.judges.completion import Completion, check_finished
-from ranker.judges.headers import hide_query, identity_of, read_headers
+from ranker.judges.headers import identity_of, read_headers
 from ranker.judges.prompted import PromptedJudge, Reply
 from ranker.judges.rate_limit import RateLimit
 from ranker.judges.servers import server_of
@@ -23,6 +23,7 @@ from ranker.prompting.images import IMAGE_TOKENS, count_images, words_of
 from ranker.prompting.prompt import Message, reply_room
 from ranker.prompting.truncation import estimate_tokens, most_tokens
 from ranker.runtime.budget import Budget
+from ranker.secrets import bare_url, hide_url
 from ranker.usage import Usage
 
 log = logging.getLogger("ranker")
@@ -92,13 +93,15 @@ class LLMJudge(PromptedJudge):
             self._model = model
             self._transport = LiteLLMTransport(model, api_key, timeout, self._headers)
         else:
-            if not re.match(r"https?://[^/\s]", base_url):
-                raise ConfigurationError(f"base_url={base_url!r} is no address; give http://HOST:PORT/v1.")
-            if re.match(r"https?://[^/]*@", base_url):
+            hide_url(base_url)
+            if re.search("[^/]@", base_url.partition("?")[0]):
                 raise ConfigurationError(
                     "Leave user and password out of base_url: a server's key goes into $RANKER_API_KEY or api_key=."
                 )
-            hide_query(base_url)
+            if not re.match(r"https?://[^/\s]", base_url):
+                raise ConfigurationError(
+                    f"base_url={bare_url(base_url)!r} is no address; give http://HOST:PORT/v1."
+                )
             self._model = model.removeprefix("openai/")
             key = api_key or os.environ.get("RANKER_API_KEY")
             self._transport = ServerTransport(self._model, base_url, key, timeout, self._headers)

@@ -12,8 +12,10 @@ from typing import Any
 
 from ranker.errors import ContextLengthError, RankerError, VerdictError
 from ranker.judges.base import Lineup
+from ranker.judges.json_reply import MOST_TEXT
 from ranker.judges.verdict import Form, Verdict, parse_verdict
 from ranker.prompting import prompt as prompts
+from ranker.prompting.escaping import neutral
 from ranker.prompting.images import IMAGE_TOKENS, images_of, most_images, show
 from ranker.prompting.prompt import Message, Prompt
 from ranker.prompting.template import RANK, load_template
@@ -153,16 +155,17 @@ class PromptedJudge(ABC):
         for reask in range(self.max_reasks + 1):
             reply = self._cached_reply(key) if reask == 0 else None
             if reply is None:
-                reply = await self._call(messages, prompt, budget, usage)
+                reply, verdict = await self._call(messages, prompt, budget, usage)
+            else:
+                verdict = self._read(reply, prompt)
             usage += reply.usage
-            try:
-                verdict = parse_verdict(reply.text, prompt.ids, self.form)
-            except VerdictError as fault:
+            if isinstance(verdict, VerdictError):
+                fault = verdict
                 usage += Usage(failed_calls=1)
                 if reask == self.max_reasks:
                     raise self._unusable(fault, reask + 1).spent(usage) from None
-                retry = self.template.block("retry", fault=str(fault), ids=prompt.ids).strip()
-                answer = reply.text.strip()[:4_000] or "(nothing)"
+                retry = self.template.block("retry", fault=neutral(str(fault)), ids=prompt.ids).strip()
+                answer = neutral(reply.text.strip()[:4_000]) or "(nothing)"
                 messages = (
                     *prompt.messages,
                     {"role": "assistant", "content": answer},
@@ -185,7 +188,8 @@ class PromptedJudge(ABC):
 
     async def _call(
         self, messages: tuple[Message, ...], prompt: Prompt, budget: Budget, before: Usage
-    ) -> Reply:
+    ) -> tuple[Reply, Verdict | VerdictError]:
+        """A reply, and what it says: read once, since that takes long where the reply is."""
         started = time.perf_counter()
         attributes = {"gen_ai.request.model": self.name, "ranker.prompt_id": prompt.prompt_id}
         with span("ranker.judge", **attributes) as results:
@@ -196,8 +200,15 @@ class PromptedJudge(ABC):
                 raise error.spent(before + error.usage) from error.__cause__
             results["gen_ai.usage.input_tokens"] = reply.usage.prompt_tokens
             results["gen_ai.usage.output_tokens"] = reply.usage.completion_tokens
-        self._log_call(prompt, started, reply=reply)
-        return reply
+        verdict = self._read(reply, prompt)
+        self._log_call(prompt, started, reply=reply, verdict=verdict)
+        return reply, verdict
+
+    def _read(self, reply: Reply, prompt: Prompt) -> Verdict | VerdictError:
+        try:
+            return parse_verdict(reply.text, prompt.ids, self.form)
+        except VerdictError as fault:
+            return fault
 
     def _unusable(self, fault: VerdictError, times: int) -> VerdictError:
         count = "once" if times == 1 else f"{times} times"
@@ -213,19 +224,16 @@ class PromptedJudge(ABC):
         started: float,
         *,
         reply: Reply | None = None,
+        verdict: Verdict | VerdictError | None = None,
         error: str | None = None,
         usage: Usage | None = None,
     ) -> None:
         if self.call_log is None:
             return
-        ranking = fault = None
-        if reply is not None:
-            usage = reply.usage
-            try:
-                verdict = parse_verdict(reply.text, prompt.ids, self.form)
-                ranking = [[prompt.ids[i] for i in tier] for tier in verdict.tiers]
-            except VerdictError as unusable:
-                fault = str(unusable)
+        usage = reply.usage if reply is not None else usage
+        ranking = None
+        if isinstance(verdict, Verdict):
+            ranking = [[prompt.ids[i] for i in tier] for tier in verdict.tiers]
         self.call_log.write(
             {
                 "time": time.time(),
@@ -234,9 +242,9 @@ class PromptedJudge(ABC):
                 "seed": prompt.seed,
                 "ids": prompt.ids,
                 "structured": reply.mode if reply else None,
-                "raw": reply.text if reply else None,
+                "raw": reply.text[:MOST_TEXT] if reply else None,
                 "ranking": ranking,
-                "fault": fault,
+                "fault": str(verdict) if isinstance(verdict, VerdictError) else None,
                 "error": error,
                 "usage": (usage or Usage()).to_dict(),
                 "seconds": round(time.perf_counter() - started, 4),

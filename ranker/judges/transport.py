@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError, scrub
-from ranker.judges.completion import RETRYABLE, Completion, may_bill, read_completion, short
+from ranker.judges.completion import RETRYABLE, SHOWN, Completion, may_bill, read_completion, short
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.http_client import HTTPClient, failure, failure_text, retry_after
-
-if TYPE_CHECKING:
-    pass
+from ranker.runtime.reply_size import reply_json
+from ranker.secrets import bare_url, hide, scrub_logs
 
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|window|size)|maximum (?:context|input|model)|too many (?:input )?tokens|"
@@ -76,19 +74,21 @@ class ServerTransport:
             async with asyncio.timeout(self._timeout):  # the client's own limits each wait, not all of them
                 response = await client.request(route, body)
         except Exception as error:
-            raise call_error(error, self._where(), self._key) from error
-        if not response.is_success:
+            failed = call_error(error, self._where(), self._key)
+        else:
+            if response.is_success:
+                return response.content
             said = scrub(response.text, self._key)
-            raise status_error(response.status_code, said, self._where(), response.headers)
-        return response.content
+            failed = status_error(response.status_code, said, self._where(), response.headers)
+        raise failed  # without the library's exception, which holds what was sent
 
     def _where(self) -> str:
-        return f"{self._model} at {self._base_url.split('?')[0]}"
+        return f"{self._model} at {bare_url(self._base_url)}"
 
     async def window(self) -> int | None:
         """vLLM, SGLang, llama.cpp and others say it in their model list."""
         try:
-            models = json.loads(await self._call("/models"))["data"]
+            models = reply_json(await self._call("/models"))["data"]
             alone = models[0] if len(models) == 1 else {}
             model = next((m for m in models if m.get("id") == self._model), alone)
             for key in ("max_model_len", "context_length", "context_window", "max_context_length"):
@@ -122,6 +122,8 @@ class LiteLLMTransport:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         import litellm
 
+        hide(self._key)
+        scrub_logs("LiteLLM", "httpx", "openai._base_client")
         litellm.suppress_debug_info = True
         return litellm
 
@@ -136,6 +138,7 @@ class LiteLLMTransport:
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         litellm = self._litellm()
         where = self._model
+        failed: RankerError | None = None
         try:
             reply = await litellm.acompletion(
                 model=self._model,
@@ -150,9 +153,11 @@ class LiteLLMTransport:
                 **options,
             )
         except Exception as error:
-            raise call_error(error, where, self._key) from error
+            failed = call_error(error, where, self._key)
+        if failed is not None:
+            raise failed  # without the library's exception, which holds what was sent
         cost = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
-        return replace(read_completion(reply.model_dump_json().encode(), where, self._key), cost_usd=cost)
+        return replace(read_completion(scrub(reply.model_dump_json()).encode(), where), cost_usd=cost)
 
     async def window(self) -> int | None:
         limit = self._info().get("max_input_tokens") or self._info().get("max_tokens")
@@ -175,7 +180,7 @@ def call_error(error: Exception, where: str, key: str | None) -> RankerError:
         response = getattr(error, "response", None)
         said = ("" if response is None else response.text) or f"{error} {getattr(error, 'body', None) or ''}"
         return status_error(
-            int(error.status_code), scrub(said, key), where, getattr(response, "headers", None) or {}
+            int(error.status_code), scrub(said[:SHOWN], key), where, getattr(response, "headers", None) or {}
         )
     text = short(failure_text(error, key))
     match failure(error):
@@ -187,6 +192,12 @@ def call_error(error: Exception, where: str, key: str | None) -> RankerError:
             return _too_slow(where, sent=True)
         case "connect timeout":
             return _too_slow(where, sent=False)
+        case "unreadable":
+            return JudgeCallError(
+                f"{text} A verdict is small: is {where} the address of a judge?",
+                retryable=False,
+                may_be_billed=True,
+            )
         case "refused by client":
             return JudgeCallError(f"The call to {where} failed: {text}", retryable=False)
         case "lost":

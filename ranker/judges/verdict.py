@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any, Literal
 
 from ranker.errors import VerdictError
-from ranker.judges.json_reply import UnfitJSON, holders, repaired, spoken
+from ranker.judges.json_reply import Effort, UnfitJSON, holders, repaired, spoken
 from ranker.usage import Usage
 
 Form = Literal["ranking", "scores"]
@@ -98,9 +99,10 @@ def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") 
     if not raw.strip():
         raise VerdictError("The reply is empty.", raw_text=raw)
     try:
-        replies, fault = _replies(raw, form)
+        effort = Effort(raw)
+        replies, fault = _replies(raw, form, effort)
         if fault is not None and (mended := repaired(raw)) != raw:
-            replies, fault = _replies(mended, form)
+            replies, fault = _replies(mended, form, effort)
     except UnfitJSON as error:
         raise VerdictError(str(error), raw_text=raw) from None
     if fault is not None:
@@ -111,12 +113,12 @@ def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") 
     return verdicts[-1]
 
 
-def _replies(text: str, form: Form) -> tuple[list[dict[str, Any]], str | None]:
+def _replies(text: str, form: Form, effort: Effort) -> tuple[list[dict[str, Any]], str | None]:
     """The objects with the key `form` that a reply speaks, and what is wrong with the reply."""
-    said = spoken(text)
+    said = spoken(text, effort)
     for value in list(said.objects):
         if form not in value and isinstance(value.get("arguments"), str):  # a tool call, written out
-            inner = spoken(value["arguments"])
+            inner = spoken(value["arguments"], effort)
             said.objects += inner.objects
             said.prose += inner.prose
             said.fault = said.fault or inner.fault
@@ -165,17 +167,11 @@ def _read(reply: dict[str, Any], ids: Sequence[str], form: Form, raw: str) -> Ve
 def _tiers(ranking: Any, position: dict[str, int], raw: str) -> tuple[tuple[int, ...], ...]:
     if not isinstance(ranking, list):
         raise VerdictError('"ranking" must be a list of lists of IDs.', raw_text=raw)
-    tiers: list[tuple[int, ...]] = []
-    seen: list[str] = []
-    for tier in ranking:
-        names = [tier] if isinstance(tier, str) else tier
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise VerdictError('"ranking" must be a list of lists of IDs.', raw_text=raw)
-        seen += names
-        if names:
-            tiers.append(tuple(sorted(position.get(name, -1) for name in names)))
-    _exact(seen, position, "ranking", raw)
-    return tuple(tiers)
+    tiers = [[tier] if isinstance(tier, str) else tier for tier in ranking]
+    if not all(isinstance(t, list) and all(isinstance(name, str) for name in t) for t in tiers):
+        raise VerdictError('"ranking" must be a list of lists of IDs.', raw_text=raw)
+    _exact([name for tier in tiers for name in tier], position, "ranking", raw)
+    return tuple(tuple(sorted(position[name] for name in tier)) for tier in tiers if tier)
 
 
 def _scores(scores: Any, position: dict[str, int], raw: str) -> list[float]:
@@ -186,7 +182,9 @@ def _scores(scores: Any, position: dict[str, int], raw: str) -> list[float]:
             raise VerdictError('"scores" must be a list of {"id", "score"}.', raw_text=raw)
         name, score = item["id"], item.get("score")
         if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-            raise VerdictError(f"The score of {name} is {score!r}; it must be from 0 to 1.", raw_text=raw)
+            raise VerdictError(
+                f"The score of {name[:80]} is {repr(score)[:80]}; it must be from 0 to 1.", raw_text=raw
+            )
         seen.append(name)
         if name in position:
             values[position[name]] = float(score)
@@ -199,7 +197,9 @@ def _exact(seen: Sequence[str], position: dict[str, int], where: str, raw: str) 
     faults = {
         "missing": [name for name in position if name not in known],
         "unknown": sorted(known - position.keys()),
-        "repeated": sorted({name for name in seen if seen.count(name) > 1}),
+        "repeated": sorted(n for n, times in Counter(seen).items() if times > 1)
+        if len(seen) > len(known)
+        else [],
     }
     named = [f"{what}: {', '.join(names)[:200]}" for what, names in faults.items() if names]
     if named:

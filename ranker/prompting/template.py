@@ -62,13 +62,14 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
         ConfigurationError: the folder or template does not exist, or jinja2 cannot parse it.
     """
     import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     if folder is not None and not Path(folder).is_dir():
         raise ConfigurationError(f"The prompt folder {folder} does not exist; create it or omit the option.")
-    env = jinja2.Environment(
+    env = ImmutableSandboxedEnvironment(  # a folder of templates may come from someone else
         loader=jinja2.FileSystemLoader([*([Path(folder)] if folder else []), _packaged()]),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - plain text for a model; untrusted text is escaped beforehand
+        autoescape=False,
         keep_trailing_newline=True,
     )
     digest = hashlib.sha256()

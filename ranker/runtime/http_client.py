@@ -16,11 +16,15 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranker.errors import scrub
+from ranker.runtime.reply_size import MOST, bounded
+from ranker.secrets import hide, hide_url, scrub_logs
 
 if TYPE_CHECKING:
     import httpx
 
-Failure = Literal["bad address", "unreachable", "lost", "connect timeout", "timeout", "refused by client"]
+Failure = Literal[
+    "bad address", "unreachable", "lost", "connect timeout", "timeout", "unreadable", "refused by client"
+]
 
 _BAD_ADDRESS = {"InvalidURL", "UnsupportedProtocol", "InvalidUrlClientError"}
 _UNREACHABLE = {
@@ -41,6 +45,7 @@ class HTTPClient:
         timeout: seconds for each wait on the server, for a connection 30 at most; infinite for no limit.
         connections: open at the same time, more requests wait for one; 0 for no bound.
         proxies: go through those that the environment names.
+        most: bytes of a reply, unpacked.
     """
 
     def __init__(
@@ -52,10 +57,14 @@ class HTTPClient:
         connections: int = 0,
         proxies: bool = True,
         headers: Mapping[str, str] | None = None,
+        most: int = MOST,
     ):
         import httpx
         from httpx_aiohttp import HttpxAiohttpClient
 
+        hide(api_key)
+        hide_url(base_url)
+        scrub_logs("httpx", "asyncio")
         seconds = timeout if math.isfinite(timeout) else None
         pool = None if connections else seconds  # a request may wait for a connection as long as others need
         self._base, _, query = base_url.partition("?")
@@ -74,6 +83,7 @@ class HTTPClient:
             follow_redirects=False,
             mounts=None if proxies else {"http://": None, "https://": None},
         )
+        bounded(self._client, most)
 
     async def request(self, route: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         """A POST of `body` as JSON, or a GET. Raises what httpx and aiohttp raise; see `failure`."""
@@ -102,6 +112,8 @@ def _certificates() -> ssl.SSLContext:
 def failure(error: BaseException) -> Failure:
     """What an exception of the client, or of LiteLLM's (they derive from openai's), that carries no response means."""
     kinds = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    if "UnreadableReply" in kinds:
+        return "unreadable"
     if kinds & _BAD_ADDRESS:
         return "bad address"
     if kinds & _UNREACHABLE:

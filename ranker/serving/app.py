@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import nullcontext
 from typing import Annotated, Any, NoReturn
 
 from fastapi import FastAPI, Query, Request, Response
@@ -111,17 +111,6 @@ def application(service: Service, token: str | None = None, gathering: Gathering
 def _add_ranking(app: FastAPI, service: Service, gathering: Gathering) -> None:
     limits = service.limits
 
-    @contextmanager
-    def admit_group(_: Request) -> Iterator[None]:
-        with service.request(), service.place():
-            yield
-
-    @contextmanager
-    def admit_attempts(request: Request) -> Iterator[None]:
-        size = min(int(request.headers.get("content-length", limits.body)), limits.body)
-        with service.request(), service.room(size):
-            yield
-
     async def rank(group: schemas.Group, request: Request) -> Response:
         body = await request.body()
         large = len(body) > _LARGE
@@ -155,7 +144,7 @@ def _add_ranking(app: FastAPI, service: Service, gathering: Gathering) -> None:
                 "requestBody": {"content": {"application/json": {"example": example}}},
                 **_SECURITY,
             },
-            route_class_override=json_route(limits.body, admit),
+            route_class_override=json_route(limits.body, service.request, admit),
         )
 
     add(
@@ -163,7 +152,7 @@ def _add_ranking(app: FastAPI, service: Service, gathering: Gathering) -> None:
         rank,
         "Rank one group.",
         reply=schemas.Ranked,
-        admit=admit_group,
+        admit=service.place,
         example=schemas.GROUP_EXAMPLE,
     )
     add(
@@ -171,7 +160,7 @@ def _add_ranking(app: FastAPI, service: Service, gathering: Gathering) -> None:
         openrlhf,
         "OpenRLHF's remote reward protocol.",
         reply=schemas.Rewards,
-        admit=admit_attempts,
+        admit=nullcontext,
         example=schemas.ATTEMPTS_EXAMPLE,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import Request, Response
@@ -15,7 +15,8 @@ from starlette.types import Receive
 
 from ranker.serving.failure import Failure, malformed
 
-Admit = Callable[[Request], AbstractContextManager[None]]
+Admit = Callable[[], AbstractContextManager[None]]
+Room = Callable[[], AbstractContextManager[Callable[[int], None]]]
 
 _READ_SECONDS = 120.0  # for the whole body
 
@@ -35,11 +36,12 @@ class JsonRequest(Request):
         return self._fields
 
 
-def json_route(max_body: int, admit: Admit) -> type[APIRoute]:
+def json_route(max_body: int, room: Room, admit: Admit) -> type[APIRoute]:
     """A route class for JSON bodies of at most `max_body` bytes.
 
-    `admit` holds what the request takes of the server, from before its body is read until the reply. A client that
-    goes away cancels its request.
+    `room` lets a request in and counts the bytes that have come of its body, until the reply; `admit` holds what else
+    it takes of the server, from when the body is there: a client that is slow to send takes nothing from the others.
+    A client that goes away cancels its request.
     """
 
     class JsonRoute(APIRoute):
@@ -47,9 +49,13 @@ def json_route(max_body: int, admit: Admit) -> type[APIRoute]:
             handle = super().get_route_handler()
 
             async def handle_json(request: Request) -> Response:
-                with admit(request):
-                    content = await _read(request, max_body)
+                with ExitStack() as held:
+                    take = held.enter_context(room())
+                    with admit():
+                        pass  # refused before it is read
+                    content = await _read(request, max_body, take)
                     fields = _parse(content)
+                    held.enter_context(admit())
                     async with _cancelled_on_disconnect(request.receive):
                         return await handle(JsonRequest(request, content, fields))
 
@@ -71,11 +77,11 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    """The body, never more of it than the limit.
+async def _read(request: Request, limit: int, take: Callable[[int], None]) -> bytes:
+    """The body, never more of it than the limit; `take` is called with the size of each piece.
 
     Raises:
-        Failure: 415 not JSON, 413 too large, 408 too slow.
+        Failure: 415 not JSON, 413 too large, 408 too slow, 429 no room.
         ClientDisconnect: the client went away.
     """
     # Required because a browser sends it across origins only after asking, and the answer is no.
@@ -91,6 +97,7 @@ async def _read(request: Request, limit: int) -> bytes:
                 size += len(chunk)
                 if size > limit:
                     raise too_large
+                take(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
         raise Failure(408, "TooSlow", f"The body did not come in {_READ_SECONDS:g} seconds.") from None

@@ -31,6 +31,7 @@ _JSON_TYPES = {"str": "a string", "dict": "an object"}
 _DESCRIPTIONS = {
     400: "The body is malformed, or no group can be made of it.",
     401: "The token is missing or wrong.",
+    403: "The server has no token, and the request came by another name than localhost or from another site's page.",
     402: "--max-cost or --max-calls is reached.",
     408: "The body came too slowly.",
     413: "The body is larger than --max-body.",

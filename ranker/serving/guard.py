@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Set as AbstractSet
+from urllib.parse import urlsplit
 
 from fastapi import Response
 from starlette.datastructures import Headers
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ranker.serving.failure import Failure, failure_of, malformed
 from ranker.serving.service import Service
-from ranker.serving.token import allowed
+from ranker.serving.token import allowed, loopback
 
 _PROTECTED = {"/rank", "/openrlhf", "/metrics"}
 _MAX_FIELD = 8_190  # bytes of one header field
@@ -93,6 +94,8 @@ class Guard:
     def _check(self, path: str, headers: Headers) -> None:
         if any(len(value) > _MAX_FIELD for _, value in headers.raw):
             raise malformed(f"A header field is longer than {_MAX_FIELD:,} bytes.")
+        if path in _PROTECTED and self._token is None:
+            _check_local(headers)
         if path in _PROTECTED and not allowed(headers.get("authorization"), self._token):
             raise Failure(
                 401,
@@ -100,3 +103,25 @@ class Guard:
                 "The token is missing or wrong: send `Authorization: Bearer TOKEN`.",
                 headers={"WWW-Authenticate": 'Bearer realm="ranker"'},
             )
+
+
+def _check_local(headers: Headers) -> None:
+    """Without a token, whoever reaches the server is trusted: no page of another site may, through a browser here.
+
+    Raises:
+        Failure: 403, by the name that the request was sent to (a site may point its own at this machine), or by the
+            page that sent it.
+    """
+    host, origin = headers.get("host", "localhost").lower(), headers.get("origin")
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        name = ""
+    if loopback(name) and origin in {None, f"http://{host}"}:
+        return
+    raise Failure(
+        403,
+        "Forbidden",
+        "This server has no token, so it answers only requests that name localhost or a loopback address as Host, and "
+        "none from another site's page. Put a token into $RANKER_SERVE_TOKEN for the server, and send it.",
+    )

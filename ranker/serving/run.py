@@ -16,10 +16,11 @@ import uvicorn
 
 from ranker.errors import ConfigurationError
 from ranker.serving.app import application
+from ranker.serving.connections import Connection, Connections, most_connections
 from ranker.serving.gathering import Gathering
 from ranker.serving.service import Service
 
-_BACKLOG = 1024
+_BACKLOG = 4096  # connections that wait to be accepted
 _KEEP_ALIVE_SECONDS = 75
 _CLOSE_SECONDS = 2  # for connections, once everything is answered
 
@@ -57,14 +58,13 @@ async def run(
     server = _Server(
         uvicorn.Config(
             application(service, token, gathering),
-            http="h11",  # bounds the memory that a request's head may take
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_CLOSE_SECONDS,
         )
@@ -73,7 +73,12 @@ async def run(
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     first_signal = _first_signal(say)
-    serving = asyncio.create_task(server.serve([listener]))
+    serving = asyncio.create_task(server.serve([]))
+    connections = Connections(
+        lambda them, head: Connection(server.config, server.server_state, {}, connections=them, head=head),
+        most_connections(service.limits.concurrency),
+    )
+    connections.listen(listener)
     say(f"serving {service.name} at {address} (its API: {address}/docs)")
     number = await first_signal
     service.stop()
@@ -86,6 +91,7 @@ async def run(
     except TimeoutError:
         pass
     cut = service.cut()
+    connections.close()
     server.should_exit = True
     await serving
     if cut:

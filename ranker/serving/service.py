@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -76,25 +76,37 @@ class Service:
         return self._before_judge
 
     @contextmanager
-    def request(self) -> Iterator[None]:
+    def request(self) -> Iterator[Callable[[int], None]]:
         """A request that asks for rewards: none is let in while the server stops, and those inside are waited for.
+        What is yielded takes memory for so many more bytes of it, until the reply.
 
         Raises:
-            Failure: 503 while stopping.
+            Failure: 503 while stopping, 429 where there is no memory left.
         """
         if self.stopping:
             raise stopping()
         self._requests += 1
         self._idle.clear()
+        size = 0
+
+        def take(more: int) -> None:
+            nonlocal size
+            if self._bytes + more > self.limits.held:
+                raise self._full(f"The requests that are here take {self._bytes:,} bytes", "--queue")
+            self._bytes += more
+            size += more
+
         try:
-            yield
+            yield take
         finally:
+            self._bytes -= size
             self._requests -= 1
             self._update_idle()
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """One of the bounded places, held from before the body is read until the reply.
+        """One of the bounded places for groups, held until the reply. Attempts wait for their groups by the thousand,
+        and have none.
 
         Raises:
             Failure: 429 where all are taken.
@@ -106,22 +118,6 @@ class Service:
             yield
         finally:
             self._places -= 1
-
-    @contextmanager
-    def room(self, size: int) -> Iterator[None]:
-        """Memory for a body of `size` bytes, held until the reply: attempts wait for their groups by the thousand,
-        and have no place.
-
-        Raises:
-            Failure: 429 where there is none left.
-        """
-        if self._bytes + size > self.limits.held:
-            raise self._full(f"The attempts that wait take {self._bytes:,} bytes", "--queue")
-        self._bytes += size
-        try:
-            yield
-        finally:
-            self._bytes -= size
 
     def _full(self, what: str, option: str) -> Failure:
         message = f"{what}; no more are taken. Ask again later, or raise {option}."

@@ -8,20 +8,29 @@ nothing else. It runs in a forked child with an empty environment and an empty w
 wall time and memory, no room to write files, and nothing open but a pipe on which lines without a secret token are
 ignored. What a function returned is compared outside, so the candidate's process never holds what is expected.
 
-This guards against accidents and clumsy cheats. It is no jail: code that sets out to break it can read files, look
-for the token in its own process or, as root, start processes that outlive it. Do not run hostile code with it.
+Where Linux lets users make namespaces, it sees no other process and no network, cannot change any file, and whatever
+it starts ends with it. Where there is only Landlock, it cannot change files nor look into other processes. Elsewhere
+(and that is logged once) neither holds: it can read this process's environment and change the user's files. Nowhere is
+it kept from reading files, nor from looking for the token in its own process. Do not run hostile code with it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+from ranker.suites import isolation
+
+log = logging.getLogger("ranker")
 
 MEMORY = 256 * 2**20  # bytes of address space of a candidate
 
@@ -104,7 +113,13 @@ def _run(jobs: Sequence[tuple[str, Tests]], seconds: float) -> list[list[Any]]:
     request = json.dumps({"jobs": encoded_jobs, "seconds": seconds, "memory": MEMORY})
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _ENCODER + _RUNNER],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                Path(isolation.__file__).read_text("utf-8") + _ENCODER + _RUNNER,
+            ],
             input=request.encode(),
             stdout=subprocess.PIPE,
             cwd=folder,
@@ -112,8 +127,23 @@ def _run(jobs: Sequence[tuple[str, Tests]], seconds: float) -> list[list[Any]]:
             timeout=20 + (seconds + 1) * len(jobs),
             check=True,
         )
-    results: list[list[Any]] = json.loads(done.stdout)
+    reply = json.loads(done.stdout)
+    _warn_once(reply["isolation"])
+    results: list[list[Any]] = reply["results"]
     return results
+
+
+@cache
+def _warn_once(kind: str) -> None:
+    missing = {
+        "landlock": "see the names of other processes, and reach the network",
+        "none": "read this process's environment, change your files, reach the network and leave processes behind",
+    }.get(kind)
+    if missing:
+        log.warning(
+            "This system lets no user make namespaces, so the code of candidates could %s. It is harmless in the suites "
+            "that Ranker generates; run others in a container of your own.", missing,
+        )  # fmt: skip
 
 
 _ENCODER = """
@@ -170,6 +200,7 @@ def child(job, start, out, token, seconds, memory):
     os.closerange(4, 256)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
     limit(seconds, memory)
+    isolation.shut_in()
 
     def send(i, text):
         data = ("\\n" + token + " " + str(i) + " " + text + "\\n").encode()
@@ -207,12 +238,7 @@ def listen(fd, pid, deadline):
         if not piece:
             break
         data += piece
-    for kill in (os.killpg, os.kill):
-        try:
-            kill(pid, signal.SIGKILL)
-        except OSError:
-            pass
-    os.waitpid(pid, 0)
+    isolation.end(pid)
     return data
 
 
@@ -223,7 +249,7 @@ def run(job, seconds, memory):
     while start < len(results) and time.monotonic() < deadline:
         token = secrets.token_hex(16)
         ours, theirs = os.pipe()
-        pid = os.fork()
+        pid = isolation.fork()
         if pid == 0:
             try:
                 os.close(ours)
@@ -250,7 +276,9 @@ def run(job, seconds, memory):
 
 
 request = json.loads(sys.stdin.buffer.read())
-print(json.dumps([run(job, request["seconds"], request["memory"]) for job in request["jobs"]]))
+isolation = Isolation()
+results = [run(job, request["seconds"], request["memory"]) for job in request["jobs"]]
+print(json.dumps({"results": results, "isolation": isolation.kind}))
 '''
 
 

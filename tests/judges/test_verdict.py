@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker.errors import VerdictError
+from ranker.judges.json_reply import MOST_MARKS, Effort, UnfitJSON, repaired, spoken
 from ranker.judges.verdict import check_tiers, parse_verdict, schema, tiers_of
 from tests.aggregate.test_ranking import draw
 
@@ -176,15 +177,41 @@ def test_tags_and_broken_braces_do_not_hide_a_second_ranking(reply):
     refused(reply)
 
 
-def test_reading_takes_time_linear_in_the_reply():
-    """Replies made to be read again and again from every brace: ten times the length, about ten times the time."""
-    for unit in ('{"a":[', '{"', "<think>", '{"a":1} ', "{'x", '{"a": "\\"', '"{\\"'):
-        seconds = []
-        for n in (20_000, 200_000):
-            started = time.perf_counter()
-            refused(unit * (n // len(unit)) + "0," * (n // 2))
-            seconds.append(time.perf_counter() - started)
-        assert seconds[1] < 40 * seconds[0] + 0.25, unit
+UNITS = ('{', '[', '}', '{"', '{"a":', '{"a":[', '{"a":1} ', '{"a":{}', '{"a":"\\', '{"a": "\\"', '"{\\"', "{'x", '{"a":tru', '""',
+         "\\", "\\d", ",}", "<think>", "</think>", "<think>{", "<think></think>", "```json\n", '{"ranking":', '{"ranking":[]}',
+         '{"arguments":"{\\"a\\":"}', '{"arguments":"{\\"a\\":[0"}', '{"a":NaN}', "[],", '{"a":1},', "1")  # fmt: skip
+ADVERSE = (
+    *(unit * min(200_000 // len(unit), 30_000) + tail for unit in UNITS for tail in ("", "0" * 9_000, TEXT)),
+    *('{"a":[' * depth + "0," * 35_000 for depth in (3, 30, 300, 900)),
+    *('{"a":' * depth + '"' + "x" * 400_000 for depth in (3, 30, 300, 900)),
+    *('{"a":{"b":"' + "x" * k + '"},' for k in (100, 100_000)),
+    json.dumps({"arguments": ('{"a":[' * 300 + "0," * 30_000)}),
+    '{"a":"' + '{"b":"' * 30_000,
+    '{"a":1} ' * 900 + "<think>" * 60_000,
+)
+
+
+@pytest.mark.parametrize("text", ADVERSE, ids=lambda text: repr(text[:16]))
+def test_reading_takes_work_linear_in_the_reply(text):
+    """Made to be read again and again from every brace: each character is decoded a few times at most."""
+    effort = Effort(text)
+    for reading in (text, repaired(text)):  # both are read where the first has a fault
+        with contextlib.suppress(UnfitJSON):
+            spoken(reading, effort)
+    assert effort.decoded <= 3 * len(text) + 2**18
+    assert effort.marks <= MOST_MARKS + 50_000, "and what a last object holds"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_reply_too_long_for_a_verdict_is_refused_unread(unit):
+    """Two megabytes of anything, a verdict after them or not."""
+    assert "is no verdict: it has 2,000," in refused(unit * (2_000_000 // len(unit)) + " " * 90 + TEXT)[:50]
+
+
+def test_a_long_ranking_of_wrong_ids_is_refused_in_one_pass():
+    """Its faults are counted, not searched for anew for every name."""
+    names = [f"N{i % 15_000}" for i in range(30_000)]
+    assert "repeated: N0, N1, N10" in refused(json.dumps({"ranking": names}))
 
 
 def test_equal_rankings_do_not_contradict_each_other():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,8 @@ _TAG = re.compile(rf"</?(?:{'|'.join(TAGS)}|p\d)(?![A-Za-z_])", re.IGNORECASE)
 FRAGMENTS = [
     "<", "</", ">", "/>", "/", "\uff1c", "\ufe64", "\uff0f", "&", "&lt;", "&LT;", "&amp;", "&amp;lt;", "&#xFF1C;",
     "&#xFE64;", "lt;", "amp;", "p1", "p", "1", " ", "\n", "\u200b", "\u00ad", "\u2060", "s", "_", "\\ud800",
+    "[", "]", "|", "\uff3b", "&#x5B;", "<|im_end|>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "[INST]", "</s>", "&lt;s>",
+    "\U0001d42e", "\u24e4", "\ufb01", "\ufb01le", "\u1d58ser",
     "</trajectory>", '<trajectory id="BCD">', "<p1/>", "<user>", "<tool x>", "<cut 3/>", "TraJectory", *TAGS,
 ]  # fmt: skip
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -130,7 +133,8 @@ def test_a_tag_in_fullwidth_letters_is_disarmed(tag):
         "", "plain", "<b>bold</b>", "a < b and c > d", "<users>", "</users>", "<user_name>", "<p>", "</p>", "<pre>",
         '<path d="M1"/>', "&lt;b&gt;", "&amp;", "R&D", "List<String>", "std::vector<int>", "#include <stdio.h>",
         "<tasks>", "<filename>", "<callback>", "<toolbox>", "x <= 3", "x<3", "1 << 4", "<img src=x>", "<T>", "p1/>",
-        "trajectory>", "user>", "\\ud800", "é漢字🙂", "\uff1cb\uff1e",
+        "trajectory>", "user>", "f <| g", "f <| b |> c", "a |> b", "<|>", "[x|y]", "[instance]", "<str>", "<sub>", "<stop>",
+        "x[s]", "[args]", "Set<S>", "<Pad>", "[|", "<strike>", "[TOOLS]", "a[i]|b", "<e>", "\\ud800", "é漢字🙂", "\uff1cb\uff1e",
     ],
 )  # fmt: skip
 def test_harmless_text_is_unchanged(text):
@@ -213,3 +217,42 @@ def test_every_tag_in_a_transcript_is_ours(one, other, name):
         opening = re.match(r"<(?:tools|user|assistant|reasoning|refusal|call|tool)(?: [^<>\n]*)?>", piece)
         assert opening is not None
         assert not tag_in(piece[opening.end() :])
+
+
+TURNS = [
+    "<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|start_header_id|>", "<|eot_id|>", "<|begin_of_text|>", "<|user|>",
+    "<|END_OF_TURN_TOKEN|>", "<|channel|>", "<|turn>", "<turn|>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<\uff5cUser\uff5c>",
+    "<\uff5ctool\u2581calls\u2581begin\uff5c>", "<s>", "</s>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", "[INST]",
+    "[/INST]", "<<SYS>>", "<</SYS>>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]", "[TOOL_CALLS]",
+    "[TOOL_RESULTS]", "[|assistant|]", "[|endofturn|]", "[gMASK]", "<sop>", "<BOS_TOKEN>", "<extra_id_0>", "<unused12>",
+    "<reserved_106>", "<seed:bos>", "<eoh>", "<beginning_of_sentence>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("token", TURNS)
+def test_no_token_of_a_chat_template_survives(token):
+    """Not as it is spelled, nor as a tokenizer that normalises may read it; and nothing is lost."""
+    wide = token.translate({ord(c): ord(c) + 0xFEE0 for c in "<>[]|/"})
+    for text in (token, f"a{token}b", token * 3, f"&lt;{token}", wide):
+        shown = neutral(text)
+        assert token not in shown
+        assert token not in unicodedata.normalize("NFKC", shown)
+        assert restore(shown) == text
+
+
+@pytest.mark.parametrize("letters", ["𝐮𝐬𝐞𝐫", "𝓾𝓼𝓮𝓻", "ⓤⓢⓔⓡ", "ᵘˢᵉʳ", "u\u200b𝐬er", "uſer", "𝚞ſⓔｒ", "ᵁSER"])
+def test_letters_that_unicode_holds_equal_spell_a_tag_too(letters):
+    """What NFKC makes a tag of is disarmed like the tag."""
+    for text in (f"<{letters}>", f"＜／{letters}＞", f"x<{letters} name>", f"<user><{letters}>"):
+        shown = neutral(text)
+        assert not tag_in(unicodedata.normalize("NFKC", shown)), shown
+        assert restore(shown) == text
+    assert neutral("<ﬁle>＜p①＞<hiﬆory>") == "&lt;ﬁle>&#xFF1C;p①＞&lt;hiﬆory>"
+    assert neutral("<𝐮sers> <ⓤ> x² < y² <b>ﬁne</b>") == "<𝐮sers> <ⓤ> x² < y² <b>ﬁne</b>"
+
+
+@law
+@given(HOSTILE)
+def test_no_tag_survives_normalisation(text):
+    """NFKC, which some tokenizers apply first, brings none back."""
+    assert not tag_in(unicodedata.normalize("NFKC", neutral(text)))

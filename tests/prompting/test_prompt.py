@@ -167,6 +167,28 @@ def test_a_template_that_cannot_work_says_so(tmp_path, name):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ (blocks | attr('__class__')).__base__ }}",
+        "{{ self.__init__.__globals__ }}",
+        "{% set _ = ids.append('X') %}{{ ids }}",
+        "{{ range(10**9) | list | length }}",
+    ],
+)
+def test_a_template_gets_no_further_than_its_text(tmp_path, code):
+    """A template of someone else's reaches no Python behind the values it is given, and changes none of them."""
+    (tmp_path / "own.v1.j2").write_text(
+        f'{{% extends "rank.v1.j2" %}}{{% block retry %}}{code}{{% endblock %}}'
+    )
+    ids = ["BCD"]
+    with pytest.raises(ConfigurationError, match=r"own.v1:\w+ fails in block retry"):
+        load_template("own.v1", str(tmp_path)).block("retry", fault="f", ids=ids, blocks=["b"])
+    assert ids == ["BCD"]
+
+
 def test_a_missing_folder_or_template_says_so(tmp_path):
     """With the folder, or with the names there are."""
     with pytest.raises(ConfigurationError, match="does not exist"):

@@ -270,7 +270,7 @@ async def test_a_request_that_is_not_http_does_not_bring_the_token_into_the_log(
     with served("--judge", "sim", "--base-url", judge.base_url, RANKER_SERVE_TOKEN=TOKEN) as server:
         for line in lines:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
-            writer.write(f"POST /rank HTTP/1.1\r\nHost: a\r\n{line.format(TOKEN)}\r\n\r\n".encode())
+            writer.write(f"POST /rank HTTP/1.1\r\nHost: localhost\r\n{line.format(TOKEN)}\r\n\r\n".encode())
             assert b" 400 " in await reader.readline()
             writer.close()
             await writer.wait_closed()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import shutil
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -132,3 +138,96 @@ def test_arguments_must_be_kept_where_asked() -> None:
 
 def test_printing_does_no_harm() -> None:
     assert share_passed("def double(x):\n    print('x' * 10**6)\n    return 2 * x", DOUBLE) == 1
+
+
+# Each returns 4 only where it got what it must not get; {0} is the process that runs the tests, {1} a folder of the user's.
+REACHES = {
+    "its parent's environment": "return 4 if b'CANARY' in open('/proc/{0}/environ', 'rb').read() else 0",
+    "any environment": "import glob\n    for p in glob.glob('/proc/[0-9]*/environ'):\n        try:\n            "
+    "if b'CANARY' in open(p, 'rb').read(): return 4\n        except OSError: pass",
+    "its parent": "import os\n    os.kill({0}, 0)\n    return 4",
+    "a new folder": "import os\n    os.mkdir('{1}/new')\n    return 4",
+    "a file's content": "open('{1}/kept', 'w')\n    return 4",
+    "a file's name": "import os\n    os.rename('{1}/kept', '{1}/moved')\n    return 4",
+    "a file's mode": "import os\n    os.chmod('{1}/kept', 0)\n    return 4",
+    "a file's end": "import os\n    os.unlink('{1}/kept')\n    return 4",
+    "the network": "import socket\n    socket.create_connection(('127.0.0.1', {2}), 1)\n    return 4",
+}
+WITH_LANDLOCK = {
+    "its parent's environment",
+    "any environment",
+    "a new folder",
+    "a file's content",
+    "a file's name",
+    "a file's end",
+}
+LEAVES = """
+import os, time
+def f(x):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(60)
+        os._exit(0)
+    return 4
+"""
+SANDBOXED = """
+import json, logging, os, sys
+logging.basicConfig(format="%(message)s")
+from ranker.suites.sandbox import Case, Tests, shares_passed
+sources = json.load(sys.stdin)
+print(json.dumps(shares_passed([(s.format(os.getpid(), *sys.argv[1:]), Tests("f", (Case((0,), 4),))) for s in sources], 5.0)))
+"""
+
+
+def sandboxed(sources: list[str], folder: Path, port: int, *before: str) -> tuple[list[float], str]:
+    """What candidates pass, run by a process that has a key in its environment; and what it says."""
+    done = subprocess.run(
+        [*before, sys.executable, "-c", SANDBOXED, str(folder), str(port)],
+        input=json.dumps(sources), capture_output=True, text=True, check=True, env={**os.environ, "A_KEY": "CANARY"},
+    )  # fmt: skip
+    return json.loads(done.stdout), done.stderr
+
+
+def namespaces() -> bool:
+    return (
+        shutil.which("unshare") is not None
+        and not subprocess.run(["unshare", "-Urmpn", "--fork", "true"], check=False).returncode
+    )
+
+
+@pytest.mark.skipif(not namespaces(), reason="this system lets no user make namespaces")
+@pytest.mark.parametrize("landlock", [False, True], ids=["namespaces", "Landlock alone"])
+def test_a_candidate_reaches_nothing_of_the_user_and_leaves_nothing_behind(
+    tmp_path: Path, landlock: bool
+) -> None:
+    """Not the environment and life of other processes, nor files to change; not the network, where there are namespaces."""
+    (tmp_path / "kept").write_text("kept")
+    before = (
+        ("unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh")
+        if landlock
+        else ()
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        sources = [f"def f(x):\n    {body}" for body in REACHES.values()]
+        shares, said = sandboxed([*sources, LEAVES], tmp_path, port, *before)
+    reached = {name for name, share in zip(REACHES, shares, strict=False) if share}
+    if landlock and "leave processes behind" in said:
+        pytest.skip("this system has no Landlock")
+    assert reached & (WITH_LANDLOCK if landlock else set(REACHES)) == set()
+    assert ("no user make namespaces" in said) == landlock
+    assert (tmp_path / "kept").read_text() == "kept"
+    time.sleep(0.2)
+    folders = [_folder(p) for p in Path("/proc").glob("[0-9]*/cwd")]
+    assert [f for f in folders if "sandbox-" in f and f.endswith("(deleted)")] == [], (
+        "processes that it has left"
+    )
+
+
+def _folder(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""

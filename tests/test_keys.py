@@ -1,0 +1,208 @@
+"""A key never leaves the process but to its server: not in errors and what they came from, logs, records and caches,
+whatever fails and whatever the server says back."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from ranker import RankerError, rank_groups
+from ranker.secrets import bare_url, scrub, unhidden
+from tests.scripted_server import GROUP, ScriptedServer, chat, verdict
+
+KEY = 'zq7+Key/CANARY"9981&xWvUt%SrQpOnMl'  # of no usual shape, with what JSON, HTML and addresses escape
+SPELLINGS = [
+    KEY,
+    json.dumps(KEY)[1:-1],
+    quote(KEY, safe=""),
+    quote(KEY),
+    KEY.replace("&", "&amp;").replace('"', "&quot;"),
+]
+SPELLINGS += [base64.b64encode(f"{user}:{KEY}".encode()).decode() for user in ("u", "us", "use")]
+
+
+def held(text: str) -> str:
+    """The longest piece of the key in a text, in any spelling; "" where it is no longer than chance."""
+    pieces = (
+        s[i:j] for s in SPELLINGS for i in range(len(s)) for j in range(i + 8, len(s) + 1) if s[i:j] in text
+    )
+    return max(pieces, key=len, default="")
+
+
+def everything(error: BaseException) -> str:
+    """An error as Python prints it, and all that it and what it came from hold."""
+    parts, seen = traceback.format_exception(error), []
+    queue: list[BaseException | None] = [error]
+    while queue:
+        one = queue.pop()
+        if one is None or one in seen:
+            continue
+        seen.append(one)
+        parts += [repr(one), str(one.args), repr(vars(one))]
+        queue += [one.__cause__, one.__context__]
+    return "\n".join(parts)
+
+
+def said(text: str, status: int = 200, **headers: str) -> Callable[[ScriptedServer, dict[str, Any]], Any]:
+    return lambda server, body: (status, text.replace("HEAD", server.raw_heads[-1]).encode(), headers)
+
+
+def reply(**message: Any) -> Callable[[ScriptedServer, dict[str, Any]], Any]:
+    def answer(server: ScriptedServer, body: dict[str, Any]) -> Any:
+        whole = {**verdict(body), "note": server.raw_heads[-1]}
+        return chat(message.pop("content", None) or json.dumps(whole), **message)
+
+    return answer
+
+
+ECHO = " ".join(SPELLINGS)
+ANSWERS: dict[str, Callable[[ScriptedServer, dict[str, Any]], Any]] = {
+    **{f"HTTP {status}": said("HEAD " + ECHO, status) for status in (400, 401, 403, 404, 413, 422, 429, 500, 503, 529)},
+    **{f"cut at {n}": said("x" * n + " " + KEY + " yz", 400) for n in (262, 270, 280, 290, 298, 299)},
+    "HTTP 400, too long": said("maximum context length is 9000 HEAD " + ECHO, 400),
+    "a redirect": said("", 307, Location=f"http://127.0.0.1:1/?k={quote(KEY)}"),
+    "no JSON": said("HEAD " + ECHO),
+    "no JSON, cut": said("x" * 1_990 + KEY),
+    "JSON of something else": said(json.dumps({"message": ECHO})),
+    "an error in the body": said(json.dumps({"error": {"message": ECHO, "code": 401}})),
+    "an unusable reply": lambda server, body: chat(ECHO + server.raw_heads[-1]),
+    "a broken ranking": lambda server, body: chat(json.dumps({"ranking": [[KEY]]})),
+    "a refusal": lambda server, body: chat("", refusal=ECHO),
+    "a cut reply": lambda server, body: chat(ECHO, "length"),
+    "an odd end": lambda server, body: chat(ECHO, "error " + KEY),
+    "a verdict that quotes it": reply(),
+    "reasoning that quotes it": lambda server, body: chat("", reasoning_content=json.dumps(verdict(body)) + ECHO),
+    "half a body": said("{}" + ECHO, **{"Content-Length": "9000"}),
+    "packed badly": said(ECHO, **{"Content-Encoding": "gzip"}),
+    "a long header": said("{}", **{"X-Echo": KEY * 400}),
+    "no words": lambda server, body: None,
+}  # fmt: skip
+PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "argument": lambda url: {"base_url": url, "api_key": KEY},
+    "environment": lambda url: {"base_url": url},
+    "query": lambda url: {"base_url": f"{url}?api-version=2024-10-21&api-key={quote(KEY, safe='')}"},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_no_error_path_lets_the_key_out(kind, place, tmp_path, monkeypatch):
+    """Looked for in the result, the error and what it came from, the log at its most verbose, the record, the cache."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    if place == "environment":
+        monkeypatch.setenv("RANKER_API_KEY", KEY)
+    try:
+        with ScriptedServer(lambda body, n: ANSWERS[kind](server, body)) as server:
+            (ranked,) = rank_groups(
+                [GROUP], "m", **PLACES[place](server.base_url), max_retries=0, max_reasks=1, timeout=2.0, on_error="skip",
+                record=tmp_path / "record.jsonl", cache=tmp_path / "cache.sqlite", progress=False,
+            )  # fmt: skip
+            assert any(s in server.raw_heads[0] for s in SPELLINGS), "the server has it"
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    assert (ranked.error is None) == (kind in {"a verdict that quotes it", "reasoning that quotes it"})
+    files = {p.name: p.read_bytes().decode("latin1") for p in tmp_path.iterdir()}
+    assert "record.jsonl" in files
+    shown = {"result": repr(ranked), "log": log.getvalue(), **files}
+    if ranked.error is not None:
+        shown["error"] = everything(ranked.error)
+    assert {name: piece for name, text in shown.items() if (piece := held(text))} == {}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "HTTP://user:{}@127.0.0.1:1/v1", "user:{}@127.0.0.1:1/v1", "htps://user:{}@127.0.0.1/v1", "http://user:a/{}@127.0.0.1:1/v1",
+        "http://127.0.0.1:99999999/v1?api-key={}", "http://127.0.0.1:1/v1?api-key={}", "http://127.0.0.1 :1/v1?key={}",
+        "http://[::1/v1?token={}", "//x?key={}", "http://:{}@", "http://h/v1?{}", "ftp://h/?key={}", "{}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", [KEY, KEY.replace("/", "_").replace("%", "_")])
+def test_an_address_is_not_repeated_with_its_credentials(url, key):
+    """A malformed one neither."""
+    with pytest.raises(RankerError) as caught:
+        list(
+            rank_groups(
+                [GROUP], "m", base_url=url.format(key), api_key="another-key-1", max_retries=0, timeout=2.0
+            )
+        )
+    assert not held(everything(caught.value).replace(key, KEY))
+
+
+@pytest.mark.parametrize("command", ["rank", "bench"])
+def test_the_command_line_keeps_it_too(command, tmp_path):
+    groups = tmp_path / "groups.jsonl"
+    members = [{"id": str(i), "messages": messages, "ground_truth": i} for i, messages in enumerate(GROUP)]
+    groups.write_text(json.dumps({"id": "g", "trajectories": members}) + "\n")
+    words = {
+        "rank": [
+            "rank",
+            str(groups),
+            "--judge",
+            "m",
+            "--out",
+            str(tmp_path / "out.jsonl"),
+            "--on-error",
+            "skip",
+        ],
+        "bench": ["bench", "--suite", str(groups), "--judge", "m", "--out", str(tmp_path / "out")],
+    }[command]
+    with ScriptedServer(lambda body, n: (400, ("y" * 270 + KEY + server.raw_heads[-1]).encode())) as server:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "ranker",
+                *words,
+                "--base-url",
+                f"{server.base_url}?sig={quote(KEY, safe='')}",
+            ],
+            env={**os.environ, "RANKER_CACHE": str(tmp_path / "cache.sqlite"), "RANKER_API_KEY": KEY},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert server.raw_heads, done.stderr
+    shown = {"said": done.stdout + done.stderr}
+    shown |= {str(p): p.read_bytes().decode("latin1") for p in tmp_path.rglob("*") if p.is_file()}
+    assert {name: piece for name, text in shown.items() if (piece := held(text))} == {}
+
+
+def test_ordinary_words_stay():
+    """What is no credential is not taken out: the version in an address, a short dummy key, plain text."""
+    text = "ollama said on 2024-10-21: EMPTY, none"
+    with ScriptedServer(lambda body, n: chat(json.dumps({**verdict(body), "note": text}))) as server:
+        for key in ("ollama", "EMPTY", "none"):
+            url = f"{server.base_url}?api-version=2024-10-21"
+            list(rank_groups([GROUP], "m", base_url=url, api_key=key, cache="off", progress=False))
+    assert unhidden(text) == text
+    assert bare_url("https://gateway.example:8443/a/@cf/v1?x=1") == "https://gateway.example:8443/a/@cf/v1"
+    assert scrub("Authorization: Bearer abcdefgh12345") == "Authorization: [key removed]"
+
+
+def test_a_key_in_the_path_is_not_shown():
+    """Gateways that take one there are rare; a path that is none stays."""
+    key = "zq7KeyCANARYkey9981xWvUtSrQpOnMl"
+    with pytest.raises(RankerError) as caught:
+        list(rank_groups([GROUP], "m", base_url=f"http://127.0.0.1:1/{key}/v1", max_retries=0, timeout=2.0))
+    assert key not in everything(caught.value)
+    deployment = "https://h/openai/deployments/gpt-4o-mini-2024-07-18"
+    assert bare_url(deployment) == deployment
