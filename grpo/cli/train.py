@@ -14,6 +14,7 @@ from rich.console import Console
 
 from grpo.config_file import Settings, read_settings
 from grpo.rollouts.collect import Example
+from grpo.runs.folder import write_json
 from grpo.runs.metrics import mean_truth
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
@@ -87,7 +88,8 @@ def run(
         say(f"Curves: {out / 'curves.png'}")
     if after is not None:
         before = _evaluations(out).get("before")
-        comparison = f"{before['ground_truth_mean']:.3f} before, " if before else ""
+        earlier = before.get("ground_truth_mean") if isinstance(before, dict) else None
+        comparison = f"{earlier:.3f} before, " if isinstance(earlier, float) else ""
         say(f"True reward on held-out examples: {comparison}{after:.3f} after")
     cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
     calls = sum(m["judge_calls"] for m in history)
@@ -106,15 +108,17 @@ def _evaluate(trainer: GRPOTrainer, examples: Sequence[Example] | None, out: Pat
     if math.isnan(value) or not trainer.is_main:  # no rollout has a ground truth
         return None
     result = {"ground_truth_mean": value, "rows": len(examples), "samples": samples(groups, 3)}
-    text = json.dumps({**_evaluations(out), when: result}, indent=2, ensure_ascii=False)
-    (out / "evaluation.json").write_text(text, encoding="utf-8")
+    write_json(out / "evaluation.json", {**_evaluations(out), when: result})
     return value
 
 
 def _evaluations(out: Path) -> dict[str, Any]:
-    """What evaluation.json holds so far."""
-    file = out / "evaluation.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    """What evaluation.json holds so far; nothing where it was torn."""
+    try:
+        held = json.loads((out / "evaluation.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def samples(groups: Sequence[RolloutGroup], count: int) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from grpo.types import RolloutGroup
 from ranker import __version__
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line
+from ranker.runtime.file_lock import lock
 from ranker.runtime.outputs import check_absent
 
 WRITTEN = (
@@ -74,12 +74,13 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"{self.path} cannot be used as a run folder: {error.strerror}.") from None
         try:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            if not lock(guard, self.path):
+                raise RunFolderError(
+                    f"Another process is training in {self.path}; wait for it, or name another folder."
+                )
+        except BaseException:
             os.close(guard)
-            raise RunFolderError(
-                f"Another process is training in {self.path}; wait for it, or name another folder."
-            ) from None
+            raise
         self._guard = guard
 
     def close(self) -> None:
