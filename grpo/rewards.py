@@ -18,7 +18,7 @@ import numpy as np
 from grpo.advantages import Aggregation, mix
 from grpo.errors import RewardError
 from grpo.types import RolloutGroup
-from ranker import ConfigurationError, JudgeCallError, RankedGroup, RankerError, TrajectoryGroup
+from ranker import ConfigurationError, RankedGroup, RankerError, TrajectoryGroup
 from ranker.errors import scrub
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
@@ -135,7 +135,7 @@ class Rewarder:
         """Call every function on the group's finished attempts.
 
         Raises:
-            ConfigurationError: a setting is wrong (no such judge, a refused key): no group would succeed.
+            RankerError: one that is fatal (no such judge, a refused key, no credit): no group would succeed.
         """
         count, alive = len(group.rollouts), group.alive
         if len(alive) < 2:
@@ -150,13 +150,9 @@ class Rewarder:
             try:
                 attempts = group.for_judge()
                 ranked = _call(reward, attempts)
-            except ConfigurationError:
-                raise
-            except JudgeCallError as error:
-                if error.status_code in (401, 403, 404):
-                    raise
-                return failed(count, f"{reward.name}: {error}", usage + error.usage)
             except Exception as error:
+                if isinstance(error, RankerError) and error.fatal:
+                    raise
                 spent = error.usage if isinstance(error, RankerError) else Usage()
                 return failed(count, scrub(f"{reward.name}: {type(error).__name__}: {error}"), usage + spent)
             spread: list[float | None] = [None] * count

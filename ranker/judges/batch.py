@@ -17,7 +17,8 @@ from ranker.judges.batch_api import BatchAPI, BatchState
 from ranker.judges.batch_store import BatchStore
 from ranker.judges.completion import Completion, read_completion
 from ranker.judges.llm import LLMJudge
-from ranker.judges.transport import LiteLLMTransport, Transport, status_error
+from ranker.judges.provider_error import status_error
+from ranker.judges.transport import LiteLLMTransport, Transport
 from ranker.judges.verdict import Verdict
 from ranker.prompting.prompt import Message
 from ranker.runtime.budget import Budget
@@ -86,6 +87,9 @@ class BatchTransport:
     def forget(self, keys: Sequence[str]) -> None:
         """Delete the replies to these requests, so that they are sent again when asked again."""
         self._store.forget(keys)
+
+    async def open_to_all(self) -> bool:
+        return await self._prices.open_to_all()
 
     async def window(self) -> int | None:
         return await self._prices.window()
@@ -269,6 +273,7 @@ class BatchJudge(LLMJudge):
             api = BatchAPI(model, None, key)
             prices = LiteLLMTransport(model, key, 60.0)
         self._transport = self._batches = BatchTransport(api, BatchStore(store), prices)
+        self._proven = True  # its requests go together, in a batch
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
         answered: list[tuple[str, str]] = []

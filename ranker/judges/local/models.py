@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
+from ranker.validation import did_you_mean
 
 log = logging.getLogger("ranker")
 Report = Callable[[str], None]
@@ -107,7 +108,7 @@ def find_model(name: str | None, report: Report = log.info) -> tuple[str, str]:
         raise ConfigurationError(f"There is no model at {name}.")
     if not _HUB_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"There is no model called {name!r}. There are {', '.join(KNOWN)}; or give a folder of safetensors, a GGUF "
+            f"There is no model called {name!r}.{did_you_mean(name, (*KNOWN, 'smollm2', 'embedded'))} There are {', '.join(KNOWN)}; or give a folder of safetensors, a GGUF "
             "file, or a hub name (ORGANISATION/NAME)."
         )
     return name, name
