@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from grpo.config_file import Settings, read_settings
+from grpo.rewards import Reward
 from grpo.rollouts.collect import Example
 from grpo.runs.folder import write_json
 from grpo.runs.metrics import mean_truth
@@ -20,7 +22,11 @@ from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
 from grpo.trainer import GRPOTrainer
 from grpo.types import RolloutGroup
-from ranker import ConfigurationError
+from ranker import ConfigurationError, rank_group
+from ranker.judges.options import JudgeOptions
+from ranker.judges.preflight import preflight
+from ranker.rank import judge_for
+from ranker.runtime.event_loop import run_sync
 
 
 def train(
@@ -29,12 +35,30 @@ def train(
     """Train as a config says, into a run folder; returns the metrics of every step."""
     settings = read_settings(named, changes)
     settings.examples("eval_dataset")  # a file that is missing shows before a model is loaded
+    if os.environ.get("RANK", "0") == "0":
+        check_judges(settings.rewards())  # so does a wrong key
     quiet()
     trainer = make_trainer(settings, out, resume)
     try:
         return run(trainer, settings, out, console, named)
     finally:
         trainer.close()
+
+
+def check_judges(rewards: Sequence[Reward]) -> None:
+    """See that the servers of the judges among the rewards take their keys and know their names.
+
+    Raises:
+        RankerError: fatal; see `preflight`.
+    """
+    for reward in rewards:
+        function = reward.function
+        if isinstance(function, partial) and function.func is rank_group:
+            settings = function.keywords
+            options = {name: settings[name] for name in JudgeOptions.__annotations__.keys() & settings.keys()}
+            judge, rule = settings.get("judge"), settings.get("reward", "rank")
+            named = judge_for(judge, rule, settings.get("base_url"), settings.get("api_key"), options)
+            run_sync(preflight(named))
 
 
 def quiet() -> None:

@@ -98,7 +98,7 @@ async def ask(trial: Trial, judge: Judge, options: RunOptions, budget: Budget) -
     """Run a trial; a failed verdict is an observation too.
 
     Raises:
-        RankerError: one that is fatal.
+        ConfigurationError: a setting that cannot work.
     """
     group = trial.group
     shown = orders(group, trial.condition, options)
@@ -114,11 +114,10 @@ async def ask(trial: Trial, judge: Judge, options: RunOptions, budget: Budget) -
         try:
             rewards, reasons, usage = await _verdict(trial, shown, judge, options, budget)
         except (JudgeError, ContextLengthError, BudgetExceeded) as failure:
-            if failure.fatal:
-                raise
             error = {"type": type(failure).__name__, "message": scrub(str(failure))[:500]}
             status = getattr(failure, "status_code", None)
             error |= {} if status is None else {"status": status}
+            error |= {"fatal": True} if failure.fatal else {}
             usage = failure.usage
     return Observation(
         id=trial.id,

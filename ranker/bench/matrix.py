@@ -196,6 +196,8 @@ class _Worker:
             self.lost = 0
             return
         self.lost += 1
+        if error.get("fatal"):
+            raise ConfigurationError(f"{self.spec.name}: {error['message']}")
         if self.lost >= LOST:
             raise JudgeCallError(
                 f"{self.spec.name}: the last {LOST} calls got no reply. The last error: {error['message']} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import uuid
@@ -203,6 +204,9 @@ class BatchTransport:
             f"{self._api.where}: batch {batch} is {state.status} and has no reply to this request. {state.fault}".strip(),
             status_code=400 if invalid else None,
             retryable=not invalid,
+            reason="format"
+            if invalid
+            else "",  # a format that the provider does not take fails the whole batch
         )
 
     async def _download(self, state: BatchState) -> dict[str, tuple[int, str]]:
@@ -223,7 +227,7 @@ class BatchTransport:
             if future.done():
                 continue
             if isinstance(reply, RankerError):
-                future.set_exception(_copy(reply))
+                future.set_exception(copy.copy(reply))  # every caller attaches its own usage
             else:
                 future.set_result(reply)
 
@@ -235,18 +239,6 @@ def _parse(status: int, body: str, where: str) -> Completion | RankerError:
         return read_completion(body.encode(), where)
     except RankerError as error:
         return error
-
-
-def _copy(error: RankerError) -> RankerError:
-    """A copy of the error: every caller attaches its own usage."""
-    if isinstance(error, JudgeCallError):
-        return JudgeCallError(
-            str(error),
-            status_code=error.status_code,
-            retryable=error.retryable,
-            may_be_billed=error.may_be_billed,
-        )
-    return type(error)(str(error))
 
 
 class BatchJudge(LLMJudge):
