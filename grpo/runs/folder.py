@@ -240,7 +240,9 @@ def _compare(held: Path, resolved: Mapping[str, Any]) -> None:
     try:
         before = json.loads(held.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunFolderError(f"{held} cannot be read ({error}); the run cannot go on.") from None
+        raise RunFolderError(
+            f"{held} cannot be read ({error}); the run cannot go on: begin anew in another folder."
+        ) from None
     if not isinstance(before, dict) or before.get("format") != FORMAT:
         version = before.get("format") if isinstance(before, dict) else None
         raise RunFolderError(
