@@ -89,6 +89,9 @@ class BatchTransport:
         """Delete the replies to these requests, so that they are sent again when asked again."""
         self._store.forget(keys)
 
+    def check(self) -> None:
+        self._prices.check()
+
     async def open_to_all(self) -> bool:
         return await self._prices.open_to_all()
 

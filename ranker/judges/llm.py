@@ -184,6 +184,7 @@ class LLMJudge(PromptedJudge):
             RankerError: one that is fatal; any other failure may pass.
         """
         try:
+            self._transport.check()
             async with asyncio.timeout(_CHECK_SECONDS):
                 if not await self._transport.open_to_all():
                     await self._transport.send([{"role": "user", "content": "Hi"}], {"max_tokens": 1})
@@ -205,6 +206,7 @@ class LLMJudge(PromptedJudge):
         fatal = None
         mine = self._ahead = loop.create_future()
         try:
+            self._transport.check()
             reply = await ask()
             self._proven = True
             return reply

@@ -6,6 +6,7 @@ import os
 import sys
 
 from ranker.errors import ConfigurationError
+from ranker.judges.names import mistyped, unknown_judge
 from ranker.judges.servers import server_of
 
 # The variables that LiteLLM reads, the usual one first. Not listed: providers that also take keys from elsewhere (AWS,
@@ -47,6 +48,18 @@ def variables_of(model: str) -> tuple[str, ...]:
         provider = next((p for start, p in _BARE.items() if model.startswith(start)), "")
     usual = (f"{provider.upper()}_API_KEY",) if provider.isidentifier() else ()
     return _VARIABLES.get(provider, usual)
+
+
+def check_provider(model: str) -> None:
+    """See that the provider before the slash is no slip of one of those that need a key.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    provider, slash, _ = model.partition("/")
+    meant = mistyped(provider, _VARIABLES) if slash else None
+    if meant is not None and not provider.startswith(meant):  # as LiteLLM's openai_like and anthropic_text do
+        raise unknown_judge(model, [meant], ())
 
 
 def check_provider_key(model: str) -> None:

@@ -14,7 +14,7 @@ from ranker.errors import ConfigurationError, JudgeCallError, RankerError, scrub
 from ranker.judges.completion import Completion, read_completion
 from ranker.judges.names import unknown_judge
 from ranker.judges.provider_error import short, status_error
-from ranker.judges.provider_keys import check_provider_key, variables_of
+from ranker.judges.provider_keys import check_provider, check_provider_key, variables_of
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.openai_client import failure, failure_text, openai_client
@@ -29,11 +29,18 @@ class Transport(Protocol):
         """Send one request. Raises JudgeCallError or ContextLengthError."""
         ...
 
+    def check(self) -> None:
+        """See what can be seen without a call.
+
+        Raises:
+            ConfigurationError: there is no such provider, or no key where it needs one.
+        """
+        ...
+
     async def open_to_all(self) -> bool:
         """Whether the server takes no key and has the model, so that neither can be wrong, nor credit lack.
 
         Raises:
-            ConfigurationError: there is no key where one is needed, or no such provider.
             JudgeCallError: fatal; the server says that the key is wrong.
         """
         ...
@@ -83,6 +90,9 @@ class ServerTransport:
         """The server's model list; a server need not have one."""
         raw = await self._call(lambda client, cast: client.get("/models", cast_to=cast))
         return list(json.loads(raw)["data"])
+
+    def check(self) -> None:
+        pass
 
     async def open_to_all(self) -> bool:
         try:
@@ -136,14 +146,13 @@ class LiteLLMTransport:
         return self._model_info
 
     async def open_to_all(self) -> bool:
-        self._check()
         return False
 
-    def _check(self) -> None:
-        """See that the provider is one, and that there is a key for it."""
+    def check(self) -> None:
         if self._checked:
             return
-        if not self._key:
+        if not self._key:  # before LiteLLM is imported, which takes seconds
+            check_provider(self._model)
             check_provider_key(self._model)
         litellm = self._litellm()
         try:
@@ -153,7 +162,7 @@ class LiteLLMTransport:
         self._checked = True
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
-        self._check()
+        self.check()
         litellm = self._litellm()
         where = self._model
         try:
