@@ -268,7 +268,7 @@ class BatchJudge(LLMJudge):
             api = BatchAPI(model, None, key)
             prices = LiteLLMTransport(model, key, 60.0)
         self._transport = self._batches = BatchTransport(api, BatchStore(store), prices)
-        self._proven = True  # its requests go together, in a batch
+        self._first.answered = True  # its requests go together, in a batch
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
         answered: list[tuple[str, str]] = []

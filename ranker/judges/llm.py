@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
 from ranker.judges.completion import Completion, check_finished
+from ranker.judges.first_call import FirstCall
 from ranker.judges.overflow import LEAST
 from ranker.judges.prompted import PromptedJudge, Reply
 from ranker.judges.provider_keys import check_key
@@ -22,7 +22,7 @@ from ranker.judges.rate_limit import RateLimit
 from ranker.judges.servers import server_of
 from ranker.judges.transport import LiteLLMTransport, ServerTransport, Transport
 from ranker.judges.verdict import schema
-from ranker.prompting.prompt import Message, reply_room
+from ranker.prompting.prompt import Message, folded, reply_room
 from ranker.prompting.truncation import estimate_tokens, most_tokens
 from ranker.runtime.budget import Budget
 from ranker.usage import Usage
@@ -116,15 +116,9 @@ class LLMJudge(PromptedJudge):
         self._structured: Structured = structured
         self._mode = MODES[0] if structured == "auto" else structured
         self._settled = structured != "auto"
-        self._refuses: frozenset[str] = (
-            frozenset()
-        )  # of "system_role" and "max_tokens", what the server does not take
-        self._proven = (
-            False  # whether the server has answered a request, be it with an error that others may not meet
-        )
-        self._ahead: asyncio.Future[RankerError | None] | None = (
-            None  # the first request, while it is in flight
-        )
+        # Of "system_role" and "max_tokens", what the server does not take.
+        self._refuses: frozenset[str] = frozenset()
+        self._first = FirstCall()
 
     @property
     def name(self) -> str:
@@ -163,7 +157,7 @@ class LLMJudge(PromptedJudge):
         ask = partial(self._negotiate, messages, tokens, len(ids), budget, lost)
         try:
             try:
-                reply = await (ask() if self._proven else self._first(ask))
+                reply = await (ask() if self._first.answered else self._first.of(ask, self._transport.check))
             except JudgeCallError as error:
                 if not error.retryable or self._max_retries < 1:
                     raise
@@ -188,35 +182,10 @@ class LLMJudge(PromptedJudge):
             async with asyncio.timeout(_CHECK_SECONDS):
                 if not await self._transport.open_to_all():
                     await self._transport.send([{"role": "user", "content": "Hi"}], {"max_tokens": 1})
-            self._proven = True
+            self._first.answered = True
         except (RankerError, TimeoutError) as error:
             if isinstance(error, RankerError) and error.fatal:
                 raise
-
-    async def _first(self, ask: Callable[[], Awaitable[Reply]]) -> Reply:
-        """Send a request alone, until the server has answered one: a wrong key or name, or no credit, then costs one
-        request, however many wait; they fail of the same error."""
-        loop = asyncio.get_running_loop()
-        while not self._proven and self._ahead is not None and self._ahead.get_loop() is loop:
-            fatal = await asyncio.shield(self._ahead)
-            if fatal is not None:
-                raise copy.copy(fatal).spent(Usage())
-        if self._proven:
-            return await ask()
-        fatal = None
-        mine = self._ahead = loop.create_future()
-        try:
-            self._transport.check()
-            reply = await ask()
-            self._proven = True
-            return reply
-        except RankerError as error:
-            fatal = error if error.fatal else None
-            self._proven = fatal is None
-            raise
-        finally:
-            self._ahead = None
-            mine.set_result(fatal)
 
     async def _retry(self, ask: Callable[[], Awaitable[Reply]], first: JudgeCallError) -> Reply:
         """Ask again with growing pauses. Set up only after a first failure, which it replays: the set-up
@@ -325,14 +294,6 @@ class LLMJudge(PromptedJudge):
             return None
         self._window, self._asked_window = stated, True
         return stated
-
-
-def folded(messages: Sequence[Message]) -> list[Message]:
-    """The messages without a system role: its words open the user's turn."""
-    first, *rest = messages
-    if first["role"] != "system" or not rest:
-        return list(messages)
-    return [{**rest[0], "content": f"{first['content']}\n\n{rest[0]['content']}"}, *rest[1:]]
 
 
 def _cost(read: int, wrote: int, price: tuple[float, float]) -> float:

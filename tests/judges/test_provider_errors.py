@@ -20,7 +20,7 @@ from ranker import (
 from ranker.judges.completion import read_completion
 from ranker.judges.llm import DEFAULT_WINDOW
 from ranker.judges.provider_error import status_error
-from tests.judges.overflow_wordings import OTHERS, WORDINGS, openai
+from tests.judges.overflow_wordings import MORE, OTHERS, WORDINGS, openai
 from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
 
 OPTIONS: dict[str, Any] = {"max_retries": 0, "cache": "off"}
@@ -66,6 +66,13 @@ def test_a_prompt_that_is_too_long_is_cut_and_the_window_learned_where_it_is_nam
         assert all(ranked.cut)
         believed = judge._window
         assert believed == (window if window is not None and window < DEFAULT_WINDOW else None)
+
+
+@pytest.mark.parametrize(("status", "words", "window"), MORE)
+def test_other_words_for_it_are_read_too(status, words, window):
+    error = status_error(status, json.dumps(openai(words)), "m", {})
+    assert isinstance(error, ContextLengthError)
+    assert error.window == window
 
 
 @pytest.mark.parametrize(("name", "status", "said"), OTHERS, ids=[o[0] for o in OTHERS])

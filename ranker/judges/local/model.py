@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ranker.errors import ConfigurationError
-from ranker.judges.local.models import KNOWN, find_model, require_local
+from ranker.judges.local.models import KNOWN, check_name, find_model, require_local
 from ranker.judges.local.ways import Frame
 
 log = logging.getLogger("ranker")
@@ -100,6 +100,7 @@ class LocalModel:
         device: str | None = None,
         dtype: Dtype = "auto",
     ):
+        check_name(name)
         require_local()
         import torch
 
