@@ -20,7 +20,6 @@ from grpo.errors import RewardError
 from grpo.types import RolloutGroup
 from ranker import ConfigurationError, RankedGroup, RankerError, TrajectoryGroup
 from ranker.errors import scrub
-from ranker.integrations.group_rewarder import is_fatal
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
 
@@ -123,7 +122,7 @@ class Rewarder:
         """Call every function on the group's finished attempts.
 
         Raises:
-            ConfigurationError: a setting is wrong (no such judge, a refused key): no group would succeed.
+            RankerError: one that is fatal (no such judge, a refused key, no credit): no group would succeed.
         """
         count, alive = len(group.rollouts), group.alive
         if len(alive) < 2:
@@ -138,7 +137,7 @@ class Rewarder:
             try:
                 ranked = _call(reward, group.for_judge())
             except Exception as error:
-                if isinstance(error, RankerError) and is_fatal(error):
+                if isinstance(error, RankerError) and error.fatal:
                     raise
                 spent = error.usage if isinstance(error, RankerError) else Usage()
                 return failed(count, scrub(f"{reward.name}: {type(error).__name__}: {error}"), usage + spent)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
 from ranker.secrets import scrub
 from ranker.usage import Usage
 
 __all__ = ["BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeCallError", "JudgeError",
-           "RankerError", "VerdictError", "scrub"]  # fmt: skip
+           "RankerError", "Reason", "VerdictError", "errors_as", "scrub"]  # fmt: skip
+
+Reason = Literal[
+    "", "key", "credit", "model", "address", "content", "format", "unfit", "max_tokens", "system_role"
+]
+_REASONS: dict[int | None, Reason] = {401: "key", 402: "credit", 403: "key", 404: "model", 405: "address"}
 
 
 class RankerError(Exception):
@@ -14,9 +23,14 @@ class RankerError(Exception):
 
     Attributes:
         usage: usage up to this error.
+        fatal: whether every other group would fail of it too, so that it ends a run.
     """
 
     usage: Usage = Usage()
+
+    @property
+    def fatal(self) -> bool:
+        return False
 
     def spent(self, usage: Usage) -> RankerError:
         """Attach the usage up to this error, so that the cost of a failed group is counted; returns self."""
@@ -26,6 +40,10 @@ class RankerError(Exception):
 
 class ConfigurationError(RankerError):
     """A setting, file, path or name from the user is invalid."""
+
+    @property
+    def fatal(self) -> bool:
+        return True
 
 
 class GroupError(RankerError):
@@ -62,6 +80,11 @@ class JudgeCallError(JudgeError):
         retryable: whether the same call may succeed later.
         retry_after: seconds to wait as requested by the server, or None.
         may_be_billed: whether the provider may bill the call although no reply arrived.
+        reason: what the provider refused: the ``"key"``, the ``"model"`` (its name), the ``"address"``, the
+            ``"content"`` of this prompt, the ``"format"`` of the reply, ``"max_tokens"`` or the ``"system_role"``; or that
+            there is no ``"credit"``, or that the model wrote JSON that the provider finds ``"unfit"``. Where it is not
+            given it is what the status says; empty for anything else.
+        raw_text: what the model wrote, where that was unfit.
     """
 
     def __init__(
@@ -72,12 +95,20 @@ class JudgeCallError(JudgeError):
         retryable: bool = False,
         retry_after: float | None = None,
         may_be_billed: bool = False,
+        reason: Reason = "",
+        raw_text: str = "",
     ):
         super().__init__(message)
         self.status_code = status_code
         self.retryable = retryable
         self.retry_after = retry_after
         self.may_be_billed = may_be_billed
+        self.reason: Reason = reason or _REASONS.get(status_code, "")
+        self.raw_text = raw_text
+
+    @property
+    def fatal(self) -> bool:
+        return self.reason in ("key", "credit", "model", "address")
 
 
 class VerdictError(JudgeError):
@@ -90,3 +121,18 @@ class VerdictError(JudgeError):
     def __init__(self, message: str, *, raw_text: str = ""):
         super().__init__(message)
         self.raw_text = raw_text
+
+
+@contextmanager
+def errors_as(kind: type[RankerError], what: str) -> Iterator[None]:
+    """Raise every Exception that is no RankerError as a `kind` that begins with `what`, its cause without credentials."""
+    try:
+        yield
+    except RankerError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:  # a traceback shows them all
+            cause.args = tuple(scrub(arg) if isinstance(arg, str) else arg for arg in cause.args)
+            cause = cause.__cause__ or cause.__context__
+        raise kind(f"{what}: {type(error).__name__}: {scrub(str(error))[:500]}") from error

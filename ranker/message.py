@@ -46,6 +46,9 @@ def plain_message(message: Any, where: str) -> dict[str, Any]:
             raise GroupError(f"{where}: tool_calls must be a list, not {type(calls).__name__}.")
         known["tool_calls"] = [_plain_call(call, f"{where}, tool call {i}") for i, call in enumerate(calls)]
     if message.get("function_call") is not None:
+        call = as_mapping(message["function_call"])
+        if isinstance(call, Mapping) and not isinstance(call.get("name"), str):
+            raise GroupError(f'{where}, function_call has no name; give {{"name": "…", "arguments": "…"}}.')
         known["function_call"] = _plain_call(message["function_call"], f"{where}, function_call")
     answered = message.get("tool_call_id")
     if isinstance(answered, int) and not isinstance(answered, bool):

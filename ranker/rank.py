@@ -12,18 +12,21 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Callable,
+    Coroutine,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
     Sized,
 )
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, Unpack
 
+from ranker.aggregate.passes import Slots
 from ranker.aggregate.pipeline import Pipeline
 from ranker.aggregate.rewards import RULES, RewardRule
-from ranker.errors import ConfigurationError, GroupError, RankerError
+from ranker.errors import ConfigurationError, RankerError
 from ranker.judges.base import Judge, SizedJudge
 from ranker.judges.options import JudgeOptions, check_options
 from ranker.judges.registry import resolve
@@ -59,10 +62,8 @@ async def rank_group_async(
     chosen = judge_for(judge, reward, base_url, api_key, options)
     _check(passes, reward)
     budget = budget or Budget(max_calls, max_cost_usd)
-    run = Pipeline(
-        chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, asyncio.Semaphore(passes)
-    )
-    return await run.rank(as_group(group, task))
+    run = Pipeline(chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, Slots(passes))
+    return await run.rank(group, task)
 
 
 def rank_group(
@@ -159,59 +160,76 @@ async def rank_groups_async(
     chosen = judge_for(judge, reward, base_url, api_key, options)
     budget = budget or Budget(max_calls, max_cost_usd)
     run = Pipeline(
-        chosen,
-        _sized(chosen),
-        read_rubric(rubric),
-        passes,
-        reward,
-        seed,
-        budget,
-        asyncio.Semaphore(concurrency),
+        chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, Slots(concurrency)
     )
 
     async def one(item: Any) -> RankedGroup:
         try:
-            return await run.rank(as_group(item))
+            return await run.rank(item)
         except RankerError as error:
-            # A setting that cannot work fails every group alike: no use in going on.
-            if on_error == "raise" or isinstance(error, ConfigurationError):
+            if on_error == "raise" or error.fatal:
                 raise
             return _failed(item, chosen, error)
 
     total = len(groups) if isinstance(groups, Sized) else None
-    source = _iterate(groups)
     # Started ahead of the oldest unfinished group, so that one slow group does not starve the rest.
-    ahead = 4 * concurrency
-    tasks: deque[asyncio.Task[RankedGroup]] = deque()
-    finished: asyncio.Queue[asyncio.Task[RankedGroup]] = asyncio.Queue()
-    waiting = 0
-    more = True
+    results = _at_once(_iterate(groups), one, 4 * concurrency, ordered, on_error == "raise")
     with Progress(total, shown=progress) as bar:
-        try:
-            while True:
-                while more and waiting < ahead:
-                    try:
-                        item = await anext(source)
-                    except StopAsyncIteration:
-                        more = False
-                        break
-                    started = asyncio.create_task(one(item))
-                    tasks.append(started)
-                    if not ordered:
-                        started.add_done_callback(finished.put_nowait)
-                    waiting += 1
-                if waiting == 0:
-                    return
-                done = tasks[0] if ordered else await finished.get()
-                ranked = await done
-                tasks.remove(done)
-                waiting -= 1
+        async with aclosing(results):
+            async for ranked in results:
                 bar.advance(ranked)
                 yield ranked
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _at_once(
+    source: AsyncIterator[Any],
+    one: Callable[[Any], Coroutine[Any, Any, RankedGroup]],
+    ahead: int,
+    ordered: bool,
+    raises: bool,
+) -> AsyncGenerator[RankedGroup, None]:
+    """What `one` makes of each item of `source`, `ahead` of them at a time.
+
+    Raises:
+        RankerError: the first that `one` raises; with `raises` false, after the groups whose calls were in flight, which
+            are paid for.
+    """
+    tasks: deque[asyncio.Task[RankedGroup]] = deque()
+    finished: asyncio.Queue[asyncio.Task[RankedGroup]] = asyncio.Queue()
+    more = True
+    fatal: RankerError | None = None
+    try:
+        while True:
+            while more and len(tasks) < ahead:
+                try:
+                    item = await anext(source)
+                except StopAsyncIteration:
+                    more = False
+                    break
+                started = asyncio.create_task(one(item))
+                tasks.append(started)
+                if not ordered:
+                    started.add_done_callback(finished.put_nowait)
+            if not tasks:
+                break
+            done = tasks[0] if ordered else await finished.get()
+            ranked = None
+            try:
+                ranked = await done
+            except RankerError as error:
+                if raises:
+                    raise
+                fatal = error if fatal is None else fatal.spent(fatal.usage + error.usage)
+                more = False
+            tasks.remove(done)
+            if ranked is not None:
+                yield ranked
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if fatal is not None:
+        raise fatal
 
 
 def rank_groups(
@@ -238,7 +256,8 @@ def rank_groups(
     Args beyond those of `rank_group`:
         concurrency: judge calls in flight.
         on_error: ``"raise"`` stops at the first failed group; with ``"skip"`` it comes back with
-            ``.error`` set and every reward None.
+            ``.error`` set and every reward None. What every group would fail of (a wrong key or model
+            name, no credit, a setting) is raised all the same, after the groups whose calls were in flight.
         max_calls, max_cost_usd: limits over all groups. With ``"skip"`` the groups they leave out
             come back with a BudgetExceeded error.
         progress: show a progress bar.
@@ -306,7 +325,7 @@ async def _iterate(groups: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[
 def _failed(item: Any, judge: Judge, error: RankerError) -> RankedGroup:
     try:
         group = as_group(item)
-    except GroupError:
+    except Exception:
         # Malformed input has no group to give back: one placeholder attempt stands for it.
         group = TrajectoryGroup([Trajectory([{"role": "user", "content": "(malformed group)"}])])
     n = len(group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -13,13 +14,19 @@ from typing import Any
 from rich.console import Console
 
 from grpo.config_file import Settings, read_settings
+from grpo.rewards import Reward
 from grpo.rollouts.collect import Example
+from grpo.runs.folder import write_json
 from grpo.runs.metrics import mean_truth
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
 from grpo.trainer import GRPOTrainer
 from grpo.types import RolloutGroup
-from ranker import ConfigurationError
+from ranker import ConfigurationError, rank_group
+from ranker.judges.options import JudgeOptions
+from ranker.judges.preflight import preflight
+from ranker.rank import judge_for
+from ranker.runtime.event_loop import run_sync
 
 
 def train(
@@ -29,6 +36,8 @@ def train(
     examples for it. Returns the metrics of every step."""
     settings = read_settings(named, changes)
     held_out = settings.examples("eval_dataset")  # a file that is missing shows before a model is loaded
+    if os.environ.get("RANK", "0") == "0":
+        check_judges(settings.rewards())  # so does a wrong key
     quiet()
     trainer = make_trainer(settings, out, resume)
     say = partial(console.print, highlight=False)
@@ -51,7 +60,8 @@ def train(
         say(f"Curves: {out / 'curves.png'}")
     if after is not None:
         before = _evaluations(out).get("before")
-        comparison = f"{before['ground_truth_mean']:.3f} before, " if before else ""
+        earlier = before.get("ground_truth_mean") if isinstance(before, dict) else None
+        comparison = f"{earlier:.3f} before, " if isinstance(earlier, float) else ""
         say(f"True reward on held-out examples: {comparison}{after:.3f} after")
     cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
     calls = sum(m["judge_calls"] for m in history)
@@ -59,6 +69,22 @@ def train(
         say(f"The judge: {calls:,} calls, ${cost:.4f}")
     say(f"The trained model: {out / 'final'}")
     return history
+
+
+def check_judges(rewards: Sequence[Reward]) -> None:
+    """See that the servers of the judges among the rewards take their keys and know their names.
+
+    Raises:
+        RankerError: fatal; see `preflight`.
+    """
+    for reward in rewards:
+        function = reward.function
+        if isinstance(function, partial) and function.func is rank_group:
+            settings = function.keywords
+            options = {name: settings[name] for name in JudgeOptions.__annotations__.keys() & settings.keys()}
+            judge, rule = settings.get("judge"), settings.get("reward", "rank")
+            named = judge_for(judge, rule, settings.get("base_url"), settings.get("api_key"), options)
+            run_sync(preflight(named))
 
 
 def quiet() -> None:
@@ -99,15 +125,17 @@ def _evaluate(trainer: GRPOTrainer, examples: Sequence[Example] | None, out: Pat
     if math.isnan(value) or not trainer.is_main:  # no rollout has a ground truth
         return None
     result = {"ground_truth_mean": value, "rows": len(examples), "samples": samples(groups, 3)}
-    text = json.dumps({**_evaluations(out), when: result}, indent=2, ensure_ascii=False)
-    (out / "evaluation.json").write_text(text, encoding="utf-8")
+    write_json(out / "evaluation.json", {**_evaluations(out), when: result})
     return value
 
 
 def _evaluations(out: Path) -> dict[str, Any]:
-    """What evaluation.json holds so far."""
-    file = out / "evaluation.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    """What evaluation.json holds so far; nothing where it was torn."""
+    try:
+        held = json.loads((out / "evaluation.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def samples(groups: Sequence[RolloutGroup], count: int) -> list[dict[str, Any]]:

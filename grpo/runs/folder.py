@@ -12,14 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from grpo.errors import RunFolderError
 from grpo.rewards import GroupReward
 from grpo.types import RolloutGroup
 from ranker import __version__
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line
+from ranker.runtime.file_lock import lock
 from ranker.runtime.outputs import check_absent, replace_file
 from ranker.usage import Usage
 
@@ -40,7 +39,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], resume: bool = False):
         self.path = Path(path)
-        self._guard = FileLock(self.path / "run.lock", thread_local=False)
+        self._guard = -1
         held = self.path / "config.json"
         self.hold()
         try:
@@ -58,11 +57,7 @@ class RunFolder:
                 for earned in self.path.glob("rewards*.jsonl"):  # of a start that ended before its first step
                     if earned.is_file():
                         earned.unlink()
-                text = json.dumps(resolved, indent=2, ensure_ascii=False, default=str) + "\n"
-                try:
-                    replace_file(held, text.encode())
-                except OSError as error:
-                    raise RunFolderError(f"{held} cannot be written: {error.strerror}.") from None
+                write_json(held, resolved)
         except BaseException:
             self.close()
             raise
@@ -73,19 +68,28 @@ class RunFolder:
         Raises:
             RunFolderError: another one is in it, or it cannot be made.
         """
+        if self._guard >= 0:
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._guard.acquire(timeout=0)
-        except Timeout:
-            raise RunFolderError(
-                f"Another process is training in {self.path}; wait for it, or name another folder."
-            ) from None
+            guard = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise RunFolderError(f"{self.path} cannot be used as a run folder: {error.strerror}.") from None
+        try:
+            if not lock(guard, self.path):
+                raise RunFolderError(
+                    f"Another process is training in {self.path}; wait for it, or name another folder."
+                )
+        except BaseException:
+            os.close(guard)
+            raise
+        self._guard = guard
 
     def close(self) -> None:
         """Let go of the folder."""
-        self._guard.release(force=True)
+        if self._guard >= 0:
+            os.close(self._guard)
+            self._guard = -1
 
     def rewind(self, step: int) -> None:
         """Take away what was written after `step`, and any line cut off by a kill."""
@@ -190,6 +194,15 @@ def append(file: Path, data: bytes) -> None:
         ) from None
 
 
+def write_json(file: Path, fields: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    text = json.dumps(fields, indent=2, ensure_ascii=False, default=str) + "\n"
+    try:
+        replace_file(file, text.encode())
+    except OSError as error:
+        raise RunFolderError(f"{file} cannot be written: {error.strerror}.") from None
+
+
 def _digest(group: RolloutGroup) -> str:
     """What identifies a group: which it is, and every token of it."""
     hashed = hashlib.sha256(str(group.index).encode())
@@ -230,7 +243,9 @@ def _compare(held: Path, resolved: Mapping[str, Any]) -> None:
     try:
         before = json.loads(held.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunFolderError(f"{held} cannot be read ({error}); the run cannot go on.") from None
+        raise RunFolderError(
+            f"{held} cannot be read ({error}); the run cannot go on: begin anew in another folder."
+        ) from None
     if not isinstance(before, dict) or before.get("format") != FORMAT:
         version = before.get("format") if isinstance(before, dict) else None
         raise RunFolderError(

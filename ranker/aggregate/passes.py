@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from ranker.aggregate.ranking import merge
-from ranker.errors import ContextLengthError, RankerError
+from ranker.errors import ContextLengthError, JudgeError, RankerError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import Verdict
 from ranker.prompting.orders import windows
@@ -17,6 +18,23 @@ from ranker.runtime.budget import Budget
 from ranker.usage import Usage
 
 Order = tuple[int, ...]
+
+
+class Slots(asyncio.Semaphore):
+    """Limits the judge calls in flight; after a fatal error no further one begins.
+
+    Attributes:
+        fatal: that error.
+    """
+
+    fatal: RankerError | None = None
+
+    async def acquire(self) -> Literal[True]:
+        await super().acquire()
+        if self.fatal is not None:
+            self.release()
+            raise copy.copy(self.fatal).spent(Usage())
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +51,7 @@ class PassRunner:
     sized: SizedJudge | None
     lineup: Lineup
     budget: Budget
-    slots: asyncio.Semaphore
+    slots: Slots
 
     async def run(self, orders: Iterable[Order], seed: int) -> list[Verdict]:
         """One verdict on the whole lineup per order; verdicts hold positions in the lineup."""
@@ -65,7 +83,13 @@ class PassRunner:
             self.lineup, trajectories=tuple(self.lineup.trajectories[i] for i in order), seed=seed
         )
         async with self.slots:
-            verdict = await self.judge.verdict(shown, self.budget)
+            try:
+                with errors_as(JudgeError, f"The judge {self.judge.name} failed"):
+                    verdict = await self.judge.verdict(shown, self.budget)
+            except RankerError as error:
+                if error.fatal:
+                    self.slots.fatal = error
+                raise
         whole = len(order) == n
         return replace(
             verdict,

@@ -5,12 +5,12 @@ trajectories → distinct ones → order per pass → verdicts → aggregate →
 
 from __future__ import annotations
 
-import asyncio
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from ranker.aggregate.dedupe import distinct_of, spread
-from ranker.aggregate.passes import PassRunner
+from ranker.aggregate.passes import PassRunner, Slots
 from ranker.aggregate.ranking import kendall_w, mean_ranking
 from ranker.aggregate.rewards import (
     RewardRule,
@@ -19,12 +19,13 @@ from ranker.aggregate.rewards import (
     strength_rewards,
     top_heavy_rewards,
 )
+from ranker.errors import GroupError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import tiers_of
 from ranker.prompting.orders import balanced_orders
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
-from ranker.trajectory import TrajectoryGroup
+from ranker.trajectory import TrajectoryGroup, as_group
 from ranker.usage import Usage
 
 
@@ -39,9 +40,18 @@ class Pipeline:
     reward: RewardRule
     seed: int
     budget: Budget
-    slots: asyncio.Semaphore
+    slots: Slots
 
-    async def rank(self, group: TrajectoryGroup) -> RankedGroup:
+    async def rank(self, group: Any, task: str | None = None) -> RankedGroup:
+        """Rank what `as_group` takes.
+
+        Raises:
+            RankerError: and no other Exception, whatever is in the group and whatever the judge does.
+        """
+        with errors_as(GroupError, "The group cannot be ranked"):
+            return await self._rank(as_group(group, task))
+
+    async def _rank(self, group: TrajectoryGroup) -> RankedGroup:
         distinct = distinct_of(group)
         member = distinct.member
         n, unique = len(group), len(distinct.trajectories)

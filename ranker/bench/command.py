@@ -117,7 +117,7 @@ def header(matrix: Matrix) -> dict[str, Any]:
 
 
 def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any]) -> int:
-    if any(isinstance(error, ConfigurationError) for error in stopped.values()):
+    if any(error.fatal for error in stopped.values()):
         return 2
     failed = sum(sum(cell["errors"].values()) for cell in figures["cells"])
     if failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranker.aggregate.dedupe import distinct_of
-from ranker.aggregate.passes import PassRunner
+from ranker.aggregate.passes import PassRunner, Slots
 from ranker.aggregate.ranking import mean_ranking
 from ranker.aggregate.rewards import rank_rewards
 from ranker.bench.attacks import KINDS, attacked, controlled
@@ -120,6 +119,7 @@ async def ask(trial: Trial, judge: Judge, options: RunOptions, budget: Budget) -
             error = {"type": type(failure).__name__, "message": scrub(str(failure))[:500]}
             status = getattr(failure, "status_code", None)
             error |= {} if status is None else {"status": status}
+            error |= {"fatal": True} if failure.fatal else {}
             usage = failure.usage
     return Observation(
         id=trial.id,
@@ -153,7 +153,7 @@ async def _verdict(
     lineup = Lineup(attempts, group.task, options.rubric or group.rubric)
     sized = judge if isinstance(judge, SizedJudge) else None
     # The caller limits concurrency: the passes of a group need no limit of their own.
-    runner = PassRunner(judge, sized, lineup, budget, asyncio.Semaphore(options.passes * 64))
+    runner = PassRunner(judge, sized, lineup, budget, Slots(options.passes * 64))
     seed = 2 * options.seed + (trial.condition == AGAIN)
     verdicts = await runner.run([tuple(place[i] for i in order) for order in shown], seed)
     tiers = mean_ranking([v.tiers for v in verdicts], len(different))

@@ -12,6 +12,7 @@ from ranker.bench.simulated_judges import SIMULATED, SimulatedJudge, simulated_j
 from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
 from ranker.judges.headers import identity_of, read_headers
+from ranker.judges.names import mistyped, unknown_judge
 from ranker.suites import Suite
 from ranker.testing import JudgeServer
 
@@ -102,6 +103,13 @@ def judge_spec(spec: str, base_url: str | None, options: Mapping[str, Any]) -> J
         return JudgeSpec(f"{name}@{_bare(url)}", model=name, base_url=url, options=options)
     if not spec.strip():
         raise ConfigurationError("A judge needs a name, e.g. openai/gpt-5-mini, local or noisy:0.75.")
+    meant = (
+        mistyped(spec.partition(":")[0], (*SIMULATED, "local"))
+        if base_url is None and "/" not in spec
+        else None
+    )
+    if meant is not None:
+        raise unknown_judge(spec, (), [meant + spec[len(spec.partition(":")[0]) :]])
     return JudgeSpec(spec, model=spec, base_url=base_url, options=options)
 
 

@@ -16,7 +16,6 @@ from ranker.judges.base import Judge
 from ranker.runtime.budget import Budget
 from ranker.suites import Suite
 
-FATAL_STATUS = {401, 403, 404}  # a wrong key or name is wrong for every group
 RETRIED = {
     JudgeCallError.__name__,
     BudgetExceeded.__name__,
@@ -197,7 +196,7 @@ class _Worker:
             self.lost = 0
             return
         self.lost += 1
-        if error.get("status") in FATAL_STATUS:
+        if error.get("fatal"):
             raise ConfigurationError(f"{self.spec.name}: {error['message']}")
         if self.lost >= LOST:
             raise JudgeCallError(

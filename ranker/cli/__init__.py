@@ -10,7 +10,7 @@ import typer
 
 from ranker import __version__
 from ranker.cli import bench, cache, calibrate, compare, demo, models, rank, report, serve, train, tune
-from ranker.errors import ConfigurationError, RankerError
+from ranker.errors import RankerError
 
 app = typer.Typer(
     name="ranker",
@@ -56,12 +56,9 @@ def main() -> None:
     """Run the command; expected errors become one message and an exit code."""
     try:
         app()
-    except ConfigurationError as error:
-        print(f"ranker: {error}", file=sys.stderr)
-        sys.exit(2)
     except RankerError as error:
         print(f"ranker: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if error.fatal else 1)
     except BrokenPipeError:
         # The reader of our output has gone; keep Python from reporting it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

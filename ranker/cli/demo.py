@@ -16,7 +16,7 @@ from rich.text import Text
 from ranker.aggregate.agreement import agreement
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import read_groups
-from ranker.judges.completion import short
+from ranker.judges.provider_error import short
 from ranker.prompting.transcript import transcribe
 from ranker.rank import rank_groups
 from ranker.ranked import RankedGroup

@@ -24,9 +24,6 @@ from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
 from ranker.runtime.progress import Progress
 
-# A wrong key or model name is wrong for every group.
-_FATAL_STATUS = {401, 403, 404}
-
 
 @dataclass(frozen=True, slots=True)
 class RankSettings:
@@ -208,7 +205,7 @@ class _Run:
             """Write a ranked group; False if it is the failure that ends the run."""
             line = waiting.pop(str(ranked.group.id))
             error = ranked.error
-            if error is not None and (_ends_run(error) or settings.stop_at_failure):
+            if error is not None and (isinstance(error, BudgetExceeded) or settings.stop_at_failure):
                 # Calls in flight are paid for: let them finish and save them, but start no more.
                 if not stopped:
                     stopped.append(_named(error, line, shard if settings.plan.folder else None))
@@ -222,11 +219,15 @@ class _Run:
             pending(), self.judge, on_error="skip", progress=False, ordered=False, budget=self.budget,
             **settings.options,
         )  # fmt: skip
-        async with aclosing(results):
-            with Progress(left, shown=not settings.quiet) as bar:
-                async for ranked in results:
-                    if take(ranked):
-                        bar.advance(ranked)
+        try:
+            async with aclosing(results):
+                with Progress(left, shown=not settings.quiet) as bar:
+                    async for ranked in results:
+                        if take(ranked):
+                            bar.advance(ranked)
+        except JudgeCallError as error:  # every group would fail of it
+            summary.usage += error.usage
+            stopped.insert(0, error)
         return stopped[0] if stopped else None
 
 
@@ -247,14 +248,6 @@ def _changed(line: Line, shard: Shard) -> ConfigurationError:
     )
 
 
-def _ends_run(error: RankerError) -> bool:
-    return isinstance(error, BudgetExceeded) or _fatal(error)
-
-
-def _fatal(error: RankerError) -> bool:
-    return isinstance(error, JudgeCallError) and error.status_code in _FATAL_STATUS
-
-
 def _named(error: RankerError, line: Line, shard: Shard | None) -> RankerError:
     if not isinstance(error, BudgetExceeded):
         where = f"line {line.number}" + (f" of {shard.groups}" if shard else "")
@@ -264,7 +257,7 @@ def _named(error: RankerError, line: Line, shard: Shard | None) -> RankerError:
 
 def _explain(error: RankerError) -> int:
     print(f"ranker: {error}", file=sys.stderr)
-    if _fatal(error) or isinstance(error, ConfigurationError):
+    if error.fatal:
         return 2
     if not isinstance(error, BudgetExceeded):
         print("ranker: stopped at the first failed group; --on-error skip continues.", file=sys.stderr)

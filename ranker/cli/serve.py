@@ -13,6 +13,7 @@ import typer
 from ranker.cli import judge_options as shared
 from ranker.cli.judge_options import LIMITS, PROMPT, option
 from ranker.errors import ConfigurationError
+from ranker.judges.preflight import preflight
 from ranker.prompting.rubric import read_rubric
 from ranker.rank import judge_for
 from ranker.runtime.budget import Budget
@@ -109,6 +110,7 @@ def serve(
         )
     chosen = judge_for(judge, reward, base_url, None, options)
     _check_price(chosen, max_cost)
+    asyncio.run(preflight(chosen))
     service = Service(
         chosen,
         Metrics(),

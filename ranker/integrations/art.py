@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranker.errors import RankerError
-from ranker.integrations.group_rewarder import GroupRewarder, is_fatal
+from ranker.integrations.group_rewarder import GroupRewarder
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 from ranker.usage import Usage
@@ -105,7 +105,7 @@ async def _score(
         ranked = await rewarder.rank(_group(group))
     except RankerError as error:
         _add_cost(error.usage)
-        if not swallow_exceptions or is_fatal(error):
+        if not swallow_exceptions or error.fatal:
             raise
         log.warning("A group of %d was dropped: %s: %s", len(group.trajectories), type(error).__name__, error)
         return None

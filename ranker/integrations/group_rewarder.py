@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.aggregate.rewards import RULES
-from ranker.errors import ConfigurationError, GroupError, JudgeCallError, RankerError
+from ranker.errors import ConfigurationError, GroupError
 from ranker.prompting.rubric import read_rubric
 from ranker.rank import judge_for, rank_group_async
 from ranker.ranked import RankedGroup
@@ -50,12 +50,6 @@ class GroupRewarder:
         if len(group) < 2:
             raise GroupError("A group of one attempt cannot be ranked; sample at least two.")
         return await rank_group_async(group, self._judge, self._rubric, self._passes, **self._options)
-
-
-def is_fatal(error: RankerError) -> bool:
-    """Whether every group would fail the same way: invalid setting, rejected key, unknown model."""
-    rejected = isinstance(error, JudgeCallError) and error.status_code in (401, 403, 404)
-    return rejected or isinstance(error, ConfigurationError)
 
 
 def group_metrics(ranked: RankedGroup) -> dict[str, float]:

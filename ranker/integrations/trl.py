@@ -15,7 +15,7 @@ from typing import Any
 from ranker.errors import ConfigurationError, GroupError, RankerError
 from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, trajectory_of
-from ranker.integrations.group_rewarder import GroupRewarder, is_fatal
+from ranker.integrations.group_rewarder import GroupRewarder
 from ranker.integrations.process_group import ProcessGroup, bare, process_group
 from ranker.rank import OnError
 from ranker.ranked import RankedGroup
@@ -154,7 +154,7 @@ class RankReward:
                     group = TrajectoryGroup(ran, rubric=first.rubric, reference=first.reference)
                     return await self._rewarder.rank(group)
             except RankerError as error:
-                if self._on_error == "raise" or is_fatal(error):
+                if self._on_error == "raise" or error.fatal:
                     raise
                 return error
 

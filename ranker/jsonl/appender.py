@@ -13,6 +13,7 @@ from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line, print_of
 from ranker.jsonl.id_index import IdIndex
 from ranker.jsonl.torn_line import begins_record, is_cut_off, opening_first
+from ranker.runtime.file_lock import lock
 
 FAILED = 1
 RANKED = ("rewards", "error")
@@ -169,18 +170,17 @@ def _mark_of(record: Mapping[str, Any]) -> int:
 
 def _open_locked(path: Path) -> int:
     """A file opened for appending and locked until it is closed or this process ends."""
-    import fcntl
-
     while True:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            if not lock(file, path):
+                raise BeingWritten(f"Another process is writing {path}; wait for it.")
+        except BaseException:
             os.close(file)
-            raise BeingWritten(f"Another process is writing {path}; wait for it.") from None
+            raise
         try:
             if os.path.samestat(os.fstat(file), os.stat(path)):
                 return file

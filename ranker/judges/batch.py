@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import uuid
@@ -17,7 +18,8 @@ from ranker.judges.batch_api import BatchAPI, BatchState
 from ranker.judges.batch_store import BatchStore
 from ranker.judges.completion import Completion, read_completion
 from ranker.judges.llm import LLMJudge
-from ranker.judges.transport import LiteLLMTransport, Transport, status_error
+from ranker.judges.provider_error import status_error
+from ranker.judges.transport import LiteLLMTransport, Transport
 from ranker.judges.verdict import Verdict
 from ranker.prompting.prompt import Message
 from ranker.runtime.budget import Budget
@@ -86,6 +88,12 @@ class BatchTransport:
     def forget(self, keys: Sequence[str]) -> None:
         """Delete the replies to these requests, so that they are sent again when asked again."""
         self._store.forget(keys)
+
+    def check(self) -> None:
+        self._prices.check()
+
+    async def open_to_all(self) -> bool:
+        return await self._prices.open_to_all()
 
     async def window(self) -> int | None:
         return await self._prices.window()
@@ -202,6 +210,9 @@ class BatchTransport:
             f"{self._api.where}: batch {batch} is {state.status} and has no reply to this request. {state.fault}".strip(),
             status_code=400 if invalid else None,
             retryable=not invalid,
+            reason="format"
+            if invalid
+            else "",  # a format that the provider does not take fails the whole batch
         )
 
     async def _download(self, state: BatchState) -> dict[str, tuple[int, str]]:
@@ -222,7 +233,7 @@ class BatchTransport:
             if future.done():
                 continue
             if isinstance(reply, RankerError):
-                future.set_exception(_copy(reply))
+                future.set_exception(copy.copy(reply))  # every caller attaches its own usage
             else:
                 future.set_result(reply)
 
@@ -234,18 +245,6 @@ def _parse(status: int, body: str, where: str) -> Completion | RankerError:
         return read_completion(body.encode(), where)
     except RankerError as error:
         return error
-
-
-def _copy(error: RankerError) -> RankerError:
-    """A copy of the error: every caller attaches its own usage."""
-    if isinstance(error, JudgeCallError):
-        return JudgeCallError(
-            str(error),
-            status_code=error.status_code,
-            retryable=error.retryable,
-            may_be_billed=error.may_be_billed,
-        )
-    return type(error)(str(error))
 
 
 class BatchJudge(LLMJudge):
@@ -272,6 +271,7 @@ class BatchJudge(LLMJudge):
             api = BatchAPI(model, None, key, self._headers)
             prices = LiteLLMTransport(model, key, 60.0)
         self._transport = self._batches = BatchTransport(api, BatchStore(store), prices)
+        self._first.answered = True  # its requests go together, in a batch
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
         answered: list[tuple[str, str]] = []

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ranker.errors import JudgeCallError, VerdictError, scrub
+from ranker.errors import JudgeCallError, RankerError, VerdictError, scrub
+from ranker.judges.provider_error import SHOWN, error_in_body, short
+from ranker.judges.stream import is_stream, joined
 from ranker.runtime.reply_size import reply_json
 from ranker.secrets import unhidden
 from ranker.usage import Usage
 
-RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
-SHOWN = 2**15  # characters of a reply that are looked at for an error's message
 _MOST_TOKENS = 2**40  # a larger count is no count
 _CUT = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_length", "model_length", "token_limit",
         "model_context_window_exceeded", "context_length", "incomplete"}  # fmt: skip
@@ -101,7 +101,7 @@ def check_finished(completion: Completion, where: str) -> None:
 
 
 def read_completion(raw: bytes, where: str, key: str | None = None) -> Completion:
-    """Read the JSON of a chat completion.
+    """Read the JSON of a chat completion, or the events of one that was streamed though nobody asked for that.
 
     Args:
         where: the judge, for messages.
@@ -110,12 +110,14 @@ def read_completion(raw: bytes, where: str, key: str | None = None) -> Completio
     Raises:
         JudgeCallError: the body tells of an error, or is no chat completion; its usage holds the tokens that the
             body reports.
+        ContextLengthError: the error is that the prompt is too long.
     """
     body: Any = None
     fault: Any = TypeError("not an object")
     try:
-        body = reply_json(raw)
-    except ValueError as error:
+        start = raw[:64].decode("utf-8-sig", "replace")
+        body = joined(raw.decode("utf-8-sig")) if is_stream(start) else reply_json(raw)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         fault = error
     if not isinstance(body, dict):  # not while the decoder's exception is handled: it holds the body
         raise _not_a_completion(raw, where, key, fault)
@@ -130,7 +132,7 @@ def read_completion(raw: bytes, where: str, key: str | None = None) -> Completio
             return _first_choice(choice, read, wrote)
         except (KeyError, TypeError, AttributeError) as error:
             raise _not_a_completion(raw, where, key, error) from None
-    except JudgeCallError as error:
+    except RankerError as error:
         raise error.spent(Usage(1, 0, 1, read, wrote)) from None
 
 
@@ -208,24 +210,6 @@ def _counts(usage: Any) -> tuple[int, int]:
     return read, wrote
 
 
-def error_in_body(fault: Any, where: str, key: str | None = None) -> JudgeCallError:
-    """The error that a reply with HTTP status 200 tells of."""
-    code = fault.get("code") if isinstance(fault, dict) else None
-    status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() and int(code) < 1000 else None
-    return JudgeCallError(
-        f"{where} answered with an error: {short(scrub(json.dumps(fault)[:SHOWN], key))}",
-        status_code=status,
-        retryable=status is None or status in RETRYABLE,
-        may_be_billed=status is None or may_bill(status),
-    )
-
-
-def may_bill(status: int) -> bool:
-    """Whether a provider may charge for a request that it answered with this HTTP status: not for what it refused,
-    but for what was lost between its model and us."""
-    return status < 300 or status in {408, 499, 500, 502, 504, 520, 524}
-
-
 def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception) -> JudgeCallError:
     start = short(scrub(raw[:SHOWN].decode("utf-8", "replace"), key), 200)
     return JudgeCallError(
@@ -234,9 +218,3 @@ def _not_a_completion(raw: bytes, where: str, key: str | None, error: Exception)
         retryable=True,
         may_be_billed=True,
     )
-
-
-def short(text: str, most: int = 300) -> str:
-    """A text on one line, cut after `most` characters."""
-    flat = " ".join(text[:SHOWN].split())
-    return flat if len(flat) <= most else flat[:most] + "…"

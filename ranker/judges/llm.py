@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -13,14 +14,17 @@ from typing import Any, Literal
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
 from ranker.judges.completion import Completion, check_finished
+from ranker.judges.first_call import FirstCall
 from ranker.judges.headers import identity_of, read_headers
+from ranker.judges.overflow import LEAST
 from ranker.judges.prompted import PromptedJudge, Reply
+from ranker.judges.provider_keys import check_key
 from ranker.judges.rate_limit import RateLimit
 from ranker.judges.servers import server_of
 from ranker.judges.transport import LiteLLMTransport, ServerTransport, Transport
 from ranker.judges.verdict import schema
 from ranker.prompting.images import IMAGE_TOKENS, count_images, words_of
-from ranker.prompting.prompt import Message, reply_room
+from ranker.prompting.prompt import Message, folded, reply_room
 from ranker.prompting.truncation import estimate_tokens, most_tokens
 from ranker.runtime.budget import Budget
 from ranker.secrets import bare_url, hide_url
@@ -34,6 +38,8 @@ DEFAULT_WINDOW = 131_072  # tokens, where neither server nor table says; a serve
 _LEAST_WINDOW = 1_900  # tokens; no server in use has less, and a smaller count is no count at all
 _RUN = re.compile(r"(\W)\1+")
 _REFUSES_FORMAT = {400, 404, 415, 422, 500, 501}
+_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_CHECK_SECONDS = 10.0  # for the request that only tries the key and the name
 
 
 class LLMJudge(PromptedJudge):
@@ -89,6 +95,7 @@ class LLMJudge(PromptedJudge):
             raise ConfigurationError(f"structured={structured!r}; choose auto, {', '.join(MODES)}.")
         self._headers = read_headers(headers)
         self._transport: Transport
+        check_key(api_key, "api_key")
         if base_url is None:
             self._model = model
             self._transport = LiteLLMTransport(model, api_key, timeout, self._headers)
@@ -103,6 +110,7 @@ class LLMJudge(PromptedJudge):
                     f"base_url={bare_url(base_url)!r} is no address; give http://HOST:PORT/v1."
                 )
             self._model = model.removeprefix("openai/")
+            check_key(os.environ.get("RANKER_API_KEY"), "$RANKER_API_KEY")
             key = api_key or os.environ.get("RANKER_API_KEY")
             self._transport = ServerTransport(self._model, base_url, key, timeout, self._headers)
         self._address = base_url
@@ -122,6 +130,9 @@ class LLMJudge(PromptedJudge):
         self._structured: Structured = structured
         self._mode = MODES[0] if structured == "auto" else structured
         self._settled = structured != "auto"
+        # Of "system_role" and "max_tokens", what the server does not take.
+        self._refuses: frozenset[str] = frozenset()
+        self._first = FirstCall()
 
     @property
     def name(self) -> str:
@@ -165,19 +176,35 @@ class LLMJudge(PromptedJudge):
         ask = partial(self._negotiate, messages, tokens, len(ids), budget, lost)
         try:
             try:
-                reply = await ask()
+                reply = await (ask() if self._first.answered else self._first.of(ask, self._transport.check))
             except JudgeCallError as error:
                 if not error.retryable or self._max_retries < 1:
                     raise
                 reply = await self._retry(ask, error)
         except ContextLengthError as error:
-            self._learn(error.window, tokens)
+            error.window = self._learn(error.window)
             raise error.spent(sum(lost, Usage())) from error.__cause__
         except RankerError as error:
             if not self._settled:  # nothing worked, so nothing was learned about formats
                 self._mode = MODES[0]
             raise error.spent(sum(lost, Usage())) from error.__cause__
         return replace(reply, usage=sum(lost, reply.usage))
+
+    async def check(self) -> None:
+        """Send a request of one token, to see that the server takes the key and knows the name. It counts in no budget.
+
+        Raises:
+            RankerError: one that is fatal; any other failure may pass.
+        """
+        try:
+            self._transport.check()
+            async with asyncio.timeout(_CHECK_SECONDS):
+                if not await self._transport.open_to_all():
+                    await self._transport.send([{"role": "user", "content": "Hi"}], {"max_tokens": 1})
+            self._first.answered = True
+        except (RankerError, TimeoutError) as error:
+            if isinstance(error, RankerError) and error.fatal:
+                raise
 
     async def _retry(self, ask: Callable[[], Awaitable[Reply]], first: JudgeCallError) -> Reply:
         """Ask again with growing pauses. Set up only after a first failure, which it replays: the set-up
@@ -200,25 +227,31 @@ class LLMJudge(PromptedJudge):
     async def _negotiate(
         self, messages: Sequence[Message], tokens: int, n: int, budget: Budget, lost: list[Usage]
     ) -> Reply:
-        """One request, and a plainer one where the server refuses the response format."""
+        """One request, and another where the server refuses the response format, a role or an option's name."""
         while True:
-            mode = self._mode
+            mode, refuses = self._mode, self._refuses
+            asked = folded(messages) if "system_role" in refuses else messages
+            names = _LIMITS if "max_tokens" in refuses else {}
+            options = {names.get(k, k): v for k, v in self._options.items()} | _response_format(mode, self)
             try:
-                completion, cost = await self._send(messages, mode, tokens, n, budget)
+                completion, cost = await self._send(asked, options, tokens, n, budget)
             except RankerError as error:
-                lost.append(error.usage)
-                if self._refused(error, mode):
+                if self._refused(error, mode) or self._adapted(error, refuses, messages):
+                    lost.append(error.usage)
                     continue
+                if isinstance(error, JudgeCallError) and error.reason == "unfit":
+                    # The format is taken, and what the model wrote is no JSON: a reply like any other that is no verdict.
+                    return Reply(error.raw_text, replace(error.usage, failed_calls=0), mode)
+                lost.append(error.usage)
                 raise
             self._settled = self._settled or mode == self._mode
             return Reply(completion.reply, completion.usage(cost), mode)
 
     async def _send(
-        self, messages: Sequence[Message], mode: str, tokens: int, n: int, budget: Budget
+        self, messages: Sequence[Message], options: dict[str, Any], tokens: int, n: int, budget: Budget
     ) -> tuple[Completion, float | None]:
         """One request. What it cost counts in the budget whatever became of it: at its price where the reply tells
         it, at the estimate where a provider may have charged and the reply was lost."""
-        options = {**self._options, **_response_format(mode, self)}
         price = self.price
         wanted = self._max_tokens or reply_room(n)
         await self._limit.wait(tokens + wanted)
@@ -259,22 +292,28 @@ class LLMJudge(PromptedJudge):
         """Whether the server turned the response format down, and there is another way to ask."""
         if self._settled or mode == "text" or not isinstance(error, JudgeCallError):
             return False
-        said = str(error).lower()
-        about = any(
-            word in said for word in ("response_format", "json", "schema", "structured", "grammar", "guided")
-        )
-        if error.status_code not in _REFUSES_FORMAT or (error.status_code not in (400, 422) and not about):
+        if error.status_code not in _REFUSES_FORMAT or error.reason not in ("format", "unfit"):
             return False
         if mode == self._mode:  # another call in flight may have moved on already
             self._mode = MODES[MODES.index(mode) + 1]
             log.info("%s refused %s; asking for %s from now on.", self.name, mode, self._mode)
         return True
 
-    def _learn(self, window: int | None, tokens: int) -> None:
-        """Remember a window that turned out smaller than believed."""
-        believed = self._window or DEFAULT_WINDOW
-        smaller = window if window is not None and window < believed else int(min(believed, tokens) * 0.7)
-        self._window, self._asked_window = max(256, smaller), True
+    def _adapted(self, error: RankerError, refuses: frozenset[str], messages: Sequence[Message]) -> bool:
+        """Whether the server turned the system role or the name of a limit down, which from now on it is spared."""
+        reason = error.reason if isinstance(error, JudgeCallError) else ""
+        possible = {"system_role": len(messages) > 1, "max_tokens": any(k in self._options for k in _LIMITS)}
+        if reason in refuses or not possible.get(reason):
+            return False
+        self._refuses |= {reason}
+        return True
+
+    def _learn(self, stated: int | None) -> int | None:
+        """Remember a window that the server states, if it is smaller than believed; None if it is not."""
+        if stated is None or not LEAST <= stated < (self._window or DEFAULT_WINDOW):
+            return None
+        self._window, self._asked_window = stated, True
+        return stated
 
 
 def _cost(read: int, wrote: int, price: tuple[float, float]) -> float:

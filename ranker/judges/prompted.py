@@ -27,6 +27,8 @@ from ranker.runtime.telemetry import span
 from ranker.usage import Usage
 
 SMALL = 8_000  # characters; shorter lineups fit every window, so it is not queried
+# What is left of a prompt that was too long for a window of unknown size, at each further attempt.
+_SHRINK = (0.7, 0.5, 0.5, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +111,29 @@ class PromptedJudge(ABC):
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
         prompt = await self._prompt(lineup)
         usage = Usage()
-        refits = 2
+        shrink = list(_SHRINK)
         while True:
             try:
                 verdict = await self._ask(prompt, lineup, budget)
                 return replace(verdict, usage=usage + verdict.usage)
             except ContextLengthError as error:
-                # The server's window is smaller than assumed; `window` now returns the right size.
+                # The server's window is smaller than assumed. Where it says its size, `window` now returns that; else
+                # this group alone is cut: a guess must not cut others.
                 usage += error.usage
-                refits -= 1
-                if refits < 0:
+                if not shrink:
                     raise error.spent(usage) from None
+                left = shrink.pop(0)
+                shown = sum(self.count(message["content"]) for message in prompt.messages)
+                room = int(left * shown) if error.window is None else None
                 try:
-                    prompt = await self._prompt(lineup, check_size=True)
+                    prompt = await self._prompt(lineup, room, check_size=True)
                 except ContextLengthError as final:
                     raise final.spent(usage) from None
             except RankerError as error:
                 raise error.spent(usage + error.usage) from error.__cause__
 
-    async def _prompt(self, lineup: Lineup, check_size: bool = False) -> Prompt:
+    async def _prompt(self, lineup: Lineup, limit: int | None = None, check_size: bool = False) -> Prompt:
+        """The prompt that shows a lineup, in at most `limit` tokens where that is less than the window leaves."""
         transcripts = [transcript_of(t) for t in lineup.trajectories]
         size = sum(len(p) for t in transcripts for p in t.pieces)
         size += len(lineup.task or "") + len(lineup.rubric or "")
@@ -136,6 +142,7 @@ class PromptedJudge(ABC):
         room = None
         if size > SMALL or check_size or images:
             room = await self.window() - prompts.reply_room(len(lineup.trajectories))
+            room = room if limit is None else min(room, limit)
         most = min(most_images(room), sum(image is not None for image in images.values()))
         build = partial(prompts.build_prompt, lineup, self.template, count=self.count)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.judges.base import FunctionJudge, Judge
+from ranker.judges.names import mistyped, unknown_judge
 from ranker.judges.servers import server_of
 
 _resolved: dict[Any, Judge] = {}
@@ -61,6 +62,11 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
             return _from_file(Path(judge).expanduser(), judge, options)
         from ranker.judges.llm import LLMJudge
 
+        meant = (
+            mistyped(judge.partition(":")[0], ["local"]) if base_url is None and "/" not in judge else None
+        )
+        if meant is not None:
+            raise unknown_judge(judge, (), [meant + judge[len(judge.partition(":")[0]) :]])
         return LLMJudge(judge, base_url=base_url, api_key=api_key, **options)
     except TypeError as error:
         kind = "local" if local else "API"

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError, scrub
-from ranker.judges.completion import RETRYABLE, SHOWN, Completion, may_bill, read_completion, short
+from ranker.errors import ConfigurationError, JudgeCallError, RankerError, scrub
+from ranker.judges.completion import Completion, read_completion
+from ranker.judges.names import unknown_judge
+from ranker.judges.provider_error import SHOWN, short, status_error
+from ranker.judges.provider_keys import check_provider, check_provider_key, variables_of
 from ranker.prompting.prompt import Message
 from ranker.runtime.event_loop import PerLoop
-from ranker.runtime.http_client import HTTPClient, failure, failure_text, retry_after
+from ranker.runtime.http_client import HTTPClient, failure, failure_text
 from ranker.runtime.reply_size import reply_json
 from ranker.secrets import bare_url, hide, scrub_logs
-
-_TOO_LONG = re.compile(
-    r"context[ _-]?(?:length|window|size)|maximum (?:context|input|model)|too many (?:input )?tokens|"
-    r"prompt is too long|input is too long|exceeds? the (?:available|model)",
-    re.IGNORECASE,
-)
-_WINDOW = re.compile(
-    r"(?:maximum|max|limit|window|n_ctx|length|size)[^.\d]{0,60}?(\d[\d,]{2,})", re.IGNORECASE
-)
 
 
 class Transport(Protocol):
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         """Send one request. Raises JudgeCallError or ContextLengthError."""
+        ...
+
+    def check(self) -> None:
+        """See what can be seen without a call.
+
+        Raises:
+            ConfigurationError: there is no such provider, or no key where it needs one.
+        """
+        ...
+
+    async def open_to_all(self) -> bool:
+        """Whether the server takes no key and has the model, so that neither can be wrong, nor credit lack.
+
+        Raises:
+            JudgeCallError: fatal; the server says that the key is wrong.
+        """
         ...
 
     async def window(self) -> int | None:
@@ -78,17 +87,32 @@ class ServerTransport:
         else:
             if response.is_success:
                 return response.content
-            said = scrub(response.text, self._key)
+            said = scrub(response.text[:SHOWN], self._key)
             failed = status_error(response.status_code, said, self._where(), response.headers)
         raise failed  # without the library's exception, which holds what was sent
 
     def _where(self) -> str:
         return f"{self._model} at {bare_url(self._base_url)}"
 
+    async def _models(self) -> list[dict[str, Any]]:
+        """The server's model list; a server need not have one."""
+        return list(reply_json(await self._call("/models"))["data"])
+
+    def check(self) -> None:
+        pass
+
+    async def open_to_all(self) -> bool:
+        try:
+            return not self._key and any(model.get("id") == self._model for model in await self._models())
+        except (RankerError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, JudgeCallError) and error.reason == "key":
+                raise
+            return False
+
     async def window(self) -> int | None:
         """vLLM, SGLang, llama.cpp and others say it in their model list."""
         try:
-            models = reply_json(await self._call("/models"))["data"]
+            models = await self._models()
             alone = models[0] if len(models) == 1 else {}
             model = next((m for m in models if m.get("id") == self._model), alone)
             for key in ("max_model_len", "context_length", "context_window", "max_context_length"):
@@ -117,6 +141,7 @@ class LiteLLMTransport:
         self._timeout = timeout
         self._headers = {"extra_headers": dict(headers)} if headers else {}
         self._model_info: dict[str, Any] | None = None
+        self._checked = False
 
     def _litellm(self) -> Any:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -135,7 +160,24 @@ class LiteLLMTransport:
                 self._model_info = {}
         return self._model_info
 
+    async def open_to_all(self) -> bool:
+        return False
+
+    def check(self) -> None:
+        if self._checked:
+            return
+        if not self._key:  # before LiteLLM is imported, which takes seconds
+            check_provider(self._model)
+            check_provider_key(self._model)
+        litellm = self._litellm()
+        try:
+            litellm.get_llm_provider(self._model)
+        except Exception:  # LiteLLM's own exception for a provider that it does not know
+            raise unknown_judge(self._model, map(str, litellm.provider_list), litellm.model_cost) from None
+        self._checked = True
+
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
+        self.check()
         litellm = self._litellm()
         where = self._model
         failed: RankerError | None = None
@@ -153,7 +195,10 @@ class LiteLLMTransport:
                 **options,
             )
         except Exception as error:
-            failed = call_error(error, where, self._key)
+            variable = next(
+                (f"${name}" for name in variables_of(self._model)), "the provider's environment variable"
+            )
+            failed = call_error(error, where, self._key, variable)
         if failed is not None:
             raise failed  # without the library's exception, which holds what was sent
         cost = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
@@ -172,15 +217,24 @@ class LiteLLMTransport:
         return None if not read and not write else (1e6 * (read or 0.0), 1e6 * (write or 0.0))
 
 
-def call_error(error: Exception, where: str, key: str | None) -> RankerError:
+def call_error(
+    error: Exception, where: str, key: str | None, key_variable: str = "$RANKER_API_KEY"
+) -> RankerError:
     """Turn an exception of the HTTP client, of the openai client or of LiteLLM (whose exceptions derive from that's) into ours."""
     import openai
 
     if isinstance(error, openai.APIStatusError):
         response = getattr(error, "response", None)
         said = ("" if response is None else response.text) or f"{error} {getattr(error, 'body', None) or ''}"
+        headers = getattr(response, "headers", None) or {}
+        kind = type(error).__name__
         return status_error(
-            int(error.status_code), scrub(said[:SHOWN], key), where, getattr(response, "headers", None) or {}
+            int(error.status_code),
+            scrub(said[:SHOWN], key),
+            where,
+            headers,
+            key_variable=key_variable,
+            kind=kind,
         )
     text = short(failure_text(error, key))
     match failure(error):
@@ -219,30 +273,4 @@ def _too_slow(where: str, sent: bool) -> JudgeCallError:
 def _unreachable(where: str, why: str) -> JudgeCallError:
     return JudgeCallError(
         f"{where} cannot be reached ({why}). Is the server up and the address right?", retryable=True
-    )
-
-
-def status_error(status: int, said: str, where: str, headers: Mapping[str, str]) -> RankerError:
-    """The error for an HTTP status that is none of success; `said` is the scrubbed reply."""
-    if status in (400, 413, 422) and _TOO_LONG.search(said):
-        match = _WINDOW.search(said)
-        window = int(match.group(1).replace(",", "")) if match else None
-        return ContextLengthError(f"The prompt is too long for {where}: {said}", window=window)
-    remedy = {
-        401: "The API key is missing or wrong: set the provider's environment variable or api_key=.",
-        403: "This key may not use that model: check the key's rights.",
-        404: "Check the model's name and the base URL.",
-        429: "The rate limit is reached: lower the concurrency, or set rpm= and tpm=.",
-    }.get(status, "The server failed; try again later." if status >= 500 else "Check the request's options.")
-    if status < 400:
-        remedy = "The server redirects; give the address it redirects to as the base URL."
-    quota = status == 429 and "insufficient_quota" in said
-    if quota:
-        remedy = "The account is out of credit."
-    return JudgeCallError(
-        f"{where} answered with HTTP {status}: {short(said)} {remedy}",
-        status_code=status,
-        retryable=status in RETRYABLE and not quota,
-        may_be_billed=may_bill(status),
-        retry_after=retry_after(headers),
     )

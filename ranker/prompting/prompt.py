@@ -160,3 +160,11 @@ def _too_long(needed: int, space: int, room: int) -> ContextLengthError:
         needed=needed,
         window=room,
     )
+
+
+def folded(messages: Sequence[Message]) -> list[Message]:
+    """The messages without a system role: its words open the user's turn."""
+    first, *rest = messages
+    if first["role"] != "system" or not rest:
+        return list(messages)
+    return [{**rest[0], "content": f"{first['content']}\n\n{rest[0]['content']}"}, *rest[1:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import queue
 import threading
 import weakref
@@ -72,8 +73,18 @@ def _background() -> asyncio.AbstractEventLoop:
         return _loop
 
 
+def _forget() -> None:
+    """In a forked process: the parent's thread is not here, so neither is its loop; and its lock may have been held."""
+    global _lock, _loop
+    _lock, _loop = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 def _shut(loop: asyncio.AbstractEventLoop) -> None:
-    if loop.is_running():
+    if loop is _loop and loop.is_running():
         asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(5)
 
 

@@ -16,13 +16,15 @@ from pathlib import Path
 
 from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.runtime.budget import Budget, Reservation
-from ranker.runtime.transaction import check_database, transaction
+from ranker.runtime.transaction import check_database, is_busy, transaction
 
 log = logging.getLogger("ranker")
 
 BEAT = 5.0  # seconds between heartbeats of a process that holds reservations
 GONE = 30.0  # seconds without a heartbeat after which nobody waits for its reservations
-_POLL = 0.1  # seconds between polls of the file while other processes hold reservations
+_POLL = 0.1  # seconds between polls of the file while other processes hold reservations, or have locked it
+_AT_ONCE = 0.05  # seconds that an event loop waits for a lock
+_PATIENCE = 60.0  # seconds that a call waits for one
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spent (one INTEGER PRIMARY KEY CHECK (one = 1), calls INTEGER NOT NULL, cost REAL NOT NULL);
@@ -77,8 +79,12 @@ class SharedBudget(Budget):
         self._mine = 0  # reservations of this process
         self._heartbeat: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()  # one call at a time reserves
+        # By holder whose heartbeat lies in the future: that heartbeat, and when it was first seen (by the monotonic clock).
+        self._ahead: dict[str, tuple[float, float]] = {}
         with self._errors_as(ConfigurationError):
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
             weakref.finalize(self, self._db.close)
             check_database(self._db, self.path, "spent")
             # No WAL: it does not work across machines. No sync to disk: a killed process loses nothing without it.
@@ -87,21 +93,40 @@ class SharedBudget(Budget):
             with transaction(self._db):
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
+            self._wait_for_locks(_AT_ONCE)
 
     def spending(self) -> Spending:
         """The current state of the file."""
         with self._errors_as(ConfigurationError):
-            (calls, cost), held = (
-                self._db.execute("SELECT calls, cost FROM spent").fetchone(),
-                self._db.execute(
-                    "SELECT held.cost, coalesce(beat, 0) FROM held LEFT JOIN holders USING (holder)"
-                ).fetchall(),
-            )
-        # A heartbeat far in the future comes from another machine's clock; its process counts as live.
-        since = time.time() - GONE
-        live = [amount for amount, beat in held if beat >= since]
-        lost = sum(amount for amount, beat in held if beat < since)
-        return Spending(int(calls), float(cost), float(sum(live)), float(lost), bool(live))
+            self._wait_for_locks(_PATIENCE)
+            try:
+                return self._read()
+            finally:
+                self._wait_for_locks(_AT_ONCE)
+
+    def _read(self) -> Spending:
+        calls, cost = self._db.execute("SELECT calls, cost FROM spent").fetchone()
+        held = self._db.execute(
+            "SELECT held.cost, holder, coalesce(beat, 0) FROM held LEFT JOIN holders USING (holder)"
+        ).fetchall()
+        alive = [self._is_alive(holder, beat) for _, holder, beat in held]
+        live = sum(amount for (amount, _, _), lives in zip(held, alive, strict=True) if lives)
+        lost = sum(amount for (amount, _, _), lives in zip(held, alive, strict=True) if not lives)
+        return Spending(int(calls), float(cost), float(live), float(lost), any(alive))
+
+    def _is_alive(self, holder: str, beat: float) -> bool:
+        """Whether a process still gives signs of life. One in the future comes from another clock: there it tells that
+        it changes."""
+        if beat <= time.time():
+            return beat >= time.time() - GONE
+        seen, since = self._ahead.get(holder, (None, 0.0))
+        if seen != beat:
+            self._ahead[holder] = (beat, time.monotonic())
+            return True
+        return time.monotonic() - since < GONE
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        self._db.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     @asynccontextmanager
     async def reserve(self, estimate: float | None) -> AsyncIterator[Reservation]:
@@ -117,7 +142,8 @@ class SharedBudget(Budget):
                 "--max-cost needs the judge's price, which is unknown; pass --price, or limit --max-calls instead."
             )
         async with self._turn:
-            while (ticket := self._take(estimate or 0.0)) is None:  # noqa: ASYNC110 - waits for other processes
+            until = time.monotonic() + _PATIENCE
+            while (ticket := self._take(estimate or 0.0, until)) is None:  # noqa: ASYNC110 - waits for other processes
                 await asyncio.sleep(_POLL)
         if self._mine == 1 or self._heartbeat is None or self._heartbeat.done():
             self._heartbeat = asyncio.create_task(self._send_heartbeats())
@@ -129,24 +155,40 @@ class SharedBudget(Budget):
             self.cost_usd += reservation.cost_usd
             if self._mine == 0:
                 self._heartbeat.cancel()
-            self._settle(ticket, reservation.cost_usd)
+            await self._settle(ticket, reservation.cost_usd)
 
-    def _settle(self, ticket: int, cost_usd: float) -> None:
+    async def _settle(self, ticket: int, cost_usd: float) -> None:
         """Replace the reservation of a call by its cost. If that cannot be written the reservation stays, which is
         at least as much; the reply is paid for and must not be lost."""
-        try:
-            with transaction(self._db):
-                self._db.execute("DELETE FROM held WHERE id = ?", (ticket,))
-                self._db.execute("UPDATE spent SET cost = cost + ?", (cost_usd,))
-                if self._mine == 0:
-                    self._db.execute("DELETE FROM holders WHERE holder = ?", (self._holder,))
-        except sqlite3.Error as error:
-            log.warning("%s: %s; the reservation of a call stays.", self.path, error)
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with transaction(self._db):
+                    self._db.execute("DELETE FROM held WHERE id = ?", (ticket,))
+                    self._db.execute("UPDATE spent SET cost = cost + ?", (cost_usd,))
+                    if self._mine == 0:
+                        self._db.execute("DELETE FROM holders WHERE holder = ?", (self._holder,))
+                return
+            except sqlite3.Error as error:
+                if not is_busy(error) or time.monotonic() > until:
+                    log.warning("%s: %s; the reservation of a call stays.", self.path, error)
+                    return
+            await asyncio.sleep(_POLL)
 
-    def _take(self, estimate: float) -> int | None:
-        """Reserve `estimate` US dollars in the file; None if calls in flight may still free enough."""
-        with self._errors_as(BudgetExceeded), transaction(self._db):
-            state = self.spending()
+    def _take(self, estimate: float, until: float) -> int | None:
+        """Reserve `estimate` US dollars in the file; None if calls in flight may still free enough, or if another
+        process has locked the file and `until` has not come."""
+        with self._errors_as(BudgetExceeded):
+            try:
+                return self._reserve(estimate)
+            except sqlite3.Error as error:
+                if not is_busy(error) or time.monotonic() > until:
+                    raise
+                return None
+
+    def _reserve(self, estimate: float) -> int | None:
+        with transaction(self._db):
+            state = self._read()
             if self.max_calls is not None and state.calls >= self.max_calls:
                 raise BudgetExceeded(
                     f"max_calls={self.max_calls} stops here: {state.calls} calls were made by all processes that share "

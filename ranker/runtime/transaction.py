@@ -34,6 +34,11 @@ def check_database(db: sqlite3.Connection, path: Path, table: str) -> None:
         head = file.read(16)
     if head and head != b"SQLite format 3\0":  # sqlite itself takes a file of one byte for an empty one
         raise sqlite3.DatabaseError("file is not a database")
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and table not in tables:
         raise sqlite3.DatabaseError(f"it is another program's database, with {', '.join(sorted(tables))}")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process has locked the file, so that the same statement may work later."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

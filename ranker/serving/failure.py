@@ -114,7 +114,8 @@ def failure_of(error: Exception) -> Failure:
 def _of_ranker(error: RankerError) -> Failure:
     kind, message = type(error).__name__, str(error)
     if isinstance(error, JudgeCallError) and error.retryable:
-        wait = _RETRY_SECONDS if error.retry_after is None else error.retry_after
+        asked = error.retry_after
+        wait = asked if asked is not None and math.isfinite(asked) else _RETRY_SECONDS
         return Failure(502, kind, message, retryable=True, retry_after=wait)
     for family, status in (
         (GroupError, 400),

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from ranker.errors import ConfigurationError
 from ranker.judges.local.judge_file import FILE
 from ranker.judges.local.model import first_line
+from ranker.runtime.file_lock import lock
 from ranker.runtime.outputs import check_absent
 
 STATE, BEST, BEFORE, AFTER = "state.pt", "best.pt", "before.pt", "after.pt"
@@ -40,14 +40,14 @@ class Folder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock").acquire(timeout=0)
-        except Timeout:
-            raise ConfigurationError(f"Another process is tuning into {self.path}; wait for it.") from None
+            guard = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise ConfigurationError(
                 f"{self.path} cannot be made a folder for the judge: {error.strerror or error}. Name another."
             ) from None
-        with lock:
+        try:
+            if not lock(guard, self.path):
+                raise ConfigurationError(f"Another process is tuning into {self.path}; wait for it.")
             if not (self.path / BEFORE).exists():  # the first file that a tuning run writes
                 if (self.path / FILE).exists():
                     raise ConfigurationError(
@@ -55,6 +55,8 @@ class Folder:
                     )
                 check_absent(self.path, (ADAPTER, STATE, BEST, AFTER), "a folder of `ranker tune-judge`")
             yield
+        finally:
+            os.close(guard)
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The contents of a file; None if it does not exist.

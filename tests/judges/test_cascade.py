@@ -139,7 +139,7 @@ def test_a_small_judge_without_scores_says_what_to_take():
 
 
 def test_where_the_strong_judge_fails_the_small_one_does_not_stand_in(serve):
-    server = serve(by_length, model="other")
+    server = serve(by_length, faults={"500": 1.0})
     strong = LLMJudge("sim", base_url=server.base_url, max_retries=0, cache="off")
     judge = CascadeJudge(Scored(by_length), strong, 0.9)
     with pytest.raises(JudgeCallError) as caught:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ranker import ConfigurationError, ContextLengthError, LocalJudge, rank_group
 from ranker.judges.local.models import DEFAULT, KNOWN, download, fetch, find_model, installed, remove
+from tests.local_models import saved
 
 pytestmark = pytest.mark.slow
 
@@ -176,3 +179,23 @@ def test_known_models_can_be_removed(tmp_path, monkeypatch):
     assert installed(KNOWN[DEFAULT]) == folder
     assert remove(KNOWN[DEFAULT])
     assert not remove(KNOWN[DEFAULT])
+
+
+LOCAL = """
+import os, sys
+from ranker import rank_group
+from ranker.judges.local import open_local
+
+judge = open_local(sys.argv[1] + "@pointwise", cache="off")
+group = [[{"role": "assistant", "content": word}] for word in ("red", "blue")]
+first = rank_group(group, judge).rewards
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if rank_group(group, judge).rewards == first else 1)
+sys.exit(os.waitpid(pid, 0)[1] != 0)
+"""
+
+
+def test_a_forked_process_ranks_with_a_model_of_its_own_process(tmp_path):
+    command = [sys.executable, "-c", LOCAL, saved(tmp_path / "model")]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +117,71 @@ def test_a_broken_cache_is_reported_and_left_alone(serve, tmp_path, caplog, kind
     for _ in range(2):
         assert truthful(group, rank_group(group, judge).rewards)
     assert caplog.text.count("cannot be used") == 1
+
+
+@pytest.mark.parametrize("damage", [3, 30, 400])
+def test_a_damaged_cache_ends_no_run(serve, tmp_path, damage):
+    """Whatever its bytes are: what cannot be read counts as missing, and the group is ranked."""
+    (group,) = make_groups(1)
+    server = serve([group])
+    sound = tmp_path / "sound.sqlite"
+    cache = Cache(sound)
+    for n in range(60):
+        cache.put(cache_key(n=n), "m", {"text": '{"ranking": []}' * 20, "mode": "text"})
+    cache._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = sound.read_bytes()
+    rng = random.Random(damage)
+    for trial in range(60):
+        raw = bytearray(whole)
+        for _ in range(damage):
+            raw[rng.randrange(100, len(raw))] = rng.randrange(256)
+        path = tmp_path / f"{trial}.sqlite"
+        path.write_bytes(raw)
+        damaged = Cache(path)
+        assert all(isinstance(damaged.get(cache_key(n=n)), dict | None) for n in range(20))
+        damaged.put("new", "m", {"text": "x"})
+        if trial < 5:
+            judge = LLMJudge("sim", base_url=server.base_url, cache=path)
+            assert truthful(group, rank_group(group, judge).rewards)
+
+
+def test_an_entry_that_is_no_reply_counts_as_missing(tmp_path):
+    cache = Cache(tmp_path / "c.sqlite")
+    cache.put("key", "m", {"text": "x"})
+    for entry in (b"\xff\xfe", "[" * 100_000, "7", "{", 7, 1.5):
+        cache._db.execute("UPDATE replies SET reply = ?", (entry,))
+        assert cache.get("key") is None
+    cache.put("key", "m", {"text": "y"})
+    assert cache.get("key") == {"text": "y"}
+
+
+async def test_a_locked_cache_holds_up_nothing_and_loses_nothing(tmp_path):
+    """While another process holds the file for a second, the event loop never waits longer than a tenth of one."""
+    path = tmp_path / "c.sqlite"
+    cache = Cache(path)
+    cache.put("before", "m", {"text": "x"})
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    longest, wrote = 0.0, 0
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        started = time.monotonic()
+        cache.put(f"during {wrote}", "m", {"text": "y"})
+        assert cache.get(f"during {wrote}") is None
+        longest = max(longest, time.monotonic() - started)
+        wrote += 1
+        await asyncio.sleep(0.01)
+    other.execute("COMMIT")
+    other.close()
+    assert longest < 1.0  # 0.05, and what a machine at work adds
+    assert wrote > 10
+    for _ in range(300):
+        if Cache(path).summary().replies == {"m": wrote + 1}:
+            break
+        await asyncio.sleep(0.1)
+    assert Cache(path).summary().replies == {"m": wrote + 1}
+    await asyncio.sleep(1.0)
+    assert cache.get("before") == {"text": "x"}
 
 
 def test_where_it_is(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -90,6 +91,43 @@ async def test_what_a_killed_process_held_counts_as_spent_and_nobody_waits_for_i
     assert now.lost_usd == pytest.approx(0.7)
     async with SharedBudget(path, max_cost_usd=2.0).reserve(0.4):  # a higher limit goes on
         pass
+
+
+async def test_a_dead_holder_whose_clock_is_ahead_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    """A live one, whose heartbeat moves, is."""
+    path = tmp_path / "budget"
+    budget = SharedBudget(path, max_cost_usd=1.0)
+    budget._db.execute("INSERT INTO held (holder, cost) VALUES ('dead:1:1', 0.9)")
+    beat = time.time() + 86_400
+    budget._db.execute("INSERT INTO holders VALUES ('dead:1:1', ?)", (beat,))
+    monkeypatch.setattr(module, "GONE", 2.0)
+    waiting = asyncio.create_task(_one(budget, 0.4))
+    for step in range(8):
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        budget._db.execute("UPDATE holders SET beat = ? WHERE holder = 'dead:1:1'", (beat + step,))
+    started = time.monotonic()
+    with pytest.raises(BudgetExceeded, match=r"\$0.9000 of it held by processes that are gone"):
+        await waiting
+    assert time.monotonic() - started < 20
+
+
+async def test_a_locked_file_holds_up_the_call_and_not_the_event_loop(tmp_path):
+    path = tmp_path / "budget"
+    budget = SharedBudget(path, max_cost_usd=1.0)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    calls = [asyncio.create_task(_one(budget, 0.1)) for _ in range(3)]
+    longest, at = 0.0, time.monotonic()
+    for _ in range(40):
+        await asyncio.sleep(0.02)
+        longest, at = max(longest, time.monotonic() - at), time.monotonic()
+    assert not any(call.done() for call in calls)
+    other.execute("COMMIT")
+    other.close()
+    await asyncio.gather(*calls)
+    assert longest < 1.0  # 0.05, and what a machine at work adds
+    assert budget.spending().calls == 3
 
 
 async def test_a_reply_that_is_paid_for_is_kept_where_its_cost_cannot_be_written(tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ranker.errors import ConfigurationError
-from ranker.judges.local.models import KNOWN, find_model, require_local
+from ranker.judges.local.models import KNOWN, check_name, find_model, require_local
 from ranker.judges.local.ways import Frame
 
 log = logging.getLogger("ranker")
@@ -100,6 +100,7 @@ class LocalModel:
         device: str | None = None,
         dtype: Dtype = "auto",
     ):
+        check_name(name)
         require_local()
         import torch
 
@@ -118,11 +119,15 @@ class LocalModel:
         self._loaded: Loaded | None = None
         # One model, one thread: torch already spreads a forward pass over the cores.
         self._thread = ThreadPoolExecutor(1, "ranker-local", initializer=_all_cores)
+        self._pid = os.getpid()
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call `function` in the model's thread."""
         import asyncio
 
+        if self._pid != os.getpid():  # forked: the thread stayed behind
+            self._pid, self._lock = os.getpid(), threading.Lock()
+            self._thread = ThreadPoolExecutor(1, "ranker-local", initializer=_all_cores)
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
     def load(self) -> Loaded:

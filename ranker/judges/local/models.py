@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
+from ranker.validation import did_you_mean
 
 log = logging.getLogger("ranker")
 Report = Callable[[str], None]
@@ -87,6 +88,7 @@ def find_model(name: str | None, report: Report = log.info) -> tuple[str, str]:
     Raises:
         ConfigurationError: no such file or name, or a model that cannot be fetched.
     """
+    check_name(name)
     if name is None or name in KNOWN or name == "smollm2":
         known = KNOWN[DEFAULT if name in (None, "smollm2") else str(name)]
         folder = fetch(known, report)
@@ -103,14 +105,28 @@ def find_model(name: str | None, report: Report = log.info) -> tuple[str, str]:
         return str(_build_once(f"gguf-{digest[:16]}", lambda into: _dequantise(gguf, into), report)), digest[
             :12
         ]
+    return name, name
+
+
+def check_name(name: str | None) -> None:
+    """See that a local judge's name can be one, without importing what runs it.
+
+    Raises:
+        ConfigurationError: no such file or name.
+    """
+    if name is None or name in KNOWN or name == "smollm2":
+        return
+    path = Path(name).expanduser()
+    gguf = path if path.suffix == ".gguf" else models_folder() / f"{name}.gguf"
+    if path.is_dir() or gguf.is_file():
+        return
     if name.startswith((".", "/", "~")) or name.endswith(".gguf"):
         raise ConfigurationError(f"There is no model at {name}.")
     if not _HUB_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"There is no model called {name!r}. There are {', '.join(KNOWN)}; or give a folder of safetensors, a GGUF "
+            f"There is no model called {name!r}.{did_you_mean(name, (*KNOWN, 'smollm2', 'embedded'))} There are {', '.join(KNOWN)}; or give a folder of safetensors, a GGUF "
             "file, or a hub name (ORGANISATION/NAME)."
         )
-    return name, name
 
 
 def installed(model: KnownModel) -> Path | None:
