@@ -19,7 +19,7 @@ from collections.abc import (
     Sized,
 )
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
 from ranker.aggregate.pipeline import Pipeline
 from ranker.aggregate.rewards import RULES, RewardRule
@@ -34,6 +34,10 @@ from ranker.runtime.event_loop import iterate_sync, run_sync
 from ranker.runtime.progress import Progress
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
 
+if TYPE_CHECKING:  # numpy and scipy are imported with the model
+    from ranker.debias.covariates import Covariate
+    from ranker.debias.debiaser import Debiaser
+
 OnError = Literal["raise", "skip"]
 JudgeLike: TypeAlias = str | Judge | Callable[[Sequence[Trajectory]], Any] | None
 
@@ -46,6 +50,8 @@ async def rank_group_async(
     *,
     task: str | None = None,
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -58,11 +64,20 @@ async def rank_group_async(
     """Rank one group. See `rank_group`."""
     chosen = judge_for(judge, reward, base_url, api_key, options)
     _check(passes, reward)
-    budget = budget or Budget(max_calls, max_cost_usd)
+    debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     run = Pipeline(
-        chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, asyncio.Semaphore(passes)
+        chosen,
+        _sized(chosen),
+        read_rubric(rubric),
+        passes,
+        reward,
+        seed,
+        budget or Budget(max_calls, max_cost_usd),
+        asyncio.Semaphore(passes),
+        debiaser,
     )
-    return await run.rank(as_group(group, task))
+    ranked = await run.rank(as_group(group, task))
+    return ranked if debiaser is None else debiaser.reward(ranked)
 
 
 def rank_group(
@@ -73,6 +88,8 @@ def rank_group(
     *,
     task: str | None = None,
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -94,7 +111,11 @@ def rank_group(
         passes: how often to ask, each time in another order; orders are balanced over positions.
         task: what the trajectories attempt, where their messages do not say it.
         reward: ``"rank"`` (linear in the average rank), ``"score"`` (the judge's scores),
-            ``"strength"`` (softmax of Plackett–Luce strengths) or ``"top_heavy"`` (NDCG gains).
+            ``"strength"`` (softmax of Plackett–Luce strengths), ``"top_heavy"`` (NDCG gains) or ``"debiased"``
+            (log-odds of the worth without what `covariates` do to the judge; see `ranker.debias`).
+        covariates: with ``"debiased"`` what may sway the judge; default length.
+        debiaser: with ``"debiased"`` the state to go on from, in the place of `covariates`; it remembers the
+            group. Without it each group stands alone.
         seed: same seed and inputs, same prompts and same cache keys.
         base_url, api_key: reach any OpenAI-compatible server.
         max_calls, max_cost_usd: stop before the call that would exceed them.
@@ -119,6 +140,8 @@ def rank_group(
             passes,
             task=task,
             reward=reward,
+            covariates=covariates,
+            debiaser=debiaser,
             seed=seed,
             base_url=base_url,
             api_key=api_key,
@@ -140,6 +163,8 @@ async def rank_groups_async(
     concurrency: int = 16,
     on_error: OnError = "raise",
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -157,7 +182,7 @@ async def rank_groups_async(
     if concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
     chosen = judge_for(judge, reward, base_url, api_key, options)
-    budget = budget or Budget(max_calls, max_cost_usd)
+    debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     run = Pipeline(
         chosen,
         _sized(chosen),
@@ -165,8 +190,9 @@ async def rank_groups_async(
         passes,
         reward,
         seed,
-        budget,
+        budget or Budget(max_calls, max_cost_usd),
         asyncio.Semaphore(concurrency),
+        debiaser,
     )
 
     async def one(item: Any) -> RankedGroup:
@@ -204,6 +230,8 @@ async def rank_groups_async(
                     return
                 done = tasks[0] if ordered else await finished.get()
                 ranked = await done
+                if debiaser is not None:
+                    ranked = debiaser.reward(ranked)
                 tasks.remove(done)
                 waiting -= 1
                 bar.advance(ranked)
@@ -223,6 +251,8 @@ def rank_groups(
     concurrency: int = 16,
     on_error: OnError = "raise",
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -243,6 +273,7 @@ def rank_groups(
             come back with a BudgetExceeded error.
         progress: show a progress bar.
         ordered: False yields each group as soon as it is ranked.
+        debiaser: without it the groups of this call share a state of their own.
 
     Raises:
         What `rank_group` raises, at the group that failed.
@@ -256,6 +287,8 @@ def rank_groups(
             concurrency=concurrency,
             on_error=on_error,
             reward=reward,
+            covariates=covariates,
+            debiaser=debiaser,
             seed=seed,
             base_url=base_url,
             api_key=api_key,
@@ -281,6 +314,24 @@ def judge_for(
     if reward == "score" and (judge is None or isinstance(judge, str)):
         options = {"form": "scores", **options}
     return resolve(judge, base_url=base_url, api_key=api_key, **options)
+
+
+def _debiaser(
+    reward: str, covariates: Sequence[Covariate] | None, debiaser: Debiaser | None, seed: int, judge: Judge
+) -> Debiaser | None:
+    if reward != "debiased":
+        if covariates is not None or debiaser is not None:
+            raise ConfigurationError(
+                'covariates and debiaser are for reward="debiased"; give it, or leave them out.'
+            )
+        return None
+    if debiaser is not None and covariates is not None:
+        raise ConfigurationError("Give covariates or a debiaser, which has its own.")
+    from ranker.debias.debiaser import Debiaser
+
+    debiaser = debiaser or Debiaser(covariates or ("length",), seed=seed)
+    debiaser.bind(judge.name)
+    return debiaser
 
 
 def _sized(judge: Judge) -> SizedJudge | None:
