@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import pkgutil
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -210,16 +210,14 @@ def load_reference(named: str, folder: Path | None, key: str) -> Any:
     if folder is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        loaded = importlib.import_module(module)
-    except ImportError as error:
+        return pkgutil.resolve_name(named)
+    except (ImportError, ValueError) as error:
         raise ConfigurationError(
             f"{key} = {named!r}: {error}. Put the module beside the config, or install it."
         ) from error
-    if not hasattr(loaded, name):
-        raise ConfigurationError(
-            f"{key} = {named!r}: {module} has no {name}." + did_you_mean(name, dir(loaded))
-        )
-    return getattr(loaded, name)
+    except AttributeError:
+        near = did_you_mean(name, dir(sys.modules.get(module)))
+        raise ConfigurationError(f"{key} = {named!r}: {module} has no {name}.{near}") from None
 
 
 def _judge(table: Mapping[str, Any]) -> Reward:

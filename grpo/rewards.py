@@ -61,19 +61,6 @@ class GroupReward:
     usage: Usage = field(default_factory=Usage)
     error: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "values": self.values,
-            "parts": dict(self.parts),
-            "reasons": self.reasons,
-            "usage": self.usage.to_dict(),
-            "error": self.error,
-        }
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> GroupReward:
-        return cls(**{**fields, "usage": Usage(**fields["usage"])})
-
 
 def as_rewards(rewards: RewardFunction | Reward | Sequence[Reward]) -> list[Reward]:
     """What `reward_fn` may be: a function, a Reward, or a list of them.

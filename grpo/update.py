@@ -20,7 +20,7 @@ from grpo.model.loading import Reference, autocast
 from grpo.model.logprobs import Layout, TokenLogprobs, token_logprobs
 from grpo.model.packing import batches
 from grpo.model.sharding import Weights, collected, place
-from grpo.runs.checkpoint import Saved, Snapshot, restore
+from grpo.runs.checkpoint import Saved, restore
 from grpo.types import Rollout, TokenSequence
 from ranker import ConfigurationError
 
@@ -148,14 +148,14 @@ class Updater:
             mismatch=total[4] / same if same else None,
         )
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> dict[str, Any]:
         """The optimizer's state and the schedule's, whole, in the first process; all ask for it together."""
         state, main = self.optimizer.state_dict(), self._processes.is_main
         every: dict[int, dict[str, Any]] = {}
         with self._processes.together():
             for index, fields in state["state"].items():
                 every[index] = {name: collected(value, main) for name, value in fields.items()}
-        return Snapshot({**state, "state": every}, self.scheduler.state_dict())
+        return {"optimizer": {**state, "state": every}, "scheduler": self.scheduler.state_dict()}
 
     def restore(self, saved: Saved) -> None:
         """Go on from a checkpoint, whatever the number of processes that wrote it."""

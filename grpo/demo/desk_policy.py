@@ -5,35 +5,28 @@ phrases that every call repeats are one token each, and so are the rules: a whol
 85 tokens, of which the policy writes some 27. Text and tokens determine each other: decoding and
 encoding again gives the same tokens, whatever was sampled.
 
-The warm start learns from clerks of mixed competence, so it makes their mistakes at their rates. It is
-made once and stored in the user's cache folder (see `ranker.judges.local.models.models_folder`).
+The warm start learns from clerks of mixed competence, so it makes their mistakes at their rates.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import logging
-import os
 import random
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 from tokenizers import Regex, Tokenizer, decoders
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ranker.judges.local.models import models_folder
 from ranker.suites import desk_world as desk
-
-log = logging.getLogger("ranker")
 
 PAD, UNK, START, END = "<pad>", "<unk>", "<|im_start|>", "<|im_end|>"
 ASSISTANT = "assistant\n"
@@ -96,22 +89,6 @@ def _vocabulary() -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of the policy.
-
-    Attributes:
-        spread: deviation of the first weights, about 1/sqrt(hidden); transformers' 0.02 is for widths in the
-            thousands, and with it so narrow a model does not learn to copy in any useful time.
-    """
-
-    hidden: int = 48
-    layers: int = 2
-    heads: int = 4
-    inner: int = 128
-    spread: float = 0.12
-
-
-@dataclass(frozen=True, slots=True)
 class WarmStart:
     """Supervised learning on clerks' attempts, with loss on what they wrote.
 
@@ -130,22 +107,23 @@ class WarmStart:
     high: float = 0.9
 
 
-SHAPE = Shape()
 WARM_START = WarmStart()
 
 
-def policy(seed: int = 0, shape: Shape = SHAPE) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+def policy(seed: int = 0) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """A fresh policy that knows nothing, and its tokenizer."""
     words = tokenizer()
     config = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=shape.hidden,
-        intermediate_size=shape.inner,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.heads,
+        hidden_size=48,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
         max_position_embeddings=LENGTH,
-        initializer_range=shape.spread,
+        # About 1/sqrt(hidden). Transformers' 0.02 is for widths in the thousands, and with it so narrow a model does
+        # not learn to copy in any useful time.
+        initializer_range=0.12,
         tie_word_embeddings=True,
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,
@@ -171,13 +149,14 @@ def examples(
         yield ids, labels
 
 
-def imitate(
-    model: LlamaForCausalLM, words: PreTrainedTokenizerFast, settings: WarmStart, seed: int = 0
-) -> None:
-    """Train the model in place to write what clerks write; the learning rate rises and falls evenly.
+def warm_policy(
+    seed: int = 0, settings: WarmStart = WARM_START
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """The policy trained to write what clerks write; the learning rate rises and falls evenly.
 
     It runs on one thread: a step is too small to share, and on a busy machine threads wait for each other.
     """
+    model, words = policy(seed)
     rng = random.Random(f"clerks/{seed}")
     rows = desk.rows(settings.steps * settings.batch, seed=-1 - seed)
     clean = settings.clean * settings.batch
@@ -197,9 +176,11 @@ def imitate(
         model.train()
         for step in range(settings.steps):
             batch = attempts[step * settings.batch : (step + 1) * settings.batch]
-            ids = _padded([one for one, _ in batch], words.pad_token_id)
-            labels = _padded([one for _, one in batch], -100)
-            loss = _loss(model, ids, labels)
+            # The padding is on the right, where no real token looks.
+            ids = pad_sequence([torch.tensor(ids) for ids, _ in batch], True, words.pad_token_id)
+            labels = pad_sequence([torch.tensor(labels) for _, labels in batch], True, -100)[:, 1:]
+            hidden = model.model(ids[:, :-1]).last_hidden_state
+            loss = cross_entropy(model.lm_head(hidden[labels >= 0]), labels[labels >= 0])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -207,60 +188,12 @@ def imitate(
             optimizer.zero_grad()
     finally:
         torch.set_num_threads(threads)
-    model.eval()
-
-
-def _padded(lists: Sequence[list[int]], fill: int) -> torch.Tensor:
-    width = max(map(len, lists))
-    return torch.tensor([one + [fill] * (width - len(one)) for one in lists])
-
-
-def _loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over the assistant's tokens; the padding is on the right, where no real token looks."""
-    hidden = model.model(ids[:, :-1]).last_hidden_state
-    wanted = labels[:, 1:] >= 0
-    return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), labels[:, 1:][wanted])
-
-
-def warm_policy(
-    seed: int = 0, settings: WarmStart = WARM_START
-) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """The policy after its warm start, made once for each seed and then read from the disk."""
-    model, words = policy(seed)
-    path = models_folder() / f"desk-{_digest(seed, settings)}.safetensors"
-    if path.is_file():
-        load_model(model, path)
-    else:
-        imitate(model, words, settings, seed)
-        _save(model, path)
     return model.eval(), words
 
 
-def _digest(seed: int, settings: WarmStart) -> str:
-    """Of all that shapes the warm start: the settings, and the code and texts of the desk."""
-    sources = [Path(str(module)).read_bytes() for module in (desk.__file__, __file__)]
-    described = repr((seed, asdict(SHAPE), asdict(settings))).encode()
-    return hashlib.sha256(b"\0".join([described, *sources])).hexdigest()[:16]
-
-
-def _save(model: LlamaForCausalLM, target: Path) -> None:
-    """Write the weights whole or not at all. A folder that cannot be written costs time, no more."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".desk-") as scratch:
-            save_model(model, str(Path(scratch) / target.name))
-            os.replace(Path(scratch) / target.name, target)
-    except OSError as error:
-        log.warning("The warm start cannot be kept in %s (%s); it will be made again.", target.parent, error)
-
-
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         prog="python -m grpo.demo.desk_policy", description="Make the warm-started policy."
     )
     parser.add_argument("file", help="the safetensors file to write")
     save_model(warm_policy()[0], parser.parse_args().file)
-
-
-if __name__ == "__main__":
-    main()

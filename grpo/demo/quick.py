@@ -8,13 +8,13 @@ process, the embedded default.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from typing import Any
 
 from grpo.demo import desk_blocks
-from ranker import RankedGroup, Trajectory, rank_group
+from ranker import RankedGroup, rank_group
 from ranker.suites import desk_world as desk
 from ranker.suites.desk import RUBRIC as DESK
 from ranker.testing import Behaviour, JudgeServer
@@ -22,27 +22,9 @@ from ranker.testing import Behaviour, JudgeServer
 RUBRIC = "Prefer the clerk who looked the right order up, did what the rules say, and told the customer so."
 
 
-def rows() -> list[dict[str, Any]]:
-    """Customers' letters to train on."""
-    letters: list[dict[str, Any]] = desk.rows(2000)
-    return letters
-
-
-def held_out() -> list[dict[str, Any]]:
-    """Letters in wordings that `rows` does not have."""
-    letters: list[dict[str, Any]] = desk.rows(128, held_out=True)
-    return letters
-
-
-async def rollout(policy: Any, row: Mapping[str, Any]) -> Trajectory:
-    """One letter answered."""
-    trajectory: Trajectory = await desk.rollout(policy, row)
-    return trajectory
-
-
-def checker(trajectory: Trajectory, row: Mapping[str, Any]) -> float:
-    """The truth of an answer."""
-    return float(desk.checker(trajectory, row))
+rows = partial(desk.rows, 2000)  # customers' letters to train on
+held_out = partial(desk.rows, 128, held_out=True)  # letters in wordings that `rows` does not have
+rollout, checker = desk.rollout, desk.checker
 
 
 def policy() -> tuple[Any, Any]:

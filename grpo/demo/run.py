@@ -140,10 +140,10 @@ def _curve(
     )
 
 
-def sparkline(values: Sequence[float], width: int = 50, top: float = 1.0) -> str:
-    """Values between 0 and `top` as a line of bars."""
-    parts = np.array_split(np.array(values), min(width, len(values)))
-    return "".join(_BARS[min(len(_BARS) - 1, int(max(0.0, p.mean()) / top * len(_BARS)))] for p in parts)
+def sparkline(values: Sequence[float]) -> str:
+    """Values between 0 and 1 as a line of at most 50 bars."""
+    parts = np.array_split(np.array(values), min(50, len(values)))
+    return "".join(_BARS[min(len(_BARS) - 1, int(max(0.0, p.mean()) * len(_BARS)))] for p in parts)
 
 
 def _cost(say: Callable[[str], None], history: Sequence[Mapping[str, Any]], out: Path) -> None:

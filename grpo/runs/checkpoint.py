@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from torch.distributed.tensor import DTensor
 
 from grpo.errors import RunFolderError
 from grpo.model.sharding import held, part_of
+from ranker.judges.local.models import file_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,23 +38,11 @@ class Saved:
     state: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What goes with the weights, whole: a run can go on from it with another number of processes.
-
-    Attributes:
-        optimizer, scheduler: their states.
-    """
-
-    optimizer: Mapping[str, Any]
-    scheduler: Mapping[str, Any]
-
-
 def save(
     folder: Path,
     model: Any,
     tokenizer: PreTrainedTokenizerBase | None,
-    learned: Snapshot,
+    learned: Mapping[str, Any],
     state: Mapping[str, Any],
 ) -> None:
     """Write a checkpoint: weights (safetensors), optimizer, schedule and state, with a manifest of hashes.
@@ -62,20 +50,16 @@ def save(
     It is written beside and renamed when it is complete, so a kill or a full disk leaves none or a whole
     one.
 
+    Args:
+        learned: the states of "optimizer" and "scheduler", whole: a run can go on with another number of processes.
+
     Raises:
         RunFolderError: the disk is full, or the folder cannot be written.
     """
     remedy = "Earlier checkpoints are untouched: make room, then go on with --resume."
     with _replacing(folder, f"The checkpoint {folder}", remedy) as scratch:
         save_model(scratch, model, tokenizer)
-        torch.save(
-            {
-                "optimizer": learned.optimizer,
-                "scheduler": learned.scheduler,
-                "random": torch.get_rng_state(),
-            },
-            scratch / "optimizer.pt",
-        )
+        torch.save({**learned, "random": torch.get_rng_state()}, scratch / "optimizer.pt")
         (scratch / "state.json").write_text(json.dumps(state, default=str), encoding="utf-8")
         files = sorted(p for p in scratch.rglob("*") if p.is_file())
         manifest = {str(p.relative_to(scratch)): _sync(p) for p in files}
@@ -216,7 +200,7 @@ def _fault(path: Path) -> str | None:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         for name, digest in manifest.items():
-            if _digest(path / name) != digest:
+            if file_digest(path / name) != digest:
                 return f"{name} is not as it was written"
     except (OSError, ValueError, AttributeError) as error:
         return str(error)
@@ -226,9 +210,4 @@ def _fault(path: Path) -> str | None:
 def _sync(path: Path) -> str:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
-    return _digest(path)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from grpo.errors import RunFolderError
 from grpo.rewards import GroupReward
@@ -18,7 +20,8 @@ from grpo.types import RolloutGroup
 from ranker import __version__
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line
-from ranker.runtime.outputs import check_absent
+from ranker.runtime.outputs import check_absent, replace_file
+from ranker.usage import Usage
 
 WRITTEN = (
     "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "evaluation.json", "curves.png", "checkpoints",
@@ -37,7 +40,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path, config: Mapping[str, Any], resume: bool = False):
         self.path = Path(path)
-        self._guard = -1
+        self._guard = FileLock(self.path / "run.lock", thread_local=False)
         held = self.path / "config.json"
         self.hold()
         try:
@@ -55,7 +58,11 @@ class RunFolder:
                 for earned in self.path.glob("rewards*.jsonl"):  # of a start that ended before its first step
                     if earned.is_file():
                         earned.unlink()
-                write_json(held, resolved)
+                text = json.dumps(resolved, indent=2, ensure_ascii=False, default=str) + "\n"
+                try:
+                    replace_file(held, text.encode())
+                except OSError as error:
+                    raise RunFolderError(f"{held} cannot be written: {error.strerror}.") from None
         except BaseException:
             self.close()
             raise
@@ -66,27 +73,19 @@ class RunFolder:
         Raises:
             RunFolderError: another one is in it, or it cannot be made.
         """
-        if self._guard >= 0:
-            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            guard = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RunFolderError(f"{self.path} cannot be used as a run folder: {error.strerror}.") from None
-        try:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(guard)
+            self._guard.acquire(timeout=0)
+        except Timeout:
             raise RunFolderError(
                 f"Another process is training in {self.path}; wait for it, or name another folder."
             ) from None
-        self._guard = guard
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be used as a run folder: {error.strerror}.") from None
 
     def close(self) -> None:
         """Let go of the folder."""
-        if self._guard >= 0:
-            os.close(self._guard)
-            self._guard = -1
+        self._guard.release(force=True)
 
     def rewind(self, step: int) -> None:
         """Take away what was written after `step`, and any line cut off by a kill."""
@@ -130,9 +129,9 @@ class RewardCache:
             good = 0
             for raw, record in _whole(file):
                 good += len(raw)
-                key = record.pop("key")
-                record.pop("group")
-                self._rewards[key] = GroupReward.from_dict(record)
+                usage = Usage(**record.pop("usage"))
+                key, _ = record.pop("key"), record.pop("group")
+                self._rewards[key] = GroupReward(**record, usage=usage)
             if file == self._file:
                 os.truncate(file, good)
 
@@ -143,7 +142,12 @@ class RewardCache:
     def add(self, group: RolloutGroup, reward: GroupReward) -> None:
         """Keep a group's rewards."""
         if reward.error is None:
-            record = {"group": group.index, "key": _digest(group), **reward.to_dict()}
+            record = {
+                "group": group.index,
+                "key": _digest(group),
+                **asdict(reward),
+                "usage": reward.usage.to_dict(),
+            }
             with self._lock:
                 append(self._file, dump_line(record))
 
@@ -184,19 +188,6 @@ def append(file: Path, data: bytes) -> None:
             f"{file} cannot be written: {error.strerror}. Nothing of the run is lost: make room, then go on "
             "with --resume."
         ) from None
-
-
-def write_json(file: Path, fields: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    scratch = file.with_name(f".{file.name}.new")
-    try:
-        with open(scratch, "w", encoding="utf-8") as out:
-            out.write(json.dumps(fields, indent=2, ensure_ascii=False, default=str) + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(scratch, file)
-    except OSError as error:
-        raise RunFolderError(f"{file} cannot be written: {error.strerror}.") from None
 
 
 def _digest(group: RolloutGroup) -> str:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from ranker.runtime.terminal import bars
 
 
 class TrainingProgress:
@@ -26,37 +19,23 @@ class TrainingProgress:
         self._last = 0.0
         self._cost = 0.0
         self._failed = 0
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("step"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[summary]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            self._task = self._bar.add_task("", total=total, completed=done, summary="")
+        self._bar = bars(console.is_terminal, console)
+        self._task = self._bar.add_task("step", total=total, completed=done, note="")
 
     def __enter__(self) -> TrainingProgress:
-        if self._bar is not None:
-            self._bar.start()
+        self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
     def __call__(self, line: Mapping[str, Any]) -> None:
         """Take a step's metrics."""
         self._cost += line["judge_cost_usd"] or 0.0
         self._failed += line["failed_groups"]
         summary = self._summary(line)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=line["step"], summary=summary)
+        if not self._bar.disable:
+            self._bar.update(self._task, completed=line["step"], note=summary)
             return
         now = time.monotonic()
         if line["step"] in (1, self._total) or now - self._last >= 10:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from grpo.runs.metrics import ScoredGroup
@@ -60,48 +61,30 @@ def _shared(conversations: list[list[Any]]) -> list[Any]:
 
 def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
     """JSON that `group_from_dict` makes the same group of, given its example."""
-    return {
-        "index": group.index,
-        "version": group.version,
-        "ground_truths": list(group.ground_truths),
-        "rollouts": [_rollout_to_dict(r) for r in group.rollouts],
-    }
-
-
-def group_from_dict(fields: Mapping[str, Any], example: Mapping[str, Any]) -> RolloutGroup:
-    return RolloutGroup(
-        fields["index"],
-        example,
-        tuple(_rollout_from_dict(r) for r in fields["rollouts"]),
-        fields["version"],
-        tuple(fields["ground_truths"]),
-    )
-
-
-def _rollout_to_dict(rollout: Rollout) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "sequences": [s.to_dict() for s in rollout.sequences],
-        "truncated": rollout.truncated,
-        "error": rollout.error,
-    }
-    t = rollout.trajectory
-    if t is not None:
-        fields["trajectory"] = {
-            "messages": list(t.messages),
-            "tools": None if t.tools is None else list(t.tools),
-            "id": t.id,
-            "ground_truth": t.ground_truth,
-            "metadata": dict(t.metadata),
-            "histories": [list(h) for h in t.histories],
+    rollouts = []
+    for rollout in group.rollouts:
+        record: dict[str, Any] = {
+            "sequences": [s.to_dict() for s in rollout.sequences],
+            "truncated": rollout.truncated,
+            "error": rollout.error,
         }
-    return fields
+        if rollout.trajectory is not None:
+            shown = {f.name: getattr(rollout.trajectory, f.name) for f in fields(Trajectory)}
+            record["trajectory"] = {**shown, "metadata": dict(rollout.trajectory.metadata)}
+        rollouts.append(record)
+    truths = list(group.ground_truths)
+    return {"index": group.index, "version": group.version, "ground_truths": truths, "rollouts": rollouts}
 
 
-def _rollout_from_dict(fields: Mapping[str, Any]) -> Rollout:
-    trajectory = fields.get("trajectory")
-    return Rollout(
-        None if trajectory is None else Trajectory(**trajectory),
-        tuple(TokenSequence.from_dict(s) for s in fields["sequences"]),
-        fields["truncated"],
-        fields["error"],
+def group_from_dict(record: Mapping[str, Any], example: Mapping[str, Any]) -> RolloutGroup:
+    rollouts = tuple(
+        Rollout(
+            Trajectory(**rollout["trajectory"]) if "trajectory" in rollout else None,
+            tuple(TokenSequence.from_dict(s) for s in rollout["sequences"]),
+            rollout["truncated"],
+            rollout["error"],
+        )
+        for rollout in record["rollouts"]
     )
+    truths = tuple(record["ground_truths"])
+    return RolloutGroup(record["index"], example, rollouts, record["version"], truths)

@@ -45,7 +45,7 @@ def calibrate(
         str | None,
         option(
             "Ways to try, comma-separated: first_token, pointwise, pointwise_in_context, expected_digit, "
-            "reference_likelihood, number_likelihood, pointwise_with_numbers, generated (slow: only tried when named)."
+            "reference_likelihood, number_likelihood, pointwise_with_numbers."
         ),
     ] = None,
     most: Annotated[
@@ -81,7 +81,7 @@ def calibrate(
     options = judge_options(locals())
     from ranker.calibration import report
     from ranker.calibration.choosing import LEAST, choose
-    from ranker.calibration.reading import Reader, askable, lineups_of, read_all, setups, ways_of
+    from ranker.calibration.reading import Reader, askable, read_all, setups, ways_of
     from ranker.judges.local.judge_file import write_judge
     from ranker.runtime.cache import open_cache
     from ranker.runtime.terminal import bars
@@ -92,7 +92,7 @@ def calibrate(
         check_files({"--out": out}, [groups], judge=judge, cache=cache)
         writable(out)
     if strong is not None:
-        check_strong(strong, agreement, named)
+        check_strong(strong, agreement)
     source = read_examples(groups, truth)
     if strong is not None and source.truth != "ranking":
         raise ConfigurationError(
@@ -109,14 +109,11 @@ def calibrate(
         )
     base, fixed = base_of(judge, cache)
     if fixed is not None and named is None:
-        if strong is not None and fixed.way == "generated":
-            check_strong(strong, agreement, ("generated",))
         askable(examples, (fixed.way,))
         tried = {str(fixed.way): fixed}
     else:
         tried = setups(base, askable(examples, named))
-    lineups = lineups_of(groups) if any(s.way == "generated" for s in tried.values()) else {}
-    reader = Reader(base, seed=seed, lineups=lineups, **options)
+    reader = Reader(base, seed=seed, **options)
     cached = (
         "what was read is in the cache" if open_cache(cache) else "the cache is off, so nothing was saved"
     )
@@ -162,8 +159,11 @@ def base_of(judge: str | None, cache: str | None) -> tuple[Any, Any]:
         base = replace(resolved.setup, base=_absolute(resolved.setup.base), tolerance=0.0, measured={})
         return base, base
     if isinstance(resolved, LocalJudge):
-        base = Setup(_absolute(resolved.name.removeprefix("local:")), "generated")
-        return base, (base if name.endswith(("@generated", ".json")) else None)
+        if name.endswith(("@generated", ".json")):
+            raise ConfigurationError(
+                f"{name} writes its verdict, and only ways that read probabilities are calibrated: name the model alone."
+            )
+        return Setup(_absolute(resolved.name.removeprefix("local:"))), None
     raise ConfigurationError(f"{name} is a cascade; calibrate the small judge in it.")
 
 
@@ -175,7 +175,7 @@ def _absolute(base: str | None) -> str | None:
     return str(path.resolve()) if path.exists() else base
 
 
-def check_strong(strong: str, agreement: float, named: tuple[str, ...] | None) -> None:
+def check_strong(strong: str, agreement: float) -> None:
     """
     Raises:
         ConfigurationError: these settings cannot make a cascade.
@@ -186,10 +186,6 @@ def check_strong(strong: str, agreement: float, named: tuple[str, ...] | None) -
         )
     if not 0.5 <= agreement < 1:
         raise ConfigurationError(f"--agreement {agreement}: give a share from 0.5 to below 1.")
-    if named is not None and "generated" in named:
-        raise ConfigurationError(
-            "A judge that writes its verdict gives no probabilities to judge its confidence by: omit `generated`."
-        )
 
 
 def writable(out: Path) -> None:

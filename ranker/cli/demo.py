@@ -16,6 +16,7 @@ from rich.text import Text
 from ranker.aggregate.agreement import agreement
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import read_groups
+from ranker.judges.completion import short
 from ranker.prompting.transcript import transcribe
 from ranker.rank import rank_groups
 from ranker.ranked import RankedGroup
@@ -88,13 +89,8 @@ def _show(console: Console, ranked: RankedGroup) -> None:
         trajectory = ranked.group.trajectories[i]
         last = transcribe(trajectory).pieces[-1].partition("\n")[2].strip()
         figures = f"{ranked.rewards[i]:.2f}", f"{trajectory.ground_truth:.1f}"
-        table.add_row(*figures, Text(_short(last)), Text(ranked.reasons[i]))
+        table.add_row(*figures, Text(short(last, 110)), Text(ranked.reasons[i]))
     console.print(table)
-
-
-def _short(text: str, most: int = 110) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 def _simulated(groups: list[TrajectoryGroup]) -> list[RankedGroup]:

@@ -8,18 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ranker.cli.judge_options import Quiet, interruptible
+from ranker.cli.judge_options import Quiet, interruptible, option
 from ranker.cli.tune_progress import Bar
 from ranker.cli.tune_report import show
 from ranker.errors import ConfigurationError
 from ranker.runtime.outputs import check_outputs
 
 WAYS = ("pointwise", "pointwise_in_context", "first_token", "expected_digit")
-Loss = Literal["pairwise", "listwise", "both"]
-Truth = Literal["auto", "ground_truth", "ranking"]
-
 TRAINING = "Training"
-LEARNING_RATE = 1e-3
 
 
 def tune_judge(
@@ -29,62 +25,46 @@ def tune_judge(
             help="What `ranker rank --out` wrote, or a group file with ground_truth; several hundred groups."
         ),
     ],
-    out: Annotated[
-        Path, typer.Option(help="Folder for the judge. Run again with the same settings to resume.")
-    ],
+    out: Annotated[Path, option("Folder for the judge. Run again with the same settings to resume.")],
     base: Annotated[
-        str, typer.Option(help="The model to tune: local (SmolLM2-135M-Instruct), local:NAME, local:PATH.")
+        str, option("The model to tune: local (SmolLM2-135M-Instruct), local:NAME, local:PATH.")
     ] = "local",
     start: Annotated[
         Path | None,
-        typer.Option(
-            help="Continue from a judge that this command wrote, or from local, the embedded one: its model, way and "
-            "adapter. Default: from the model alone.",
-            show_default=False,
+        option(
+            "Continue from a judge that this command wrote, or from local, the embedded one: its model, way and "
+            "adapter. Default: from the model alone."
         ),
     ] = None,
     way: Annotated[
         str,
-        typer.Option(
-            help="How the judge is asked. pointwise: yes or no for each attempt by itself; "
-            "pointwise_in_context and first_token: all attempts in one text; expected_digit: a grade."
+        option(
+            "How the judge is asked. pointwise: yes or no for each attempt by itself; pointwise_in_context and "
+            "first_token: all attempts in one text; expected_digit: a grade."
         ),
     ] = "pointwise",
     truth: Annotated[
-        Truth,
-        typer.Option(
-            help="The target: a judge's ranking, the ground truth, or (auto) the ranking if the file has one."
-        ),
+        Literal["auto", "ground_truth", "ranking"],
+        option("The target: a judge's ranking, the ground truth, or (auto) the ranking if the file has one."),
     ] = "auto",
     loss: Annotated[
-        Loss,
-        typer.Option(
-            help="Pairwise (RankNet), listwise (ListMLE), or the mean of both.", rich_help_panel=TRAINING
-        ),
+        Literal["pairwise", "listwise", "both"],
+        option("Pairwise (RankNet), listwise (ListMLE), or the mean of both.", TRAINING),
     ] = "pairwise",
-    epochs: Annotated[
-        int, typer.Option(min=1, help="Most passes over the groups.", rich_help_panel=TRAINING)
-    ] = 2,
+    epochs: Annotated[int, option("Most passes over the groups.", TRAINING, min=1)] = 2,
     minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Limit on training time; with one, results are not reproducible.", rich_help_panel=TRAINING
-        ),
+        float | None, option("Limit on training time; with one, results are not reproducible.", TRAINING)
     ] = None,
-    learning_rate: Annotated[
-        float, typer.Option(help="Peak learning rate.", rich_help_panel=TRAINING)
-    ] = LEARNING_RATE,
-    rate: Annotated[float | None, typer.Option(hidden=True, help="Now --learning-rate.")] = None,
-    seed: Annotated[
-        int, typer.Option(help="For the split, the orders and the adapter.", rich_help_panel=TRAINING)
-    ] = 0,
+    learning_rate: Annotated[float, option("Peak learning rate.", TRAINING)] = 1e-3,
+    rate: Annotated[float | None, option("Now --learning-rate.", hidden=True)] = None,
+    seed: Annotated[int, option("For the split, the orders and the adapter.", TRAINING)] = 0,
     most_tokens: Annotated[
         int | None,
-        typer.Option(
-            min=256,
-            help="Per text in training; longer ones are truncated in the middle. Default: 2048 on a CPU (4096 for "
+        option(
+            "Per text in training; longer ones are truncated in the middle. Default: 2048 on a CPU (4096 for "
             "pointwise_in_context and first_token), the model's window on a GPU.",
-            rich_help_panel=TRAINING,
+            TRAINING,
+            min=256,
         ),
     ] = None,
     quiet: Quiet = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -83,25 +84,15 @@ def failure_of(error: Exception) -> Failure:
 
 async def _in_thread(call: Callable[[], Any]) -> None:
     """Run a blocking call in a daemon thread, so that an interrupted program need not wait for it."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def resolve(error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()
 
     def work() -> None:
-        caught: BaseException | None = None
         try:
             call()
+            done.set_result(None)
         except BaseException as error:
-            caught = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(resolve, caught)
+            done.set_exception(error)
 
     threading.Thread(target=work, name="ranker-gather", daemon=True).start()
-    await done
+    await asyncio.wrap_future(done)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from types import TracebackType
-from typing import Any
-
 from ranker.ranked import RankedGroup
 from ranker.usage import Usage
 
@@ -14,39 +10,22 @@ class Progress:
     """A progress bar on standard error; silent unless that is a terminal."""
 
     def __init__(self, total: int | None, shown: bool = True):
-        self._total = total
-        self._shown = shown and sys.stderr.isatty()
+        from ranker.runtime.terminal import bars
+
         self._failed = 0
         self._usage = Usage()
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar = bars(shown)
+        self._task = self._bar.add_task("ranking", total=total, note="")
 
     def __enter__(self) -> Progress:
-        if self._shown:
-            from rich import progress as rich
-            from rich.console import Console
-
-            self._bar = rich.Progress(
-                rich.TextColumn("ranking"),
-                rich.BarColumn(),
-                rich.MofNCompleteColumn(),
-                rich.TextColumn("{task.fields[status]}"),
-                rich.TimeElapsedColumn(),
-                rich.TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=self._total, status="")
+        self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
     def advance(self, ranked: RankedGroup) -> None:
-        if self._bar is None:
+        if self._bar.disable:
             return
         self._usage += ranked.usage
         self._failed += ranked.error is not None
@@ -56,4 +35,4 @@ class Progress:
             status += f" ${self._usage.cost_usd:.4f}"
         if self._failed:
             status += f" [red]{self._failed} failed[/red]"
-        self._bar.update(self._task, advance=1, status=status)
+        self._bar.update(self._task, advance=1, note=status)

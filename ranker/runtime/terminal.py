@@ -7,20 +7,30 @@ from collections.abc import Iterable
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 
-def bars(shown: bool = True) -> Progress:
-    """Progress bars on standard error; they show nothing if it is not a terminal. Tasks have a field `note`."""
+def bars(shown: bool = True, console: Console | None = None) -> Progress:
+    """Progress bars, by default on standard error where that is a terminal. Tasks have a field `note`."""
+    if console is None:
+        console, shown = Console(stderr=True), shown and sys.stderr.isatty()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not (shown and sys.stderr.isatty()),
+        console=console,
+        disable=not shown,
     )
 
 

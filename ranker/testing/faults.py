@@ -36,18 +36,6 @@ def failure(status: int, message: str, **headers: str) -> web.Response:
     return web.json_response({"error": {"message": message, "code": status}}, status=status, headers=headers)
 
 
-async def _rate_limit(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return failure(429, "Rate limit reached", **{"Retry-After": "0.05"})
-
-
-async def _server_error(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return failure(500, "The server had an error")
-
-
-async def _overloaded(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return failure(503, "Overloaded")
-
-
 async def _hang(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
     await asyncio.sleep(3600)
     return completion(reply)
@@ -73,35 +61,24 @@ async def _half_body(request: web.Request, ids: list[str], reply: str) -> web.St
     return response
 
 
-async def _wrong_encoding(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
+def _reply(make: Callable[[list[str], str], web.Response]) -> Fault:
+    """A whole reply, made of the ids shown and of the right reply."""
+
+    async def fault(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
+        return make(ids, reply)
+
+    return fault
+
+
+def _wrong_encoding(ids: list[str], reply: str) -> web.Response:
     body = completion("Größe: " + reply).text or ""
     return web.Response(body=body.replace("\\u00f6", "ö").encode("utf-16"), content_type="application/json")
-
-
-async def _not_json(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return web.Response(text="<html><body>Welcome to nginx!</body></html>", content_type="text/html")
-
-
-async def _bad_json(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return completion(reply.replace('"', "'"))
-
-
-async def _truncated(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return completion(reply[: len(reply) * 2 // 3], finish="length")
-
-
-async def _empty(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return completion("")
-
-
-async def _prose(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
-    return completion("I think the first one is the best, and the others are worse.")
 
 
 def _edited(edit: Callable[[list[list[str]]], list[list[str]]]) -> Fault:
     """A reply whose ranking was edited."""
 
-    async def fault(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
+    def edited(ids: list[str], reply: str) -> web.Response:
         verdict = json.loads(reply)
         if "ranking" in verdict:
             verdict["ranking"] = edit(verdict["ranking"])
@@ -109,31 +86,37 @@ def _edited(edit: Callable[[list[list[str]]], list[list[str]]]) -> Fault:
             verdict["scores"] = verdict["scores"][1:]
         return completion(json.dumps(verdict))
 
-    return fault
+    return _reply(edited)
 
 
-async def _nan_scores(request: web.Request, ids: list[str], reply: str) -> web.StreamResponse:
+def _nan_scores(ids: list[str], reply: str) -> web.Response:
     """RULER-style scores that are not numbers."""
     scores = ", ".join(f'{{"id": "{name}", "score": NaN}}' for name in ids)
     return completion(f'{{"reasons": [], "ranking": NaN, "scores": [{scores}]}}')
 
 
 FAULTS: dict[str, Fault] = {
-    "429": _rate_limit,
-    "500": _server_error,
-    "503": _overloaded,
+    "429": _reply(lambda ids, reply: failure(429, "Rate limit reached", **{"Retry-After": "0.05"})),
+    "500": _reply(lambda ids, reply: failure(500, "The server had an error")),
+    "503": _reply(lambda ids, reply: failure(503, "Overloaded")),
     "hang": _hang,
     "disconnect": _disconnect,
     "half_body": _half_body,
-    "wrong_encoding": _wrong_encoding,
-    "not_json": _not_json,
-    "bad_json": _bad_json,
-    "truncated": _truncated,
-    "empty": _empty,
-    "prose": _prose,
+    "wrong_encoding": _reply(_wrong_encoding),
+    "not_json": _reply(
+        lambda ids, reply: web.Response(
+            text="<html><body>Welcome to nginx!</body></html>", content_type="text/html"
+        )
+    ),
+    "bad_json": _reply(lambda ids, reply: completion(reply.replace('"', "'"))),
+    "truncated": _reply(lambda ids, reply: completion(reply[: len(reply) * 2 // 3], finish="length")),
+    "empty": _reply(lambda ids, reply: completion("")),
+    "prose": _reply(
+        lambda ids, reply: completion("I think the first one is the best, and the others are worse.")
+    ),
     "unknown_id": _edited(lambda ranking: [["1"], *ranking[1:]]),
     "missing_id": _edited(lambda ranking: ranking[1:]),
     "repeated_id": _edited(lambda ranking: [*ranking, ranking[0]]),
-    "nan": _nan_scores,
+    "nan": _reply(_nan_scores),
 }
 """Every fault by name. `bad_json` to `nan` are replies that arrive but must not become rewards."""

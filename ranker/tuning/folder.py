@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from ranker.errors import ConfigurationError
 from ranker.judges.local.judge_file import FILE
@@ -44,18 +44,14 @@ class Folder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+        except Timeout:
+            raise ConfigurationError(f"Another process is tuning into {self.path}; wait for it.") from None
         except OSError as error:
             raise ConfigurationError(
                 f"{self.path} cannot be made a folder for the judge: {error.strerror or error}. Name another."
             ) from None
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigurationError(
-                    f"Another process is tuning into {self.path}; wait for it."
-                ) from None
+        with lock:
             if not (self.path / BEFORE).exists():  # the first file that a tuning run writes
                 if (self.path / FILE).exists():
                     raise ConfigurationError(
@@ -63,8 +59,6 @@ class Folder:
                     )
                 check_absent(self.path, (ADAPTER, STATE, BEST, AFTER), "a folder of `ranker tune-judge`")
             yield
-        finally:
-            os.close(lock)
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The contents of a file; None if it does not exist.

@@ -242,7 +242,7 @@ def test_nothing_is_read_twice(tiny, tmp_path):
     tried = setups(Setup(str(tiny)), ("first_token",))
     reader = Reader(Setup(str(tiny)), cache=tmp_path / "kept.sqlite")
     first = read_all(reader, examples, tried)
-    assert len(reader._read) == 2  # one for each group
+    assert sum(Cache(tmp_path / "kept.sqlite").summary().replies.values()) == 2  # one for each group
     again = Reader(Setup(str(tiny)), cache=tmp_path / "kept.sqlite")
     judge = again._judge("first_token")
     judge.read = None  # a second reading would fail
@@ -343,23 +343,17 @@ def test_a_judge_with_a_way_is_only_given_its_tolerance(ranker, tiny, tmp_path):
     assert told["way"] == "first_token"
 
 
-def test_a_written_verdict_is_tried_when_named(ranker, tiny, tmp_path):
-    source = write(tmp_path / "in.jsonl", make_groups(8, size=2))
-    done = ranker(
-        "calibrate",
-        source,
-        "--judge",
-        f"local:{tiny}",
-        "--ways",
-        "generated,pointwise",
-        "--out",
-        tmp_path / "j.json",
-    )
+def test_a_written_verdict_is_left_out(ranker, tiny, tmp_path):
+    source, out = write(tmp_path / "in.jsonl", make_groups(8, size=2)), tmp_path / "j.json"
+    with pytest.warns(FutureWarning, match="'generated' is no longer calibrated"):
+        done = ranker(
+            "calibrate", source, "--judge", f"local:{tiny}", "--ways", "generated,pointwise", "--out", out
+        )
     assert done.returncode == 0, done.stderr
-    assert set(json.loads((tmp_path / "j.json").read_text())["measured"]["ways"]) == {
-        "generated",
-        "pointwise",
-    }
+    assert list(json.loads(out.read_text())["measured"]["ways"]) == ["pointwise"]
+    done = ranker("calibrate", source, "--judge", f"local:{tiny}@generated")
+    assert done.returncode == 2
+    assert "writes its verdict" in done.stderr
 
 
 def test_a_reference_is_asked_about_only_where_there_is_one(tiny):
@@ -395,7 +389,7 @@ def test_a_reference_is_asked_about_only_where_there_is_one(tiny):
         (("--strong", "openai/x"), "ranker rank"),
         (("--strong", "http://user:pw@host"), "name alone"),
         (("--strong", "openai/x", "--agreement", "1"), "--agreement"),
-        (("--strong", "openai/x", "--ways", "generated"), "generated"),
+        (("--ways", "generated"), "No way is named"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_message(ranker, tiny, tmp_path, monkeypatch, case):

@@ -17,7 +17,7 @@ from ranker.jsonl.shards import plan_of
 from ranker.judges import batch as batches
 from ranker.judges.batch import BatchJudge
 from ranker.judges.batch_store import BatchStore
-from ranker.testing.batches import BatchJudgeServer
+from tests.batch_server import BatchJudgeServer
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking, truthful
 

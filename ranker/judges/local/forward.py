@@ -35,7 +35,7 @@ def read_scores(loaded: Loaded, segments: Sequence[Segment], way: Way, n: int) -
     """One score for each attempt (for `first_token`, for each place): log-odds of Yes, log-probability of the letter,
     the expected digit over 9, or the mean log-probability of the reference's tokens."""
     with torch.inference_mode():
-        tails = _tails(loaded, segments)
+        tails = (hidden_tails if shares(loaded) else plain_tails)(loaded.model, segments)
         return scores_of(loaded, tails, segments, way, n).tolist()  # type: ignore[no-any-return]
 
 
@@ -64,10 +64,6 @@ def scores_of(loaded: Loaded, tails: Sequence[Any], segments: Sequence[Segment],
     if way == "expected_digit":
         return expected_digit(logits)
     return log_odds(logits) if numbers is None else log_odds(logits) + NUMBERS * numbers
-
-
-def _tails(loaded: Loaded, segments: Sequence[Segment]) -> list[Any]:
-    return (hidden_tails if shares(loaded) else plain_tails)(loaded.model, segments)
 
 
 _shares: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()

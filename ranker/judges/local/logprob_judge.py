@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,20 @@ from ranker.runtime.cache import Cache, cache_key, open_cache
 from ranker.usage import Usage
 
 SCORING = 1  # of scores kept in the cache: raised when the same tokens come to be scored otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Attributes:
+    scores: one per attempt, in the unit of the way.
+    seconds, tokens: cost of the reading; None if no longer known.
+    cached: whether it came from the cache.
+    """
+
+    scores: list[float]
+    seconds: float | None = None
+    tokens: int | None = None
+    cached: bool = False
 
 
 class LogprobJudge:
@@ -167,33 +182,49 @@ class LogprobJudge:
         distinct = list(dict.fromkeys(whole.attempts))
         if self.setup.way not in JOINT:
             distinct.sort()
-        uncut = replace(whole, attempts=tuple(distinct), cut=(0,) * len(distinct))
-        texts = fit(uncut, self.setup.way, self._room(loaded), loaded.count, self._framing(loaded, uncut))
-        scores, usage = self._cached_or_read(loaded, texts)
+        texts = self.fitted(loaded, replace(whole, attempts=tuple(distinct), cut=(0,) * len(distinct)))
+        reading = self.reading(loaded, texts)
+        usage = Usage(cached_calls=1) if reading.cached else Usage(1, 0, 0, reading.tokens or 0, 0)
         place = [distinct.index(text) for text in whole.attempts]
-        return [scores[i] for i in place], usage, tuple(texts.cut[i] for i in place)
+        return [reading.scores[i] for i in place], usage, tuple(texts.cut[i] for i in place)
 
-    def _cached_or_read(self, loaded: Loaded, texts: Shown) -> tuple[list[float], Usage]:
+    def fitted(self, loaded: Loaded, texts: Shown) -> Shown:
+        """The texts, cut so that every sequence fits the window.
+
+        Raises:
+            ContextLengthError: they would have to be cut too short.
+        """
+        return fit(texts, self.setup.way, self._room(loaded), loaded.count, self._framing(loaded, texts))
+
+    def reading(self, loaded: Loaded, texts: Shown) -> Reading:
+        """Scores of texts that fit, from the cache where it holds them.
+
+        Raises:
+            JudgeError: the model failed, or its scores are no numbers.
+        """
         key = cache_key(**self.identity(), seed=0, shown=repr(texts)) if self.cache else ""
         cached = self.cache.get(key) if self.cache else None
         n = len(texts.attempts)
         if cached is not None and len(cached.get("scores", ())) == n:
-            return list(map(float, cached["scores"])), Usage(cached_calls=1)
+            scores = list(map(float, cached["scores"]))
+            return Reading(scores, cached.get("seconds"), cached.get("tokens"), cached=True)
         failed = Usage(calls=1, failed_calls=1)
+        started = time.perf_counter()
         try:
             scores, tokens = self.read(loaded, texts)
         except (RuntimeError, MemoryError) as error:  # out of memory, mostly
             raise JudgeError(
                 f"{self.name} failed on {n} attempts: {error}. Use smaller groups or a smaller context_window."
             ).spent(failed) from error
+        seconds = time.perf_counter() - started
         if not all(map(math.isfinite, scores)):
             raise JudgeError(
                 f"{self.name} gave scores that are no numbers: {scores}. Its weights may not bear bfloat16: give "
                 'dtype="float32".'
             ).spent(failed)
         if self.cache is not None:
-            self.cache.put(key, self.name, {"scores": scores})
-        return scores, Usage(1, 0, 0, tokens, 0)
+            self.cache.put(key, self.name, {"scores": scores, "seconds": seconds, "tokens": tokens})
+        return Reading(scores, seconds, tokens)
 
     def read(self, loaded: Loaded, texts: Shown) -> tuple[list[float], int]:
         """One score an attempt, in the order of `texts` and in the unit of the way, and the tokens read for them."""
