@@ -330,7 +330,7 @@ def _debiaser(
     from ranker.debias.debiaser import Debiaser
 
     debiaser = debiaser or Debiaser(covariates or ("length",), seed=seed)
-    debiaser.bind(judge.name)
+    debiaser.evidence.bind(judge.name)
     return debiaser
 
 

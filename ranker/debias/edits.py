@@ -172,6 +172,15 @@ def _cut(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
     return replace(trajectory, messages=trajectory.messages[: own[-1]])
 
 
+def _unearned(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
+    """The last reply without the work: what the agent did before it is left out."""
+    at = _last(trajectory)
+    own = [i for i, m in enumerate(trajectory.messages) if m["role"] == "assistant"]
+    if at is None or len(own) < 2:
+        return None
+    return replace(trajectory, messages=(*trajectory.messages[: own[0]], trajectory.messages[at]))
+
+
 def _formatted(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
     """The same words under a heading, as bullets, the first words of each in bold."""
 
@@ -219,6 +228,7 @@ EDITS: dict[str, Edit] = {
         Edit("more_padding", padding(2)),
         Edit("repetition", _repetition),
         Edit("cut_off", _cut, "worse"),
+        Edit("unearned", _unearned, "worse"),
         _adds("self_praise", _PRAISE),
         _adds("claimed_success", _SUCCESS, "worse"),
         Edit("formatting", _formatted),

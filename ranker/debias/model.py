@@ -17,6 +17,7 @@ position shown is 0 as well: places are drawn by lot.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +27,13 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from ranker.aggregate.ranking import Tiers
+from ranker.debias.covariates import POSITION
 from ranker.statistics import Estimate
 
 EPSILON_DEVIATION = 1.5
 EFFECT_DEVIATION = 5.0  # of φ and β
 DELTA_RATE = 0.5
+FEW = 10  # groups
 _Z = 1.959963984540054  # the normal quantile of a 95 % interval
 
 
@@ -44,7 +47,7 @@ class Comparisons:
         edit_N: of each item the edit whose copy may be worse than its original; None for the others.
         covariates_PNK: scaled to 0..1.
         tiers_P: a ranking of the items for each pass.
-        by_lot_K: indices of covariates that are drawn by lot (the position shown).
+        names_K: of the covariates.
     """
 
     attempt_G: tuple[int, ...]
@@ -52,7 +55,7 @@ class Comparisons:
     edit_N: tuple[str | None, ...]
     covariates_PNK: tuple[tuple[tuple[float, ...], ...], ...]
     tiers_P: tuple[Tiers, ...]
-    by_lot_K: tuple[int, ...] = ()
+    names_K: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -67,7 +70,7 @@ class Comparisons:
             "edit": list(self.edit_N),
             "covariates": [[list(x_K) for x_K in x_NK] for x_NK in self.covariates_PNK],
             "tiers": [[list(tier) for tier in tiers] for tiers in self.tiers_P],
-            "by_lot": list(self.by_lot_K),
+            "names": list(self.names_K),
         }
 
     @classmethod
@@ -78,7 +81,7 @@ class Comparisons:
             tuple(fields["edit"]),
             tuple(tuple(tuple(x_K) for x_K in x_NK) for x_NK in fields["covariates"]),
             tuple(tuple(tuple(tier) for tier in tiers) for tiers in fields["tiers"]),
-            tuple(fields["by_lot"]),
+            tuple(fields["names"]),
         )
 
 
@@ -132,13 +135,14 @@ class _Pairs:
         return np.bincount(self.above_M, values_M, n) - np.bincount(self.below_M, values_M, n)
 
 
-def fit(history: Sequence[Comparisons], covariates: int, start: Sequence[float] | None = None) -> Fit:
+def fit(history: Sequence[Comparisons], start: Sequence[float] | None = None) -> Fit:
     """The most probable θ, φ, β and δ given all these groups.
 
     Args:
-        covariates: K.
+        history: at least one group, all with the same covariates.
         start: φ to begin from; the outcome does not depend on it but for rounding.
     """
+    covariates = len(history[0].names_K)
     edits = sorted({edit for c in history for edit in c.edit_N if edit is not None})
     told_apart = [k for k in range(covariates) if any(_varies(c, k) for c in history)]
     offsets = np.cumsum([0, *(c.size for c in history)])
@@ -171,10 +175,14 @@ def fit(history: Sequence[Comparisons], covariates: int, start: Sequence[float] 
     epsilon_n, effect_D = solution[:n], solution[n:]
     beta_K = np.zeros(k)
     beta_K[told_apart] = effect_D[k : d - e]
-    spans = list(zip(offsets[:-1], offsets[1:], strict=True))
+    spans = list(itertools.pairwise(offsets.tolist()))
     x_nK = np.concatenate([_mean_covariates(c, k)[: c.size] for c in history])
     theta_n = epsilon_n + x_nK @ beta_K
-    deviation_n, deviation_K = _deviations(pairs, solution, n, k, e, (x_nK, told_apart), precision)
+    free = (np.arange(n + d) < n + d - e) | (solution > 1e-6)  # a δ at its bound is no parameter
+    covariance = _posterior(pairs, solution, precision, free, n)
+    to_theta = np.concatenate([np.eye(n), np.zeros((n, k)), x_nK[:, told_apart], np.zeros((n, e))], axis=1)
+    deviation_n = np.sqrt(np.einsum("nm,ml,nl->n", to_theta, covariance, to_theta, optimize=True))
+    deviation_K = _effect_deviations(pairs, solution, covariance, n)[:k]
     return Fit(
         [[float(v) for v in theta_n[a:b]] for a, b in spans],
         [[float(v) for v in deviation_n[a:b]] for a, b in spans],
@@ -197,7 +205,7 @@ def _mean_covariates(c: Comparisons, k: int) -> np.ndarray:
 def _varies(c: Comparisons, k: int) -> bool:
     """Whether a copy differs from its original in covariate k, by more than its place."""
     x_PN = [[x_K[k] for x_K in x_NK] for x_NK in c.covariates_PNK]
-    return k not in c.by_lot_K and any(
+    return c.names_K[k] != POSITION and any(
         x_N[i] != x_N[c.owner_N[i]] for x_N in x_PN for i in range(c.size, len(c.owner_N))
     )
 
@@ -231,20 +239,12 @@ def _pairs(
     return _Pairs(*map(np.concatenate, (above, below, designs, weights, groups)))
 
 
-def _deviations(
-    pairs: _Pairs,
-    solution: np.ndarray,
-    n: int,
-    k: int,
-    e: int,
-    beta: tuple[np.ndarray, Sequence[int]],
-    precision: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations of θ from the curvature of the posterior (Laplace), and of φ from the spread of the groups' scores
-    (sandwich): pairs of one ranking depend on each other."""
+def _posterior(
+    pairs: _Pairs, solution: np.ndarray, precision: np.ndarray, free: np.ndarray, n: int
+) -> np.ndarray:
+    """Covariance of all parameters by the curvature of the posterior (Laplace); 0 for those that are not free."""
     margin_M = pairs.margin(solution[:n], solution[n:])
     curve_M = pairs.weight_M * expit(margin_M) * expit(-margin_M)
-    d = pairs.design_MD.shape[1]
     curvature = np.diag(precision)
     for rows, columns, sign in (
         (pairs.above_M, pairs.above_M, 1),
@@ -253,31 +253,29 @@ def _deviations(
         (pairs.below_M, pairs.above_M, -1),
     ):
         np.add.at(curvature, (rows, columns), sign * curve_M)
-    for column in range(d):
-        side_n = pairs.per_attempt(curve_M * pairs.design_MD[:, column], n)
-        curvature[:n, n + column] = curvature[n + column, :n] = side_n
-        curvature[n:, n + column] += (curve_M * pairs.design_MD[:, column]) @ pairs.design_MD
-    at_bound = np.arange(len(solution)) >= len(solution) - e
-    free = ~(at_bound & (solution < 1e-6))  # a δ at its bound is no parameter
-    inverse = np.zeros_like(curvature)
-    inverse[np.ix_(free, free)] = np.linalg.inv(curvature[np.ix_(free, free)])
+    for column, design_M in enumerate(pairs.design_MD.T, start=n):
+        side_n = pairs.per_attempt(curve_M * design_M, n)
+        curvature[:n, column] = curvature[column, :n] = side_n
+        curvature[n:, column] += (curve_M * design_M) @ pairs.design_MD
+    covariance = np.zeros_like(curvature)
+    covariance[np.ix_(free, free)] = np.linalg.inv(curvature[np.ix_(free, free)])
+    return covariance
+
+
+def _effect_deviations(pairs: _Pairs, solution: np.ndarray, covariance: np.ndarray, n: int) -> np.ndarray:
+    """Deviations of φ, β and δ from the spread of the groups' scores (sandwich): pairs of one ranking depend on each
+    other. Few groups say little of their spread; there the larger of this and the posterior's counts."""
+    slope_M = pairs.weight_M * expit(-pairs.margin(solution[:n], solution[n:]))
     groups = int(pairs.group_M[-1]) + 1
-    slope_M = pairs.weight_M * expit(-margin_M)
     score_GD = np.stack(
-        [np.bincount(pairs.group_M, slope_M * c_M, groups) for c_M in pairs.design_MD.T], axis=1
+        [np.bincount(pairs.group_M, slope_M * d_M, groups) for d_M in pairs.design_MD.T], axis=1
     )
-    profile_DD = inverse[n:, n:]
+    profile_DD = covariance[n:, n:]
     robust_D = np.diag(profile_DD @ (score_GD.T @ score_GD) @ profile_DD) * groups / max(1, groups - 1)
-    posterior_D = np.diag(profile_DD)
-    few = groups < 10  # whose scores say little of their spread
-    variance_K = np.maximum(robust_D, posterior_D)[:k] if few else robust_D[:k]
-    unseen_K = np.abs(pairs.design_MD[:, :k]).sum(axis=0) == 0
-    x_nK, told_apart = beta
-    to_theta = np.concatenate(
-        [np.eye(n), np.zeros((n, k)), x_nK[:, list(told_apart)], np.zeros((n, e))], axis=1
-    )
-    variance_n = np.einsum("nm,ml,nl->n", to_theta, inverse, to_theta, optimize=True)
-    return np.sqrt(variance_n), np.sqrt(np.where(unseen_K, EFFECT_DEVIATION**2, variance_K))
+    unseen_D = np.abs(pairs.design_MD).sum(axis=0) == 0
+    variance_D = np.maximum(robust_D, np.diag(profile_DD)) if groups < FEW else robust_D
+    deviation_D: np.ndarray = np.sqrt(np.where(unseen_D, EFFECT_DEVIATION**2, variance_D))
+    return deviation_D
 
 
 def _explained(bias_n: np.ndarray, theta_n: np.ndarray, spans: Sequence[tuple[int, int]]) -> float | None:
