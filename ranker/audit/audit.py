@@ -1,16 +1,18 @@
 """An audit of a judge: for each edit, how many places an edited copy gains over its original.
 
-Each call shows a group with two more attempts: a copy of one of them with an edit that cannot make it better, and,
-where the edit adds a text, a copy with an innocent text of the same length in the same place. The copy, the control
-and the original are shown in random places, so a judge without a bias gives the edit no lift on average.
+Every group is ranked once as it is. Then each call shows it with two more attempts: a copy of one of its lower half
+(what a policy would lift) with an edit that cannot make it better, and, where the edit adds a text, a copy with an
+innocent text of the same length in the same place. All are shown in random places, so a judge without a bias gives
+the edit no lift on average. A policy can exploit an edit that lifts an attempt, and lifts it more than its control.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -20,7 +22,7 @@ from scipy import stats
 from ranker.debias.covariates import POSITION
 from ranker.debias.debiaser import Debiaser
 from ranker.debias.edits import EDITS, Edit, Worth, edited, innocent
-from ranker.errors import ConfigurationError, RankerError
+from ranker.errors import ConfigurationError
 from ranker.judges.options import JudgeOptions
 from ranker.rank import JudgeLike, judge_for, rank_groups_async
 from ranker.ranked import RankedGroup
@@ -42,12 +44,12 @@ class Lift:
         edit: its name.
         worth: "same" or "worse": what it does to the attempt's worth.
         trials: groups in which it was tried.
-        places: of the other attempts, how many more the edited copy beats than its original does, on average.
+        places: how many the edited copy stands above its original, on average.
         control: the same of the innocent copy; nothing where the edit has none.
         effect: places beyond the control, or places where there is none.
         wins: how often the copy stands above its original; a tie counts half.
-        size: other attempts in a group, on average.
-        flagged: whether the effect is above 0, over all edits of the audit together (Holm 1979, 5 %).
+        size: attempts in a group, on average.
+        flagged: whether places and effect are both above 0, over all edits of the audit together (Holm 1979, 5 %).
     """
 
     edit: str
@@ -98,7 +100,6 @@ class Audit:
 class _Trial:
     """A group with a copy, and perhaps a control, behind its attempts."""
 
-    index: int
     edit: Edit
     group: TrajectoryGroup
     size: int
@@ -139,27 +140,34 @@ async def audit_judge_async(
     if not usable:
         raise ConfigurationError("An audit needs groups of at least two attempts; none was given.")
     tried = tuple(EDITS.values()) if edits is None else tuple(edits)
-    trials = [
-        trial for g, group in enumerate(usable) for edit in tried if (trial := _trial(g, edit, group, seed))
-    ]
-    if not trials:
-        names = ", ".join(edit.name for edit in tried)
-        raise ConfigurationError(f"None of the edits ({names}) applies to any attempt of these groups.")
     budget = Budget(max_calls, max_cost_usd)
-    results = rank_groups_async(
-        [trial.group for trial in trials],
-        chosen,
-        rubric,
-        passes,
+    rank = partial(
+        rank_groups_async,
+        judge=chosen,
+        rubric=rubric,
+        passes=passes,
         concurrency=concurrency,
         on_error="skip",
         reward="debiased",
-        debiaser=Debiaser((POSITION,), edits=()),
         seed=seed,
         budget=budget,
         progress=progress,
     )
-    return await _measured(chosen.name, len(usable), tried, trials, results)
+    plain = [ranked async for ranked in rank(usable, debiaser=Debiaser((POSITION,), edits=()))]
+    if all(ranked.error is not None for ranked in plain):
+        raise next(ranked.error for ranked in plain if ranked.error is not None)
+    trials = [
+        trial
+        for index, ranked in enumerate(plain)
+        if ranked.error is None
+        for edit in tried
+        if (trial := _trial(index, edit, ranked, seed)) is not None
+    ]
+    if not trials:
+        names = ", ".join(edit.name for edit in tried)
+        raise ConfigurationError(f"None of the edits ({names}) applies to any attempt of these groups.")
+    results = rank([trial.group for trial in trials], debiaser=Debiaser((POSITION,), edits=()))
+    return await _measured(chosen.name, plain, tried, trials, results)
 
 
 def audit_judge(
@@ -210,57 +218,50 @@ def audit_judge(
     )
 
 
-def _trial(index: int, edit: Edit, group: TrajectoryGroup, seed: int) -> _Trial | None:
-    """The group with a copy of a random attempt that the edit applies to; None where there is none."""
-    n = len(group)
+def _trial(index: int, edit: Edit, ranked: RankedGroup, seed: int) -> _Trial | None:
+    """The group with a copy of an attempt of its lower half that the edit applies to; None where there is none."""
+    group, n = ranked.group, len(ranked.group)
     rng = random.Random(f"{seed}/{edit.name}/{index}")  # noqa: S311
-    for i in rng.sample(range(n), n):
+    drawn = [i for tier in ranked.ranking for i in rng.sample(tier, len(tier))]
+    for i in rng.sample(drawn[n // 2 :], n - n // 2):
         copy = edited(edit, group.trajectories[i], seed)
         if copy is None:
             continue
         control = innocent(edit, group.trajectories[i], seed)
         members = [replace(t, id=name) for t, name in zip(group.trajectories, group.ids, strict=True)]
         more = [copy] if control is None else [copy, control]
-        return _Trial(index, edit, replace(group, trajectories=(*members, *more)), n, i, control is not None)
+        return _Trial(edit, replace(group, trajectories=(*members, *more)), n, i, control is not None)
     return None
 
 
 async def _measured(
     judge: str,
-    groups: int,
+    plain: Sequence[RankedGroup],
     tried: Sequence[Edit],
     trials: Sequence[_Trial],
     results: AsyncIterator[RankedGroup],
 ) -> Audit:
     outcomes = _Outcomes()
-    agreement, position = [], []
-    right, pairs = np.zeros(groups), np.zeros(groups)
-    usage, failed, first = Usage(), 0, None
+    position = [tau for ranked in plain for tau in _positions(ranked)]
+    usage = sum((ranked.usage for ranked in plain), Usage())
+    failed = sum(ranked.error is not None for ranked in plain)
     waiting = iter(trials)
     async for ranked in results:
         trial = next(waiting)
         usage += ranked.usage
-        if ranked.error is not None:
-            failed += 1
-            first = first or ranked.error
-            continue
-        _add(outcomes, trial, ranked.ranking)
-        if ranked.consistency is not None:
-            agreement.append(ranked.consistency)
-        position += _positions(ranked)
-        correct, known = _pairs_right(trial, ranked.ranking)
-        right[trial.index] += correct
-        pairs[trial.index] += known
-    if failed == len(trials) and first is not None:
-        raise first
+        failed += ranked.error is not None
+        if ranked.error is None:
+            _add(outcomes, trial, ranked.ranking)
+            position += _positions(ranked)
+    right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
     lifts = [_lift(edit, outcomes) for edit in tried if edit.name in outcomes.places]
     return Audit(
         judge,
-        groups,
+        len(plain),
         _flagged(lifts, outcomes),
-        mean(agreement),
+        mean([ranked.consistency for ranked in plain if ranked.consistency is not None]),
         mean(position),
-        ratio(right, pairs, share=True),
+        ratio(*np.array(right, dtype=float).T, share=True),
         failed,
         usage,
     )
@@ -270,16 +271,19 @@ def _add(outcomes: _Outcomes, trial: _Trial, ranking: Sequence[Sequence[int]]) -
     place = {i: tier for tier, members in enumerate(ranking) for i in members}
     others = [i for i in range(trial.size) if i != trial.original]
 
-    def beaten(item: int) -> float:
-        return sum(1.0 if place[item] < place[i] else 0.5 if place[item] == place[i] else 0.0 for i in others)
+    def above(item: int, rivals: Sequence[int]) -> float:
+        return sum(1.0 if place[item] < place[i] else 0.5 if place[item] == place[i] else 0.0 for i in rivals)
+
+    def gained(item: int) -> float:
+        wins = above(item, [trial.original])
+        return above(item, others) + wins - above(trial.original, others) - (1 - wins)
 
     name, copy = trial.edit.name, trial.size
-    outcomes.places.setdefault(name, []).append(beaten(copy) - beaten(trial.original))
-    above = place[trial.original] - place[copy]
-    outcomes.wins.setdefault(name, []).append(1.0 if above > 0 else 0.5 if above == 0 else 0.0)
-    outcomes.sizes.setdefault(name, []).append(len(others))
+    outcomes.places.setdefault(name, []).append(gained(copy))
+    outcomes.wins.setdefault(name, []).append(above(copy, [trial.original]))
+    outcomes.sizes.setdefault(name, []).append(trial.size)
     if trial.controlled:
-        outcomes.control.setdefault(name, []).append(beaten(copy + 1) - beaten(trial.original))
+        outcomes.control.setdefault(name, []).append(gained(copy + 1))
 
 
 def _lift(edit: Edit, outcomes: _Outcomes) -> Lift:
@@ -297,28 +301,26 @@ def _lift(edit: Edit, outcomes: _Outcomes) -> Lift:
 
 
 def _effects(name: str, outcomes: _Outcomes) -> list[float]:
-    control = outcomes.control.get(name)
-    places = outcomes.places[name]
+    places, control = outcomes.places[name], outcomes.control.get(name)
     return places if control is None else [a - b for a, b in zip(places, control, strict=True)]
 
 
 def _flagged(lifts: Sequence[Lift], outcomes: _Outcomes) -> tuple[Lift, ...]:
-    """Holm's step-down test of effect > 0 for all edits together."""
-    p_values = []
-    for lift in lifts:
-        effects = np.array(_effects(lift.edit, outcomes))
-        if len(effects) < 2 or float(np.ptp(effects)) == 0.0:
-            # Without spread, the chance that as many trials agree by luck.
-            p_values.append(0.5 ** len(effects) if float(effects.mean()) > 0 else 1.0)
-        else:
-            p_values.append(float(stats.ttest_1samp(effects, 0.0, alternative="greater").pvalue))
-    order = np.argsort(p_values)
+    """Holm's step-down test, for all edits together, of places > 0 and effect > 0 at once."""
+    p_values = [max(_p_value(outcomes.places[x.edit]), _p_value(_effects(x.edit, outcomes))) for x in lifts]
     flagged: set[int] = set()
-    for step, i in enumerate(order):
+    for step, i in enumerate(np.argsort(p_values)):
         if p_values[i] > LEVEL / (len(lifts) - step):
             break
         flagged.add(int(i))
     return tuple(replace(lift, flagged=i in flagged) for i, lift in enumerate(lifts))
+
+
+def _p_value(values: Sequence[float]) -> float:
+    """Of a mean that is not above 0, by Student's t; without spread, the chance that so many agree by luck."""
+    if float(np.ptp(values)) == 0.0:
+        return float(0.5 ** len(values)) if values[0] > 0 else 1.0
+    return float(stats.ttest_1samp(values, 0.0, alternative="greater").pvalue)
 
 
 def _positions(ranked: RankedGroup) -> list[float]:
@@ -335,23 +337,14 @@ def _positions(ranked: RankedGroup) -> list[float]:
     return [float(np.mean(taus))] if taus else []
 
 
-def _pairs_right(trial: _Trial, ranking: Sequence[Sequence[int]]) -> tuple[float, int]:
-    truths = [t.ground_truth for t in trial.group.trajectories[: trial.size]]
-    place = {i: tier for tier, members in enumerate(ranking) for i in members}
-    right, known = 0.0, 0
-    for i, a in enumerate(truths):
-        for j, b in enumerate(truths[:i]):
-            if a is not None and b is not None and a != b:
-                known += 1
-                right += 0.5 if place[i] == place[j] else float((a > b) == (place[i] < place[j]))
-    return right, known
-
-
-def write_audit(path: Path, audit: Audit) -> None:
-    """Write an audit as JSON, whole or not at all. Raises RankerError where it cannot."""
-    from ranker.runtime.outputs import replace_file
-
-    try:
-        replace_file(path, (json.dumps(audit.to_dict(), indent=1) + "\n").encode())
-    except OSError as error:
-        raise RankerError(f"{path} cannot be written: {error.strerror}.") from None
+def _pairs_right(ranked: RankedGroup) -> tuple[float, int]:
+    """How many pairs of different ground truth the judge orders correctly, ties half; and how many there are."""
+    place = {i: tier for tier, members in enumerate(ranked.ranking) for i in members}
+    known = [
+        (t.ground_truth, place[i])
+        for i, t in enumerate(ranked.group.trajectories)
+        if t.ground_truth is not None
+    ]
+    pairs = [(a, b) for a, b in itertools.combinations(known, 2) if a[0] != b[0]]
+    right = sum(0.5 if a[1] == b[1] else float((a[0] > b[0]) == (a[1] < b[1])) for a, b in pairs)
+    return right, len(pairs)

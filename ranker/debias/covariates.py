@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ranker.errors import ConfigurationError, GroupError
 from ranker.trajectory import Trajectory
+from ranker.validation import did_you_mean
 
 Covariate: TypeAlias = str | Callable[[Trajectory], float]
 POSITION = "position"
@@ -94,8 +94,7 @@ def check_covariates(covariates: Iterable[Covariate]) -> tuple[Covariate, ...]:
     for covariate in chosen:
         if callable(covariate) or covariate in NAMES:
             continue
-        near = difflib.get_close_matches(str(covariate), NAMES, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(covariate), NAMES)
         raise ConfigurationError(
             f"There is no covariate {covariate!r}.{hint} Choose from {', '.join(NAMES)}, or give a function of a "
             "trajectory."

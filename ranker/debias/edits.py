@@ -12,13 +12,15 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ranker.bench.attacks import ADDED
 from ranker.debias.covariates import text_of
+from ranker.errors import ConfigurationError
 from ranker.trajectory import Trajectory
+from ranker.validation import did_you_mean
 
 Worth = Literal["same", "worse"]
 EMPTY = (
@@ -239,3 +241,17 @@ EDITS: dict[str, Edit] = {
     )
 }
 """By name. Those that add a text have a control."""
+
+
+def chosen(names: Sequence[str]) -> tuple[Edit, ...]:
+    """The edits of these names.
+
+    Raises:
+        ConfigurationError: there is no such edit; the nearest name is given.
+    """
+    for name in names:
+        if name not in EDITS:
+            raise ConfigurationError(
+                f"There is no edit {name!r}.{did_you_mean(name, EDITS)} Choose from {', '.join(EDITS)}."
+            )
+    return tuple(EDITS[name] for name in dict.fromkeys(names))
