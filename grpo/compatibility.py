@@ -66,7 +66,9 @@ def check_layout(model: Any, sequences: Sequence[TokenSequence], longest: int) -
     half = model.dtype in (torch.bfloat16, torch.float16)
     tolerance = 0.15 if half else 1e-4
     config = inner(model).config
-    windowed = _window(config) < longest or _masks_itself(model)
+    # Layers that carry a causal mask of their own (GPT-Neo) count places in the packed row instead of positions.
+    masked = any(b.dim() == 4 and b.shape[-1] == b.shape[-2] > 1 for b in inner(model).buffers())
+    windowed = _window(config) < longest or masked
     name = type(inner(model)).__name__
     # An adapter on the head is more than a weight.
     scaled = type(inner(model).get_output_embeddings()) is not torch.nn.Linear or any(
@@ -109,12 +111,6 @@ def _window(config: Any) -> float:
     if getattr(config, "use_sliding_window", True) is False:
         return float("inf")
     return float(getattr(config, "sliding_window", None) or "inf")
-
-
-def _masks_itself(model: Any) -> bool:
-    """Whether attention layers carry a causal mask of their own (GPT-Neo), which counts places in the
-    packed row instead of positions."""
-    return any(b.dim() == 4 and b.shape[-1] == b.shape[-2] > 1 for b in inner(model).buffers())
 
 
 def _check_train_mode(model: Any, sequences: list[TokenSequence], layout: Layout) -> None:

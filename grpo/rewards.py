@@ -18,8 +18,9 @@ import numpy as np
 from grpo.advantages import Aggregation, mix
 from grpo.errors import RewardError
 from grpo.types import RolloutGroup
-from ranker import ConfigurationError, JudgeCallError, RankedGroup, RankerError, TrajectoryGroup
+from ranker import ConfigurationError, RankedGroup, RankerError, TrajectoryGroup
 from ranker.errors import scrub
+from ranker.integrations.group_rewarder import is_fatal
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
 
@@ -138,15 +139,10 @@ class Rewarder:
         usage = Usage()
         for reward in self._rewards:
             try:
-                attempts = group.for_judge()
-                ranked = _call(reward, attempts)
-            except ConfigurationError:
-                raise
-            except JudgeCallError as error:
-                if error.status_code in (401, 403, 404):
-                    raise
-                return failed(count, f"{reward.name}: {error}", usage + error.usage)
+                ranked = _call(reward, group.for_judge())
             except Exception as error:
+                if isinstance(error, RankerError) and is_fatal(error):
+                    raise
                 spent = error.usage if isinstance(error, RankerError) else Usage()
                 return failed(count, scrub(f"{reward.name}: {type(error).__name__}: {error}"), usage + spent)
             spread: list[float | None] = [None] * count

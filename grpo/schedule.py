@@ -59,7 +59,13 @@ class Schedule:
             with clock.time("generate"):
                 self._sample_to(upto + self._config.ahead)
             mine = [k for k in range(state.taken, upto) if k % processes.world == processes.rank]
-            fresh = self._debiased([self._take(k, clock) for k in mine])
+            fresh = []
+            for k in mine:
+                group, pending = self._collector.pending[k]
+                with clock.time("judge_wait"):
+                    fresh.append(ScoredGroup(group, pending.result()))
+                del self._collector.pending[k]
+            fresh = self._debiased(fresh)
             taken += fresh
             state.taken = upto
             useful = [not j.advantages.tied and j.reward.error is None for j in self._advised(fresh)]
@@ -92,13 +98,6 @@ class Schedule:
         wanted = [k for k in range(state.sampled, end) if k % processes.world == processes.rank]
         self._collector.sample(wanted, state.step)
         state.sampled = max(state.sampled, end)
-
-    def _take(self, index: int, clock: Clock) -> ScoredGroup:
-        group, pending = self._collector.pending[index]
-        with clock.time("judge_wait"):
-            reward = pending.result()
-        del self._collector.pending[index]
-        return ScoredGroup(group, reward)
 
     def _debiased(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
         rewards = self._debiasing.weigh([(j.group, j.reward) for j in groups])

@@ -22,9 +22,9 @@ from grpo.rollouts.collect import (
     Checker,
     Collector,
     Example,
-    ExampleStream,
     RolloutFunction,
     check_examples,
+    example_order,
     run_loop,
 )
 from grpo.rollouts.engine import Engine, Sampler
@@ -115,11 +115,11 @@ class GRPOTrainer:
         self._updater = Updater(
             self.model, config, layout, Reference(self.model, config.beta != 0), processes
         )
-        self._examples = ExampleStream(dataset, config.shuffle_dataset, config.seed)
+        self._example_of = example_order(dataset, config.shuffle_dataset, config.seed)
         self._loggers: list[Logger] = []
         self._folder = self._open(out, resume, describe or {})
         self._collector = Collector(
-            self.engine, self.tokenizer, self._examples, rewarder, rollout, checker, config.num_generations, config.seed,
+            self.engine, self.tokenizer, self._example_of, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
         )  # fmt: skip
         self._debiasing = Debiasing(processes, rewarder.mixed)
@@ -191,7 +191,7 @@ class GRPOTrainer:
         check_examples(dataset, self._rollout, self.tokenizer)
         self._hand_over()
         collector = Collector(
-            self.engine, self.tokenizer, ExampleStream(dataset, False, 0), None, self._rollout, self._checker, 1, seed
+            self.engine, self.tokenizer, dataset.__getitem__, None, self._rollout, self._checker, 1, seed
         )  # fmt: skip
 
         async def work() -> list[RolloutGroup]:
@@ -288,7 +288,7 @@ class GRPOTrainer:
             self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
             for fields in pending:
                 if fields["index"] % self._processes.world == self._processes.rank:
-                    self._collector.send(group_from_dict(fields, self._examples.of(fields["index"])))
+                    self._collector.send(group_from_dict(fields, self._example_of(fields["index"])))
         if self._folder is not None:
             self._folder.rewind(self.step)
         self._processes.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,8 @@ class Updater:
             return Step(None, 0, None, None, None, None, None)
         most = self._config.max_tokens_per_forward
         width = None if self.layout.flex else int(getattr(self.model.config, "hidden_size", 0) or 1024)
-        cuts = [[mine[i] for i in cut] for cut in batches([_flat(e) for e in mine], most, width)]
+        tokens_of = [np.concatenate([s.tokens_T for s in e.rollout.sequences]) for e in mine]
+        cuts = [[mine[i] for i in cut] for cut in batches(tokens_of, most, width)]
         counts = [1 if self.layout.head else sum(len(e.rollout.sequences) for e in cut) for cut in cuts]
         wanted = self._shards.forward_counts(counts)
         idle = [n - (counts[k] if k < len(counts) else 0) for k, n in enumerate(wanted)]
@@ -171,7 +172,7 @@ class Updater:
         trajectory_N = torch.arange(len(rollouts)).repeat_interleave(lengths_S)
         weights_S = token_weights(lengths_S, loss, int(tokens), int(trajectories))
         old = [np.zeros(0, np.float32), *(s.logps_T[s.sampled_T] for s in sequences)]
-        old_N = torch.from_numpy(np.concatenate(old))
+        old_N = torch.from_numpy(np.concatenate(old)).to(device)
         on_policy_S = torch.tensor([e.on_policy for e in rollouts], dtype=torch.bool)
         ref_N = None
         if loss.beta:
@@ -183,9 +184,10 @@ class Updater:
             trajectory_N.to(device),
             weights_S[trajectory_N].to(device),
             torch.tensor([e.advantage for e in rollouts], dtype=torch.float32)[trajectory_N].to(device),
-            old_N.to(device),
+            old_N,
             on_policy_S[trajectory_N].to(device),
             ref_N,
+            old_N,
         )
 
     def _logprobs(
@@ -283,16 +285,8 @@ class _Micro:
     sampled_N: Tensor
     on_policy_N: Tensor
     ref_N: Tensor | None
-    old_N: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.old_N = self.sampled_N
+    old_N: Tensor
 
 
 # What a forward without work reads: one loss token.
 _IDLE = TokenSequence(np.zeros(2, np.int64), np.array([False, True]), np.zeros(2, np.float32))
-
-
-def _flat(weighted: WeightedRollout) -> np.ndarray:
-    """All tokens of a trajectory, by which micro-batches are cut."""
-    return np.concatenate([s.tokens_T for s in weighted.rollout.sequences])

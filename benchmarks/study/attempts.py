@@ -15,7 +15,7 @@ from benchmarks.study.judges import deed
 from grpo.demo import quick
 from grpo.model.loading import context_length, end_tokens
 from grpo.model.logprobs import token_logprobs
-from grpo.rollouts.collect import Collector, ExampleStream, run_loop
+from grpo.rollouts.collect import Collector, run_loop
 from grpo.rollouts.engine import Engine
 from grpo.runs.metrics import mean_truth
 from grpo.sampling import Sampling
@@ -46,9 +46,7 @@ def sample(
         64,
         context_length(model),
     )
-    collector = Collector(
-        engine, tokenizer, ExampleStream(rows, False, 0), None, quick.rollout, quick.checker, size, seed
-    )
+    collector = Collector(engine, tokenizer, rows.__getitem__, None, quick.rollout, quick.checker, size, seed)
 
     async def some(start: int) -> list[RolloutGroup]:
         groups = enumerate(rows[start : start + _CHUNK * 8 // size], start=first + start)

@@ -20,7 +20,7 @@ from benchmarks.study.online import finite, noise_of, rewards, values_of
 from benchmarks.study.plan import Unit
 from grpo.demo import quick
 from grpo.model.logprobs import token_logprobs
-from grpo.rollouts.collect import ExampleStream
+from grpo.rollouts.collect import example_order
 from grpo.runs.metrics import mean_truth
 from grpo.types import Rollout
 from ranker import RankedGroup
@@ -68,9 +68,9 @@ def train_dpo(unit: Unit) -> dict[str, Any]:
     arm = unit.arm
     start, tokenizer = quick.policy()
     rows = quick.rows()
-    order = ExampleStream(rows, True, unit.seed)
+    order = example_order(rows, True, unit.seed)
     count = unit.steps * GROUPS
-    sampled = sample((start, tokenizer), [order.of(i) for i in range(count)], arm.generations, unit.seed)
+    sampled = sample((start, tokenizer), [order(i) for i in range(count)], arm.generations, unit.seed)
     judged, calls = [], 0
     with rewards(arm.judge, unit.seed) as function:
         for group in sampled:

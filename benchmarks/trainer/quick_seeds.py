@@ -23,14 +23,11 @@ def train(seed: int, changes: list[str]) -> Json:
     """Train once; true reward on held-out letters before and after, with 95 % intervals."""
     from grpo.cli.train import make_trainer, quiet
     from grpo.config_file import read_settings
-    from grpo.demo import quick
     from grpo.demo.run import interval
     from grpo.runs.metrics import mean_truth
-    from ranker.testing import Behaviour
 
     quiet()
-    quick.judge = quick.DeskJudge(Behaviour(noise=quick.NOISE, seed=seed))
-    settings = read_settings("quick", [f"seed={seed}", *changes])
+    settings = read_settings("quick", [f"seed={seed}", f"simulated.seed={seed}", *changes])
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(settings, Path(folder) / "run")
         rows = settings.examples("eval_dataset") or []

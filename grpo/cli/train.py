@@ -25,15 +25,40 @@ from ranker import ConfigurationError
 def train(
     named: str, out: Path, resume: bool, changes: Sequence[str], console: Console
 ) -> list[dict[str, Any]]:
-    """Train as a config says, into a run folder; returns the metrics of every step."""
+    """Train as a config says, into a run folder, with a progress line; evaluate before and after where there are
+    examples for it. Returns the metrics of every step."""
     settings = read_settings(named, changes)
-    settings.examples("eval_dataset")  # a file that is missing shows before a model is loaded
+    held_out = settings.examples("eval_dataset")  # a file that is missing shows before a model is loaded
     quiet()
     trainer = make_trainer(settings, out, resume)
+    say = partial(console.print, highlight=False)
+    config = settings.config
+    say(
+        f"Training {settings.said['model']} for {config.max_steps} steps of {config.groups_per_step} groups of "
+        f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else "")
+    )
     try:
-        return run(trainer, settings, out, console, named)
+        if trainer.step == 0:
+            _evaluate(trainer, held_out, out, "before")
+        with TrainingProgress(console, config.max_steps, trainer.step) as progress:
+            history = trainer.train(progress)
+        after = _evaluate(trainer, held_out, out, "after")
     finally:
         trainer.close()
+    if not trainer.is_main:
+        return history
+    if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
+        say(f"Curves: {out / 'curves.png'}")
+    if after is not None:
+        before = _evaluations(out).get("before")
+        comparison = f"{before['ground_truth_mean']:.3f} before, " if before else ""
+        say(f"True reward on held-out examples: {comparison}{after:.3f} after")
+    cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
+    calls = sum(m["judge_calls"] for m in history)
+    if calls:
+        say(f"The judge: {calls:,} calls, ${cost:.4f}")
+    say(f"The trained model: {out / 'final'}")
+    return history
 
 
 def quiet() -> None:
@@ -63,38 +88,6 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
         resume=resume,
         describe=settings.said,
     )
-
-
-def run(
-    trainer: GRPOTrainer, settings: Settings, out: Path, console: Console, named: str
-) -> list[dict[str, Any]]:
-    """Train with a progress line; evaluate before and after where there are examples for it."""
-    say = partial(console.print, highlight=False)
-    config = settings.config
-    held_out = settings.examples("eval_dataset")
-    say(
-        f"Training {settings.said['model']} for {config.max_steps} steps of {config.groups_per_step} groups of "
-        f"{config.num_generations}, into {out}" + (f" (from step {trainer.step})" if trainer.step else "")
-    )
-    if trainer.step == 0:
-        _evaluate(trainer, held_out, out, "before")
-    with TrainingProgress(console, config.max_steps, trainer.step) as progress:
-        history = trainer.train(progress)
-    after = _evaluate(trainer, held_out, out, "after")
-    if not trainer.is_main:
-        return history
-    if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
-        say(f"Curves: {out / 'curves.png'}")
-    if after is not None:
-        before = _evaluations(out).get("before")
-        comparison = f"{before['ground_truth_mean']:.3f} before, " if before else ""
-        say(f"True reward on held-out examples: {comparison}{after:.3f} after")
-    cost = sum(m["judge_cost_usd"] or 0.0 for m in history)
-    calls = sum(m["judge_calls"] for m in history)
-    if calls:
-        say(f"The judge: {calls:,} calls, ${cost:.4f}")
-    say(f"The trained model: {out / 'final'}")
-    return history
 
 
 def _evaluate(trainer: GRPOTrainer, examples: Sequence[Example] | None, out: Path, when: str) -> float | None:

@@ -8,8 +8,7 @@ process, the embedded default.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
@@ -44,31 +43,21 @@ def policy() -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-@dataclass
-class DeskJudge:
-    """A reward function; its server starts at the first call and ends with the process.
-
-    Attributes:
-        behaviour: noise and biases of the judge, see `ranker.testing.Behaviour`.
-        options: of `rank_group`, e.g. passes.
-    """
-
-    behaviour: Behaviour = field(default_factory=Behaviour)
-    options: dict[str, Any] = field(default_factory=dict)
-    _server: JudgeServer | None = field(default=None, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def __call__(self, group: Any) -> RankedGroup:
-        with self._lock:
-            if self._server is None:
-                self._server = JudgeServer(desk_blocks.worth, self.behaviour).__enter__()
-        return rank_group(
-            group, "openai/simulated", RUBRIC, base_url=self._server.base_url, cache="off", **self.options
-        )
-
-
 NOISE = 0.25  # deviation of what the judge sees around what a transcript is worth, 0 to 1
-judge = DeskJudge(Behaviour(noise=NOISE))
+_lock = threading.Lock()
+
+
+@cache
+def _server(behaviour: Behaviour) -> JudgeServer:
+    """It ends with the process."""
+    return JudgeServer(desk_blocks.worth, behaviour).__enter__()
+
+
+def judge(group: Any, behaviour: Behaviour = Behaviour(noise=NOISE), **options: Any) -> RankedGroup:  # noqa: B008 - frozen
+    """The simulated judge; its server starts at the first call. Options are `rank_group`'s."""
+    with _lock:
+        base_url = _server(behaviour).base_url
+    return rank_group(group, "openai/simulated", RUBRIC, base_url=base_url, cache="off", **options)
 
 
 def embedded(group: Any) -> RankedGroup:

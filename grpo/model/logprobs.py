@@ -143,11 +143,18 @@ def _padded_logprobs(
     model: Any, sequences: Sequence[TokenSequence], temperature: float, gradient_N: Tensor | None
 ) -> TokenLogprobs:
     """Rows padded on the right: positions count from 0 and no real token can see the padding."""
-    ids_ST, mask_ST, positions_ST = _padded(model, sequences)
+    ids_ST = pad_sequence([torch.from_numpy(s.tokens_T) for s in sequences], batch_first=True).to(
+        model.device
+    )
+    positions_ST = torch.arange(ids_ST.shape[1], device=model.device).expand_as(ids_ST)
+    lengths_S = torch.tensor([len(s.tokens_T) for s in sequences], device=model.device)
+    mask_ST = (positions_ST < lengths_S[:, None]).to(torch.int64)
     output = trunk(model)(
         input_ids=ids_ST, attention_mask=mask_ST, position_ids=positions_ST, use_cache=False
     )
-    rows, places = _places(sequences)
+    sampled = [np.flatnonzero(s.sampled_T) for s in sequences]
+    rows = np.repeat(np.arange(len(sequences)), [len(p) for p in sampled])
+    places = np.concatenate(sampled)
     hidden_NH = output.last_hidden_state[rows, places - 1]
     logps_N, entropy_N = head_logps(
         hidden_NH, *_head(model), ids_ST[rows, places], temperature, _support(sequences), gradient_N
@@ -174,20 +181,6 @@ def _whole_logprobs(model: Any, sequences: Sequence[TokenSequence], temperature:
             -torch.linalg.vecdot(fixed_NV.exp(), fixed_NV.masked_fill(fixed_NV == -torch.inf, 0.0))
         )
     return TokenLogprobs(torch.cat(logps), torch.cat(entropies))
-
-
-def _padded(model: Any, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor, Tensor]:
-    ids_ST = pad_sequence([torch.from_numpy(s.tokens_T) for s in sequences], batch_first=True)
-    positions_ST = torch.arange(ids_ST.shape[1]).expand_as(ids_ST)
-    lengths_S = torch.tensor([len(s.tokens_T) for s in sequences])
-    mask_ST = (positions_ST < lengths_S[:, None]).to(torch.int64)
-    return ids_ST.to(model.device), mask_ST.to(model.device), positions_ST.to(model.device)
-
-
-def _places(sequences: Sequence[TokenSequence]) -> tuple[np.ndarray, np.ndarray]:
-    places = [np.flatnonzero(s.sampled_T) for s in sequences]
-    rows = np.repeat(np.arange(len(sequences)), [len(p) for p in places])
-    return rows, np.concatenate(places)
 
 
 def _support(sequences: Sequence[TokenSequence]) -> Support | None:

@@ -174,9 +174,6 @@ class Adapters:
             gaps_N: np.ndarray = np.abs(logps_N.float().cpu().numpy() - sampled_N)
             return gaps_N
 
-        def gap(sequences: Sequence[TokenSequence], temperature: float) -> float:
-            return float(gaps(sequences, temperature).mean())
-
         # Each by itself: many that are right must not hide one that is not.
         whose_N = np.concatenate([np.full(int(s.sampled_T.sum()), i) for i, s in every])
         gap_N = gaps([s for _, s in every], self._config.temperature)
@@ -191,13 +188,13 @@ class Adapters:
         )
         asked = [s for i, s in every if i == worst]
         plain = [TokenSequence(s.tokens_T, s.sampled_T, s.logps_T) for s in asked]
-        if gap(plain, 1.0) <= TOLERANCE:
+        if gaps(plain, 1.0).mean() <= TOLERANCE:
             raise ConfigurationError(
                 f"{difference}: they are those before temperature, top_k, top_p and min_p. Start it with --logprobs-mode "
                 "processed_logprobs."
             )
         with model.disable_adapter():
-            base = gap(asked, self._config.temperature)
+            base = gaps(asked, self._config.temperature).mean()
         if base <= TOLERANCE:
             raise ConfigurationError(
                 f"{difference}, and are those of the model without its adapter: the server does not use what it loaded."

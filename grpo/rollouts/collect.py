@@ -43,24 +43,19 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-class ExampleStream:
-    """The dataset, in the order in which a run takes it: the example of group k, for every k."""
+def example_order(examples: Sequence[Example], shuffle: bool, seed: int) -> Callable[[int], Example]:
+    """The example of group k of a run, for every k: each one once an epoch, whose order depends on the seed and its
+    number alone."""
 
-    def __init__(self, examples: Sequence[Example], shuffle: bool, seed: int):
-        self._examples = examples
-        self._shuffle = shuffle
-        # Of the present epoch and the one before.
-        self._order = lru_cache(2)(
-            lambda epoch: np.random.default_rng((seed, epoch)).permutation(len(examples))
-        )
+    @lru_cache(2)  # of the present epoch and the one before
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, epoch)).permutation(len(examples))
 
-    def __len__(self) -> int:
-        return len(self._examples)
+    def of(index: int) -> Example:
+        epoch, place = divmod(index, len(examples))
+        return examples[int(order(epoch)[place]) if shuffle else place]
 
-    def of(self, index: int) -> Example:
-        """Each example once an epoch; an epoch's order depends on the seed and its number alone."""
-        epoch, place = divmod(index, len(self._examples))
-        return self._examples[int(self._order(epoch)[place]) if self._shuffle else place]
+    return of
 
 
 def check_examples(
@@ -120,7 +115,7 @@ class Collector:
 
     engine: Sampler
     tokenizer: PreTrainedTokenizerBase
-    examples: ExampleStream
+    example_of: Callable[[int], Example]
     rewarder: Rewarder | None
     rollout: RolloutFunction | None
     checker: Checker | None
@@ -136,7 +131,7 @@ class Collector:
 
     async def _sample(self, indices: Sequence[int], version: int) -> None:
         async def one(index: int) -> None:
-            group = await self.group(index, self.examples.of(index), self.num_generations, version)
+            group = await self.group(index, self.example_of(index), self.num_generations, version)
             self.send(group)
 
         tasks = [asyncio.create_task(one(index)) for index in indices]

@@ -125,7 +125,8 @@ class Engine:
     async def _run(self) -> None:
         try:
             while True:
-                await _settle()
+                for _ in range(8):  # all that is ready runs: ended rollouts call their tools and ask again
+                    await asyncio.sleep(0)
                 with autocast(self.model, self.bf16):
                     self._admit()
                     if self._rows:
@@ -240,12 +241,6 @@ class Engine:
         completion = row.completion
         if not row.done.done():
             row.done.set_result(Completion(completion.tokens, completion.logps, completion.support, ended))
-
-
-async def _settle() -> None:
-    """Let everything that is ready run: ended rollouts call their tools and ask again."""
-    for _ in range(8):
-        await asyncio.sleep(0)
 
 
 def _extend(logits_BV: Tensor, rows: Sequence[_Row], sampling: Sampling, ends: Collection[int]) -> list[bool]:

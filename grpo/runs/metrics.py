@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from grpo.advantages import Advantages, deviation
 from grpo.rewards import GroupReward
 from grpo.types import RolloutGroup
 from grpo.update import Step
+from ranker.aggregate.agreement import agreeing
 from ranker.debias.covariates import length, turns
 from ranker.usage import Usage
 
@@ -100,16 +100,9 @@ def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: fl
 
 def judge_accuracy(groups: Sequence[ScoredGroup]) -> float | None:
     """Share of pairs with different ground truth that the rewards order as the truth does, ties half."""
-    right = 0.0
-    pairs = 0
-    for j in groups:
-        both = zip(j.group.ground_truths, j.reward.values, strict=True)
-        known = [(t, v) for t, v in both if t is not None and v is not None]
-        for (truth_a, value_a), (truth_b, value_b) in combinations(known, 2):
-            if truth_a != truth_b:
-                pairs += 1
-                right += 0.5 if value_a == value_b else float((truth_a > truth_b) == (value_a > value_b))
-    return right / pairs if pairs else None
+    counts = [agreeing(j.group.ground_truths, j.reward.values) for j in groups]
+    pairs = sum(n for _, n in counts)
+    return sum(right for right, _ in counts) / pairs if pairs else None
 
 
 def mean_truth(groups: Sequence[RolloutGroup]) -> float:

@@ -69,7 +69,7 @@ def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
             "error": rollout.error,
         }
         if rollout.trajectory is not None:
-            shown = {f.name: getattr(rollout.trajectory, f.name) for f in fields(Trajectory)}
+            shown = {f.name: getattr(rollout.trajectory, f.name) for f in fields(Trajectory) if f.init}
             record["trajectory"] = {**shown, "metadata": dict(rollout.trajectory.metadata)}
         rollouts.append(record)
     truths = list(group.ground_truths)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from ranker.aggregate.agreement import agreeing
 from ranker.errors import ConfigurationError
@@ -141,7 +142,7 @@ def best_tolerance(scores: Scores, truths: Scores) -> float:
     """
     if all(len(set(t)) == len(t) for t in truths):
         return 0.0
-    gaps = np.concatenate([_gaps(s) for s in scores])
+    gaps = np.concatenate([pdist(np.reshape(s, (-1, 1)), "cityblock") for s in scores])
     grid = [0.0, *np.unique(np.quantile(gaps, _GRID)).tolist()]
     return float(max(grid, key=lambda tolerance: (_tau_b(scores, truths, tolerance), -tolerance)))
 
@@ -190,13 +191,6 @@ def rights(scores_by_way: Mapping[str, Scores], truths: Scores) -> dict[str, np.
 def right_pairs(truths_G: Sequence[float], scores_G: Sequence[float], tolerance: float = 0.0) -> float:
     """The number of pairs of different truth that the tiers of the scores order as the truth does, ties half."""
     return agreeing(truths_G, levels_of(scores_G, tolerance) if tolerance else scores_G)[0]
-
-
-def _gaps(scores_G: Sequence[float]) -> np.ndarray:
-    rows, columns = np.triu_indices(len(scores_G), 1)
-    s_G = np.asarray(scores_G, dtype=float)
-    gaps: np.ndarray = np.abs(s_G[rows] - s_G[columns])
-    return gaps
 
 
 def _tau_b(scores: Scores, truths: Scores, tolerance: float) -> float:

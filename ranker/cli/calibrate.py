@@ -92,7 +92,12 @@ def calibrate(
         check_files({"--out": out}, [groups], judge=judge, cache=cache)
         writable(out)
     if strong is not None:
-        check_strong(strong, agreement)
+        if "://" in strong:
+            raise ConfigurationError(
+                "--strong takes a judge's name alone; give --base-url to `ranker rank` when the cascade is used."
+            )
+        if not 0.5 <= agreement < 1:
+            raise ConfigurationError(f"--agreement {agreement}: give a share from 0.5 to below 1.")
     source = read_examples(groups, truth)
     if strong is not None and source.truth != "ranking":
         raise ConfigurationError(
@@ -173,19 +178,6 @@ def _absolute(base: str | None) -> str | None:
         return base
     path = Path(base).expanduser()
     return str(path.resolve()) if path.exists() else base
-
-
-def check_strong(strong: str, agreement: float) -> None:
-    """
-    Raises:
-        ConfigurationError: these settings cannot make a cascade.
-    """
-    if "://" in strong:
-        raise ConfigurationError(
-            "--strong takes a judge's name alone; give --base-url to `ranker rank` when the cascade is used."
-        )
-    if not 0.5 <= agreement < 1:
-        raise ConfigurationError(f"--agreement {agreement}: give a share from 0.5 to below 1.")
 
 
 def writable(out: Path) -> None:

@@ -21,7 +21,6 @@ from ranker.prompting.transcript import transcribe
 from ranker.rank import rank_groups
 from ranker.ranked import RankedGroup
 from ranker.testing import Behaviour, JudgeServer
-from ranker.trajectory import TrajectoryGroup
 
 _SHOWN = ("instructions-0", "service-0")
 
@@ -54,13 +53,8 @@ def demo(
         raise ConfigurationError(
             f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."
         ) from None
-    start(out or _fresh(Path("ranker-demo")), changes or [], Console())
-
-
-def _fresh(wanted: Path) -> Path:
-    """The folder, or the first of its name with a number that is not there."""
-    numbered = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in itertools.count(1))
-    return next(path for path in numbered if not path.exists())
+    numbered = (Path("ranker-demo" if n == 1 else f"ranker-demo-{n}") for n in itertools.count(1))
+    start(out or next(path for path in numbered if not path.exists()), changes or [], Console())
 
 
 def _ranking(judge: str, passes: int) -> None:
@@ -74,7 +68,9 @@ def _ranking(judge: str, passes: int) -> None:
     for group in ranked:
         if group.group.id in _SHOWN:
             _show(console, group)
-    better = _simulated(groups)
+    with JudgeServer(groups, Behaviour(noise=0.25)) as server:  # the truth with some noise
+        url = server.base_url
+        better = list(rank_groups(groups, "openai/simulated", base_url=url, cache="off", progress=False))
     _compare(console, {ranked[0].judge: ranked, "simulated, better": better})
     _explain(console, ranked, seconds)
 
@@ -91,14 +87,6 @@ def _show(console: Console, ranked: RankedGroup) -> None:
         figures = f"{ranked.rewards[i]:.2f}", f"{trajectory.ground_truth:.1f}"
         table.add_row(*figures, Text(short(last, 110)), Text(ranked.reasons[i]))
     console.print(table)
-
-
-def _simulated(groups: list[TrajectoryGroup]) -> list[RankedGroup]:
-    """The same groups ranked by a simulated judge: the truth with some noise."""
-    with JudgeServer(groups, Behaviour(noise=0.25)) as server:
-        return list(
-            rank_groups(groups, "openai/simulated", base_url=server.base_url, cache="off", progress=False)
-        )
 
 
 def _compare(console: Console, judged: dict[str, list[RankedGroup]]) -> None:

@@ -58,8 +58,13 @@ def show(summary: Summary, seconds: float, judge: Judge | None, to: str) -> None
     """Print the table to standard error."""
     from rich.console import Console
 
+    from ranker.judges.cascade import CascadeJudge
     from ranker.runtime.terminal import facts
 
+    shared = ""
+    if isinstance(judge, CascadeJudge):
+        strong = judge.strong.name
+        shared = f"{judge.decided} verdicts by the small judge, {judge.deferred} deferred to {strong}"
     usage = summary.usage
     lost = usage.unconfirmed_usd
     unconfirmed = f", and at most ${lost:.4f} for calls whose reply was lost" if lost else ""
@@ -68,7 +73,7 @@ def show(summary: Summary, seconds: float, judge: Judge | None, to: str) -> None
     speed = f", {summary.ranked / seconds:.1f} per second" if seconds > 0 else ""
     rows = [
         ("ranked", f"{summary.ranked} groups{speed}"),
-        ("cascade", _cascade(judge)),
+        ("cascade", shared),
         ("already ranked", str(summary.skipped) if summary.skipped else ""),
         ("failed", ", ".join(f"{n} {kind}" for kind, n in summary.failures.items())),
         ("all tied", f"{summary.tied} groups (no training signal)" if summary.tied else ""),
@@ -80,12 +85,3 @@ def show(summary: Summary, seconds: float, judge: Judge | None, to: str) -> None
         ("written to", to),
     ]
     Console(stderr=True).print(facts(rows))
-
-
-def _cascade(judge: Judge | None) -> str:
-    """How a cascade's two judges shared the work; empty for other judges."""
-    from ranker.judges.cascade import CascadeJudge
-
-    if not isinstance(judge, CascadeJudge):
-        return ""
-    return f"{judge.decided} verdicts by the small judge, {judge.deferred} deferred to {judge.strong.name}"

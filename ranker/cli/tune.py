@@ -79,13 +79,16 @@ def tune_judge(
 
     Part of the groups is held out to measure it. Stop it at any time and run the same command again to resume.
     """
+    from ranker.judges.local.ways import way_named
     from ranker.tuning.examples import read_examples
 
     if rate is not None:
         print("ranker: --rate is now called --learning-rate; the old name still works.", file=sys.stderr)
         learning_rate = rate
     adapter: Path | None = None
-    tuned_way: Any = way_of(way)
+    tuned_way: Any = way_named(way)
+    if tuned_way not in WAYS:
+        raise ConfigurationError(f"A judge is not tuned in the way {way}; choose {', '.join(WAYS)}.")
     template: str | None = None
     if start is None:
         model = base_of(base)
@@ -138,20 +141,6 @@ def judge_to_continue(start: Path, base: str, way: str) -> tuple[str, Any, str |
     if way not in ("pointwise", setup.way):
         raise ConfigurationError(f"--start {start} uses the way {setup.way}: omit --way.")
     return model, setup.way, setup.template, home / str(content["adapter"])
-
-
-def way_of(name: str) -> str:
-    """The way of this name, if a judge can be tuned in it.
-
-    Raises:
-        ConfigurationError: no such way, or one that is not tuned.
-    """
-    from ranker.judges.local.ways import way_named
-
-    way = way_named(name)
-    if way not in WAYS:
-        raise ConfigurationError(f"A judge is not tuned in the way {way}; choose {', '.join(WAYS)}.")
-    return way
 
 
 def base_of(judge: str) -> str:

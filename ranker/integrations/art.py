@@ -111,7 +111,9 @@ async def _score(
         return None
     _add_cost(ranked.usage)
     if debug:
-        _show(ranked)
+        from rich import print as rich_print
+
+        rich_print({"ranking": ranked.ranking, "rewards": ranked.rewards, "reasons": ranked.reasons})
     return _with_rewards(group, ranked)
 
 
@@ -173,9 +175,3 @@ def _add_cost(usage: Usage) -> None:
     except LookupError:
         return
     builder.add_cost(f"{builder.cost_context}/judge/ruler", usage.cost_usd)
-
-
-def _show(ranked: RankedGroup) -> None:
-    from rich import print as rich_print
-
-    rich_print({"ranking": ranked.ranking, "rewards": ranked.rewards, "reasons": ranked.reasons})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,12 +42,8 @@ class BatchLayout:
     @property
     def scattered(self) -> set[int]:
         """Completions of groups that span several processes."""
-        owner = [
-            rank
-            for rank in range(len(self.starts) - 1)
-            for _ in range(self.starts[rank], self.starts[rank + 1])
-        ]
-        return {i for members in self.groups if len({owner[m] for m in members}) > 1 for i in members}
+        owners = [{bisect(self.starts, m) for m in members} for members in self.groups]
+        return {i for members, own in zip(self.groups, owners, strict=True) if len(own) > 1 for i in members}
 
 
 def groups_of(keys: Sequence[str], size: int | None, mixed: bool = False) -> list[list[int]]:

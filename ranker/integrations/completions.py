@@ -11,6 +11,8 @@ from typing import Any
 
 from ranker.trajectory import Trajectory
 
+_JSON = (type(None), str, int, float, list, tuple, Mapping)
+
 
 def trajectory_of(
     prompt: Any, completion: Any, tools: Sequence[Mapping[str, Any]] | None = None
@@ -50,16 +52,12 @@ def _without_media(message: Any) -> Any:
     if not isinstance(message, Mapping) or not isinstance(message.get("content"), (list, tuple)):
         return message
     parts = [
-        {key: value if _is_json(value) else _digest(value) for key, value in part.items()}
+        {key: value if isinstance(value, _JSON) else _digest(value) for key, value in part.items()}
         if isinstance(part, Mapping)
         else part
         for part in message["content"]
     ]
     return {**message, "content": parts}
-
-
-def _is_json(value: Any) -> bool:
-    return value is None or isinstance(value, (str, int, float, list, tuple, Mapping))
 
 
 def _digest(value: Any) -> Any:

@@ -6,19 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ranker.errors import RankerError, scrub
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Sent by a process in place of a value, so that the others do not wait for it."""
-
-    error: RankerError
 
 
 class ProcessGroup:
@@ -46,11 +38,11 @@ class ProcessGroup:
         """Whether torch's default group is still the one this object was created from."""
         return self._world is self._distributed.group.WORLD
 
-    async def all_gather(self, value: T | Failure) -> list[T]:
+    async def all_gather(self, value: T | RankerError) -> list[T]:
         """The values of all processes in rank order. Collective: every process must make the same calls.
 
         Raises:
-            RankerError: a process sent a Failure instead, or was lost.
+            RankerError: a process sent an error in place of a value, so that the others do not wait for it; or was lost.
         """
         values: list[Any] = [None] * self.size
         try:
@@ -62,8 +54,8 @@ class ProcessGroup:
                 f"see the last output of the other processes for the cause. (torch: {reason})"
             ) from None
         for rank, received in enumerate(values):
-            if isinstance(received, Failure) and rank != self.rank:
-                raise type(received.error)(f"In process {rank} of {self.size}: {received.error}")
+            if isinstance(received, RankerError) and rank != self.rank:
+                raise type(received)(f"In process {rank} of {self.size}: {received}")
         return values
 
 
@@ -75,11 +67,11 @@ def process_group() -> ProcessGroup | None:
     return ProcessGroup() if initialized and distributed.get_world_size() > 1 else None
 
 
-def failure_of(error: Exception) -> Failure:
-    """A Failure for this error, of a type that every process can unpickle, without credentials."""
+def bare(error: Exception) -> RankerError:
+    """The error as one of a type that every process can unpickle, without credentials."""
     if isinstance(error, RankerError):
-        return Failure(type(error)(str(error)))
-    return Failure(RankerError(scrub(f"{type(error).__name__}: {error}")))
+        return type(error)(str(error))
+    return RankerError(scrub(f"{type(error).__name__}: {error}"))
 
 
 async def _in_thread(call: Callable[[], Any]) -> None:

@@ -90,20 +90,17 @@ def messages_of(trajectory: Any, env: Any) -> list[dict[str, Any]]:
         new = observed[len(known) :] if observed[: len(known)] == known else observed
         if new:
             messages.append({"role": "user", "content": str(renderer.tokenizer.decode(new))})
-        messages.append(_action(renderer, action))
+        message, ending = renderer.parse_response(action)
+        if ending.is_clean and not message.get("unparsed_tool_calls"):
+            messages.append(dict(renderer.to_openai_message(message)))
+        else:
+            messages.append({"role": "assistant", "content": str(renderer.tokenizer.decode(action))})
         known = observed + action
     # What follows the last action, e.g. a tool result; an env that ended without one has no tokens here.
     last = _tokens(trajectory.final_ob)
     if len(last) > len(known) and last[: len(known)] == known:
         messages.append({"role": "user", "content": str(renderer.tokenizer.decode(last[len(known) :]))})
     return messages
-
-
-def _action(renderer: Any, tokens: list[int]) -> dict[str, Any]:
-    message, ending = renderer.parse_response(tokens)
-    if ending.is_clean and not message.get("unparsed_tool_calls"):
-        return dict(renderer.to_openai_message(message))
-    return {"role": "assistant", "content": str(renderer.tokenizer.decode(tokens))}
 
 
 def _tokens(observation: Any) -> list[int]:

@@ -16,7 +16,7 @@ from ranker.errors import ConfigurationError, GroupError, RankerError
 from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, trajectory_of
 from ranker.integrations.group_rewarder import GroupRewarder, is_fatal
-from ranker.integrations.process_group import ProcessGroup, failure_of, process_group
+from ranker.integrations.process_group import ProcessGroup, bare, process_group
 from ranker.rank import OnError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
@@ -99,21 +99,23 @@ class RankReward:
             RankerError: a group failed and `on_error` is ``"raise"``, or another process failed or was lost.
         """
         # A collective call: before any await, so that every process makes it at the same point.
-        processes = self._process_group()
+        if self._processes is None or not self._processes.is_current:
+            self._processes = process_group()
+        processes = self._processes
         trainer = getattr(log_metric, "__self__", None)
-        batch = _Batch(prompts, completions, _columns(columns, len(prompts)))
+        row = _columns(columns, len(prompts))
         size = _group_size(trainer)
         layout = await _batch_layout(
-            processes, batch.keys(rows=size is None), size, "environments" in columns
+            processes, _keys(prompts, row if size is None else {}), size, "environments" in columns
         )
-        attempts = await _fetch_attempts(processes, layout, batch.attempts())
+        attempts = await _fetch_attempts(processes, layout, _attempts(prompts, completions, row))
         started = time.monotonic()
         try:
             outcomes = await self._rank_groups(layout.local_groups, attempts, _tools(trainer))
         except Exception as error:
             if processes is not None:
                 with suppress(RankerError):  # the other process reports its own failure
-                    await processes.all_gather(failure_of(error))
+                    await processes.all_gather(bare(error))
             raise
         seconds = time.monotonic() - started
         results = _results(zip(layout.local_groups, outcomes, strict=True))
@@ -135,11 +137,6 @@ class RankReward:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_processes": None}
 
-    def _process_group(self) -> ProcessGroup | None:
-        if self._processes is None or not self._processes.is_current:
-            self._processes = process_group()
-        return self._processes
-
     async def _rank_groups(
         self, groups: Sequence[Sequence[int]], attempts: Mapping[int, _Attempt], tools: list[Any] | None
     ) -> list[RankedGroup | RankerError]:
@@ -152,7 +149,9 @@ class RankReward:
                         "A group of one completion cannot be ranked; set num_generations to 2 or more."
                     )
                 async with slots:
-                    group = _group([attempts[i] for i in members], tools)
+                    first, own = attempts[members[0]], [attempts[i] for i in members]
+                    ran = [trajectory_of(attempt.prompt, attempt.completion, tools) for attempt in own]
+                    group = TrajectoryGroup(ran, rubric=first.rubric, reference=first.reference)
                     return await self._rewarder.rank(group)
             except RankerError as error:
                 if self._on_error == "raise" or is_fatal(error):
@@ -194,31 +193,25 @@ class _Attempt:
     reference: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """The arguments TRL passed to this process."""
+def _keys(prompts: Sequence[Any], columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """A key per completion from its prompt and these columns of its dataset row."""
+    return [
+        identity(prompt, {name: values[i] for name, values in columns.items()})
+        for i, prompt in enumerate(prompts)
+    ]
 
-    prompts: Sequence[Any]
-    completions: Sequence[Any]
-    columns: Mapping[str, Sequence[Any]]
 
-    def keys(self, rows: bool) -> list[str]:
-        """A key per completion from its prompt and, with `rows`, the other columns of its dataset row."""
-        columns = self.columns if rows else {}
-        return [
-            identity(prompt, {name: values[i] for name, values in columns.items()})
-            for i, prompt in enumerate(self.prompts)
-        ]
-
-    def attempts(self) -> list[_Attempt]:
-        return [
-            _Attempt(prompt, completion, self._text("rubric", i), self._text("reference", i))
-            for i, (prompt, completion) in enumerate(zip(self.prompts, self.completions, strict=True))
-        ]
-
-    def _text(self, column: str, i: int) -> str | None:
-        value = self.columns[column][i] if column in self.columns else None
+def _attempts(
+    prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Sequence[Any]]
+) -> list[_Attempt]:
+    def text(column: str, i: int) -> str | None:
+        value = columns[column][i] if column in columns else None
         return value if isinstance(value, str) and value.strip() else None
+
+    return [
+        _Attempt(prompt, completion, text("rubric", i), text("reference", i))
+        for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
+    ]
 
 
 async def _batch_layout(
@@ -267,12 +260,6 @@ def _columns(arguments: Mapping[str, Any], count: int) -> dict[str, Sequence[Any
         for name, values in arguments.items()
         if name not in _NOT_COLUMNS and isinstance(values, (list, tuple)) and len(values) == count
     }
-
-
-def _group(attempts: Sequence[_Attempt], tools: list[Any] | None) -> TrajectoryGroup:
-    first = attempts[0]
-    members = [trajectory_of(attempt.prompt, attempt.completion, tools) for attempt in attempts]
-    return TrajectoryGroup(members, rubric=first.rubric, reference=first.reference)
 
 
 def _results(

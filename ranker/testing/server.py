@@ -93,7 +93,6 @@ class JudgeServer:
         app = web.Application(client_max_size=1 << 28)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
-        app.router.add_get("/stats", self._stats)
         return app
 
     def __enter__(self) -> JudgeServer:
@@ -127,9 +126,6 @@ class JudgeServer:
     async def _models(self, request: web.Request) -> web.Response:
         model: dict[str, Any] = {"id": self.model or "sim", "object": "model"}
         return web.json_response({"object": "list", "data": [model]})
-
-    async def _stats(self, request: web.Request) -> web.Response:
-        return web.json_response({"requests": self.requests, "counts": dict(self.counts)})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         due = time.monotonic() + self.latency

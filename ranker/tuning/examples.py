@@ -140,14 +140,9 @@ def at_most(one: Example, most: int, seed: int) -> Example:
     if n <= most:
         return one
     chosen = sorted(apart(one.truths_G, random.Random(f"most/{seed}/{one.id}"))[:most])  # noqa: S311 - not secret
-    fewer = replace(
-        one.shown,
-        attempts=tuple(one.shown.attempts[i] for i in chosen),
-        cut=tuple(one.shown.cut[i] for i in chosen),
-    )
     return replace(
         one,
-        shown=fewer,
+        shown=one.shown.only(chosen),
         truths_G=tuple(one.truths_G[i] for i in chosen),
         labels_G=tuple(one.labels_G[i] for i in chosen) if one.labels_G else (),
     )

@@ -13,15 +13,11 @@ from filelock import FileLock, Timeout
 
 from ranker.errors import ConfigurationError
 from ranker.judges.local.judge_file import FILE
+from ranker.judges.local.model import first_line
 from ranker.runtime.outputs import check_absent
 
 STATE, BEST, BEFORE, AFTER = "state.pt", "best.pt", "before.pt", "after.pt"
 ADAPTER = "adapter"
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a message that may have many, as torch's do."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class Folder:

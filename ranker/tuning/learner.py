@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,11 @@ import torch
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.judges.local.forward import scores_of, shares
 from ranker.judges.local.hidden_states import hidden_tails, plain_tails
-from ranker.judges.local.model import Loaded, computes_in_bf16, cores, frame_of
-from ranker.judges.local.models import find_model, require_local
+from ranker.judges.local.model import LocalModel, cores
 from ranker.judges.local.ways import LETTERS, Shown, Way, fit, question
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
 from ranker.prompting.truncation import estimate_tokens
 from ranker.tuning.examples import Example, apart
-from ranker.tuning.folder import first_line
 from ranker.tuning.lora import TARGETS, Lora, with_lora
 from ranker.tuning.losses import LOSSES
 from ranker.tuning.process_labels import ProcessLabels, label_loss
@@ -83,27 +82,17 @@ class Learner:
                 "A judge that writes its verdict cannot be tuned: choose the way pointwise, pointwise_in_context, "
                 "first_token or expected_digit."
             )
-        transformers = require_local()
-        path, self.label = find_model(base)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = torch.bfloat16 if computes_in_bf16(device) else torch.float32
+        local = LocalModel(base)
+        self.label = local.label
+        loaded = local.load()
+        on_cpu = loaded.model.device.type == "cpu"
         # Written out, attention is a quarter faster than SDPA for a few hundred tokens on a CPU.
-        how = "eager" if device == "cpu" else "sdpa"
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                path, dtype=dtype, attn_implementation=how
-            )
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"The model {self.label} cannot be loaded: {first_line(error)} Give a folder of safetensors, a GGUF file, a hub "
-                "name, or one that `ranker models` lists."
-            ) from None
-        self.model = with_lora(model.to(device), lora, adapter, seed).eval()
-        config = getattr(model.config, "text_config", model.config)
-        window = int(getattr(config, "max_position_embeddings", None) or 2048)
-        usual = window if device != "cpu" else JOINT_SEQUENCE if way in JOINT else SEQUENCE
-        self.loaded = Loaded(self.model, tokenizer, frame_of(tokenizer), min(window, most_tokens or usual))
+        if on_cpu:
+            loaded.model.set_attn_implementation("eager")
+        self.model = with_lora(loaded.model, lora, adapter, seed).eval()
+        usual = loaded.window if not on_cpu else JOINT_SEQUENCE if way in JOINT else SEQUENCE
+        window = min(loaded.window, most_tokens or usual)
+        self.loaded = replace(loaded, model=self.model, window=window)
         with torch.inference_mode():
             self._shared = shares(self.loaded)  # as the judge will read it
         self.way = way
@@ -111,14 +100,13 @@ class Learner:
         self.loss = LOSSES[loss]
         self.params = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.params, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
-        self.workers = 1 if device != "cpu" else workers or cores()
+        self.workers = workers or cores() if on_cpu else 1
         # Threads, one a core: a group's products are too small to be shared by cores, and torch works without
         # holding Python's lock.
-        self._pool = ThreadPoolExecutor(
-            self.workers, "ranker-tune", initializer=_one_thread if self.workers > 1 else None
-        )
+        one_thread = partial(torch.set_num_threads, 1) if self.workers > 1 else None
+        self._pool = ThreadPoolExecutor(self.workers, "ranker-tune", initializer=one_thread)
         self._threads = torch.get_num_threads()
-        self._room = GROUP if device == "cpu" else GROUP_GPU
+        self._room = GROUP if on_cpu else GROUP_GPU
         self.tokens = 0
         self.updates = 0
         self.updating = False
@@ -156,7 +144,7 @@ class Learner:
         """Scores as above, and the loss on process labels, if there are any."""
         n = len(texts.attempts)
         order = rng.sample(range(n), n) if rng else list(range(n))
-        fitted = fit(_only(texts, order), self.way, self.loaded.window, self.loaded.count)
+        fitted = fit(texts.only(order), self.way, self.loaded.window, self.loaded.count)
         segments = question(fitted, self.way, self.template, self.loaded.frame, self.loaded.encode)
         labelled = self.way not in JOINT and any(one.points or one.passages for one in labels)
         questions = segments
@@ -196,7 +184,7 @@ class Learner:
             rng = random.Random(f"{seed}/{k}")  # noqa: S311 - not secret
             chosen = self._choose(example, rng)
             labels = [example.labels_G[i] for i in chosen] if example.labels_G else []
-            scores_K, parts = self._read(_only(example.shown, chosen), rng, labels)
+            scores_K, parts = self._read(example.shown.only(chosen), rng, labels)
             truths_K = torch.tensor([example.truths_G[i] for i in chosen], device=scores_K.device)
             loss = self.loss(scores_K, truths_K)
             if parts is not None:
@@ -318,16 +306,6 @@ class Learner:
         torch.set_num_threads(self._threads)  # the workers' setting is that of every later thread
 
 
-def _only(texts: Shown, chosen: Sequence[int]) -> Shown:
-    """Some of the attempts."""
-    attempts, cut = tuple(texts.attempts[i] for i in chosen), tuple(texts.cut[i] for i in chosen)
-    return replace(texts, attempts=attempts, cut=cut)
-
-
 def _length(texts: Shown) -> int:
     """Characters to be read."""
     return len(texts.opening) + len(texts.task) + len(texts.rubric) + sum(map(len, texts.attempts))
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ranker import ConfigurationError, LocalJudge
 from ranker.judges.local import open_local
-from ranker.judges.local.judge_file import FILE, Setup, check, read_judge, setup_from, write_judge
+from ranker.judges.local.judge_file import FILE, Setup, read_judge, setup_from, write_judge
 from ranker.judges.local.logprob_judge import LogprobJudge
 from ranker.judges.local.ways import FORMER, WAYS
 from ranker.judges.registry import resolve
@@ -116,7 +116,7 @@ def test_an_adapter_is_told_by_its_content(tmp_path):
 
 def test_a_writing_judge_has_no_adapter():
     with pytest.raises(ConfigurationError, match="adapter"):
-        check(Setup(None, "generated", adapter=Path("x")))
+        Setup(None, "generated", adapter=Path("x"))
 
 
 def test_names_of_local_judges(model, tmp_path):

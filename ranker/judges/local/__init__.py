@@ -9,7 +9,7 @@ from typing import Any
 from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
 from ranker.judges.local.judge import LocalJudge
-from ranker.judges.local.judge_file import Setup, check, is_judge_file
+from ranker.judges.local.judge_file import Setup, is_judge_file
 from ranker.judges.local.ways import is_way, way_named
 
 __all__ = ["LocalJudge", "is_judge_file", "judge_from", "open_local", "open_logprob_judge"]
@@ -34,7 +34,6 @@ def judge_from(setup: Setup, name: str, **options: Any) -> Judge:
     """The judge of a setup, whether it writes its verdict or is asked for probabilities."""
     if setup.way != "generated":
         return open_logprob_judge(setup, name=name, **options)
-    check(setup)
     return LocalJudge(setup.base, **{"template": setup.template, **options})
 
 

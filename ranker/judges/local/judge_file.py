@@ -14,16 +14,23 @@ from pydantic import Field
 from ranker.errors import ConfigurationError
 from ranker.judges.local.ways import Way, is_way, way_named
 from ranker.runtime.outputs import replace_file
-from ranker.validation import check as check_values
+from ranker.validation import check
 
 FILE = "judge.json"
 SCHEMA = 1
 KINDS = ("local", "cascade")
+_REMOVED = {
+    "orders": 1,
+    "content_free": False,
+}  # settings of earlier versions, at the values that did nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """A local model and how it is asked.
+
+    Raises:
+        ConfigurationError: an adapter on a judge that writes its verdict.
 
     Attributes:
         base: what `local:` takes; None for the default model.
@@ -41,6 +48,12 @@ class Setup:
     adapter: Path | None = None
     template: str | None = None
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.way == "generated" and self.adapter is not None:
+            raise ConfigurationError(
+                "A judge with an adapter is not asked to write its verdict; choose another way."
+            )
 
     @property
     def adapter_digest(self) -> str | None:
@@ -69,47 +82,24 @@ def setup_from(content: Mapping[str, Any], beside: Path) -> Setup:
     Raises:
         ConfigurationError: a setting that does not exist, a value that it does not take, or no adapter where one is named.
     """
-    beyond = ("schema_version", "judge")
-    settings = {"base": None} | {k: v for k, v in without_removed(content).items() if k not in beyond}
+    for name, plain in _REMOVED.items():
+        if content.get(name, plain) != plain:
+            raise ConfigurationError(
+                f"The judge file sets {name}, which was removed: no measurement showed it to order attempts better. Leave it "
+                "out; --passes 2 reads two orders of the attempts."
+            )
+    beyond = {"schema_version", "judge", *_REMOVED}
+    settings = {"base": None} | {k: v for k, v in content.items() if k not in beyond}
     if isinstance(settings.get("way"), str) and is_way(settings["way"]):
         settings["way"] = way_named(settings["way"])
     if isinstance(settings.get("adapter"), str):
         settings["adapter"] = beside / settings["adapter"]
     if settings.get("measured") is None:
         settings.pop("measured", None)
-    setup = Setup(**check_values(Setup, settings, "The judge file"))
+    setup = Setup(**check(Setup, settings, "The judge file"))
     if setup.adapter is not None and not (setup.adapter / "adapter_config.json").is_file():
         raise ConfigurationError(f"The judge file names an adapter, and there is none in {setup.adapter}.")
-    check(setup)
     return setup
-
-
-def without_removed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A judge file's content without the settings of earlier versions that are gone, at the values that did nothing.
-
-    Raises:
-        ConfigurationError: such a setting at another value.
-    """
-    removed = {"orders": 1, "content_free": False}
-    for name, plain in removed.items():
-        if content.get(name, plain) != plain:
-            raise ConfigurationError(
-                f"The judge file sets {name}, which was removed: no measurement showed it to order attempts better. Leave it "
-                "out; --passes 2 reads two orders of the attempts."
-            )
-    return {name: value for name, value in content.items() if name not in removed}
-
-
-def check(setup: Setup) -> None:
-    """Refuse settings that do not go together.
-
-    Raises:
-        ConfigurationError: they would not do anything.
-    """
-    if setup.way == "generated" and setup.adapter is not None:
-        raise ConfigurationError(
-            "A judge with an adapter is not asked to write its verdict; choose another way."
-        )
 
 
 def write_judge(path: Path, content: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeError
 from ranker.judges.base import Lineup
-from ranker.judges.local.judge_file import Setup, check
+from ranker.judges.local.judge_file import Setup
 from ranker.judges.local.model import Dtype, Loaded, LocalModel
 from ranker.judges.local.ways import (
     JOINT,
@@ -86,7 +86,6 @@ class LogprobJudge:
             raise ConfigurationError(
                 f"{setup.way!r} is no way to ask for probabilities; there are {', '.join(LOGPROB_WAYS)}."
             )
-        check(setup)
         folder = None if prompt_folder is None else str(prompt_folder)
         self.setup = setup
         self.name = name or f"local:{setup.base}@{setup.way}"

@@ -148,7 +148,7 @@ class LocalModel:
             model = transformers.AutoModelForCausalLM.from_pretrained(self.path, dtype=first)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"The local judge {self._name!r} cannot be loaded: {_first_line(error)} Give a folder of "
+                f"The local judge {self._name!r} cannot be loaded: {first_line(error)} Give a folder of "
                 f"safetensors, a GGUF file, a hub name, or one of {', '.join(KNOWN)}."
             ) from error
         if self._adapter is not None:
@@ -157,7 +157,7 @@ class LocalModel:
             model = model.to(self._device, dtype).eval()
         except (RuntimeError, AssertionError) as error:  # no such device, or no room on it
             raise ConfigurationError(
-                f"The local judge {self._name!r} cannot be put on {self._device!r}: {_first_line(error)} "
+                f"The local judge {self._name!r} cannot be put on {self._device!r}: {first_line(error)} "
                 "Give another device, or a smaller model."
             ) from error
         config = getattr(model.config, "text_config", model.config)
@@ -181,11 +181,12 @@ def merged(model: Any, adapter: Path) -> Any:
             return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ConfigurationError(
-            f"The adapter in {adapter} does not fit its model: {_first_line(error)}"
+            f"The adapter in {adapter} does not fit its model: {first_line(error)}"
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of a message that may have many, as torch's do."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

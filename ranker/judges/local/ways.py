@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import string
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
@@ -126,6 +126,11 @@ class Shown:
     task: str
     rubric: str
     reference: str | None = None
+
+    def only(self, chosen: Sequence[int]) -> Shown:
+        """Some of the attempts."""
+        attempts, cut = tuple(self.attempts[i] for i in chosen), tuple(self.cut[i] for i in chosen)
+        return replace(self, attempts=attempts, cut=cut)
 
 
 def texts_of(lineup: Lineup) -> Shown:
