@@ -7,7 +7,7 @@ Bradley–Terry with covariates and counterfactual copies. Of items i and j of o
 with ε ~ N(0, 1.5²) for each attempt, and φ, β ~ N(0, 5²) for each covariate x (scaled to 0..1 in the lineup). φ is what
 the covariate does to the judge, β what it truly says of the worth: a copy shares θ with its original and differs in x
 alone, so the two can be told apart. A copy that its edit may have made worse has θ − δ with one δ ≥ 0 for each edit,
-exponential with rate 0.5, so that only a lift counts as bias. A tie counts half for each side. All pairs of a ranking
+exponential with rate 0.02, so that only a lift counts as bias. A tie counts half for each side. All pairs of a ranking
 enter (full breaking, Azari Soufiani et al. 2013).
 
 Where no copy differs from its original in a covariate (no copies, or edits that leave it alone), its β is 0: that is
@@ -32,7 +32,7 @@ from ranker.statistics import Estimate
 
 EPSILON_DEVIATION = 1.5
 EFFECT_DEVIATION = 5.0  # of φ and β
-DELTA_RATE = 0.5
+DELTA_RATE = 0.02  # a fall costs little to explain by it, so that it is no evidence of bias
 FEW = 10  # groups
 _Z = 1.959963984540054  # the normal quantile of a 95 % interval
 
