@@ -16,7 +16,7 @@ from grpo.rewards import GroupReward
 from grpo.types import RolloutGroup
 from grpo.update import Step
 from ranker.aggregate.agreement import agreeing
-from ranker.debias.covariates import length, turns
+from ranker.debias.covariates import own_words, turns
 from ranker.usage import Usage
 
 
@@ -82,7 +82,7 @@ def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: fl
         "failed_share": failed / len(groups),
         "broken_rollouts": sum(r.trajectory is None for r in rollouts),
         "truncated_share": _mean([float(r.truncated) for r in rollouts]),
-        "words_mean": _mean([length(t) for t in attempts]),
+        "words_mean": _mean([own_words(t) for t in attempts]),
         "turns_mean": _mean([turns(t) for t in attempts]),
         "completion_tokens_mean": _mean([float(r.sampled_tokens) for r in rollouts]),
         "loss_tokens": done.tokens,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ranker.errors import ConfigurationError, GroupError
@@ -28,7 +28,7 @@ def own_messages(trajectory: Trajectory) -> list[dict[str, Any]]:
     return [m for messages in conversations for m in messages if m["role"] == "assistant"]
 
 
-def text_of(message: dict[str, Any]) -> str:
+def text_of(message: Mapping[str, Any]) -> str:
     """The text of a message; of a list of parts, their text."""
     content = message.get("content")
     if isinstance(content, str):
@@ -37,15 +37,25 @@ def text_of(message: dict[str, Any]) -> str:
     return "\n".join(p["text"] for p in parts if isinstance(p, dict) and isinstance(p.get("text"), str))
 
 
-def _calls(trajectory: Trajectory) -> list[Any]:
-    return [call for m in own_messages(trajectory) for call in m.get("tool_calls") or ()]
+def _texts(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What a judge reads of messages: their text and their calls."""
+    for message in messages:
+        yield text_of(message)
+        for call in message.get("tool_calls") or ():
+            function = call.get("function") if isinstance(call, Mapping) else None
+            yield json.dumps(function or call, default=str, ensure_ascii=False)
 
 
 def length(trajectory: Trajectory) -> float:
+    """Characters of the attempt as a judge reads it, tool calls and results included. Not words: a policy could write
+    longer ones."""
+    conversations = (trajectory.messages, *trajectory.histories)
+    return float(sum(len(text) for messages in conversations for text in _texts(messages)))
+
+
+def own_words(trajectory: Trajectory) -> float:
     """Words that the agent wrote, tool calls included."""
-    texts = [text_of(m) for m in own_messages(trajectory)]
-    calls = [json.dumps(call, default=str, ensure_ascii=False) for call in _calls(trajectory)]
-    return float(sum(len(_WORD.findall(text)) for text in (*texts, *calls)))
+    return float(sum(len(_WORD.findall(text)) for text in _texts(own_messages(trajectory))))
 
 
 def turns(trajectory: Trajectory) -> float:
@@ -55,7 +65,7 @@ def turns(trajectory: Trajectory) -> float:
 
 def tool_calls(trajectory: Trajectory) -> float:
     """Calls of tools."""
-    return float(len(_calls(trajectory)))
+    return float(sum(len(m.get("tool_calls") or ()) for m in own_messages(trajectory)))
 
 
 def formatting(trajectory: Trajectory) -> float:

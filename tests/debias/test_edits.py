@@ -8,7 +8,15 @@ import json
 import pytest
 
 from ranker import ConfigurationError, Trajectory
-from ranker.debias.covariates import check_covariates, formatting, length, measure, tool_calls, turns
+from ranker.debias.covariates import (
+    check_covariates,
+    formatting,
+    length,
+    measure,
+    own_words,
+    tool_calls,
+    turns,
+)
 from ranker.debias.edits import EDITS, Edit, chosen, edited, innocent
 from ranker.errors import GroupError
 from ranker.jsonl.group_file import read_groups
@@ -117,7 +125,8 @@ def test_covariates_of_an_attempt():
     assert tool_calls(WORKED) == 1
     bullets = Trajectory([{"role": "assistant", "content": "# Title\n- **one** two\n- three"}])
     assert formatting(bullets) > 0 == formatting(WORKED)
-    assert length(Trajectory([{"role": "assistant", "content": "日本語です"}])) == 5
+    assert own_words(Trajectory([{"role": "assistant", "content": "日本語です two words"}])) == 7
+    assert length(WORKED) > length(UNFINISHED) > length(Trajectory(WORKED.messages[:2]))
 
 
 def test_covariates_are_scaled_within_the_lineup():
