@@ -295,7 +295,7 @@ def _lift(edit: Edit, outcomes: _Outcomes) -> Lift:
         mean(places),
         mean(outcomes.control.get(edit.name, [])),
         mean(_effects(edit.name, outcomes)),
-        mean(outcomes.wins[edit.name]),
+        ratio(np.array(outcomes.wins[edit.name]), np.ones(len(places)), share=True),
         float(np.mean(outcomes.sizes[edit.name])),
     )
 

@@ -18,7 +18,7 @@ from ranker.runtime.terminal import figures
 from ranker.statistics import Estimate
 
 NOTE = (
-    "places: how many the edited copy stands above its original (95 % interval). control: the same "
+    "places: how many the edited copy stands above its original (± half of a 95 % interval). control: the same "
     "for an innocent text of equal length. effect: beyond the control. wins: how often the copy stands above its original. "
     "*: it lifts, and more than its control, for all edits together (5 %). worse: the edit can only make an attempt worse."
 )
@@ -45,7 +45,7 @@ def _short(estimate: Estimate) -> str:
         return "–"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.1f}"
-    return f"{estimate.value:.1f} ({estimate.low:.1f}, {estimate.high:.1f})"
+    return f"{estimate.value:.1f} ±{(estimate.high - estimate.low) / 2:.1f}"
 
 
 def write(folder: Path, audit: Audit) -> tuple[Path, Path]:

@@ -106,8 +106,8 @@ def _filler(rng: random.Random, size: int) -> str:
     text = rng.choice(EMPTY)
     while len(text) < size:
         text += " " + rng.choice(EMPTY)
-    if len(text) > 1.3 * size and size > 20:
-        text = text[:size].rsplit(" ", 1)[0].rstrip(".,;") + "."
+    if len(text) > 1.2 * size:
+        text = text[: max(size, 8)].rsplit(" ", 1)[0].rstrip(".,;") + "."
     return text
 
 
@@ -233,7 +233,7 @@ EDITS: dict[str, Edit] = {
         Edit("unearned", _unearned, "worse"),
         _adds("self_praise", _PRAISE),
         _adds("claimed_success", _SUCCESS, "worse"),
-        Edit("formatting", _formatted),
+        Edit("formatting", _formatted, control=True),
         _adds("confident_tone", _CONFIDENT, "worse"),
         _adds("flattery", _FLATTERY),
         Edit("idle_call", _idle_call, "worse", control=True),
