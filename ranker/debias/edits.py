@@ -13,7 +13,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ranker.bench.attacks import ADDED
@@ -50,7 +50,7 @@ class Edit:
     """
 
     name: str
-    apply: Callable[[Trajectory, random.Random], Trajectory | None]
+    apply: Callable[[Trajectory, random.Random], Trajectory | None] = field(repr=False)
     worth: Worth = "same"
     control: bool = False
 
