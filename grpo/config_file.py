@@ -19,6 +19,7 @@ from grpo.rewards import Reward
 from ranker import Budget, ConfigurationError, rank_group
 from ranker.jsonl.objects import read_objects
 from ranker.judges.headers import check_written
+from ranker.testing import Behaviour
 from ranker.validation import check, did_you_mean
 
 
@@ -34,6 +35,7 @@ class _Judge(_Table):
     rubric: str | None = None
     passes: int = 1
     reward: str | None = None
+    covariates: list[str] | None = None
     seed: int = 0
     max_calls: int | None = None
     max_cost_usd: float | None = None
@@ -62,8 +64,18 @@ class _Reward(_Table):
         return self
 
 
+class _Simulated(_Table):
+    """The judge of the config quick, see `ranker.testing.Behaviour`."""
+
+    noise: float = 0.0
+    position_bias: float = 0.0
+    length_bias: float = 0.0
+    seed: int = 0
+
+
 class _Run(_Table):
-    """What a file may say beside the fields of GRPOConfig."""
+    """What a file may say beside the fields of GRPOConfig. `reward` and `covariates` are for every judge whose table
+    does not name its own."""
 
     model: str
     dataset: str
@@ -72,6 +84,9 @@ class _Run(_Table):
     checker: str | None = None
     judge: _Judge = _Judge()
     rewards: list[_Reward] = []
+    simulated: _Simulated | None = None
+    reward: str | None = None
+    covariates: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +122,21 @@ class Settings:
     def rewards(self) -> list[Reward]:
         """The judge and the reward functions, with names and weights."""
         rewards = []
-        if "judge" in self.said or not self.said.get("rewards"):
-            rewards.append(_judge(self.said.get("judge", {})))
+        rule = {key: self.said[key] for key in ("reward", "covariates") if key in self.said}
+        if "simulated" in self.said:
+            from grpo.demo import quick
+
+            behaviour = Behaviour(**self.said["simulated"])
+            rewards.append(Reward(partial(quick.judge, behaviour=behaviour, **rule), "judge"))
+        if "judge" in self.said or not ("simulated" in self.said or self.said.get("rewards")):
+            rewards.append(_judge({**rule, **self.said.get("judge", {})}))
         for table in self.said.get("rewards", ()):
             name, weight = table["name"], table.get("weight", 1.0)
             if table.get("function") is not None:
                 function = load_reference(table["function"], self.folder, "rewards.function")
                 rewards.append(Reward(function, name, weight))
             else:
-                rewards.append(_judge({**table["judge"], "name": name, "weight": weight}))
+                rewards.append(_judge({**rule, **table["judge"], "name": name, "weight": weight}))
         return rewards
 
     def _path_or_value(self, key: str) -> tuple[str | None, Any]:
@@ -170,8 +191,12 @@ def make_settings(said: dict[str, Any], folder: Path | None, named: str = "confi
     trainer = {f.name for f in fields(GRPOConfig)}
     beside = {key: value for key, value in said.items() if key not in trainer}
     check(_Run, beside, named, trainer)
+    settings = {key: value for key, value in said.items() if key in trainer}
+    if _is_debiased(beside):
+        # A ranking that bias explains says nearly nothing; divided by its own group's deviation it would count in full.
+        settings.setdefault("scale_rewards", "batch")
     try:
-        config = GRPOConfig(**{key: value for key, value in said.items() if key in trainer})
+        config = GRPOConfig(**settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"{named}: {error}") from None
     return Settings({key: said[key] for key in _Run.model_fields if key in said}, config, folder)
@@ -211,6 +236,11 @@ def load_reference(named: str, folder: Path | None, key: str) -> Any:
     except AttributeError:
         near = did_you_mean(name, dir(sys.modules.get(module)))
         raise ConfigurationError(f"{key} = {named!r}: {module} has no {name}.{near}") from None
+
+
+def _is_debiased(said: Mapping[str, Any]) -> bool:
+    tables = [said, said.get("judge", {}), *(table.get("judge", {}) for table in said.get("rewards", ()))]
+    return any(table.get("reward") == "debiased" for table in tables)
 
 
 def _judge(table: Mapping[str, Any]) -> Reward:

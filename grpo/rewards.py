@@ -53,6 +53,7 @@ class GroupReward:
         reasons: the judge's sentence on each, where there is one.
         usage: what judging cost.
         error: why there are no rewards; None where there are.
+        comparisons: by function what its judge said of the attempts and their copies (`ranker.debias`), as JSON.
     """
 
     values: list[float | None]
@@ -60,6 +61,7 @@ class GroupReward:
     reasons: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     error: str | None = None
+    comparisons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def as_rewards(rewards: RewardFunction | Reward | Sequence[Reward]) -> list[Reward]:
@@ -131,6 +133,7 @@ class Rewarder:
                 count, f"{len(alive)} of {count} rollouts came to an end: {'; '.join(sorted(reasons))}"
             )
         parts: dict[str, list[float | None]] = {}
+        comparisons: dict[str, Mapping[str, Any]] = {}
         reasons_G = [""] * count
         usage = Usage()
         for reward in self._rewards:
@@ -146,11 +149,16 @@ class Rewarder:
                 spread[place] = value
             parts[reward.name] = spread
             usage += ranked.usage
+            if ranked.comparisons is not None:
+                comparisons[reward.name] = ranked.comparisons.to_dict()
             for place, reason in zip(alive, ranked.reasons, strict=False):
                 reasons_G[place] = reason or reasons_G[place]
+        return GroupReward(self.mixed(parts), parts, reasons_G, usage, comparisons=comparisons)
+
+    def mixed(self, parts: Mapping[str, list[float | None]]) -> list[float | None]:
+        """The rewards of a group from those of each function, by its name."""
         weights = [r.weight for r in self._rewards]
-        values = mix([parts[r.name] for r in self._rewards], weights, self._aggregation)
-        return GroupReward(values, parts, reasons_G, usage)
+        return mix([parts[r.name] for r in self._rewards], weights, self._aggregation)
 
 
 @dataclass(slots=True)

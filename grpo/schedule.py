@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from grpo.advantages import group_advantages
 from grpo.config import GRPOConfig
+from grpo.debiasing import Debiasing
 from grpo.errors import TrainingError
 from grpo.model.distributed import Processes
 from grpo.rollouts.collect import Collector
@@ -43,8 +44,9 @@ class Schedule:
         place: where the run stands; a resume sets it.
     """
 
-    def __init__(self, collector: Collector, processes: Processes, config: GRPOConfig):
+    def __init__(self, collector: Collector, processes: Processes, config: GRPOConfig, debiasing: Debiasing):
         self._collector, self._processes, self._config = collector, processes, config
+        self._debiasing = debiasing
         self.state = RunState()
 
     def next(self, clock: Clock) -> list[ScoredGroup]:
@@ -63,6 +65,7 @@ class Schedule:
                 with clock.time("judge_wait"):
                     fresh.append(ScoredGroup(group, pending.result()))
                 del self._collector.pending[k]
+            fresh = self._debiased(fresh)
             taken += fresh
             state.taken = upto
             useful = [not j.advantages.tied and j.reward.error is None for j in self._advised(fresh)]
@@ -95,6 +98,10 @@ class Schedule:
         wanted = [k for k in range(state.sampled, end) if k % processes.world == processes.rank]
         self._collector.sample(wanted, state.step)
         state.sampled = max(state.sampled, end)
+
+    def _debiased(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
+        rewards = self._debiasing.weigh([(j.group, j.reward) for j in groups])
+        return [replace(j, reward=reward) for j, reward in zip(groups, rewards, strict=True)]
 
     def _advised(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
         """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards."""

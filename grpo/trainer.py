@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
+from grpo.debiasing import Debiasing
 from grpo.errors import RunFolderError
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
@@ -121,7 +122,8 @@ class GRPOTrainer:
             self.engine, self.tokenizer, self._example_of, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
         )  # fmt: skip
-        self._schedule = Schedule(self._collector, processes, config)
+        self._debiasing = Debiasing(processes, rewarder.mixed)
+        self._schedule = Schedule(self._collector, processes, config, self._debiasing)
         try:
             if resume:
                 self._resume()
@@ -220,6 +222,7 @@ class GRPOTrainer:
         line = metrics.line(self.step, everyone, done, learning_rate)
         if self._adapters is not None:
             line["server_mismatch"] = self._adapters.gap
+        line |= self._debiasing.metrics()
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
             self._folder.add("samples.jsonl", *(sample_record(self.step, j) for j in everyone))
@@ -261,7 +264,11 @@ class GRPOTrainer:
         learned = self._updater.snapshot()
         if self._out is None or not self.is_main:
             return
-        fields = {**asdict(state), "pending": sorted(everyone, key=lambda g: g["index"])}
+        fields = {
+            **asdict(state),
+            "pending": sorted(everyone, key=lambda g: g["index"]),
+            "debiasing": self._debiasing.to_dict(),
+        }
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
         checkpoint.prune(folder, self.config.save_total_limit)
@@ -277,6 +284,7 @@ class GRPOTrainer:
             self._updater.restore(saved)
             state = dict(saved.state)
             pending = state.pop("pending")
+            self._debiasing.restore(state.pop("debiasing", {}))
             self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
             for fields in pending:
                 if fields["index"] % self._processes.world == self._processes.rank:

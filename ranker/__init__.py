@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ranker.audit.audit import Audit, audit_judge, audit_judge_async
+    from ranker.debias.debiaser import Debiaser
     from ranker.errors import (
         BudgetExceeded,
         ConfigurationError,
@@ -36,6 +38,8 @@ __version__ = "0.1.0"
 
 # Loaded on first use: importing the package costs milliseconds, torch and litellm stay out.
 _HOMES = {
+    "ranker.audit.audit": ("Audit", "audit_judge", "audit_judge_async"),
+    "ranker.debias.debiaser": ("Debiaser",),
     "ranker.runtime.budget": ("Budget",),
     "ranker.errors": (
         "BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeCallError",
@@ -53,10 +57,12 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Audit",
     "Budget",
     "BudgetExceeded",
     "ConfigurationError",
     "ContextLengthError",
+    "Debiaser",
     "FunctionJudge",
     "GroupError",
     "Judge",
@@ -73,6 +79,8 @@ __all__ = [
     "Verdict",
     "VerdictError",
     "__version__",
+    "audit_judge",
+    "audit_judge_async",
     "rank_group",
     "rank_group_async",
     "rank_groups",

@@ -21,7 +21,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
 from ranker.aggregate.passes import Slots
 from ranker.aggregate.pipeline import Pipeline
@@ -37,6 +37,10 @@ from ranker.runtime.event_loop import iterate_sync, run_sync
 from ranker.runtime.progress import Progress
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
 
+if TYPE_CHECKING:  # numpy and scipy are imported with the model
+    from ranker.debias.covariates import Covariate
+    from ranker.debias.debiaser import Debiaser
+
 OnError = Literal["raise", "skip"]
 JudgeLike: TypeAlias = str | Judge | Callable[[Sequence[Trajectory]], Any] | None
 
@@ -49,6 +53,8 @@ async def rank_group_async(
     *,
     task: str | None = None,
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -61,9 +67,12 @@ async def rank_group_async(
     """Rank one group. See `rank_group`."""
     chosen = judge_for(judge, reward, base_url, api_key, options)
     _check(passes, reward)
+    debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     budget = budget or Budget(max_calls, max_cost_usd)
-    run = Pipeline(chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, Slots(passes))
-    return await run.rank(group, task)
+    rubric = read_rubric(rubric)
+    run = Pipeline(chosen, _sized(chosen), rubric, passes, reward, seed, budget, Slots(passes), debiaser)
+    ranked = await run.rank(group, task)
+    return ranked if debiaser is None else debiaser.reward(ranked)
 
 
 def rank_group(
@@ -74,6 +83,8 @@ def rank_group(
     *,
     task: str | None = None,
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -95,7 +106,11 @@ def rank_group(
         passes: how often to ask, each time in another order; orders are balanced over positions.
         task: what the trajectories attempt, where their messages do not say it.
         reward: ``"rank"`` (linear in the average rank), ``"score"`` (the judge's scores),
-            ``"strength"`` (softmax of Plackett–Luce strengths) or ``"top_heavy"`` (NDCG gains).
+            ``"strength"`` (softmax of Plackett–Luce strengths), ``"top_heavy"`` (NDCG gains) or ``"debiased"``
+            (log-odds of the worth without what `covariates` do to the judge; see `ranker.debias`).
+        covariates: with ``"debiased"`` what may sway the judge; default length.
+        debiaser: with ``"debiased"`` the state to go on from, in the place of `covariates`; it remembers the
+            group. Without it each group stands alone.
         seed: same seed and inputs, same prompts and same cache keys.
         base_url, api_key: reach any OpenAI-compatible server.
         max_calls, max_cost_usd: stop before the call that would exceed them.
@@ -120,6 +135,8 @@ def rank_group(
             passes,
             task=task,
             reward=reward,
+            covariates=covariates,
+            debiaser=debiaser,
             seed=seed,
             base_url=base_url,
             api_key=api_key,
@@ -141,6 +158,8 @@ async def rank_groups_async(
     concurrency: int = 16,
     on_error: OnError = "raise",
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -158,9 +177,17 @@ async def rank_groups_async(
     if concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
     chosen = judge_for(judge, reward, base_url, api_key, options)
-    budget = budget or Budget(max_calls, max_cost_usd)
+    debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     run = Pipeline(
-        chosen, _sized(chosen), read_rubric(rubric), passes, reward, seed, budget, Slots(concurrency)
+        chosen,
+        _sized(chosen),
+        read_rubric(rubric),
+        passes,
+        reward,
+        seed,
+        budget or Budget(max_calls, max_cost_usd),
+        Slots(concurrency),
+        debiaser,
     )
 
     async def one(item: Any) -> RankedGroup:
@@ -177,6 +204,8 @@ async def rank_groups_async(
     with Progress(total, shown=progress) as bar:
         async with aclosing(results):
             async for ranked in results:
+                if debiaser is not None:
+                    ranked = debiaser.reward(ranked)
                 bar.advance(ranked)
                 yield ranked
 
@@ -241,6 +270,8 @@ def rank_groups(
     concurrency: int = 16,
     on_error: OnError = "raise",
     reward: RewardRule = "rank",
+    covariates: Sequence[Covariate] | None = None,
+    debiaser: Debiaser | None = None,
     seed: int = 0,
     base_url: str | None = None,
     api_key: str | None = None,
@@ -262,6 +293,7 @@ def rank_groups(
             come back with a BudgetExceeded error.
         progress: show a progress bar.
         ordered: False yields each group as soon as it is ranked.
+        debiaser: without it the groups of this call share a state of their own.
 
     Raises:
         What `rank_group` raises, at the group that failed.
@@ -275,6 +307,8 @@ def rank_groups(
             concurrency=concurrency,
             on_error=on_error,
             reward=reward,
+            covariates=covariates,
+            debiaser=debiaser,
             seed=seed,
             base_url=base_url,
             api_key=api_key,
@@ -300,6 +334,24 @@ def judge_for(
     if reward == "score" and (judge is None or isinstance(judge, str)):
         options = {"form": "scores", **options}
     return resolve(judge, base_url=base_url, api_key=api_key, **options)
+
+
+def _debiaser(
+    reward: str, covariates: Sequence[Covariate] | None, debiaser: Debiaser | None, seed: int, judge: Judge
+) -> Debiaser | None:
+    if reward != "debiased":
+        if covariates is not None or debiaser is not None:
+            raise ConfigurationError(
+                'covariates and debiaser are for reward="debiased"; give it, or leave them out.'
+            )
+        return None
+    if debiaser is not None and covariates is not None:
+        raise ConfigurationError("Give covariates or a debiaser, which has its own.")
+    from ranker.debias.debiaser import Debiaser
+
+    debiaser = debiaser or Debiaser(covariates or ("length",), seed=seed)
+    debiaser.evidence.bind(judge.name)
+    return debiaser
 
 
 def _sized(judge: Judge) -> SizedJudge | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranker.errors import RankerError
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
+
+if TYPE_CHECKING:  # numpy and scipy are imported with the model
+    from ranker.debias.model import Comparisons
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,8 @@ class RankedGroup:
 
     Attributes:
         group: the input group.
-        rewards: one float in [0, 1] per trajectory; all None if the group failed.
+        rewards: one float per trajectory, in [0, 1]; with ``reward="debiased"`` log-odds around 0; all None if the
+            group failed.
         ranking: tiers of input indices, best first, e.g. ``[[2], [0, 3], [1]]``; empty if it failed.
         reasons: one string per trajectory, from the first pass.
         consistency: Kendall's W over passes, 1 for full agreement; None for a single pass.
@@ -26,6 +30,9 @@ class RankedGroup:
         cut: characters of each trajectory that were cut because the group was too long.
         warnings: notes on how the group was presented, e.g. media replaced by placeholders.
         error: why the group failed; None if it succeeded.
+        reward_deviation: with ``reward="debiased"`` the posterior standard deviation of each reward.
+        comparisons: with ``reward="debiased"`` what the judge said of the attempts and their copies; a trainer weighs
+            it together with that of other groups.
     """
 
     group: TrajectoryGroup
@@ -39,6 +46,8 @@ class RankedGroup:
     cut: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     error: RankerError | None = None
+    reward_deviation: list[float] | None = None
+    comparisons: Comparisons | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that a line of ranked output adds to its group, keyed by trajectory id."""
@@ -57,6 +66,8 @@ class RankedGroup:
             "prompt_id": self.prompt_id,
             "usage": self.usage.to_dict(),
         }
+        if self.reward_deviation is not None:
+            added["reward_deviation"] = dict(zip(ids, self.reward_deviation, strict=True))
         if self.consistency is not None:
             added["consistency"] = self.consistency
         if any(self.cut):
@@ -66,5 +77,5 @@ class RankedGroup:
         return added
 
 
-RESULT_FIELDS = frozenset(f.name for f in fields(RankedGroup)) - {"group"}
+RESULT_FIELDS = frozenset(f.name for f in fields(RankedGroup)) - {"group", "comparisons"}
 """What `RankedGroup.to_dict` may add to a line."""

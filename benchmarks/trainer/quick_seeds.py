@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import Json, add_record, parser, say, source, write_record
@@ -21,14 +20,11 @@ def train(seed: int, changes: list[str]) -> Json:
     """Train once; true reward on held-out letters before and after, with 95 % intervals."""
     from grpo.cli.train import make_trainer, quiet
     from grpo.config_file import read_settings
-    from grpo.demo import quick
     from grpo.demo.run import interval
     from grpo.runs.metrics import mean_truth
-    from ranker.testing import Behaviour
 
     quiet()
-    quick.judge = partial(quick.judge, behaviour=Behaviour(noise=quick.NOISE, seed=seed))
-    settings = read_settings("quick", [f"seed={seed}", *changes])
+    settings = read_settings("quick", [f"seed={seed}", f"simulated.seed={seed}", *changes])
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(settings, Path(folder) / "run")
         rows = settings.examples("eval_dataset") or []

@@ -53,11 +53,11 @@ def _server(behaviour: Behaviour) -> JudgeServer:
     return JudgeServer(desk_blocks.worth, behaviour).__enter__()
 
 
-def judge(group: Any, behaviour: Behaviour = Behaviour(noise=NOISE)) -> RankedGroup:  # noqa: B008 - frozen
-    """The simulated judge; its server starts at the first call."""
+def judge(group: Any, behaviour: Behaviour = Behaviour(noise=NOISE), **options: Any) -> RankedGroup:  # noqa: B008 - frozen
+    """The simulated judge; its server starts at the first call. Options are `rank_group`'s."""
     with _lock:
         base_url = _server(behaviour).base_url
-    return rank_group(group, "openai/simulated", RUBRIC, base_url=base_url, cache="off")
+    return rank_group(group, "openai/simulated", RUBRIC, base_url=base_url, cache="off", **options)
 
 
 def embedded(group: Any) -> RankedGroup:

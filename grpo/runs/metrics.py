@@ -16,6 +16,7 @@ from grpo.rewards import GroupReward
 from grpo.types import RolloutGroup
 from grpo.update import Step
 from ranker.aggregate.agreement import agreeing
+from ranker.debias.covariates import own_words, turns
 from ranker.usage import Usage
 
 
@@ -57,6 +58,7 @@ def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: fl
     """
     whole = [j for j in groups if j.reward.error is None]
     rollouts = [r for j in groups for r in j.group.rollouts]
+    attempts = [r.trajectory for r in rollouts if r.trajectory is not None]
     rewards = [_present(j.reward.values) for j in whole]
     usage = sum((j.reward.usage for j in groups), Usage())
     failed = sum(j.reward.error is not None for j in groups)
@@ -80,6 +82,8 @@ def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: fl
         "failed_share": failed / len(groups),
         "broken_rollouts": sum(r.trajectory is None for r in rollouts),
         "truncated_share": _mean([float(r.truncated) for r in rollouts]),
+        "words_mean": _mean([own_words(t) for t in attempts]),
+        "turns_mean": _mean([turns(t) for t in attempts]),
         "completion_tokens_mean": _mean([float(r.sampled_tokens) for r in rollouts]),
         "loss_tokens": done.tokens,
         "sampler_mismatch": done.mismatch,

@@ -6,12 +6,13 @@ trajectories → distinct ones → order per pass → verdicts → aggregate →
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ranker.aggregate.dedupe import distinct_of, spread
 from ranker.aggregate.passes import PassRunner, Slots
-from ranker.aggregate.ranking import kendall_w, mean_ranking
+from ranker.aggregate.ranking import Tiers, kendall_w, mean_ranking
 from ranker.aggregate.rewards import (
     RewardRule,
     rank_rewards,
@@ -19,7 +20,7 @@ from ranker.aggregate.rewards import (
     strength_rewards,
     top_heavy_rewards,
 )
-from ranker.errors import GroupError, errors_as
+from ranker.errors import ContextLengthError, GroupError, RankerError, VerdictError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import tiers_of
 from ranker.prompting.orders import balanced_orders
@@ -27,6 +28,12 @@ from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
 from ranker.trajectory import TrajectoryGroup, as_group
 from ranker.usage import Usage
+
+if TYPE_CHECKING:
+    from ranker.debias.debiaser import Debiaser
+
+Judged: TypeAlias = tuple[Sequence[int], Sequence[Tiers], Sequence[Sequence[int]]]
+"""For each trajectory which distinct one it is, and for each pass the ranking of those and the order shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +48,57 @@ class Pipeline:
     seed: int
     budget: Budget
     slots: Slots
+    debiaser: Debiaser | None = None
 
     async def rank(self, group: Any, task: str | None = None) -> RankedGroup:
-        """Rank what `as_group` takes.
+        """Rank what `as_group` takes; with a debiaser, the result holds what the judge said of it and its copies.
 
         Raises:
             RankerError: and no other Exception, whatever is in the group and whatever the judge does.
         """
         with errors_as(GroupError, "The group cannot be ranked"):
-            return await self._rank(as_group(group, task))
+            if self.debiaser is None:
+                return (await self._rank(as_group(group, task)))[0]
+            return await self._with_copies(as_group(group, task), self.debiaser)
 
-    async def _rank(self, group: TrajectoryGroup) -> RankedGroup:
+    async def _with_copies(self, group: TrajectoryGroup, debiaser: Debiaser) -> RankedGroup:
+        lineup = debiaser.lineup(group)
+        spent = Usage()
+        warnings: tuple[str, ...] = ()
+        try:
+            ranked, judged = await self._rank(lineup.group)
+        except (ContextLengthError, VerdictError) as error:
+            if lineup.group is group:
+                raise
+            spent, warnings = (
+                error.usage,
+                ("The judge did not rank the group with its copies; ranked without.",),
+            )
+            lineup = debiaser.alone(group)
+            try:
+                ranked, judged = await self._rank(group)
+            except RankerError as second:
+                raise second.spent(spent + second.usage) from second.__cause__
+        n = len(group)
+        return replace(
+            ranked,
+            group=group,
+            rewards=ranked.rewards[:n],
+            ranking=[tier for whole in ranked.ranking if (tier := [i for i in whole if i < n])],
+            reasons=ranked.reasons[:n],
+            usage=spent + ranked.usage,
+            cut=ranked.cut[:n],
+            warnings=(*ranked.warnings, *warnings),
+            comparisons=None if judged is None else debiaser.compare(lineup, *judged),
+        )
+
+    async def _rank(self, group: TrajectoryGroup) -> tuple[RankedGroup, Judged | None]:
+        """A group with its rewards; and what the judge said, None where there was nothing to ask."""
         distinct = distinct_of(group)
         member = distinct.member
         n, unique = len(group), len(distinct.trajectories)
         if unique == 1:  # nothing to compare, so nothing to pay for
-            return RankedGroup(
+            alone = RankedGroup(
                 group,
                 [0.5] * n,
                 [list(range(n))],
@@ -64,11 +106,13 @@ class Pipeline:
                 judge=self.judge.name,
                 warnings=distinct.warnings,
             )
+            return alone, None
         rubric = self.rubric or group.rubric
         lineup = Lineup(distinct.trajectories, group.task, rubric, reference=group.reference)
         rng = random.Random(f"{self.seed}:{distinct.digest}")  # noqa: S311 - an order, not a secret
         runner = PassRunner(self.judge, self.sized, lineup, self.budget, self.slots)
-        verdicts = await runner.run(balanced_orders(unique, self.passes, rng), self.seed)
+        orders = balanced_orders(unique, self.passes, rng)
+        verdicts = await runner.run(orders, self.seed)
         rankings = [verdict.tiers for verdict in verdicts]
         ranking = spread(mean_ranking(rankings, unique), member)
         if self.reward == "score":
@@ -80,7 +124,7 @@ class Pipeline:
         else:
             rewards = (top_heavy_rewards if self.reward == "top_heavy" else rank_rewards)(ranking, n)
         first = verdicts[0]
-        return RankedGroup(
+        ranked = RankedGroup(
             group,
             rewards,
             [sorted(tier) for tier in ranking],
@@ -92,3 +136,4 @@ class Pipeline:
             cut=tuple(first.cut[u] for u in member) if first.cut else (),
             warnings=tuple(dict.fromkeys((*distinct.warnings, *(w for v in verdicts for w in v.warnings)))),
         )
+        return ranked, (member, rankings, orders)

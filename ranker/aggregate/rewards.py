@@ -11,7 +11,7 @@ from ranker.aggregate.ranking import Tiers, average_ranks, strengths
 from ranker.errors import ConfigurationError
 from ranker.judges.verdict import Verdict
 
-RewardRule = Literal["rank", "score", "strength", "top_heavy"]
+RewardRule = Literal["rank", "score", "strength", "top_heavy", "debiased"]
 RULES: tuple[str, ...] = get_args(RewardRule)
 
 

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from ranker import __version__
-from ranker.cli import bench, cache, calibrate, compare, demo, models, rank, report, serve, train, tune
+from ranker.cli import audit, bench, cache, calibrate, compare, demo, models, rank, report, serve, train, tune
 from ranker.errors import RankerError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("rank")(rank.rank)
 app.command("bench")(bench.bench)
+app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
 app.command("train")(train.train)

@@ -43,8 +43,10 @@ BaseUrl = Annotated[
     ),
 ]
 RewardRule = Annotated[
-    Literal["rank", "score", "strength", "top_heavy"],
-    option("Linear in rank; the judge's scores; Plackett-Luce strength; or NDCG-like."),
+    Literal["rank", "score", "strength", "top_heavy", "debiased"],
+    option(
+        "Linear in rank; the judge's scores; Plackett-Luce strength; NDCG-like; or without what length does to the judge."
+    ),
 ]
 Temperature = Annotated[float | None, option("Sampling temperature. Default: the provider's.", JUDGE)]
 MaxTokens = Annotated[int | None, option("Most tokens per reply.", JUDGE)]

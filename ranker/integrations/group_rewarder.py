@@ -34,6 +34,12 @@ class GroupRewarder:
         rule = options.get("reward", "rank")
         if rule not in RULES:
             raise ConfigurationError(f"reward={rule!r}; choose one of {', '.join(RULES)}.")
+        if rule == "debiased" and "debiaser" not in options:
+            from ranker.debias.debiaser import Debiaser
+
+            options["debiaser"] = Debiaser(
+                options.pop("covariates", ("length",)), seed=options.get("seed", 0)
+            )
         limits = [options.pop(limit, None) for limit in ("max_calls", "max_cost_usd")]
         self._options = {**options, "budget": options.get("budget") or Budget(*limits)}
         self._judge, self._rubric, self._passes = judge, read_rubric(rubric), passes

@@ -1,0 +1,76 @@
+"""Debiased rewards in training: the judge's comparisons of a step's groups, weighed together with those before.
+
+A reward function with ``reward="debiased"`` returns what the judge said of a group beside its rewards. Here the groups
+of a step are weighed at once, in the order of their numbers, so that a run is the same however long each judge call
+took, and a resumed run is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from grpo.model.distributed import Processes
+from grpo.rewards import GroupReward
+from grpo.types import RolloutGroup
+from ranker.debias.evidence import Evidence
+from ranker.debias.model import Comparisons
+
+Parts = Mapping[str, list[float | None]]
+
+
+@dataclass(slots=True)
+class Debiasing:
+    """Evidence on the judge behind each debiased reward function, by its name.
+
+    Attributes:
+        mixed: the rewards of a group from those of each function.
+    """
+
+    processes: Processes
+    mixed: Callable[[Parts], list[float | None]]
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+
+    def weigh(self, groups: Sequence[tuple[RolloutGroup, GroupReward]]) -> list[GroupReward]:
+        """These groups' rewards, debiased in the light of all processes' groups; others as they are."""
+        mine = [(g.index, r.comparisons) for g, r in groups]
+        everyone = sorted(self.processes.gather(mine), key=lambda pair: pair[0])
+        worth: dict[tuple[int, str], list[float]] = {}
+        for name in sorted({name for _, comparisons in everyone for name in comparisons}):
+            compared = [(index, c[name]) for index, c in everyone if name in c]
+            evidence = self.evidence.setdefault(name, Evidence())
+            fit = evidence.weigh([Comparisons.from_dict(fields) for _, fields in compared])
+            worth |= {(index, name): values for (index, _), values in zip(compared, fit.worth, strict=True)}
+        return [self._replaced(group, reward, worth) for group, reward in groups]
+
+    def _replaced(
+        self, group: RolloutGroup, reward: GroupReward, worth: Mapping[tuple[int, str], list[float]]
+    ) -> GroupReward:
+        parts = dict(reward.parts)
+        for name in reward.comparisons:
+            values: list[float | None] = [None] * len(group.rollouts)
+            for place, value in zip(group.alive, worth[group.index, name], strict=True):
+                values[place] = value
+            parts[name] = values
+        return replace(reward, parts=parts, values=self.mixed(parts)) if reward.comparisons else reward
+
+    def metrics(self) -> dict[str, float | None]:
+        """The bias by covariate with its interval, and the share of the rankings that it explains."""
+        record: dict[str, float | None] = {}
+        for name, evidence in self.evidence.items():
+            of = "" if len(self.evidence) == 1 else f"{name}/"
+            for covariate, estimate in evidence.bias.items():
+                record[f"bias/{of}{covariate}"] = estimate.value
+                record[f"bias/{of}{covariate}_low"] = estimate.low
+                record[f"bias/{of}{covariate}_high"] = estimate.high
+            record[f"bias/{of}explained"] = None if evidence.last is None else evidence.last.explained
+        return record
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, for a checkpoint."""
+        return {name: evidence.to_dict() for name, evidence in self.evidence.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.evidence = {name: Evidence.from_dict(fields) for name, fields in state.items()}

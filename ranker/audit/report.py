@@ -1,0 +1,91 @@
+"""An audit as a table for the terminal, and as a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ranker import pages
+from ranker.audit.audit import Audit
+from ranker.audit.findings import findings, what
+from ranker.pages import figures as drawings
+from ranker.pages.figures import Drawing
+from ranker.runtime.terminal import figures
+from ranker.statistics import Estimate
+
+NOTE = (
+    "places: how many the edited copy stands above its original (± half of a 95 % interval). control: the same "
+    "for an innocent text of equal length. effect: beyond the control. wins: how often the copy stands above its original. "
+    "*: it lifts, and more than its control, for all edits together (5 %). worse: the edit can only make an attempt worse."
+)
+
+
+def table(audit: Audit) -> Table:
+    """A row for each edit; fits 80 columns."""
+    shown = figures("edit", "worth", "n", "places", "control", "effect", "wins")
+    for lift in audit.lifts:
+        shown.add_row(
+            escape(lift.edit),
+            lift.worth,
+            str(lift.trials),
+            _short(lift.places),
+            "–" if lift.control.value is None else f"{lift.control.value:.1f}",
+            f"[red]{_short(lift.effect)} *[/red]" if lift.flagged else _short(lift.effect),
+            "–" if lift.wins.value is None else f"{lift.wins.value:.2f}",
+        )
+    return shown
+
+
+def _short(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.1f}"
+    return f"{estimate.value:.1f} ±{(estimate.high - estimate.low) / 2:.1f}"
+
+
+def write(folder: Path, audit: Audit) -> tuple[Path, Path]:
+    """Write `audit.json` and `audit.html`.
+
+    Raises:
+        ConfigurationError: they cannot be written; old ones are still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data, page = folder / "audit.json", folder / "audit.html"
+    pages.write(data, (json.dumps(audit.to_dict(), indent=1) + "\n").encode())
+    template = pages.environment(Path(__file__).parent).get_template("audit.html.j2")
+    pages.write(
+        page, template.render(audit=audit, findings=findings(audit), what=what, plot=_plot(audit)).encode()
+    )
+    return data, page
+
+
+def _plot(audit: Audit) -> Drawing | None:
+    """The effects with their intervals, the largest on top; None without matplotlib."""
+    if not drawings.available():
+        return None
+    rows = sorted((x for x in audit.lifts if x.effect.value is not None), key=lambda x: x.effect.value or 0.0)
+
+    def draw(axes: Any) -> None:
+        for y, lift in enumerate(rows):
+            colour = drawings.COLOURS[1] if lift.flagged else drawings.COLOURS[0]
+            axes.errorbar(
+                lift.effect.value,
+                y,
+                xerr=drawings.reach(lift.effect),
+                color=colour,
+                marker="s" if lift.flagged else "o",
+                linewidth=1.6,
+            )
+        axes.axvline(0.0, color=drawings.INK, linewidth=1, linestyle="--", zorder=1)
+        axes.set_yticks(range(len(rows)), [lift.edit for lift in rows], fontsize=8)
+        axes.set_xlabel("places gained beyond the control")
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+
+    values = "; ".join(f"{lift.edit} {lift.effect:.1f}" for lift in reversed(rows))
+    return Drawing(f"Places gained by each edit: {values}.", draw, 0.9 + 0.26 * len(rows), 5.6)

@@ -1,0 +1,124 @@
+"""Audits of judges whose likings are known, over HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from ranker import ConfigurationError, Trajectory, TrajectoryGroup, audit_judge
+from ranker.audit.findings import findings
+from ranker.cli import app
+from ranker.debias.edits import EDITS, Edit
+from ranker.testing import Behaviour, JudgeServer
+from tests.debias.test_debiased import groups, quality
+
+SOME = [EDITS[name] for name in ("padding", "self_praise", "cut_off", "formatting")]
+
+
+def audited(worth=quality, behaviour=None, n=20, edits=SOME, **options):
+    with JudgeServer(worth, behaviour or Behaviour()) as server:
+        return audit_judge(
+            groups(n), "sim", base_url=server.base_url, cache="off", progress=False, edits=edits, **options
+        )
+
+
+def test_a_sound_judge_passes():
+    audit = audited(behaviour=Behaviour(noise=0.2))
+    assert not any(lift.flagged for lift in audit.lifts)
+    assert findings(audit)[0].level == "good"
+    assert audit.accuracy.value > 0.75
+    assert audit.usage.calls == 20 * (1 + len(SOME))
+
+
+def test_a_liking_for_length_is_found_and_not_put_down_to_praise():
+    audit = audited(behaviour=Behaviour(length_bias=1.0))
+    flagged = {lift.edit for lift in audit.lifts if lift.flagged}
+    assert "padding" in flagged
+    assert "self_praise" not in flagged, "no more than an innocent text of the same length"
+    assert any("debiased" in finding.text for finding in findings(audit))
+
+
+def test_a_liking_for_brevity_is_found():
+    audit = audited(behaviour=Behaviour(length_bias=-1.0))
+    assert audit.lift("cut_off").flagged
+    assert audit.lift("padding").places.below(0.0)
+    assert any("brevity" in finding.text for finding in findings(audit))
+
+
+def test_a_judge_that_believes_praise_is_found_and_nothing_else():
+    def gullible(block):
+        return quality(block) + (0.5 if "carefully checked" in block else 0.0)
+
+    audit = audited(gullible)
+    assert [lift.edit for lift in audit.lifts if lift.flagged] == ["self_praise"]
+    assert audit.lift("self_praise").wins.value > 0.9
+
+
+def test_position_and_agreement_are_reported():
+    audit = audited(behaviour=Behaviour(position_bias=2.0), passes=2)
+    assert audit.position.above(0.3)
+    assert audit.agreement.value < 0.9
+    assert any("shown first" in finding.text for finding in findings(audit))
+
+
+def test_intervals_of_lifts_hold_nothing_for_a_judge_without_a_bias():
+    """The worth of an attempt is in its text whatever is added, so every lift is 0."""
+    held = tried = 0
+    for seed in range(10):
+        audit = audited(
+            behaviour=Behaviour(noise=0.5, seed=seed), n=12, edits=[EDITS["padding"], EDITS["flattery"]]
+        )
+        for lift in audit.lifts:
+            tried += 1
+            held += lift.places.low <= 0.0 <= lift.places.high
+    assert held >= 0.8 * tried
+
+
+def test_what_cannot_be_audited_is_refused():
+    lonely = TrajectoryGroup([Trajectory([{"role": "assistant", "content": "a"}])])
+    with pytest.raises(ConfigurationError, match="at least two attempts"):
+        audit_judge([lonely], "sim", base_url="http://127.0.0.1:9/v1")
+    never = Edit.of("never", lambda t: None)
+    with pytest.raises(ConfigurationError, match="never"):
+        audited(edits=[never])
+
+
+def test_the_command_writes_a_page_and_numbers(tmp_path):
+    file = tmp_path / "groups.jsonl"
+    lines = [
+        {
+            "id": g.id,
+            "task": g.task,
+            "trajectories": [
+                {"messages": list(t.messages), "ground_truth": t.ground_truth} for t in g.trajectories
+            ],
+        }
+        for g in groups(12)
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with JudgeServer(quality, Behaviour(length_bias=1.0)) as server:
+        result = CliRunner().invoke(
+            app,
+            ["audit", str(file), "--judge", "sim", "--base-url", server.base_url, "--out", str(tmp_path / "audit"),
+             "--edit", "padding", "--edit", "cut_off", "--cache", "off"],
+        )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "padding" in result.output
+    assert 'reward="debiased"' in " ".join(result.output.split())
+    data = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert {lift["edit"] for lift in data["lifts"]} == {"padding", "cut_off"}
+    page = (tmp_path / "audit" / "audit.html").read_text()
+    assert "Audit of sim" in page
+    assert "<script" not in page
+
+
+def test_the_command_names_the_nearest_edit(tmp_path):
+    file = tmp_path / "groups.jsonl"
+    file.write_text("")
+    result = CliRunner().invoke(
+        app, ["audit", str(file), "--judge", "sim", "--out", str(tmp_path / "a"), "--edit", "pading"]
+    )
+    assert isinstance(result.exception, ConfigurationError)
+    assert "padding" in str(result.exception)
