@@ -5,14 +5,11 @@ trajectories → distinct ones → order per pass → verdicts → aggregate →
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
-    Coroutine,
     Iterable,
     Iterator,
     Mapping,
@@ -33,6 +30,7 @@ from ranker.judges.registry import resolve
 from ranker.prompting.rubric import read_rubric
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
+from ranker.runtime.concurrency import at_once
 from ranker.runtime.event_loop import iterate_sync, run_sync
 from ranker.runtime.progress import Progress
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
@@ -200,7 +198,7 @@ async def rank_groups_async(
 
     total = len(groups) if isinstance(groups, Sized) else None
     # Started ahead of the oldest unfinished group, so that one slow group does not starve the rest.
-    results = _at_once(_iterate(groups), one, 4 * concurrency, ordered, on_error == "raise")
+    results = at_once(_iterate(groups), one, 4 * concurrency, ordered, on_error == "raise")
     with Progress(total, shown=progress) as bar:
         async with aclosing(results):
             async for ranked in results:
@@ -208,57 +206,6 @@ async def rank_groups_async(
                     ranked = debiaser.reward(ranked)
                 bar.advance(ranked)
                 yield ranked
-
-
-async def _at_once(
-    source: AsyncIterator[Any],
-    one: Callable[[Any], Coroutine[Any, Any, RankedGroup]],
-    ahead: int,
-    ordered: bool,
-    raises: bool,
-) -> AsyncGenerator[RankedGroup, None]:
-    """What `one` makes of each item of `source`, `ahead` of them at a time.
-
-    Raises:
-        RankerError: the first that `one` raises; with `raises` false, after the groups whose calls were in flight, which
-            are paid for.
-    """
-    tasks: deque[asyncio.Task[RankedGroup]] = deque()
-    finished: asyncio.Queue[asyncio.Task[RankedGroup]] = asyncio.Queue()
-    more = True
-    fatal: RankerError | None = None
-    try:
-        while True:
-            while more and len(tasks) < ahead:
-                try:
-                    item = await anext(source)
-                except StopAsyncIteration:
-                    more = False
-                    break
-                started = asyncio.create_task(one(item))
-                tasks.append(started)
-                if not ordered:
-                    started.add_done_callback(finished.put_nowait)
-            if not tasks:
-                break
-            done = tasks[0] if ordered else await finished.get()
-            ranked = None
-            try:
-                ranked = await done
-            except RankerError as error:
-                if raises:
-                    raise
-                fatal = error if fatal is None else fatal.spent(fatal.usage + error.usage)
-                more = False
-            tasks.remove(done)
-            if ranked is not None:
-                yield ranked
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    if fatal is not None:
-        raise fatal
 
 
 def rank_groups(

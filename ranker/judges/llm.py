@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import re
@@ -17,6 +16,7 @@ from ranker.judges.completion import Completion, check_finished
 from ranker.judges.first_call import FirstCall
 from ranker.judges.headers import identity_of, read_headers
 from ranker.judges.overflow import LEAST
+from ranker.judges.pricing import cost_of, most_it_costs, usage_of_failed
 from ranker.judges.prompted import PromptedJudge, Reply
 from ranker.judges.provider_keys import check_key
 from ranker.judges.rate_limit import RateLimit
@@ -25,7 +25,7 @@ from ranker.judges.transport import LiteLLMTransport, ServerTransport, Transport
 from ranker.judges.verdict import schema
 from ranker.prompting.images import IMAGE_TOKENS, count_images, words_of
 from ranker.prompting.prompt import Message, folded, reply_room
-from ranker.prompting.truncation import estimate_tokens, most_tokens
+from ranker.prompting.truncation import estimate_tokens
 from ranker.runtime.budget import Budget
 from ranker.secrets import bare_url, hide_url
 from ranker.usage import Usage
@@ -255,18 +255,22 @@ class LLMJudge(PromptedJudge):
         price = self.price
         wanted = self._max_tokens or reply_room(n)
         await self._limit.wait(tokens + wanted)
-        estimate = None if price is None else self._most_it_costs(messages, options, wanted, price)
+        estimate = (
+            None
+            if price is None
+            else most_it_costs(messages, options, self._max_tokens, max(wanted, self._longest_reply), price)
+        )
         async with budget.reserve(estimate) as reservation:
             try:
                 completion = await self._transport.send(messages, options)
             except RankerError as error:
-                usage = _usage_of_failed(error, price, estimate)
+                usage = usage_of_failed(error, price, estimate)
                 reservation.cost_usd = (usage.cost_usd or 0.0) + usage.unconfirmed_usd
                 raise error.spent(usage)
             cost = completion.cost_usd
             if self._price is not None or (cost is None and price is not None):
                 assert price is not None
-                cost = _cost(completion.prompt_tokens, completion.completion_tokens, price)
+                cost = cost_of(completion.prompt_tokens, completion.completion_tokens, price)
             reservation.cost_usd = cost or 0.0
         self._longest_reply = max(self._longest_reply, completion.completion_tokens)
         try:
@@ -275,18 +279,6 @@ class LLMJudge(PromptedJudge):
             raise error.spent(completion.usage(cost, failed=True)) from None
         _check_whole(messages, completion, cost)
         return completion, cost
-
-    def _most_it_costs(
-        self, messages: Sequence[Message], options: dict[str, Any], wanted: int, price: tuple[float, float]
-    ) -> float:
-        """Dollars that a call should not exceed: a token for every byte sent, and a reply as long as the limit, or as
-        the longest so far."""
-        read = sum(most_tokens(words_of(m["content"])) + 16 for m in messages)
-        read += most_tokens(json.dumps(options)) + count_images(messages) * IMAGE_TOKENS
-        limit = self._max_tokens or options.get("max_completion_tokens") or options.get("max_tokens")
-        write = limit if isinstance(limit, int) else max(wanted, self._longest_reply)
-        choices = options.get("n")
-        return _cost(read, write * (choices if isinstance(choices, int) else 1), price)
 
     def _refused(self, error: RankerError, mode: str) -> bool:
         """Whether the server turned the response format down, and there is another way to ask."""
@@ -314,19 +306,6 @@ class LLMJudge(PromptedJudge):
             return None
         self._window, self._asked_window = stated, True
         return stated
-
-
-def _cost(read: int, wrote: int, price: tuple[float, float]) -> float:
-    return (read * price[0] + wrote * price[1]) / 1e6
-
-
-def _usage_of_failed(error: RankerError, price: tuple[float, float] | None, estimate: float | None) -> Usage:
-    """What a failed call used: the tokens its reply told, else what a lost reply may have cost."""
-    read, wrote = error.usage.prompt_tokens, error.usage.completion_tokens
-    if price is not None and (read or wrote):
-        return Usage(1, 0, 1, read, wrote, _cost(read, wrote, price))
-    lost = isinstance(error, JudgeCallError) and error.may_be_billed
-    return Usage(calls=1, failed_calls=1, unconfirmed_usd=(estimate or 0.0) if lost else 0.0)
 
 
 def _check_whole(messages: Sequence[Message], completion: Completion, cost: float | None) -> None:
