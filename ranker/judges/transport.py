@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -221,9 +222,8 @@ def call_error(
     error: Exception, where: str, key: str | None, key_variable: str = "$RANKER_API_KEY"
 ) -> RankerError:
     """Turn an exception of the HTTP client, of the openai client or of LiteLLM (whose exceptions derive from that's) into ours."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
+    openai = sys.modules.get("openai")  # imported by LiteLLM; importing it would hold up the loop
+    if openai is not None and isinstance(error, openai.APIStatusError):
         response = getattr(error, "response", None)
         said = ("" if response is None else response.text) or f"{error} {getattr(error, 'body', None) or ''}"
         headers = getattr(response, "headers", None) or {}

@@ -49,9 +49,15 @@ _CHAT_SQUARE = rf"(?:{_BAR}{_INSIDE}{_BAR}|[/\uff0f]?(?:inst|system_prompt|avail
 _BRACKETS = {"<": "&lt;", "\uff1c": "&#xFF1C;", "\ufe64": "&#xFE64;", "[": "&#x5B;", "\uff3b": "&#xFF3B;"}
 _SPELLED = {spelled: bracket for bracket, spelled in _BRACKETS.items()}
 _ANGLE = r"(?:<|\uff1c|\ufe64|&(?:amp;)*+(?:lt|\#xFF1C|\#xFE64);)"
-_OPENING = re.compile(
-    rf"{_ANGLE}(?={_UNSEEN}(?:(?:[/\uff0f]{_UNSEEN})?(?:{_NAME})(?![A-Za-z_])|{_CHAT_TAG}))", re.IGNORECASE
-)
+
+
+@cache  # compiled on first use: it takes a fifth of the time of importing the package
+def _opening() -> re.Pattern[str]:
+    """What opens a tag, or a turn of a chat template."""
+    tag = rf"(?:[/\uff0f]{_UNSEEN})?(?:{_NAME})(?![A-Za-z_])"
+    return re.compile(rf"{_ANGLE}(?={_UNSEEN}(?:{tag}|{_CHAT_TAG}))", re.IGNORECASE)
+
+
 _SQUARE = re.compile(rf"(?:\[|\uff3b|&(?:amp;)*+\#x(?:5B|FF3B);)(?={_CHAT_SQUARE})", re.IGNORECASE)
 _SUSPECT = re.compile(r"[<&\uff1c\ufe64]")
 _SUSPECT_SQUARE = re.compile(rf"[\[\uff3b]{_CHAT_SQUARE}|&(?:amp;)*+\#x(?:5B|FF3B);", re.IGNORECASE)
@@ -90,9 +96,9 @@ def _respelled(text: str, spell: Callable[[str], str]) -> str:
     if _SUSPECT.search(text) is None:
         return text
     if text.isascii():
-        return _OPENING.sub(respell, text)
+        return _opening().sub(respell, text)
     words, table = _lookalikes()
-    spans = {match.span() for match in _OPENING.finditer(text)}
+    spans = {match.span() for match in _opening().finditer(text)}
     for match in words.finditer(text):
         if _NAMED.match(_UNSEEN_RUN.sub("\0", match[1]).translate(table)):
             spans.add(match.span())
