@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from operator import is_
 from typing import Any
 
 _ATOMS = (str, int, float, bool, type(None))
@@ -19,17 +20,23 @@ def plain(value: Any) -> Any:
     kind = type(value)
     if kind in _ATOMS:
         return value
+    if kind is dict or kind is list:  # nearly all there is
+        return _members(value)
     if isinstance(value, Enum):
         return plain(value.value)
     if (listed := unarrayed(value)) is not value:
         return plain(listed)
+    if isinstance(value, (Mapping, list, tuple)):
+        return _members(value)
+    return plain(value.model_dump(exclude_none=True)) if hasattr(value, "model_dump") else value
+
+
+def _members(value: Any) -> Any:
     if isinstance(value, Mapping):
         members = {key: plain(member) for key, member in value.items()}
-        return value if all(members[key] is member for key, member in value.items()) else members
-    if isinstance(value, (list, tuple)):
-        items = [plain(item) for item in value]
-        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
-    return plain(value.model_dump(exclude_none=True)) if hasattr(value, "model_dump") else value
+        return value if all(map(is_, members.values(), value.values())) else members
+    items = [plain(item) for item in value]
+    return value if all(map(is_, items, value)) else items
 
 
 def unarrayed(value: Any) -> Any:

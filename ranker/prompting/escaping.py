@@ -59,6 +59,7 @@ def _opening() -> re.Pattern[str]:
 
 
 _SQUARE = re.compile(rf"(?:\[|\uff3b|&(?:amp;)*+\#x(?:5B|FF3B);)(?={_CHAT_SQUARE})", re.IGNORECASE)
+_FIRST = ("<", "&", "[", "\uff1c", "\ufe64", "\uff3b")  # of everything that is respelled
 _SUSPECT = re.compile(r"[<&\uff1c\ufe64]")
 _SUSPECT_SQUARE = re.compile(rf"[\[\uff3b]{_CHAT_SQUARE}|&(?:amp;)*+\#x(?:5B|FF3B);", re.IGNORECASE)
 _SAFE_NAME = re.compile(r"[\w.:/-]{1,128}\Z", re.ASCII)
@@ -87,6 +88,9 @@ _UNSEEN_RUN = re.compile(_UNSEEN.replace("*+", "++"))
 
 def _respelled(text: str, spell: Callable[[str], str]) -> str:
     """`text` with `spell` applied to every bracket that opens what could be read as a tag or a turn."""
+
+    if not any(bracket in text for bracket in _FIRST):
+        return text
 
     def respell(match: re.Match[str]) -> str:
         return spell(match.group())
