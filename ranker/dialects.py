@@ -65,9 +65,7 @@ def _converted(message: Any, where: str) -> Any:
 
 
 def _of_inspect(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Inspect writes OpenAI's roles; it notes where a message came from, and of each thought that it is no sealed one."""
-    if message.get("source") in ("input", "generate"):
-        message = {k: v for k, v in message.items() if k != "source"}
+    """Inspect writes OpenAI's roles; it notes of each thought that it is no sealed one."""
     content = message.get("content")
     if isinstance(content, (list, tuple)) and any(map(_is_open_thought, content)):
         parts = [
@@ -98,21 +96,29 @@ def _of_langchain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     role = message.get("role") if kind in ("chat", "Chat") else _LANGCHAIN.get(kind.lower())
     if not isinstance(role, str):
         raise _refused(where, f"LangChain's message of the type {message['type']!r}")
-    extra = dict(message.get("additional_kwargs") or {})
+    extra = message.get("additional_kwargs")
+    extra = dict(extra) if isinstance(extra, Mapping) else {} if extra is None else {"value": extra}
     own = {k: v for k, v in message.items() if k not in (*_NOTES, "additional_kwargs")}
+    notes = {k: message[k] for k in _NOTES if k in message}
     if own.get("status") == "success":  # what every result says that is no error
-        del own["status"]
+        notes["status"] = own.pop("status")
     calls = own.get("tool_calls")
-    if calls:
-        extra = {k: v for k, v in extra.items() if k not in ("tool_calls", "function_call")}
+    if isinstance(calls, (list, tuple)) and calls:
+        notes |= {k: extra.pop(k) for k in ("tool_calls", "function_call") if k in extra}
         ids = [call.get("id") for call in calls if isinstance(call, Mapping)]
         if isinstance(own.get("content"), (list, tuple)):
+            notes["content"] = [part for part in own["content"] if _repeats(part, ids)]
             own["content"] = [part for part in own["content"] if not _repeats(part, ids)]
     elif isinstance(extra.get("function_call"), Mapping):
         own["function_call"] = extra.pop("function_call")
     if isinstance(extra.get("reasoning_content"), str):
         own["reasoning_content"] = extra.pop("reasoning_content")
-    return {**own, "role": role, **({"additional_kwargs": extra} if extra else {})}
+    return _noted({**own, "role": role, **({"additional_kwargs": extra} if extra else {})}, notes)
+
+
+def _noted(message: dict[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The message with what no judge is shown of it, kept so that attempts which differ there alone are said to."""
+    return {**message, "response_metadata": dict(notes)} if notes else message
 
 
 def _repeats(part: Any, ids: Sequence[Any]) -> bool:
@@ -124,7 +130,9 @@ def _repeats(part: Any, ids: Sequence[Any]) -> bool:
 def _of_sharegpt(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     said, value = message["from"], message["value"]
     rest = {k: v for k, v in message.items() if k not in ("from", "value")}
-    if said == "function_call":
+    if not isinstance(said, str) or "content" in message:
+        pass
+    elif said == "function_call":
         call = as_mapping(value)
         if isinstance(call, Mapping) and has_name(call):
             return {**rest, "role": "assistant", "content": None, "tool_calls": [call]}
@@ -157,7 +165,7 @@ def _of_items(messages: Sequence[Any], where: str) -> list[tuple[int, Any]]:
             if (
                 spoken
                 and turn is not None
-                and turn.keys() <= {"role", "content", "reasoning_content"}
+                and turn.keys() <= {"role", "content", "reasoning_content", "response_metadata"}
                 and not turn["content"]
             ):
                 turn.update(message)
@@ -166,6 +174,8 @@ def _of_items(messages: Sequence[Any], where: str) -> list[tuple[int, Any]]:
                 turns.append((i, message if turn is None else turn))
             continue
         kind = message["type"]
+        if not isinstance(message.get("call_id", ""), (str, type(None))):
+            raise GroupError(f"{where}, message {i}: call_id must be a string, not {message['call_id']!r}.")
         if kind.endswith("_output"):
             output = message.get("output")
             content = [output] if isinstance(output, Mapping) else output
@@ -185,31 +195,42 @@ def _of_items(messages: Sequence[Any], where: str) -> list[tuple[int, Any]]:
             turn = {"role": "assistant", "content": None}
             turns.append((i, turn))
         _add(turn, message)
-    return [(i, turn) for i, turn in turns if turn != {"role": "assistant", "content": None}]
+    empty = {"role", "content", "response_metadata"}
+    return [
+        (i, t)
+        for i, t in turns
+        if not (isinstance(t, Mapping) and t.keys() == empty and t["content"] is None)
+    ]
 
 
 def _add(turn: dict[str, Any], item: Mapping[str, Any]) -> None:
     """Add a thought or a call to the assistant's turn."""
     kind = item["type"]
-    own = {k: v for k, v in item.items() if k != "status" or v != "completed"}
-    call_id = item.get("call_id")
-    if kind == "function_call" and has_name(item):
-        function = {"name": item["name"], "arguments": item.get("arguments", "")}
-        rest = dict(left(own, ("type", "name", "arguments")))
-        turn.setdefault("tool_calls", []).append(
-            {**rest, "id": call_id, "type": "function", "function": function}
-        )
-    elif kind == "custom_tool_call" and has_name(item):
-        custom = {"name": item["name"], "input": item.get("input", "")}
-        rest = dict(left(own, ("type", "name", "input")))
-        turn["tool_calls"] = [
-            *(turn.get("tool_calls") or ()),
-            {**rest, "id": call_id, "type": "custom", "custom": custom},
-        ]
-    elif kind == "reasoning" and (thought := thoughts_of([own])) is not None:
+    if kind in ("function_call", "custom_tool_call") and has_name(item):
+        form, holds = ("function", "arguments") if kind == "function_call" else ("custom", "input")
+        rest, notes = _shared_out(item, ("type", "name", holds, "call_id", "status"))
+        spec = {"name": item["name"], holds: item.get(holds, "")}
+        call = _noted({**rest, "id": item.get("call_id"), "type": form, form: spec}, notes)
+        turn["tool_calls"] = [*(turn.get("tool_calls") or ()), call]
+        return
+    rest, notes = _shared_out(item, ("type", "status"))
+    own = {"type": kind, **rest}
+    thought = thoughts_of([own]) if kind == "reasoning" else None
+    notes = notes if thought is None else dict(item)
+    turn["response_metadata"] = [*(turn.get("response_metadata") or ()), notes]
+    if thought is not None:
         thoughts = [turn.get("reasoning_content"), thought]
         turn["reasoning_content"] = "\n".join(filter(None, thoughts))
-    elif any(left(own, ("type",))):  # what a tool of the provider's own did, or more than a thought
+    elif rest:  # what a tool of the provider's own did, or more than a thought
         content = turn["content"]
         before = [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
         turn["content"] = [*before, own]
+
+
+def _shared_out(item: Mapping[str, Any], read: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of an item that a judge is shown, and those that no judge is; `read` are neither, but for a status that
+    says something."""
+    rest = dict(left(item, read))
+    if item.get("status") not in (None, "completed"):
+        rest["status"] = item["status"]
+    return rest, {k: v for k, v in item.items() if k not in rest and (k not in read or k == "status")}

@@ -85,7 +85,7 @@ def _plain_call(call: Any, where: str) -> Any:
     if isinstance(call, str):
         return call
     name = call.get("id")
-    return {**call, "id": str(name)} if isinstance(name, int) else dict(call)
+    return {**call, "id": str(name)} if isinstance(name, int) and not isinstance(name, bool) else dict(call)
 
 
 def _dialect(message: Mapping[str, Any]) -> str:

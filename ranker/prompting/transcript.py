@@ -27,7 +27,8 @@ _REASONING_BLOCKS = ("thinking_blocks", "reasoning_details")
 _REASONING = frozenset((*_REASONING_KEYS, *_REASONING_BLOCKS))
 _RESULT_READ = frozenset(("role", "content", "tool_call_id"))
 _TURN_READ = frozenset(("role", "content", "tool_calls", "function_call"))
-_UNSAID = {"type": "message", "status": "completed"}  # what every item of OpenAI's Responses says
+# What every item of OpenAI's Responses says, and where Inspect has a message from.
+_UNSAID = {"type": ("message",), "status": ("completed",), "source": ("input", "generate")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,6 @@ def _unread(
     for key, value in left(message, usual | read):
         if key == "audio" and isinstance(value, Mapping):  # its id and its end are drawn anew
             value = dict(left(value, ()))
-        if key not in _UNSAID or _UNSAID[key] != value:
+        if value not in _UNSAID.get(key, ()):
             pieces.append(f"{write_field(role, key, value, media)}\n")
     return pieces
