@@ -109,20 +109,26 @@ def test_no_error_path_lets_the_key_out(kind, place, tmp_path, monkeypatch):
         monkeypatch.setenv("RANKER_API_KEY", KEY)
     try:
         with ScriptedServer(lambda body, n: ANSWERS[kind](server, body)) as server:
-            (ranked,) = rank_groups(
+            results = rank_groups(
                 [GROUP], "m", **PLACES[place](server.base_url), max_retries=0, max_reasks=1, timeout=2.0, on_error="skip",
                 record=tmp_path / "record.jsonl", cache=tmp_path / "cache.sqlite", progress=False,
             )  # fmt: skip
+            error, ranked = None, None
+            try:
+                (ranked,) = results
+                error = ranked.error
+            except RankerError as fatal:
+                error = fatal
             assert any(s in server.raw_heads[0] for s in SPELLINGS), "the server has it"
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
-    assert (ranked.error is None) == (kind in {"a verdict that quotes it", "reasoning that quotes it"})
+    assert (error is None) == (kind in {"a verdict that quotes it", "reasoning that quotes it"})
     files = {p.name: p.read_bytes().decode("latin1") for p in tmp_path.iterdir()}
     assert "record.jsonl" in files
     shown = {"result": repr(ranked), "log": log.getvalue(), **files}
-    if ranked.error is not None:
-        shown["error"] = everything(ranked.error)
+    if error is not None:
+        shown["error"] = everything(error)
     assert {name: piece for name, text in shown.items() if (piece := held(text))} == {}
 
 

@@ -24,6 +24,7 @@ STALE = {
     "prompt_id": "earlier",
     "usage": {"calls": 99},
     "consistency": 0.5,
+    "reward_deviation": {"t0": 0.3},
     "cut": {"t0": 7},
     "warnings": ["earlier"],
     "error": {"type": "JudgeError", "message": "earlier"},
@@ -43,7 +44,14 @@ def write(path, *lines):
 def test_the_fields_of_a_result_are_those_that_a_result_adds():
     (group,) = make_groups(1)
     full = RankedGroup(
-        group, [1.0, 0.5, 0.5, 0.0], [[0], [1, 2], [3]], [""] * 4, 1.0, cut=(1, 0, 0, 0), warnings=("w",)
+        group,
+        [1.0, 0.5, 0.5, 0.0],
+        [[0], [1, 2], [3]],
+        [""] * 4,
+        1.0,
+        cut=(1, 0, 0, 0),
+        warnings=("w",),
+        reward_deviation=[0.1] * 4,
     )
     failed = RankedGroup(group, [None] * 4, [], [""] * 4, error=RankerError("no"))
     assert full.to_dict().keys() | failed.to_dict().keys() == RESULT_FIELDS == STALE.keys()
