@@ -90,7 +90,7 @@ class Fit:
     """The model at its most probable.
 
     Attributes:
-        worth: θ of each group's originals, on the log-odds scale.
+        worth: θ of each group's originals, on the log-odds scale, less their mean.
         deviation: posterior standard deviation of each θ (Laplace's approximation).
         phi_K: of each covariate the log-odds between its least and its most in a lineup, with a 95 % interval that
             holds where the pairs of a ranking depend on each other (sandwich over groups).
@@ -184,7 +184,7 @@ def fit(history: Sequence[Comparisons], start: Sequence[float] | None = None) ->
     deviation_n = np.sqrt(np.einsum("nm,ml,nl->n", to_theta, covariance, to_theta, optimize=True))
     deviation_K = _effect_deviations(pairs, solution, covariance, n)[:k]
     return Fit(
-        [[float(v) for v in theta_n[a:b]] for a, b in spans],
+        [[float(v) for v in theta_n[a:b] - theta_n[a:b].mean()] for a, b in spans],
         [[float(v) for v in deviation_n[a:b]] for a, b in spans],
         tuple(
             Estimate(float(v), float(v - _Z * s), float(v + _Z * s))
