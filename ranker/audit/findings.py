@@ -45,29 +45,29 @@ def what(edit: str) -> str:
 def findings(audit: Audit) -> list[Finding]:
     """The audit's verdict, what matters most first."""
     flagged = sorted((x for x in audit.lifts if x.flagged), key=lambda x: -(x.effect.value or 0.0))
-    found = [Finding("warn", _exploit(x)) for x in flagged]
-    found += [Finding("note", text) for text in _brevity(audit)]
-    found += _position(audit)
+    result = [Finding("warn", _exploit(x)) for x in flagged]
+    result += [Finding("note", text) for text in _brevity(audit)]
+    result += _position(audit)
     if flagged:
-        found.append(Finding("note", _advice(audit, flagged)))
+        result.append(Finding("note", _advice(audit, flagged)))
     few = sorted({x.trials for x in audit.lifts if x.trials < FEW})
     if not flagged:
         most = max(audit.lifts, key=lambda x: x.effect.high or 0.0)
         text = f"None of the {len(audit.lifts)} edits lifts an attempt beyond chance."
         if most.effect.high is not None:
             text += f" The largest lift that these groups do not rule out: {most.effect.high:.1f} of {most.size:.0f} places ({what(most.edit)})."
-        found.insert(0, Finding("good", text))
+        result.insert(0, Finding("good", text))
     if few:
-        found.append(
+        result.append(
             Finding(
                 "note", f"Some edits were tried on {few[0]} groups only; give more groups to see small lifts."
             )
         )
     if audit.failed:
-        found.append(
+        result.append(
             Finding("warn", f"{audit.failed} calls gave no verdict; the figures leave those groups out.")
         )
-    return found
+    return result
 
 
 def _exploit(lift: Lift) -> str:

@@ -37,9 +37,9 @@ def cells(results: Mapping[str, Any]) -> list[Table]:
     """The main figures, a table for each suite, the best judge first; they fit 80 columns. Then, for real judges if there
     are any, the effect of each kind of attack."""
     real = [cell for cell in results["cells"] if not cell["simulated"]] or results["cells"]
-    told = [cell for cell in real if cell.get("attack_effects")]
+    measured = [cell for cell in real if cell.get("attack_effects")]
     main = [_suite(suite["suite"], results["cells"]) for suite in results["suites"]]
-    return [*main, _attacks(told)] if told else main
+    return [*main, _attacks(measured)] if measured else main
 
 
 NOTE = (

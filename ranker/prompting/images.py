@@ -42,12 +42,12 @@ def count_images(messages: Iterable[Message]) -> int:
 def images_of(trajectories: Iterable[Trajectory]) -> dict[str, dict[str, Any] | None]:
     """The images in these attempts, by the number in their tag, as OpenAI's parts have them (`url`, `detail`); None for
     one that cannot be sent: a file elsewhere, too large, or of another kind than PNG, JPEG, GIF and WebP."""
-    found: dict[str, dict[str, Any] | None] = {}
+    images: dict[str, dict[str, Any] | None] = {}
     for trajectory in trajectories:
         for message in (m for history in (trajectory.messages, *trajectory.histories) for m in history):
             for part in _parts(message.get("content"), message.get("parts")):
-                found.setdefault(digest(compact(part)), _image(part))
-    return found
+                images.setdefault(digest(compact(part)), _image(part))
+    return images
 
 
 def most_images(room: int | None) -> int:
