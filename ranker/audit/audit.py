@@ -22,6 +22,7 @@ from scipy import stats
 from ranker.debias.covariates import POSITION
 from ranker.debias.debiaser import Debiaser
 from ranker.debias.edits import EDITS, Edit, Worth, edited, innocent
+from ranker.debias.evidence import Evidence
 from ranker.errors import ConfigurationError
 from ranker.judges.options import JudgeOptions
 from ranker.rank import JudgeLike, judge_for, rank_groups_async
@@ -148,12 +149,13 @@ async def audit_judge_async(
         passes=passes,
         concurrency=concurrency,
         on_error="skip",
-        reward="debiased",
+        reward="debiased",  # for what was shown where; its rewards are not used, so no group is weighed with others
+        debiaser=Debiaser((POSITION,), edits=(), evidence=Evidence(window=1)),
         seed=seed,
         budget=budget,
         progress=progress,
     )
-    plain = [ranked async for ranked in rank(usable, debiaser=Debiaser((POSITION,), edits=()))]
+    plain = [ranked async for ranked in rank(usable)]
     if all(ranked.error is not None for ranked in plain):
         raise next(ranked.error for ranked in plain if ranked.error is not None)
     trials = [
@@ -166,7 +168,7 @@ async def audit_judge_async(
     if not trials:
         names = ", ".join(edit.name for edit in tried)
         raise ConfigurationError(f"None of the edits ({names}) applies to any attempt of these groups.")
-    results = rank([trial.group for trial in trials], debiaser=Debiaser((POSITION,), edits=()))
+    results = rank([trial.group for trial in trials])
     return await _measured(chosen.name, plain, tried, trials, results)
 
 
