@@ -10,7 +10,7 @@ from typing import Any
 from ranker.errors import JudgeCallError, RankerError, VerdictError, scrub
 from ranker.judges.provider_error import SHOWN, error_in_body, short
 from ranker.judges.stream import is_stream, joined
-from ranker.runtime.reply_size import reply_json
+from ranker.runtime.reply_size import reply_text
 from ranker.secrets import unhidden
 from ranker.usage import Usage
 
@@ -115,8 +115,8 @@ def read_completion(raw: bytes, where: str, key: str | None = None) -> Completio
     body: Any = None
     fault: Any = TypeError("not an object")
     try:
-        start = raw[:64].decode("utf-8-sig", "replace")
-        body = joined(raw.decode("utf-8-sig")) if is_stream(start) else reply_json(raw)
+        text = reply_text(raw)
+        body = joined(text) if is_stream(text) else json.loads(text)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         fault = error
     if not isinstance(body, dict):  # not while the decoder's exception is handled: it holds the body

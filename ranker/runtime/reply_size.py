@@ -81,15 +81,24 @@ def bounded(client: httpx.AsyncClient, most: int) -> None:
     client.event_hooks["response"].append(bound)
 
 
-def reply_json(raw: bytes) -> Any:
-    """The JSON of a reply, read in a tenth of a second at most.
+def reply_text(raw: bytes) -> str:
+    """The text of a reply whose JSON can be read in a tenth of a second at most.
 
     Raises:
-        ValueError: it is no JSON in UTF-8, holds too many values, or is nested too deeply.
+        ValueError: it is no UTF-8, or holds too many values.
     """
     if raw.count(b",") > _MOST_VALUES:
         raise ValueError(f"more than {_MOST_VALUES:,} values")
+    return raw.decode("utf-8-sig")
+
+
+def reply_json(raw: bytes) -> Any:
+    """The JSON of a reply.
+
+    Raises:
+        ValueError: what `reply_text` raises, or it is no JSON, or is nested too deeply.
+    """
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return json.loads(reply_text(raw))
     except RecursionError:
         raise ValueError("nested too deeply") from None
