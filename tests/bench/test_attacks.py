@@ -14,7 +14,7 @@ from ranker.prompting.transcript import transcript_of
 from ranker.prompting.truncation import estimate_tokens
 from ranker.testing import JudgeServer
 from ranker.testing.simulated import blocks
-from tests.bench_runs import here, observed, write
+from tests.bench_runs import args_for, here, observed, write
 from tests.conftest import make_groups
 
 CALL = {"id": "c1", "function": {"name": "look", "arguments": '{"at": "sea"}'}}
@@ -133,15 +133,8 @@ def test_the_worst_is_the_first_of_the_lowest():
 def test_every_kind_takes_its_turn_and_only_the_attacked_asking_shows_any(tmp_path):
     groups = make_groups(2 * len(KINDS), size=3)
     with JudgeServer(lambda block: float(len(block)), keep_prompts=True) as server:
-        args = (
-            "--judge",
-            "sim",
-            "--base-url",
-            server.base_url,
-            "--suite",
-            write(tmp_path / "g.jsonl", groups),
-        )
-        assert here("bench", *args, "--out", tmp_path / "out", "-q").code == 0
+        source = write(tmp_path / "g.jsonl", groups)
+        assert here(*args_for(server, source, tmp_path / "out")).code == 0
     kinds = [
         o["attack"] for o in observed(tmp_path / "out") if o["judge"] == "sim" and o["asking"] == "attacked"
     ]

@@ -17,7 +17,7 @@ from ranker.bench.simulated_judges import SimulatedJudge, gaps, noise_for, simul
 from ranker.errors import ConfigurationError
 from ranker.prompting.transcript import transcript_of
 from ranker.testing import JudgeServer
-from tests.bench_runs import cell, here, read, values, write
+from tests.bench_runs import args_for, cell, here, read, values, write
 from tests.conftest import make_groups
 
 
@@ -272,18 +272,7 @@ def test_a_judge_that_believes_nothing_scores_0_however_much_any_change_moves_it
 
     with JudgeServer(value) as server:
         source = write(tmp_path / "g.jsonl", make_groups(120))
-        args = (
-            "--judge",
-            "sim",
-            "--base-url",
-            server.base_url,
-            "--suite",
-            source,
-            "--out",
-            tmp_path / "out",
-            "-q",
-        )
-        assert here("bench", *args).code == 0
+        assert here(*args_for(server, source, tmp_path / "out")).code == 0
     figures = cell(read(tmp_path / "out"), "sim")["metrics"]
     assert figures["retest_rises"]["value"] == 0.0
     assert figures["attack_rises"]["value"] > 0.3
