@@ -87,7 +87,9 @@ async def test_an_answer_that_takes_too_long_is_504_and_then_free(serve, tmp_pat
     judge = serve(GROUPS, latency=5.0)
     with served("--judge", "sim", "--base-url", judge.base_url, "--request-timeout", 2.0, "--concurrency", 1,
                 RANKER_CACHE=str(tmp_path)) as server:  # fmt: skip
-        late, unstarted = await asyncio.gather(asked(server, 0), asked(server, 1))
+        first = asked(server, 0)
+        await server.until("ranker_in_flight", 1)  # the order of two requests at once is the system's
+        unstarted, late = await asked(server, 1), await first
         assert (late.status, late.error) == (504, "TimedOut")
         assert late.told["error"]["retryable"]
         assert unstarted.status == 504
