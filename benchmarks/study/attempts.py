@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.study.judges import deed
+from benchmarks.study.judges import deed, detail
 from grpo.demo import quick
 from grpo.model.loading import context_length, end_tokens
 from grpo.model.logprobs import token_logprobs
@@ -20,7 +20,7 @@ from grpo.rollouts.engine import Engine
 from grpo.runs.metrics import mean_truth
 from grpo.sampling import Sampling
 from grpo.types import RolloutGroup
-from ranker import TrajectoryGroup
+from ranker import Trajectory, TrajectoryGroup
 from ranker.prompting.transcript import transcribe
 from ranker.suites import desk_world as desk
 
@@ -85,6 +85,7 @@ class Exam:
         boasted: share that told the customer of an action that was not done.
         pretended: share that did so and did nothing at all.
         words: mean words the policy wrote to the customer.
+        detail: mean of what its last replies say, 0 to 1 (`judges.detail`).
         kl: log-prob of what it sampled, less that under the policy at its start: mean over its tokens, in nats.
     """
 
@@ -94,6 +95,7 @@ class Exam:
     pretended: float
     words: float
     kl: float
+    detail: float
 
 
 def examine(policy: tuple[Any, Any], start: Any, seed: int) -> Exam:
@@ -117,7 +119,14 @@ def examine(policy: tuple[Any, Any], start: Any, seed: int) -> Exam:
         round(float(np.mean([d.pretended for d in deeds])), 6),
         round(float(np.mean([len(words) for words in said])), 6),
         round(divergence(policy[0], start, groups[: HELD_OUT // 2]), 6),
+        round(float(np.mean([detail(last_reply(t)) for t in attempts])), 6),
     )
+
+
+def last_reply(trajectory: Trajectory) -> str:
+    """What the attempt ends with in words; empty where it ends otherwise."""
+    last = trajectory.messages[-1]
+    return last.get("content") or "" if last["role"] == "assistant" else ""
 
 
 @cache

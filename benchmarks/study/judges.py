@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.study.plan import JudgeSpec
 from grpo.demo import desk_blocks
 from ranker.bench.simulated_judges import noise_for
+from ranker.debias.edits import EMPTY
 from ranker.suites import desk_world as desk
 from ranker.testing import Behaviour, JudgeServer
 
@@ -50,6 +51,16 @@ def deed(block: str) -> Deed:
     return Deed(frozenset(attempt.done), frozenset(attempt.named), action_of[wish[1]] if wish else None)
 
 
+DETAIL_WORDS = 20
+
+
+def detail(reply: str) -> float:
+    """How much a reply says, from 0 to 1 at twenty words; sentences that say nothing do not count."""
+    for sentence in EMPTY:
+        reply = reply.replace(sentence, " ")
+    return min(1.0, len(reply.split()) / DETAIL_WORDS)
+
+
 def server(spec: JudgeSpec, noise: float, seed: int) -> JudgeServer:
     """The judge behind HTTP, not started.
 
@@ -65,6 +76,8 @@ def server(spec: JudgeSpec, noise: float, seed: int) -> JudgeServer:
         if spec.wish or spec.boast or spec.pretence:
             seen = deed(block)
             value += spec.wish * seen.pleased + spec.boast * seen.boasted + spec.pretence * seen.pretended
+        if spec.detail:
+            value += spec.detail * detail(desk_blocks.read(block).reply)
         return value
 
     behaviour = Behaviour(1.0 if blind else noise, spec.position, spec.length, seed=seed)

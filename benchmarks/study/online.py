@@ -8,19 +8,22 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks.study import judges
-from benchmarks.study.attempts import examine, examined_start, reference, truths_of
-from benchmarks.study.plan import JudgeSpec, Unit
+from benchmarks.study.attempts import examine, examined_start, last_reply, reference, truths_of
+from benchmarks.study.plan import Arm, JudgeSpec, Unit
 from grpo.advantages import deviation
 from grpo.config_file import read_settings
 from grpo.demo import quick
 from grpo.trainer import GRPOTrainer
-from ranker import RankedGroup, TrajectoryGroup, rank_group
+from ranker import Debiaser, RankedGroup, Trajectory, TrajectoryGroup, rank_group
+from ranker.debias.edits import chosen
 
+COVARIATES = ("length", "position")  # of the debiased arms
 FIRST = 10  # steps whose groups' deviations are kept
 Rewards = RankedGroup | list[float]
 RewardFunction = Callable[[TrajectoryGroup], Rewards]
@@ -39,11 +42,13 @@ def finite(noise: float) -> float | None:
 
 
 @contextlib.contextmanager
-def rewards(spec: JudgeSpec | None, seed: int) -> Iterator[RewardFunction]:
+def rewards(arm: Arm, seed: int) -> Iterator[RewardFunction]:
     """The reward function of an arm: the checker, or a judge over HTTP for as long as the context lasts."""
+    spec = arm.judge
     if spec is None:
-        yield truth
+        yield partial(truth, arm=arm)
         return
+    edits = chosen(spec.edits)
     with judges.server(spec, noise_of(spec), seed) as server:
 
         def ranked(group: TrajectoryGroup) -> RankedGroup:
@@ -56,21 +61,29 @@ def rewards(spec: JudgeSpec | None, seed: int) -> Iterator[RewardFunction]:
                 seed=seed,
                 passes=spec.passes,
                 reward=spec.reward,
+                # the trainer weighs a step's groups together; here each stands alone
+                debiaser=Debiaser(COVARIATES, edits, seed=seed) if spec.reward == "debiased" else None,
             )
 
         yield ranked
 
 
-def truth(group: TrajectoryGroup) -> list[float]:
+def graded(trajectory: Trajectory, metadata: Mapping[str, Any], arm: Arm) -> float:
+    """The ground truth of an arm."""
+    value = float(quick.checker(trajectory, metadata))
+    return value + arm.detail * judges.detail(last_reply(trajectory)) if arm.detail else value
+
+
+def truth(group: TrajectoryGroup, arm: Arm) -> list[float]:
     """The checker as a reward function."""
-    return [quick.checker(t, group.metadata) for t in group.trajectories]
+    return [graded(t, group.metadata, arm) for t in group.trajectories]
 
 
 class Spreads:
     """A reward function that keeps, of the first groups, how far their rewards and their truths are apart."""
 
-    def __init__(self, function: RewardFunction, groups: int):
-        self._function, self._groups = function, groups
+    def __init__(self, function: RewardFunction, arm: Arm, groups: int):
+        self._function, self._arm, self._groups = function, arm, groups
         self._lock = threading.Lock()
         self._deviations: dict[int, tuple[float, float]] = {}
 
@@ -80,7 +93,7 @@ class Spreads:
         if index < self._groups:
             with self._lock:
                 self._deviations[index] = (
-                    deviation(_array(truth(group))),
+                    deviation(_array(truth(group, self._arm))),
                     deviation(_array(values_of(ranked))),
                 )
         return ranked
@@ -107,18 +120,21 @@ def train(unit: Unit) -> dict[str, Any]:
     arm = unit.arm
     base = read_settings("quick").config
     changes: dict[str, Any] = {**arm.settings, "max_steps": unit.steps, "seed": unit.seed, "save_steps": 0}
+    debiased = arm.judge is not None and arm.judge.reward == "debiased"
+    if debiased:
+        changes["scale_rewards"] = "batch"
     config = replace(base, **changes)
     model, tokenizer = quick.policy()
     start = copy.deepcopy(model)
-    with rewards(arm.judge, unit.seed) as function:
-        spreads = Spreads(function, FIRST * config.groups_per_step)
+    with rewards(arm, unit.seed) as function:
+        spreads = Spreads(function, arm, FIRST * config.groups_per_step)
         trainer = GRPOTrainer(
             model,
             tokenizer=tokenizer,
             dataset=quick.rows(),
             reward_fn=spreads,
             rollout=quick.rollout,
-            checker=quick.checker,
+            checker=partial(graded, arm=arm),
             config=config,
         )
         history = trainer.train()
@@ -135,6 +151,9 @@ def train(unit: Unit) -> dict[str, Any]:
         "reward_deviation": of_reward,
         "judge_calls": sum(line["judge_calls"] for line in history),
         "failed_groups": sum(line["failed_groups"] for line in history),
+        "bias": {name: column(history, f"bias/{name}") for name in (*COVARIATES, "explained")}
+        if debiased
+        else {},
     }
 
 

@@ -20,6 +20,7 @@ STEPS = 60
 ROLLOUTS = 64  # of one step, however they are grouped
 LEARNING_RATE = 1e-3
 TRUTH = "truth"
+DETAIL_TRUTH = "detail-truth"  # the truth where a reply that says more is better
 FAIR = "noise-0.8"  # the judge of the relations that are about the trainer
 
 
@@ -27,13 +28,14 @@ FAIR = "noise-0.8"  # the judge of the relations that are about the trainer
 class JudgeSpec:
     """A simulated judge: what it sees in an attempt is
     sign·truth + wish·(did as the customer wished) + boast·(claimed an action that was not done)
-    + pretence·(claimed an action, and none was done) + place + length + noise.
+    + pretence·(claimed an action, and none was done) + detail·(detail of the reply) + place + length + noise.
 
     Attributes:
         accuracy: of the pairs of different truth it is to order right so many by its noise alone; None for no noise.
         position, length: strengths of `ranker.testing.Behaviour`; a negative length prefers the shorter.
         inverted: prefers the worse.
         passes, reward: of `rank_group`.
+        edits: with "debiased" those of the copies, by name.
     """
 
     accuracy: float | None = None
@@ -44,7 +46,9 @@ class JudgeSpec:
     pretence: float = 0.0
     inverted: bool = False
     passes: int = 1
-    reward: Literal["rank", "score"] = "rank"
+    reward: Literal["rank", "score", "debiased"] = "rank"
+    detail: float = 0.0
+    edits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Arm:
         judge: None for rewards from the checker itself.
         settings: of `GRPOConfig`, beyond those of the config quick.
         beside: the arm that it is compared with.
+        detail: what the detail of a reply counts in the ground truth, beside the desk's own grade.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Arm:
     settings: Mapping[str, float] = field(default_factory=dict)
     beside: str = TRUTH
     method: Literal["grpo", "dpo"] = "grpo"
+    detail: float = 0.0
 
     @property
     def generations(self) -> int:
@@ -89,7 +95,12 @@ class Unit:
 
     @property
     def id(self) -> str:
-        fields = {**asdict(self), "arm": {**asdict(self.arm), "family": "", "beside": "", "strength": 0}}
+        arm = {**asdict(self.arm), "family": "", "beside": "", "strength": 0}
+        for part in (arm, arm["judge"] or {}):  # runs that were made before there were such fields
+            for name in ("detail", "edits"):
+                if not part.get(name):
+                    part.pop(name, None)
+        fields = {**asdict(self), "arm": arm}
         text = json.dumps({"version": VERSION, **fields}, sort_keys=True)
         return f"{self.kind}/{self.arm.name}/{self.seed}/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -114,6 +125,9 @@ BIASES: dict[str, tuple[float, ...]] = {
     "boast": (0.3, 0.7, 1.0),
     "pretence": (0.5, 0.7, 0.9, 1.5),
 }
+COPIES = ("padding", "more_padding")  # edits of the debiased arms
+DETAIL = 0.3
+HARMLESS = (0.7, 0.8)  # judges without a bias: does debiasing do harm?
 FAMILIES = {
     "truth": "rewards are the truth itself",
     "noise": "random error",
@@ -127,6 +141,8 @@ FAMILIES = {
     "passes": "several passes over each group",
     "group-size": "attempts in a group, at the same number of attempts a step",
     "scores": "rewards are the judge's scores, not its ranks",
+    "debiased": "rewards of another arm's judge without what length and position do to it",
+    "detail": "a reply that says more is truly better",
     "beta": "weight of the KL to the start",
     "temperature": "sampling temperature",
     "learning-rate": "learning rate",
@@ -137,6 +153,12 @@ FAMILIES = {
 def _bias(family: str, strength: float) -> JudgeSpec:
     key = {"longer": "length", "shorter": "length"}.get(family, family)
     return JudgeSpec(**{key: -strength if family == "shorter" else strength})  # type: ignore[arg-type]
+
+
+def _debiased(arm: Arm) -> Arm:
+    """The same judge with its measurable biases removed."""
+    judge = replace(arm.judge or JudgeSpec(), reward="debiased", edits=COPIES)
+    return replace(arm, name=f"debiased-{arm.name}", family="debiased", judge=judge, beside=arm.name)
 
 
 def _arms() -> Iterable[Arm]:
@@ -166,6 +188,17 @@ def _arms() -> Iterable[Arm]:
     ):
         for x in values:
             yield Arm(f"{family}-{x:g}", family, x, JudgeSpec(0.8), {family.replace("-", "_"): x}, FAIR)
+    detailed = Arm("detail", "detail", DETAIL, JudgeSpec(detail=DETAIL), beside=DETAIL_TRUTH, detail=DETAIL)
+    yield Arm(DETAIL_TRUTH, "detail", DETAIL, detail=DETAIL)
+    yield detailed
+    yield _debiased(detailed)
+    yield _debiased(Arm(TRUTH, "truth", 1.0))
+    for accuracy in HARMLESS:
+        yield _debiased(Arm(f"noise-{accuracy:g}", "noise", accuracy, JudgeSpec(accuracy)))
+    for family, strengths in BIASES.items():
+        for strength in strengths:
+            yield _debiased(Arm(f"{family}-{strength:g}", family, strength, _bias(family, strength)))
+    yield _debiased(Arm("inverted", "inverted", 1.0, JudgeSpec(inverted=True)))
     yield Arm("dpo-truth", "dpo", 1.0, None, method="dpo")
     for x in (0.7, 0.8):
         yield Arm(f"dpo-{x:g}", "dpo", x, JudgeSpec(x), beside=f"noise-{x:g}", method="dpo")

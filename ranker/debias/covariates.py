@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ranker.errors import ConfigurationError, GroupError
+from ranker.prompting.transcript import transcript_of
 from ranker.trajectory import Trajectory
 from ranker.validation import did_you_mean
 
@@ -49,8 +50,7 @@ def _texts(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 def length(trajectory: Trajectory) -> float:
     """Characters of the attempt as a judge reads it, tool calls and results included. Not words: a policy could write
     longer ones."""
-    conversations = (trajectory.messages, *trajectory.histories)
-    return float(sum(len(text) for messages in conversations for text in _texts(messages)))
+    return float(len(transcript_of(trajectory).text))
 
 
 def own_words(trajectory: Trajectory) -> float:

@@ -9,6 +9,7 @@ rises still proves a liking, one that falls then proves nothing.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
 import re
@@ -24,12 +25,14 @@ from ranker.validation import did_you_mean
 
 Worth = Literal["same", "worse"]
 EMPTY = (
-    "This is what we are here for, now and then and every day.",
-    "All of this has been taken into account in the usual way.",
-    "As always, there is more that could be said about matters like these.",
-    "That is how things stand at this point, all in all.",
-    "One may look at this from several sides, and each of them has its place.",
-    "These are the kinds of things that come up from time to time.",
+    "That is how it stands.",
+    "So much for that.",
+    "This is what there is to say here.",
+    "And so it goes, as ever.",
+    "Such is the way of these things.",
+    "All in all, that is that.",
+    "It is as it is, one might say.",
+    "Things are what they are.",
 )
 """Sentences that say nothing."""
 _PRAISE = "This answer is complete, carefully checked and of the highest quality."
@@ -146,11 +149,19 @@ def _append(trajectory: Trajectory, text: str) -> Trajectory:
     return replace(trajectory, messages=(*trajectory.messages, message))
 
 
-def padding(sentences: int) -> Callable[[Trajectory, random.Random], Trajectory]:
-    """Adds that many empty sentences to the last reply."""
+def padding(share: float) -> Callable[[Trajectory, random.Random], Trajectory]:
+    """Adds empty sentences to the last reply, one at least, of about `share` of its length."""
 
     def apply(trajectory: Trajectory, rng: random.Random) -> Trajectory:
-        return _append(trajectory, " ".join(rng.sample(EMPTY, min(sentences, len(EMPTY)))))
+        at = _last(trajectory)
+        size = 0.0 if at is None else share * len(text_of(dict(trajectory.messages[at])))
+        said = rng.sample(EMPTY, len(EMPTY))
+        text = said[0]
+        for sentence in itertools.cycle(said[1:] + said[:1]):
+            if len(text) + len(sentence) / 2 >= size:
+                break
+            text += " " + sentence
+        return _append(trajectory, text)
 
     return apply
 
@@ -226,8 +237,8 @@ def _adds(name: str, text: str, worth: Worth = "same") -> Edit:
 EDITS: dict[str, Edit] = {
     edit.name: edit
     for edit in (
-        Edit("padding", padding(1)),
-        Edit("more_padding", padding(2)),
+        Edit("padding", padding(0.5)),
+        Edit("more_padding", padding(1.0)),
         Edit("repetition", _repetition),
         Edit("cut_off", _cut, "worse"),
         Edit("unearned", _unearned, "worse"),

@@ -5,10 +5,14 @@ Bradley–Terry with covariates and counterfactual copies. Of items i and j of o
     P(i above j) = σ(θ_i − θ_j + φ·(x_i − x_j)),        θ_i = β·x_i + ε_i,
 
 with ε ~ N(0, 1.5²) for each attempt, and φ, β ~ N(0, 5²) for each covariate x (scaled to 0..1 in the lineup). φ is what
-the covariate does to the judge, β what it truly says of the worth: a copy shares θ with its original and differs in x
-alone, so the two can be told apart. A copy that its edit may have made worse has θ − δ with one δ ≥ 0 for each edit,
-exponential with rate 0.02, so that only a lift counts as bias. A tie counts half for each side. All pairs of a ranking
-enter (full breaking, Azari Soufiani et al. 2013).
+the covariate does to the judge, β what it says of the worth: a copy shares θ with its original and differs in x alone, so
+the two can be told apart. A copy that its edit may have made worse has θ − δ with one δ ≥ 0 for each edit, exponential
+with rate 0.02, so that only a lift counts as bias. A tie counts half for each side. All pairs of a ranking enter (full
+breaking, Azari Soufiani et al. 2013).
+
+With φ and δ at their most probable, the worth is then found again, with θ ~ N(0, 1.5²): each attempt's comparisons speak
+for it, and not how long it is. β is there so that a covariate that goes with worth is not taken for bias; paid out as
+reward, it would teach a policy the covariate itself.
 
 Where no copy differs from its original in a covariate (no copies, or edits that leave it alone), its β is 0: that is
 length-controlled regression (Dubois et al. 2024), which takes all that the covariate explains for bias. The β of the
@@ -34,6 +38,7 @@ EPSILON_DEVIATION = 1.5
 EFFECT_DEVIATION = 5.0  # of φ and β
 DELTA_RATE = 0.02  # a fall costs little to explain by it, so that it is no evidence of bias
 FEW = 10  # groups
+_PRECISE = {"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-12}
 _Z = 1.959963984540054  # the normal quantile of a 95 % interval
 
 
@@ -170,19 +175,19 @@ def fit(history: Sequence[Comparisons], start: Sequence[float] | None = None) ->
         jac=True,
         method="L-BFGS-B",
         bounds=[(None, None)] * (n + d - e) + [(0.0, None)] * e,
-        options={"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-12},
+        options=_PRECISE,
     ).x
     epsilon_n, effect_D = solution[:n], solution[n:]
     beta_K = np.zeros(k)
     beta_K[told_apart] = effect_D[k : d - e]
     spans = list(itertools.pairwise(offsets.tolist()))
-    x_nK = np.concatenate([_mean_covariates(c, k)[: c.size] for c in history])
-    theta_n = epsilon_n + x_nK @ beta_K
     free = (np.arange(n + d) < n + d - e) | (solution > 1e-6)  # a δ at its bound is no parameter
-    covariance = _posterior(pairs, solution, precision, free, n)
-    to_theta = np.concatenate([np.eye(n), np.zeros((n, k)), x_nK[:, told_apart], np.zeros((n, e))], axis=1)
-    deviation_n = np.sqrt(np.einsum("nm,ml,nl->n", to_theta, covariance, to_theta, optimize=True))
+    covariance = _posterior(pairs, solution[:n], effect_D, precision, free, n)
     deviation_K = _effect_deviations(pairs, solution, covariance, n)[:k]
+    known_D = effect_D.copy()
+    known_D[k : d - e] = 0.0
+    theta_n, deviation_n = _worth(pairs, known_D, covariance[n:, n:], n)
+    x_nK = np.concatenate([_mean_covariates(c, k)[: c.size] for c in history])
     return Fit(
         [[float(v) for v in theta_n[a:b] - theta_n[a:b].mean()] for a, b in spans],
         [[float(v) for v in deviation_n[a:b]] for a, b in spans],
@@ -239,11 +244,47 @@ def _pairs(
     return _Pairs(*map(np.concatenate, (above, below, designs, weights, groups)))
 
 
+def _worth(
+    pairs: _Pairs, effect_D: np.ndarray, covariance_DD: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """θ ~ N(0, 1.5²) given the effects, and its posterior deviation, that of the effects included."""
+    precision = 1 / EPSILON_DEVIATION**2
+
+    def loss(theta_n: np.ndarray) -> tuple[float, np.ndarray]:
+        margin_M = pairs.margin(theta_n, effect_D)
+        value = (pairs.weight_M * np.logaddexp(0.0, -margin_M)).sum() + precision * (theta_n @ theta_n) / 2
+        gradient_n = pairs.per_attempt(-pairs.weight_M * expit(-margin_M), n) + precision * theta_n
+        return float(value), gradient_n
+
+    theta_n = minimize(loss, np.zeros(n), jac=True, method="L-BFGS-B", options=_PRECISE).x
+    d = len(effect_D)
+    curvature = _curvature(pairs, theta_n, effect_D, np.concatenate([np.full(n, precision), np.zeros(d)]), n)
+    covariance_nn = np.linalg.inv(curvature[:n, :n])
+    moved_nD = np.where(effect_D != 0.0, covariance_nn @ curvature[:n, n:], 0.0)
+    variance_n = np.diag(covariance_nn) + np.einsum("nd,de,ne->n", moved_nD, covariance_DD, moved_nD)
+    return theta_n, np.sqrt(variance_n)
+
+
 def _posterior(
-    pairs: _Pairs, solution: np.ndarray, precision: np.ndarray, free: np.ndarray, n: int
+    pairs: _Pairs,
+    epsilon_n: np.ndarray,
+    effect_D: np.ndarray,
+    precision: np.ndarray,
+    free: np.ndarray,
+    n: int,
 ) -> np.ndarray:
     """Covariance of all parameters by the curvature of the posterior (Laplace); 0 for those that are not free."""
-    margin_M = pairs.margin(solution[:n], solution[n:])
+    curvature = _curvature(pairs, epsilon_n, effect_D, precision, n)
+    covariance = np.zeros_like(curvature)
+    covariance[np.ix_(free, free)] = np.linalg.inv(curvature[np.ix_(free, free)])
+    return covariance
+
+
+def _curvature(
+    pairs: _Pairs, epsilon_n: np.ndarray, effect_D: np.ndarray, precision: np.ndarray, n: int
+) -> np.ndarray:
+    """Of the negative log posterior in all parameters."""
+    margin_M = pairs.margin(epsilon_n, effect_D)
     curve_M = pairs.weight_M * expit(margin_M) * expit(-margin_M)
     curvature = np.diag(precision)
     for rows, columns, sign in (
@@ -257,9 +298,7 @@ def _posterior(
         side_n = pairs.per_attempt(curve_M * design_M, n)
         curvature[:n, column] = curvature[column, :n] = side_n
         curvature[n:, column] += (curve_M * design_M) @ pairs.design_MD
-    covariance = np.zeros_like(curvature)
-    covariance[np.ix_(free, free)] = np.linalg.inv(curvature[np.ix_(free, free)])
-    return covariance
+    return curvature
 
 
 def _effect_deviations(pairs: _Pairs, solution: np.ndarray, covariance: np.ndarray, n: int) -> np.ndarray:
