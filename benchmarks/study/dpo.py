@@ -72,7 +72,7 @@ def train_dpo(unit: Unit) -> dict[str, Any]:
     count = unit.steps * GROUPS
     sampled = sample((start, tokenizer), [order(i) for i in range(count)], arm.generations, unit.seed)
     judged, calls = [], 0
-    with rewards(arm.judge, unit.seed) as function:
+    with rewards(arm, unit.seed) as function:
         for group in sampled:
             ranked = function(group.for_judge())
             judged.append(values_of(ranked))

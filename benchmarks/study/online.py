@@ -48,7 +48,6 @@ def rewards(arm: Arm, seed: int) -> Iterator[RewardFunction]:
     if spec is None:
         yield partial(truth, arm=arm)
         return
-    edits = chosen(spec.edits)
     with judges.server(spec, noise_of(spec), seed) as server:
 
         def ranked(group: TrajectoryGroup) -> RankedGroup:
@@ -61,11 +60,17 @@ def rewards(arm: Arm, seed: int) -> Iterator[RewardFunction]:
                 seed=seed,
                 passes=spec.passes,
                 reward=spec.reward,
-                # the trainer weighs a step's groups together; here each stands alone
-                debiaser=Debiaser(COVARIATES, edits, seed=seed) if spec.reward == "debiased" else None,
+                debiaser=debiaser(
+                    spec, seed
+                ),  # of this group alone: the trainer weighs a step's groups together
             )
 
         yield ranked
+
+
+def debiaser(spec: JudgeSpec, seed: int) -> Debiaser | None:
+    """For the rewards of a judge; None where they are as it gives them."""
+    return Debiaser(COVARIATES, chosen(spec.edits), seed=seed) if spec.reward == "debiased" else None
 
 
 def graded(trajectory: Trajectory, metadata: Mapping[str, Any], arm: Arm) -> float:

@@ -62,6 +62,7 @@ def measure(spec: JudgeSpec) -> Numbers:
                 cache="off",
                 passes=spec.passes,
                 reward=spec.reward,
+                debiaser=online.debiaser(spec, 0),
                 progress=False,
             )
         )

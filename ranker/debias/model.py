@@ -182,7 +182,9 @@ def fit(history: Sequence[Comparisons], start: Sequence[float] | None = None) ->
     beta_K[told_apart] = effect_D[k : d - e]
     spans = list(itertools.pairwise(offsets.tolist()))
     free = (np.arange(n + d) < n + d - e) | (solution > 1e-6)  # a δ at its bound is no parameter
-    covariance = _posterior(pairs, solution[:n], effect_D, precision, free, n)
+    covariance = np.zeros((n + d, n + d))
+    curvature = _curvature(pairs, epsilon_n, effect_D, precision)
+    covariance[np.ix_(free, free)] = np.linalg.inv(curvature[np.ix_(free, free)])
     deviation_K = _effect_deviations(pairs, solution, covariance, n)[:k]
     known_D = effect_D.copy()
     known_D[k : d - e] = 0.0
@@ -258,32 +260,18 @@ def _worth(
 
     theta_n = minimize(loss, np.zeros(n), jac=True, method="L-BFGS-B", options=_PRECISE).x
     d = len(effect_D)
-    curvature = _curvature(pairs, theta_n, effect_D, np.concatenate([np.full(n, precision), np.zeros(d)]), n)
+    curvature = _curvature(pairs, theta_n, effect_D, np.concatenate([np.full(n, precision), np.zeros(d)]))
     covariance_nn = np.linalg.inv(curvature[:n, :n])
     moved_nD = np.where(effect_D != 0.0, covariance_nn @ curvature[:n, n:], 0.0)
     variance_n = np.diag(covariance_nn) + np.einsum("nd,de,ne->n", moved_nD, covariance_DD, moved_nD)
     return theta_n, np.sqrt(variance_n)
 
 
-def _posterior(
-    pairs: _Pairs,
-    epsilon_n: np.ndarray,
-    effect_D: np.ndarray,
-    precision: np.ndarray,
-    free: np.ndarray,
-    n: int,
-) -> np.ndarray:
-    """Covariance of all parameters by the curvature of the posterior (Laplace); 0 for those that are not free."""
-    curvature = _curvature(pairs, epsilon_n, effect_D, precision, n)
-    covariance = np.zeros_like(curvature)
-    covariance[np.ix_(free, free)] = np.linalg.inv(curvature[np.ix_(free, free)])
-    return covariance
-
-
 def _curvature(
-    pairs: _Pairs, epsilon_n: np.ndarray, effect_D: np.ndarray, precision: np.ndarray, n: int
+    pairs: _Pairs, epsilon_n: np.ndarray, effect_D: np.ndarray, precision: np.ndarray
 ) -> np.ndarray:
-    """Of the negative log posterior in all parameters."""
+    """Of the negative log posterior in all parameters (Laplace's approximation)."""
+    n = len(epsilon_n)
     margin_M = pairs.margin(epsilon_n, effect_D)
     curve_M = pairs.weight_M * expit(margin_M) * expit(-margin_M)
     curvature = np.diag(precision)
