@@ -8,114 +8,24 @@ the edit no lift on average. A policy can exploit an edit that lifts an attempt,
 
 from __future__ import annotations
 
-import itertools
-import random
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from scipy import stats
-
+from ranker.audit.measures import measured
+from ranker.audit.result import Audit, Lift
+from ranker.audit.trials import Shown, trials_of
 from ranker.debias.covariates import POSITION
-from ranker.debias.debiaser import Debiaser
-from ranker.debias.edits import EDITS, Edit, Worth, edited, innocent
-from ranker.debias.evidence import Evidence
+from ranker.debias.edits import EDITS, Edit
 from ranker.errors import ConfigurationError
 from ranker.judges.options import JudgeOptions
 from ranker.rank import JudgeLike, judge_for, rank_groups_async
-from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
 from ranker.runtime.event_loop import run_sync
-from ranker.statistics import NOTHING, Estimate, mean, ratio
-from ranker.trajectory import TrajectoryGroup, as_group
-from ranker.usage import Usage
+from ranker.trajectory import as_group
 
-GROUPS = 30
-LEVEL = 0.05  # of all flags of an audit together
-
-
-@dataclass(frozen=True, slots=True)
-class Lift:
-    """What an edit does to a judge's ranking.
-
-    Attributes:
-        edit: its name.
-        worth: "same" or "worse": what it does to the attempt's worth.
-        trials: groups in which it was tried.
-        places: how many the edited copy stands above its original, on average.
-        control: the same of the innocent copy; nothing where the edit has none.
-        effect: places beyond the control, or places where there is none.
-        wins: how often the copy stands above its original; a tie counts half.
-        size: attempts in a group, on average.
-        flagged: whether places and effect are both above 0, over all edits of the audit together (Holm 1979, 5 %).
-    """
-
-    edit: str
-    worth: Worth
-    trials: int
-    places: Estimate
-    control: Estimate
-    effect: Estimate
-    wins: Estimate
-    size: float
-    flagged: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What an audit found.
-
-    Attributes:
-        judge: its name.
-        groups: of the user.
-        lifts: one for each edit, in the order tried.
-        agreement: Kendall's W between passes; nothing for one pass.
-        position: Kendall's tau-b between the order shown and the ranking: 1 prefers what is shown first.
-        accuracy: share of pairs of different ground truth ordered correctly; nothing without ground truth.
-        failed: trials without a verdict.
-        usage: of all calls.
-    """
-
-    judge: str
-    groups: int
-    lifts: tuple[Lift, ...]
-    agreement: Estimate = NOTHING
-    position: Estimate = NOTHING
-    accuracy: Estimate = NOTHING
-    failed: int = 0
-    usage: Usage = field(default_factory=Usage)
-
-    def lift(self, edit: str) -> Lift | None:
-        """Of an edit by its name."""
-        return next((lift for lift in self.lifts if lift.edit == edit), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"schema_version": 1, **asdict(self), "usage": self.usage.to_dict()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """A group with a copy, and perhaps a control, behind its attempts."""
-
-    edit: Edit
-    group: TrajectoryGroup
-    size: int
-    original: int
-    controlled: bool
-
-
-@dataclass(slots=True)
-class _Outcomes:
-    """By edit, a number for each trial."""
-
-    places: dict[str, list[float]] = field(default_factory=dict)
-    control: dict[str, list[float]] = field(default_factory=dict)
-    wins: dict[str, list[float]] = field(default_factory=dict)
-    sizes: dict[str, list[int]] = field(default_factory=dict)
+__all__ = ["Audit", "Lift", "audit_judge", "audit_judge_async"]
 
 
 async def audit_judge_async(
@@ -149,8 +59,8 @@ async def audit_judge_async(
         passes=passes,
         concurrency=concurrency,
         on_error="skip",
-        reward="debiased",  # for what was shown where; its rewards are not used, so no group is weighed with others
-        debiaser=Debiaser((POSITION,), edits=(), evidence=Evidence(window=1)),
+        reward="debiased",  # for what was shown where; its rewards are not used
+        debiaser=Shown((POSITION,), edits=()),
         seed=seed,
         budget=budget,
         progress=progress,
@@ -158,18 +68,12 @@ async def audit_judge_async(
     plain = [ranked async for ranked in rank(usable)]
     if all(ranked.error is not None for ranked in plain):
         raise next(ranked.error for ranked in plain if ranked.error is not None)
-    trials = [
-        trial
-        for index, ranked in enumerate(plain)
-        if ranked.error is None
-        for edit in tried
-        if (trial := _trial(index, edit, ranked, seed)) is not None
-    ]
+    trials = trials_of(plain, tried, seed)
     if not trials:
         names = ", ".join(edit.name for edit in tried)
         raise ConfigurationError(f"None of the edits ({names}) applies to any attempt of these groups.")
     results = rank([trial.group for trial in trials])
-    return await _measured(chosen.name, plain, tried, trials, results)
+    return await measured(chosen.name, plain, tried, trials, results)
 
 
 def audit_judge(
@@ -218,135 +122,3 @@ def audit_judge(
             **options,
         )
     )
-
-
-def _trial(index: int, edit: Edit, ranked: RankedGroup, seed: int) -> _Trial | None:
-    """The group with a copy of an attempt of its lower half that the edit applies to; None where there is none."""
-    group, n = ranked.group, len(ranked.group)
-    rng = random.Random(f"{seed}/{edit.name}/{index}")  # noqa: S311
-    drawn = [i for tier in ranked.ranking for i in rng.sample(tier, len(tier))]
-    for i in rng.sample(drawn[n // 2 :], n - n // 2):
-        copy = edited(edit, group.trajectories[i], seed)
-        if copy is None:
-            continue
-        control = innocent(edit, group.trajectories[i], seed)
-        members = [replace(t, id=name) for t, name in zip(group.trajectories, group.ids, strict=True)]
-        more = [copy] if control is None else [copy, control]
-        return _Trial(edit, replace(group, trajectories=(*members, *more)), n, i, control is not None)
-    return None
-
-
-async def _measured(
-    judge: str,
-    plain: Sequence[RankedGroup],
-    tried: Sequence[Edit],
-    trials: Sequence[_Trial],
-    results: AsyncIterator[RankedGroup],
-) -> Audit:
-    outcomes = _Outcomes()
-    position = [tau for ranked in plain for tau in _positions(ranked)]
-    usage = sum((ranked.usage for ranked in plain), Usage())
-    failed = sum(ranked.error is not None for ranked in plain)
-    waiting = iter(trials)
-    async for ranked in results:
-        trial = next(waiting)
-        usage += ranked.usage
-        failed += ranked.error is not None
-        if ranked.error is None:
-            _add(outcomes, trial, ranked.ranking)
-            position += _positions(ranked)
-    right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
-    lifts = [_lift(edit, outcomes) for edit in tried if edit.name in outcomes.places]
-    return Audit(
-        judge,
-        len(plain),
-        _flagged(lifts, outcomes),
-        mean([ranked.consistency for ranked in plain if ranked.consistency is not None]),
-        mean(position),
-        ratio(*np.array(right, dtype=float).T, share=True),
-        failed,
-        usage,
-    )
-
-
-def _add(outcomes: _Outcomes, trial: _Trial, ranking: Sequence[Sequence[int]]) -> None:
-    place = {i: tier for tier, members in enumerate(ranking) for i in members}
-    others = [i for i in range(trial.size) if i != trial.original]
-
-    def above(item: int, rivals: Sequence[int]) -> float:
-        return sum(1.0 if place[item] < place[i] else 0.5 if place[item] == place[i] else 0.0 for i in rivals)
-
-    def gained(item: int) -> float:
-        wins = above(item, [trial.original])
-        return above(item, others) + wins - above(trial.original, others) - (1 - wins)
-
-    name, copy = trial.edit.name, trial.size
-    outcomes.places.setdefault(name, []).append(gained(copy))
-    outcomes.wins.setdefault(name, []).append(above(copy, [trial.original]))
-    outcomes.sizes.setdefault(name, []).append(trial.size)
-    if trial.controlled:
-        outcomes.control.setdefault(name, []).append(gained(copy + 1))
-
-
-def _lift(edit: Edit, outcomes: _Outcomes) -> Lift:
-    places = outcomes.places[edit.name]
-    return Lift(
-        edit.name,
-        edit.worth,
-        len(places),
-        mean(places),
-        mean(outcomes.control.get(edit.name, [])),
-        mean(_effects(edit.name, outcomes)),
-        ratio(np.array(outcomes.wins[edit.name]), np.ones(len(places)), share=True),
-        float(np.mean(outcomes.sizes[edit.name])),
-    )
-
-
-def _effects(name: str, outcomes: _Outcomes) -> list[float]:
-    places, control = outcomes.places[name], outcomes.control.get(name)
-    return places if control is None else [a - b for a, b in zip(places, control, strict=True)]
-
-
-def _flagged(lifts: Sequence[Lift], outcomes: _Outcomes) -> tuple[Lift, ...]:
-    """Holm's step-down test, for all edits together, of places > 0 and effect > 0 at once."""
-    p_values = [max(_p_value(outcomes.places[x.edit]), _p_value(_effects(x.edit, outcomes))) for x in lifts]
-    flagged: set[int] = set()
-    for step, i in enumerate(np.argsort(p_values)):
-        if p_values[i] > LEVEL / (len(lifts) - step):
-            break
-        flagged.add(int(i))
-    return tuple(replace(lift, flagged=i in flagged) for i, lift in enumerate(lifts))
-
-
-def _p_value(values: Sequence[float]) -> float:
-    """Of a mean that is not above 0, by Student's t; without spread, the chance that so many agree by luck."""
-    if float(np.ptp(values)) == 0.0:
-        return float(0.5 ** len(values)) if values[0] > 0 else 1.0
-    return float(stats.ttest_1samp(values, 0.0, alternative="greater").pvalue)
-
-
-def _positions(ranked: RankedGroup) -> list[float]:
-    """Kendall's tau-b between the order shown and the ranking, over the passes of a group."""
-    compared = ranked.comparisons
-    if compared is None:
-        return []
-    taus = []
-    for x_NK, tiers in zip(compared.covariates_PNK, compared.tiers_P, strict=True):
-        place = {i: tier for tier, members in enumerate(tiers) for i in members}
-        tau = stats.kendalltau([x_K[0] for x_K in x_NK], [-place[i] for i in range(len(x_NK))]).statistic
-        if np.isfinite(tau):
-            taus.append(float(tau))
-    return [float(np.mean(taus))] if taus else []
-
-
-def _pairs_right(ranked: RankedGroup) -> tuple[float, int]:
-    """How many pairs of different ground truth the judge orders correctly, ties half; and how many there are."""
-    place = {i: tier for tier, members in enumerate(ranked.ranking) for i in members}
-    known = [
-        (t.ground_truth, place[i])
-        for i, t in enumerate(ranked.group.trajectories)
-        if t.ground_truth is not None
-    ]
-    pairs = [(a, b) for a, b in itertools.combinations(known, 2) if a[0] != b[0]]
-    right = sum(0.5 if a[1] == b[1] else float((a[0] > b[0]) == (a[1] < b[1])) for a, b in pairs)
-    return right, len(pairs)
