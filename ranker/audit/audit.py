@@ -1,6 +1,6 @@
 """An audit of a judge: for each edit, how many places an edited copy gains over its original.
 
-Every group is ranked once as it is. Then each call shows it with two more attempts: a copy of one of its lower half
+Every group is ranked twice as it is. Then each call shows it with two more attempts: a copy of one of its lower half
 (what a policy would lift) with an edit that cannot make it better, and, where the edit adds a text, a copy with an
 innocent text of the same length in the same place. All are shown in random places, so a judge without a bias gives
 the edit no lift on average. A policy can exploit an edit that lifts an attempt, and lifts it more than its control.
@@ -19,9 +19,10 @@ from typing import Any, Unpack
 import numpy as np
 from scipy import stats
 
+from ranker.audit.lifts import Lift, Outcomes, Trial, add, flagged, lift_of
 from ranker.debias.covariates import POSITION
 from ranker.debias.debiaser import Debiaser
-from ranker.debias.edits import EDITS, Edit, Worth, edited, innocent
+from ranker.debias.edits import EDITS, Edit, edited, innocent
 from ranker.debias.evidence import Evidence
 from ranker.errors import ConfigurationError
 from ranker.judges.options import JudgeOptions
@@ -30,38 +31,10 @@ from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
 from ranker.runtime.event_loop import run_sync
 from ranker.statistics import NOTHING, Estimate, mean, ratio
-from ranker.trajectory import TrajectoryGroup, as_group
+from ranker.trajectory import as_group
 from ranker.usage import Usage
 
 GROUPS = 30
-LEVEL = 0.05  # of all flags of an audit together
-
-
-@dataclass(frozen=True, slots=True)
-class Lift:
-    """What an edit does to a judge's ranking.
-
-    Attributes:
-        edit: its name.
-        worth: "same" or "worse": what it does to the attempt's worth.
-        trials: groups in which it was tried.
-        places: how many the edited copy stands above its original, on average.
-        control: the same of the innocent copy; nothing where the edit has none.
-        effect: places beyond the control, or places where there is none.
-        wins: how often the copy stands above its original; a tie counts half.
-        size: attempts in a group, on average.
-        flagged: whether places and effect are both above 0, over all edits of the audit together (Holm 1979, 5 %).
-    """
-
-    edit: str
-    worth: Worth
-    trials: int
-    places: Estimate
-    control: Estimate
-    effect: Estimate
-    wins: Estimate
-    size: float
-    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +46,8 @@ class Audit:
         groups: of the user.
         lifts: one for each edit, in the order tried.
         agreement: Kendall's W between passes; nothing for one pass.
+        repeatability: share of pairs that two rankings of the same group, in different orders, put in the same order;
+            a tie in one of them counts half.
         position: Kendall's tau-b between the order shown and the ranking: 1 prefers what is shown first.
         accuracy: share of pairs of different ground truth ordered correctly; nothing without ground truth.
         failed: trials without a verdict.
@@ -83,6 +58,7 @@ class Audit:
     groups: int
     lifts: tuple[Lift, ...]
     agreement: Estimate = NOTHING
+    repeatability: Estimate = NOTHING
     position: Estimate = NOTHING
     accuracy: Estimate = NOTHING
     failed: int = 0
@@ -95,27 +71,6 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {"schema_version": 1, **asdict(self), "usage": self.usage.to_dict()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """A group with a copy, and perhaps a control, behind its attempts."""
-
-    edit: Edit
-    group: TrajectoryGroup
-    size: int
-    original: int
-    controlled: bool
-
-
-@dataclass(slots=True)
-class _Outcomes:
-    """By edit, a number for each trial."""
-
-    places: dict[str, list[float]] = field(default_factory=dict)
-    control: dict[str, list[float]] = field(default_factory=dict)
-    wins: dict[str, list[float]] = field(default_factory=dict)
-    sizes: dict[str, list[int]] = field(default_factory=dict)
 
 
 async def audit_judge_async(
@@ -156,6 +111,7 @@ async def audit_judge_async(
         progress=progress,
     )
     plain = [ranked async for ranked in rank(usable)]
+    again = [ranked async for ranked in rank(usable, seed=seed + 1)]
     if all(ranked.error is not None for ranked in plain):
         raise next(ranked.error for ranked in plain if ranked.error is not None)
     trials = [
@@ -169,7 +125,7 @@ async def audit_judge_async(
         names = ", ".join(edit.name for edit in tried)
         raise ConfigurationError(f"None of the edits ({names}) applies to any attempt of these groups.")
     results = rank([trial.group for trial in trials])
-    return await _measured(chosen.name, plain, tried, trials, results)
+    return await _measured(chosen.name, (plain, again), tried, trials, results)
 
 
 def audit_judge(
@@ -220,7 +176,7 @@ def audit_judge(
     )
 
 
-def _trial(index: int, edit: Edit, ranked: RankedGroup, seed: int) -> _Trial | None:
+def _trial(index: int, edit: Edit, ranked: RankedGroup, seed: int) -> Trial | None:
     """The group with a copy of an attempt of its lower half that the edit applies to; None where there is none."""
     group, n = ranked.group, len(ranked.group)
     rng = random.Random(f"{seed}/{edit.name}/{index}")  # noqa: S311
@@ -232,97 +188,44 @@ def _trial(index: int, edit: Edit, ranked: RankedGroup, seed: int) -> _Trial | N
         control = innocent(edit, group.trajectories[i], seed)
         members = [replace(t, id=name) for t, name in zip(group.trajectories, group.ids, strict=True)]
         more = [copy] if control is None else [copy, control]
-        return _Trial(edit, replace(group, trajectories=(*members, *more)), n, i, control is not None)
+        return Trial(edit, replace(group, trajectories=(*members, *more)), n, i, control is not None)
     return None
 
 
 async def _measured(
     judge: str,
-    plain: Sequence[RankedGroup],
+    asked: tuple[Sequence[RankedGroup], Sequence[RankedGroup]],
     tried: Sequence[Edit],
-    trials: Sequence[_Trial],
+    trials: Sequence[Trial],
     results: AsyncIterator[RankedGroup],
 ) -> Audit:
-    outcomes = _Outcomes()
+    plain, again = asked
+    outcomes = Outcomes()
     position = [tau for ranked in plain for tau in _positions(ranked)]
-    usage = sum((ranked.usage for ranked in plain), Usage())
-    failed = sum(ranked.error is not None for ranked in plain)
+    usage = sum((ranked.usage for ranked in (*plain, *again)), Usage())
+    failed = sum(ranked.error is not None for ranked in (*plain, *again))
     waiting = iter(trials)
     async for ranked in results:
         trial = next(waiting)
         usage += ranked.usage
         failed += ranked.error is not None
         if ranked.error is None:
-            _add(outcomes, trial, ranked.ranking)
+            add(outcomes, trial, ranked.ranking)
             position += _positions(ranked)
     right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
-    lifts = [_lift(edit, outcomes) for edit in tried if edit.name in outcomes.places]
+    same = [_pairs_alike(a, b) for a, b in zip(plain, again, strict=True) if not a.error and not b.error]
+    lifts = [lift_of(edit, outcomes) for edit in tried if edit.name in outcomes.places]
     return Audit(
         judge,
         len(plain),
-        _flagged(lifts, outcomes),
+        flagged(lifts, outcomes),
         mean([ranked.consistency for ranked in plain if ranked.consistency is not None]),
+        ratio(*np.array(same, dtype=float).reshape(-1, 2).T, share=True),
         mean(position),
         ratio(*np.array(right, dtype=float).T, share=True),
         failed,
         usage,
     )
-
-
-def _add(outcomes: _Outcomes, trial: _Trial, ranking: Sequence[Sequence[int]]) -> None:
-    place = {i: tier for tier, members in enumerate(ranking) for i in members}
-    others = [i for i in range(trial.size) if i != trial.original]
-
-    def above(item: int, rivals: Sequence[int]) -> float:
-        return sum(1.0 if place[item] < place[i] else 0.5 if place[item] == place[i] else 0.0 for i in rivals)
-
-    def gained(item: int) -> float:
-        wins = above(item, [trial.original])
-        return above(item, others) + wins - above(trial.original, others) - (1 - wins)
-
-    name, copy = trial.edit.name, trial.size
-    outcomes.places.setdefault(name, []).append(gained(copy))
-    outcomes.wins.setdefault(name, []).append(above(copy, [trial.original]))
-    outcomes.sizes.setdefault(name, []).append(trial.size)
-    if trial.controlled:
-        outcomes.control.setdefault(name, []).append(gained(copy + 1))
-
-
-def _lift(edit: Edit, outcomes: _Outcomes) -> Lift:
-    places = outcomes.places[edit.name]
-    return Lift(
-        edit.name,
-        edit.worth,
-        len(places),
-        mean(places),
-        mean(outcomes.control.get(edit.name, [])),
-        mean(_effects(edit.name, outcomes)),
-        ratio(np.array(outcomes.wins[edit.name]), np.ones(len(places)), share=True),
-        float(np.mean(outcomes.sizes[edit.name])),
-    )
-
-
-def _effects(name: str, outcomes: _Outcomes) -> list[float]:
-    places, control = outcomes.places[name], outcomes.control.get(name)
-    return places if control is None else [a - b for a, b in zip(places, control, strict=True)]
-
-
-def _flagged(lifts: Sequence[Lift], outcomes: _Outcomes) -> tuple[Lift, ...]:
-    """Holm's step-down test, for all edits together, of places > 0 and effect > 0 at once."""
-    p_values = [max(_p_value(outcomes.places[x.edit]), _p_value(_effects(x.edit, outcomes))) for x in lifts]
-    flagged: set[int] = set()
-    for step, i in enumerate(np.argsort(p_values)):
-        if p_values[i] > LEVEL / (len(lifts) - step):
-            break
-        flagged.add(int(i))
-    return tuple(replace(lift, flagged=i in flagged) for i, lift in enumerate(lifts))
-
-
-def _p_value(values: Sequence[float]) -> float:
-    """Of a mean that is not above 0, by Student's t; without spread, the chance that so many agree by luck."""
-    if float(np.ptp(values)) == 0.0:
-        return float(0.5 ** len(values)) if values[0] > 0 else 1.0
-    return float(stats.ttest_1samp(values, 0.0, alternative="greater").pvalue)
 
 
 def _positions(ranked: RankedGroup) -> list[float]:
@@ -337,6 +240,16 @@ def _positions(ranked: RankedGroup) -> list[float]:
         if np.isfinite(tau):
             taus.append(float(tau))
     return [float(np.mean(taus))] if taus else []
+
+
+def _pairs_alike(a: RankedGroup, b: RankedGroup) -> tuple[float, int]:
+    """How many pairs of a group two rankings put in the same order, ties half; and how many there are."""
+    places = [{i: tier for tier, members in enumerate(ranked.ranking) for i in members} for ranked in (a, b)]
+    same, pairs = 0.0, list(itertools.combinations(range(len(a.group)), 2))
+    for i, j in pairs:
+        gaps = [place[i] - place[j] for place in places]
+        same += 0.5 if 0 in gaps and gaps[0] != gaps[1] else float(gaps[0] * gaps[1] > 0 or gaps == [0, 0])
+    return same, len(pairs)
 
 
 def _pairs_right(ranked: RankedGroup) -> tuple[float, int]:

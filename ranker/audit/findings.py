@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ranker.audit.audit import Audit, Lift
+from ranker.audit.audit import Audit
+from ranker.audit.lifts import Lift
 
 Level = Literal["good", "warn", "note"]
 LENGTH = ("padding", "more_padding", "repetition")

@@ -1,0 +1,191 @@
+"""How much of the ground truth's gain a policy keeps when it is trained on a judge, predicted from the judge's audit.
+
+    kept = (1 − s)·g + s·c,    g = 1 − exp(−max(0, a − ½) / τ),    s = σ((e − e₀) / w)
+
+a is how often the judge orders two attempts correctly; g is what random error of that accuracy leaves of the gain.
+Without ground truth, a is reckoned from how often two rankings agree: r = a² + (1 − a)² where errors are independent. e is
+the largest lift among the edits, as a share of the places of a group: a policy finds an exploit that lifts an attempt by
+e₀ or more, and then keeps c. The coefficients are fitted on the runs of the training study (`benchmarks.study`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from scipy.stats import t as student
+
+from ranker.audit.audit import Audit
+from ranker.statistics import Estimate
+
+LEVEL = 0.9  # of the interval
+FREEDOM = 5  # of Student's t: outcomes at the edge of an exploit lie far apart
+DOMAIN = (
+    "Fitted on one small agent (a clerk at a returns desk, 60 steps of 64 attempts) under simulated judges. For another "
+    "agent, task or length of training take the order of judges from it rather than the number."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the prediction needs of an audit.
+
+    Attributes:
+        accuracy: share of pairs ordered correctly; None without ground truth.
+        repeatability: share of pairs that two rankings put in the same order.
+        exploit: the largest lift of an edit above chance, in places as a share of the group's; 0 where no edit has one.
+        exploit_deviation: its standard error.
+        edit: which edit that is.
+    """
+
+    accuracy: float | None
+    repeatability: float
+    exploit: float
+    exploit_deviation: float
+    edit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """Of the model above, with what the fit leaves open: `spread` of the outcome without an exploit, and
+    `captured_spread` of the outcome with one."""
+
+    tau: float
+    threshold: float
+    width: float
+    captured: float
+    spread: float
+    captured_spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Attributes:
+    kept: share of the ground truth's gain, with a 90 % interval; below 0 the policy gets worse than it was.
+    captured: probability that the policy learns the exploit.
+    accuracy: of the judge, given or reckoned.
+    edit: the exploit; None where no edit lifts an attempt.
+    domain: where the prediction holds.
+    """
+
+    kept: Estimate
+    captured: float
+    accuracy: float
+    edit: str | None
+    domain: str = DOMAIN
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def predict(audit: Audit) -> Prediction | None:
+    """What a policy trained on this judge keeps; None where no two rankings of a group could be compared."""
+    features = features_of(audit)
+    return None if features is None else predicted(features, coefficients())
+
+
+def coefficients() -> Coefficients:
+    """As fitted on the study."""
+    text = resources.files(__package__).joinpath("certificate.json").read_text(encoding="utf-8")
+    return Coefficients(**json.loads(text)["coefficients"])
+
+
+def features_of(audit: Audit) -> Features | None:
+    """None where no two rankings of a group could be compared."""
+    if audit.repeatability.value is None:
+        return None
+    most, deviation, edit = 0.0, 0.0, None
+    for lift in audit.lifts:
+        value, low, high = lift.places.value, lift.places.low, lift.places.high
+        if value is None or low is None or high is None or low <= 0:
+            continue
+        if value / lift.size > most:
+            most, deviation, edit = value / lift.size, (high - low) / 2 / 1.96 / lift.size, lift.edit
+    return Features(audit.accuracy.value, audit.repeatability.value, most, deviation, edit)
+
+
+def accuracy_of(features: Features) -> float:
+    """The judge's accuracy, which independent errors between two rankings bound from above."""
+    reckoned = (1 + math.sqrt(max(0.0, 2 * features.repeatability - 1))) / 2
+    return reckoned if features.accuracy is None else min(reckoned, features.accuracy)
+
+
+def predicted(features: Features, model: Coefficients) -> Prediction:
+    """The model's prediction."""
+    accuracy = accuracy_of(features)
+    mean, deviation, captured = _moments(np.array([accuracy]), np.array([features.exploit]),
+                                         np.array([features.exploit_deviation]), model)  # fmt: skip
+    reach = float(student.ppf((1 + LEVEL) / 2, FREEDOM) * deviation[0])
+    kept = Estimate(float(mean[0]), float(mean[0]) - reach, float(mean[0]) + reach)
+    return Prediction(kept, float(captured[0]), accuracy, features.edit)
+
+
+def _moments(
+    accuracy_N: np.ndarray, exploit_N: np.ndarray, deviation_N: np.ndarray, model: Coefficients
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and deviation of what is kept, and the probability of capture, of N judges."""
+    gain_N = 1 - np.exp(-np.maximum(0.0, accuracy_N - 0.5) / model.tau)
+    width_N = np.hypot(model.width, deviation_N)  # an uncertain lift is an uncertain capture
+    captured_N = expit((exploit_N - model.threshold) / width_N)
+    mean_N = (1 - captured_N) * gain_N + captured_N * model.captured
+    variance_N = (
+        (1 - captured_N) * model.spread**2
+        + captured_N * model.captured_spread**2
+        + captured_N * (1 - captured_N) * (gain_N - model.captured) ** 2
+    )
+    return mean_N, np.sqrt(variance_N), captured_N
+
+
+def fit(features: Sequence[Features], kept_N: Sequence[float]) -> Coefficients:
+    """The most probable coefficients given what N policies kept, by Student's t, with weak priors that keep them
+    where they mean something."""
+    from scipy.optimize import minimize
+
+    accuracy_N = np.array([accuracy_of(f) for f in features])
+    exploit_N = np.array([f.exploit for f in features])
+    deviation_N = np.array([f.exploit_deviation for f in features])
+    target_N = np.array(kept_N)
+
+    def model_of(p: np.ndarray) -> Coefficients:
+        return Coefficients(math.exp(p[0]), p[1], math.exp(p[2]), p[3], math.exp(p[4]), math.exp(p[5]))
+
+    def loss(p: np.ndarray) -> float:
+        mean_N, spread_N, _ = _moments(accuracy_N, exploit_N, deviation_N, model_of(p))
+        likelihood = student.logpdf((target_N - mean_N) / spread_N, FREEDOM) - np.log(spread_N)
+        prior = ((p - _CENTRE) / _PRIOR) ** 2 / 2
+        return float(prior.sum() - likelihood.sum())
+
+    starts = [_CENTRE + _PRIOR * shift for shift in (0.0, *np.random.default_rng(0).normal(size=(12, 6)) / 2)]
+    best = min(
+        (
+            minimize(loss, start, method="Nelder-Mead", options={"maxiter": 6000, "fatol": 1e-8})
+            for start in starts
+        ),
+        key=lambda solution: solution.fun,
+    )
+    return model_of(best.x)
+
+
+# Of log τ, e₀, log w, c, log spread, log captured spread.
+_CENTRE = np.array([math.log(0.06), 0.25, math.log(0.03), -0.3, math.log(0.08), math.log(0.4)])
+_PRIOR = np.array([0.5, 0.1, 0.7, 0.4, 0.7, 0.5])
+
+
+def quality(pairs: Sequence[tuple[Prediction, float]]) -> Mapping[str, float]:
+    """Of predictions and outcomes: R² and the share of outcomes inside their intervals."""
+    values = np.array([p.kept.value for p, _ in pairs], dtype=float)
+    outcomes = np.array([outcome for _, outcome in pairs])
+    inside = [(p.kept.low or 0.0) <= outcome <= (p.kept.high or 0.0) for p, outcome in pairs]
+    residual = float(((outcomes - values) ** 2).sum())
+    return {
+        "r2": 1 - residual / float(((outcomes - outcomes.mean()) ** 2).sum()),
+        "coverage": float(np.mean(inside)),
+        "n": len(pairs),
+    }
