@@ -45,6 +45,7 @@ class PassRunner:
         sized: the same judge if its group size is limited, else None.
         budget: limits on calls and cost, shared with other groups.
         slots: limits the judge calls in flight, shared with other groups.
+        split: whether a lineup that is too large for one call is ranked in windows; else it is a ContextLengthError.
     """
 
     judge: Judge
@@ -52,6 +53,7 @@ class PassRunner:
     lineup: Lineup
     budget: Budget
     slots: Slots
+    split: bool = True
 
     async def run(self, orders: Iterable[Order], seed: int) -> list[Verdict]:
         """One verdict on the whole lineup per order; verdicts hold positions in the lineup."""
@@ -66,10 +68,14 @@ class PassRunner:
             try:
                 return await self._call(order, seed)
             except ContextLengthError as error:
-                if size == 2:
+                if size == 2 or not self.split:
                     raise
                 before = error.usage
                 size -= 1
+        if not self.split:
+            raise ContextLengthError(
+                f"{size} trajectories are more than the {self.sized.max_group} of one call of {self.judge.name}."
+            )
         try:
             size = min(size, await self.sized.capacity(self.lineup))
         except ContextLengthError as error:

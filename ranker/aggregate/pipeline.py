@@ -20,7 +20,15 @@ from ranker.aggregate.rewards import (
     strength_rewards,
     top_heavy_rewards,
 )
-from ranker.errors import ContextLengthError, GroupError, RankerError, VerdictError, errors_as
+from ranker.errors import (
+    ContextLengthError,
+    GroupError,
+    JudgeCallError,
+    JudgeError,
+    RankerError,
+    errors_as,
+    scrub,
+)
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import tiers_of
 from ranker.prompting.orders import balanced_orders
@@ -65,15 +73,16 @@ class Pipeline:
         lineup = debiaser.lineup(group)
         spent = Usage()
         warnings: tuple[str, ...] = ()
+        copied = lineup.group is not group
         try:
-            ranked, judged = await self._rank(lineup.group)
-        except (ContextLengthError, VerdictError) as error:
-            if lineup.group is group:
+            ranked, judged = await self._rank(lineup.group, split=not copied)
+        except (ContextLengthError, JudgeError) as error:
+            # A wrong key, or a server that may answer later, says nothing of the copies.
+            if not copied or error.fatal or (isinstance(error, JudgeCallError) and error.retryable):
                 raise
-            spent, warnings = (
-                error.usage,
-                ("The judge did not rank the group with its copies; ranked without.",),
-            )
+            why = "they do not fit one call" if isinstance(error, ContextLengthError) else scrub(str(error))
+            spent = error.usage
+            warnings = (f"The group was ranked without counterfactual copies: {why[:200]}",)
             lineup = debiaser.alone(group)
             try:
                 ranked, judged = await self._rank(group)
@@ -92,8 +101,9 @@ class Pipeline:
             comparisons=None if judged is None else debiaser.compare(lineup, *judged),
         )
 
-    async def _rank(self, group: TrajectoryGroup) -> tuple[RankedGroup, Judged | None]:
-        """A group with its rewards; and what the judge said, None where there was nothing to ask."""
+    async def _rank(self, group: TrajectoryGroup, split: bool = True) -> tuple[RankedGroup, Judged | None]:
+        """A group with its rewards; and what the judge said, None where there was nothing to ask. With `split`, one that
+        does not fit one call is ranked in windows."""
         distinct = distinct_of(group)
         member = distinct.member
         n, unique = len(group), len(distinct.trajectories)
@@ -110,7 +120,7 @@ class Pipeline:
         rubric = self.rubric or group.rubric
         lineup = Lineup(distinct.trajectories, group.task, rubric, reference=group.reference)
         rng = random.Random(f"{self.seed}:{distinct.digest}")  # noqa: S311 - an order, not a secret
-        runner = PassRunner(self.judge, self.sized, lineup, self.budget, self.slots)
+        runner = PassRunner(self.judge, self.sized, lineup, self.budget, self.slots, split)
         orders = balanced_orders(unique, self.passes, rng)
         verdicts = await runner.run(orders, self.seed)
         rankings = [verdict.tiers for verdict in verdicts]

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ranker.errors import ConfigurationError, GroupError
+from ranker.errors import ConfigurationError, GroupError, errors_as
+from ranker.plain import plain
 from ranker.prompting.transcript import transcript_of
 from ranker.trajectory import Trajectory
 from ranker.validation import did_you_mean
@@ -94,7 +95,8 @@ def check_covariates(covariates: Iterable[Covariate]) -> tuple[Covariate, ...]:
     """The covariates as a tuple.
 
     Raises:
-        ConfigurationError: none, an unknown name, something that is no function, or one name twice.
+        ConfigurationError: none, an unknown name, something that is no function, a function named "position", or one
+            name twice.
     """
     if isinstance(covariates, str):
         covariates = (covariates,)
@@ -110,6 +112,10 @@ def check_covariates(covariates: Iterable[Covariate]) -> tuple[Covariate, ...]:
             "trajectory."
         )
     names = [name_of(c) for c in chosen]
+    if any(callable(c) and name_of(c) == POSITION for c in chosen):
+        raise ConfigurationError(
+            f"A covariate of yours is named {POSITION}, which is the place shown; rename it."
+        )
     if len(names) != len(set(names)):
         raise ConfigurationError(f"Two covariates have the same name: {', '.join(names)}.")
     return chosen
@@ -120,12 +126,13 @@ def measure(covariate: Covariate, trajectories: Sequence[Trajectory]) -> list[fl
     not vary. Position, which is a matter of the order shown, is not measured here.
 
     Raises:
-        GroupError: a value that is not a finite number.
+        GroupError: a value that is not a finite number, or a function that failed.
     """
     function = MEASURES[covariate] if isinstance(covariate, str) else covariate
     values = []
     for i, trajectory in enumerate(trajectories):
-        value = function(trajectory)
+        with errors_as(GroupError, f"The covariate {name_of(covariate)} failed on attempt {i}"):
+            value = plain(function(trajectory))
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise GroupError(
                 f"The covariate {name_of(covariate)} of attempt {i} is {value!r}; it must be a finite number."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ranker.aggregate.dedupe import distinct_of
 from ranker.aggregate.ranking import Tiers
 from ranker.debias.covariates import POSITION, Covariate, check_covariates, measure, name_of
 from ranker.debias.edits import EDITS, Edit, edited
@@ -17,6 +18,8 @@ from ranker.errors import ConfigurationError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
+COPIED = 4  # different attempts for each copy
+
 
 @dataclass(frozen=True, slots=True)
 class Lineup:
@@ -25,11 +28,13 @@ class Lineup:
     Attributes:
         group: attempts first, in input order, then the copies.
         owner_N, edit_N: as in `Comparisons`.
+        covariates: by name, of each item; without the position shown.
     """
 
     group: TrajectoryGroup
     owner_N: tuple[int, ...]
     edit_N: tuple[str | None, ...]
+    covariates: Mapping[str, Sequence[float]]
 
 
 @dataclass(slots=True)
@@ -39,8 +44,9 @@ class Debiaser:
     Attributes:
         covariates: what may sway the judge: "length", "turns", "tool_calls", "formatting", "position", or functions
             of a trajectory.
-        edits: of the counterfactual copies; the first goes to one attempt of a group, the second to another, and so
-            on. Without copies what length truly says of the worth cannot be told from bias.
+        edits: of the counterfactual copies. A group of G different attempts gets G // 4 copies, at least one and at
+            most one for each edit that is fit for its task, each of another attempt; which attempts and which edits is
+            drawn. Without copies what length truly says of the worth cannot be told from bias.
         share: of the groups that carry copies.
         seed: draws attempts to copy and the wording of copies.
         evidence: the state: what the groups of late say of the judge.
@@ -66,34 +72,52 @@ class Debiaser:
         return tuple(map(name_of, self.covariates))
 
     def lineup(self, group: TrajectoryGroup) -> Lineup:
-        """The group with its copies; the same for the same group and seed."""
+        """The group with its copies; the same for the same group and seed. Attempts that are all alike get none.
+
+        Raises:
+            GroupError: a covariate is not a finite number, or an edit failed.
+        """
         n = len(group)
         text = "\0".join(json.dumps(t.messages, default=str, sort_keys=True) for t in group.trajectories)
         rng = random.Random(f"{self.seed}/{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}")  # noqa: S311
         copies: list[tuple[int, Edit, Trajectory]] = []
-        if rng.random() < self.share:
-            waiting = rng.sample(range(n), n)
-            for edit in self.edits:
-                for place, i in enumerate(waiting):
-                    copy = edited(edit, group.trajectories[i], self.seed)
-                    if copy is not None:
-                        copies.append((i, edit, copy))
+        if self.edits and rng.random() < self.share:
+            member = distinct_of(group).member
+            different = [i for i, of in enumerate(member) if of not in member[:i]]
+            most = max(1, len(different) // COPIED) if len(different) > 1 else 0
+            waiting = rng.sample(different, len(different))
+            for edit in rng.sample(self.edits, len(self.edits)):
+                if len(copies) == most:
+                    break
+                for place, i in enumerate(waiting if edit.fits(group) else ()):
+                    original = group.trajectories[i]
+                    copy = edited(edit, original, self.seed)
+                    if copy is not None:  # metadata, which judges are never shown, is there for covariates
+                        copies.append((i, edit, replace(copy, metadata=original.metadata)))
                         del waiting[place]
                         break
+        if not copies:
+            return self.alone(group)
         members = [
             t if t.id is not None else replace(t, id=name)
             for t, name in zip(group.trajectories, group.ids, strict=True)
         ]
-        return Lineup(
-            replace(group, trajectories=(*members, *(copy for _, _, copy in copies))) if copies else group,
+        return self._lineup(
+            replace(group, trajectories=(*members, *(copy for _, _, copy in copies))),
             (*range(n), *(i for i, _, _ in copies)),
             (*[None] * n, *(edit.name if edit.worth == "worse" else None for _, edit, _ in copies)),
         )
 
     def alone(self, group: TrajectoryGroup) -> Lineup:
-        """The group without copies."""
+        """The group without copies. Raises GroupError: a covariate is not a finite number."""
         n = len(group)
-        return Lineup(group, tuple(range(n)), (None,) * n)
+        return self._lineup(group, tuple(range(n)), (None,) * n)
+
+    def _lineup(
+        self, group: TrajectoryGroup, owner_N: tuple[int, ...], edit_N: tuple[str | None, ...]
+    ) -> Lineup:
+        measured = {name_of(c): measure(c, group.trajectories) for c in self.covariates if c != POSITION}
+        return Lineup(group, owner_N, edit_N, measured)
 
     def compare(
         self,
@@ -108,9 +132,6 @@ class Debiaser:
             member_N: for each item of the lineup which distinct trajectory it is.
             tiers_P: for each pass the ranking of the distinct trajectories.
             order_P: for each pass the order in which they were shown.
-
-        Raises:
-            GroupError: a covariate is not a finite number.
         """
         g = len(set(lineup.owner_N))
         first: dict[int, int] = {}  # of each distinct trajectory its first item
@@ -119,15 +140,13 @@ class Debiaser:
         shown = sorted(first.values())
         item = {i: n for n, i in enumerate(shown)}
         of_member = {member: item[i] for member, i in first.items()}
-        members = [lineup.group.trajectories[i] for i in shown]
-        measured = {c: measure(c, members) for c in self.covariates if c != POSITION}
         covariates_PNK = []
         for order in order_P:
             place = {of_member[member]: 1 - k / max(1, len(order) - 1) for k, member in enumerate(order)}
             covariates_PNK.append(
                 tuple(
-                    tuple(place[n] if c == POSITION else measured[c][n] for c in self.covariates)
-                    for n in range(len(shown))
+                    tuple(place[n] if c == POSITION else lineup.covariates[c][i] for c in self.names)
+                    for n, i in enumerate(shown)
                 )
             )
         return Comparisons(

@@ -3,7 +3,8 @@ shows a bias.
 
 Every edit states what it does to the worth: "same", or "worse" where it may do harm. Padding is the same where length
 does not matter; where the task limits it, declare it "worse" (`replace(EDITS["padding"], worth="worse")`): a copy that
-rises still proves a liking, one that falls then proves nothing.
+rises still proves a liking, one that falls then proves nothing. An edit may also state for which tasks it holds
+(`replace(EDITS["padding"], tasks=has_no_limit)`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any, Literal
 
 from ranker.bench.attacks import ADDED
 from ranker.debias.covariates import text_of
-from ranker.errors import ConfigurationError
-from ranker.trajectory import Trajectory
+from ranker.errors import ConfigurationError, GroupError, errors_as
+from ranker.trajectory import Trajectory, TrajectoryGroup
 from ranker.validation import did_you_mean
 
 Worth = Literal["same", "worse"]
@@ -50,29 +51,59 @@ class Edit:
         apply: the edited attempt; None where the edit does not apply. Draws, if any, come from the Random.
         worth: what it does to the attempt's worth. Never better.
         control: whether an innocent addition of equal length at the same place is its control (`innocent`).
+        tasks: the groups whose task it is fit for; None for all.
     """
 
     name: str
     apply: Callable[[Trajectory, random.Random], Trajectory | None] = field(repr=False)
     worth: Worth = "same"
     control: bool = False
+    tasks: Callable[[TrajectoryGroup], bool] | None = field(default=None, repr=False)
 
     @classmethod
     def of(
-        cls, name: str, function: Callable[[Trajectory], Trajectory | None], worth: Worth = "worse"
+        cls,
+        name: str,
+        function: Callable[[Trajectory], Trajectory | None],
+        worth: Worth = "worse",
+        tasks: Callable[[TrajectoryGroup], bool] | None = None,
     ) -> Edit:
         """An edit of yours from a function of a trajectory."""
-        return cls(name, lambda trajectory, _: function(trajectory), worth)
+        return cls(name, _Function(function), worth, tasks=tasks)
+
+    def fits(self, group: TrajectoryGroup) -> bool:
+        """Whether it states that it is fit for the task of this group.
+
+        Raises:
+            GroupError: its `tasks` failed.
+        """
+        with errors_as(GroupError, f"tasks of the edit {self.name!r} failed"):
+            return self.tasks is None or bool(self.tasks(group))
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A user's function as an edit's `apply`. Like every `apply` here no closure, so that edits can be pickled."""
+
+    function: Callable[[Trajectory], Trajectory | None]
+
+    def __call__(self, trajectory: Trajectory, _: random.Random) -> Trajectory | None:
+        return self.function(trajectory)
 
 
 def edited(edit: Edit, trajectory: Trajectory, seed: int = 0) -> Trajectory | None:
     """A copy of `trajectory` with the edit, without id, ground truth and metadata; None where it does not apply or
-    changes nothing. The same arguments give the same copy."""
+    changes nothing. The same arguments give the same copy.
+
+    Raises:
+        GroupError: the edit failed, or did not return a trajectory.
+    """
     bare = trajectory.bare()
-    copy = edit.apply(bare, _random(edit.name, bare, seed))
-    if copy is None or (copy.messages == bare.messages and copy.histories == bare.histories):
-        return None
-    return copy.bare()
+    with errors_as(GroupError, f"The edit {edit.name!r} failed on an attempt"):
+        copy = edit.apply(bare, _random(edit.name, bare, seed))
+        if copy is None or (copy.messages == bare.messages and copy.histories == bare.histories):
+            return None
+        return copy.bare()
 
 
 def innocent(edit: Edit, trajectory: Trajectory, seed: int = 0) -> Trajectory | None:
@@ -149,12 +180,15 @@ def _append(trajectory: Trajectory, text: str) -> Trajectory:
     return replace(trajectory, messages=(*trajectory.messages, message))
 
 
-def padding(share: float) -> Callable[[Trajectory, random.Random], Trajectory]:
+@dataclass(frozen=True, slots=True)
+class Padding:
     """Adds empty sentences to the last reply, one at least, of about `share` of its length."""
 
-    def apply(trajectory: Trajectory, rng: random.Random) -> Trajectory:
+    share: float
+
+    def __call__(self, trajectory: Trajectory, rng: random.Random) -> Trajectory:
         at = _last(trajectory)
-        size = 0.0 if at is None else share * len(text_of(dict(trajectory.messages[at])))
+        size = 0.0 if at is None else self.share * len(text_of(dict(trajectory.messages[at])))
         said = rng.sample(EMPTY, len(EMPTY))
         text = said[0]
         for sentence in itertools.cycle(said[1:] + said[:1]):
@@ -163,7 +197,15 @@ def padding(share: float) -> Callable[[Trajectory, random.Random], Trajectory]:
             text += " " + sentence
         return _append(trajectory, text)
 
-    return apply
+
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """Adds a text after the last reply."""
+
+    text: str
+
+    def __call__(self, trajectory: Trajectory, _: random.Random) -> Trajectory:
+        return _append(trajectory, self.text)
 
 
 def _repetition(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
@@ -231,14 +273,14 @@ def _idle_call(trajectory: Trajectory, rng: random.Random) -> Trajectory | None:
 
 
 def _adds(name: str, text: str, worth: Worth = "same") -> Edit:
-    return Edit(name, lambda trajectory, _: _append(trajectory, text), worth, control=True)
+    return Edit(name, _Addition(text), worth, control=True)
 
 
 EDITS: dict[str, Edit] = {
     edit.name: edit
     for edit in (
-        Edit("padding", padding(0.5)),
-        Edit("more_padding", padding(1.0)),
+        Edit("padding", Padding(0.5)),
+        Edit("more_padding", Padding(1.0)),
         Edit("repetition", _repetition),
         Edit("cut_off", _cut, "worse"),
         Edit("unearned", _unearned, "worse"),

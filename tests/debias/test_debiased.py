@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import re
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,19 +155,6 @@ def test_position_can_be_a_covariate():
     assert debiaser.evidence.bias["position"].above(0.0)
 
 
-def test_a_judge_that_cannot_take_the_copies_is_asked_without():
-    def fussy(trajectories):
-        if len(trajectories) > 3:
-            raise ValueError("three at most")
-        return [quality(str(t.messages)) for t in trajectories]
-
-    group = groups(1, size=3)[0]
-    with JudgeServer(quality, Behaviour()) as server:
-        small = {"judge": "sim", "base_url": server.base_url, "cache": "off", "context_window": 1500}
-        ranked = rank_group(group, reward="debiased", **small)
-    assert len(ranked.rewards) == 3
-
-
 def test_copies_never_reach_the_output(likes_length):
     options, _ = likes_length
     ranked = rank_group(groups(1)[0], reward="debiased", **options)
@@ -174,9 +164,10 @@ def test_copies_never_reach_the_output(likes_length):
     assert len(ranked.reasons) == 6
 
 
-def test_how_many_more_tokens_copies_cost(likes_length):
+@pytest.mark.parametrize("size", [4, 8])
+def test_how_many_more_tokens_copies_cost(likes_length, size):
     options, _ = likes_length
-    some = groups(10, size=8)
+    some = groups(12, size=size)
 
     def tokens(**more):
         return sum(
@@ -186,12 +177,53 @@ def test_how_many_more_tokens_copies_cost(likes_length):
     assert tokens(reward="debiased") < 1.3 * tokens()
 
 
+@pytest.mark.parametrize(("size", "copies"), [(1, 0), (2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (20, 2)])
+def test_a_copy_for_every_four_attempts_and_at_most_one_of_each_edit(size, copies):
+    owners = [Debiaser().lineup(g).owner_N for g in groups(10, size)]
+    assert {len(owner) - size for owner in owners} == {copies}
+    assert all(len(set(owner[size:])) == copies for owner in owners)
+
+
+def test_which_edits_a_small_group_gets_is_drawn():
+    edits = [EDITS[name] for name in ("padding", "cut_off", "formatting")]
+    debiaser = Debiaser(edits=[replace(edit, worth="worse") for edit in edits])
+    used = Counter(debiaser.lineup(g).edit_N[-1] for g in groups(150, 4))
+    assert set(used) == {edit.name for edit in edits}
+    assert min(used.values()) > 30
+
+
+def test_attempts_that_are_alike_count_once():
+    same = Trajectory([{"role": "assistant", "content": "The quality 0.5 is meant."}])
+    others = groups(1, size=3)[0].trajectories
+    lineup = Debiaser().lineup(TrajectoryGroup([same] * 9 + list(others), task="Say a quality."))
+    assert len(lineup.owner_N) == 12 + 1, "four that differ"
+    assert Debiaser().lineup(TrajectoryGroup([same] * 9)).owner_N == tuple(range(9)), "nothing to compare"
+
+
+def test_an_edit_is_used_for_the_tasks_that_it_states():
+    def no_limit(group):
+        return "at most" not in group.task
+
+    limited = [replace(g, task="Say it in at most nine words.") for g in groups(8)]
+    debiaser = Debiaser(edits=(replace(EDITS["padding"], tasks=no_limit),))
+    assert {len(debiaser.lineup(g).owner_N) for g in limited} == {6}
+    assert {len(debiaser.lineup(g).owner_N) for g in groups(8)} == {7}
+    both = Debiaser(edits=(*debiaser.edits, EDITS["cut_off"]))
+    assert {both.lineup(g).edit_N[-1] for g in limited} == {"cut_off"}, "another takes its place"
+
+
 def test_edits_and_share_are_settings():
     none = Debiaser(edits=())
-    assert none.lineup(groups(1)[0]).group is not None
     assert len(none.lineup(groups(1)[0]).owner_N) == 6
     some = Debiaser(edits=(EDITS["padding"],), share=0.5)
     copied = sum(len(some.lineup(g).owner_N) > 6 for g in groups(200))
     assert 70 < copied < 130
     with pytest.raises(ConfigurationError, match="share"):
         Debiaser(share=2.0)
+
+
+def test_a_debiaser_can_be_pickled():
+    """Trainers of other makers send reward functions to other processes."""
+    one, group = Debiaser(covariates=("length", "turns")), groups(1)[0]
+    again = pickle.loads(pickle.dumps(one))
+    assert again.lineup(group) == one.lineup(group)
