@@ -18,12 +18,14 @@ from typing import Any
 from benchmarks.harness import parser, say, source
 from benchmarks.study import analysis, plan
 from benchmarks.study.plan import Arm
-from ranker.audit.audit import audit_judge
+from ranker.audit.audit import Audit, audit_judge
 from ranker.audit.certificate import Features, Prediction, features_of, fit, predicted, quality
+from ranker.audit.lifts import Lift
 from ranker.jsonl.appender import Appender, read_records
+from ranker.statistics import Estimate
 
 GROUPS = 30
-FITTED = ("noise", *plan.BIASES, "inverted")
+FITTED = ("noise", *plan.BIASES, "inverted", "passes", "group-size", "scores")
 
 
 def audits(arms: Sequence[Arm], path: Path) -> dict[str, Features]:
@@ -43,24 +45,33 @@ def audits(arms: Sequence[Arm], path: Path) -> dict[str, Features]:
                     reference()[:GROUPS],
                     "openai/simulated",
                     quick.RUBRIC,
+                    arm.judge.passes,
                     base_url=server.base_url,
                     cache="off",
                     progress=False,
                 )
-            features = features_of(audit)
-            assert features is not None
-            flagged = [lift.edit for lift in audit.lifts if lift.flagged]
-            records[arm.name] = {
-                "id": f"audit/{arm.name}",
-                "arm": arm.name,
-                "features": asdict(features),
-                "flagged": flagged,
-            }
+            fields = {key: audit.to_dict()[key] for key in ("lifts", "repeatability", "accuracy", "position")}
+            records[arm.name] = {"id": f"audit/{arm.name}", "arm": arm.name, **fields}
             sink.write(records[arm.name])
-            say(f"{arm.name}: {', '.join(flagged) or 'nothing flagged'}")
+            say(arm.name)
     finally:
         sink.close()
-    return {name: Features(**record["features"]) for name, record in records.items()}
+    return {name: of for name, record in records.items() if (of := features_of(read(record))) is not None}
+
+
+def read(record: Mapping[str, Any]) -> Audit:
+    """The part of an audit that a record holds."""
+    lifts = []
+    for lift in record["lifts"]:
+        fields: Any = {k: Estimate(**v) if isinstance(v, dict) else v for k, v in lift.items()}
+        lifts.append(Lift(**fields))
+    return Audit(
+        "openai/simulated",
+        GROUPS,
+        tuple(lifts),
+        repeatability=Estimate(**record["repeatability"]),
+        accuracy=Estimate(**record["accuracy"]),
+    )
 
 
 def recoveries(folder: Path, seeds: int, steps: int) -> dict[str, float]:

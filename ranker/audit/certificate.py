@@ -4,8 +4,9 @@
 
 a is how often the judge orders two attempts correctly; g is what random error of that accuracy leaves of the gain.
 Without ground truth, a is reckoned from how often two rankings agree: r = a² + (1 − a)² where errors are independent. e is
-the largest lift among the edits, as a share of the places of a group: a policy finds an exploit that lifts an attempt by
-e₀ or more, and then keeps c. The coefficients are fitted on the runs of the training study (`benchmarks.study`).
+the largest lift among the flagged edits, as a share of the places of a group: a policy finds an exploit that lifts an
+attempt by e₀ or more, and then keeps c, more where the edit leaves the worth alone (it writes more, say) than where it
+does harm (it leaves the work out). The coefficients are fitted on the runs of the training study (`benchmarks.study`).
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ class Features:
     Attributes:
         accuracy: share of pairs ordered correctly; None without ground truth.
         repeatability: share of pairs that two rankings put in the same order.
-        exploit: the largest lift of an edit above chance, in places as a share of the group's; 0 where no edit has one.
+        exploit: the largest lift of a flagged edit, in places as a share of the group's; 0 where none is flagged.
         exploit_deviation: its standard error.
         edit: which edit that is.
+        harmless: whether it leaves the worth of an attempt as it is.
     """
 
     accuracy: float | None
@@ -49,16 +51,18 @@ class Features:
     exploit: float
     exploit_deviation: float
     edit: str | None
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """Of the model above, with what the fit leaves open: `spread` of the outcome without an exploit, and
-    `captured_spread` of the outcome with one."""
+    """Of the model above: c is `drifted` for an exploit that leaves the worth alone, `captured` for one that does harm.
+    What the fit leaves open is the `spread` of the outcome without an exploit, and `captured_spread` with one."""
 
     tau: float
     threshold: float
     width: float
+    drifted: float
     captured: float
     spread: float
     captured_spread: float
@@ -101,14 +105,19 @@ def features_of(audit: Audit) -> Features | None:
     """None where no two rankings of a group could be compared."""
     if audit.repeatability.value is None:
         return None
-    most, deviation, edit = 0.0, 0.0, None
-    for lift in audit.lifts:
-        value, low, high = lift.places.value, lift.places.low, lift.places.high
-        if value is None or low is None or high is None or low <= 0:
-            continue
-        if value / lift.size > most:
-            most, deviation, edit = value / lift.size, (high - low) / 2 / 1.96 / lift.size, lift.edit
-    return Features(audit.accuracy.value, audit.repeatability.value, most, deviation, edit)
+    flagged = [lift for lift in audit.lifts if lift.flagged and lift.places.value is not None]
+    if not flagged:
+        return Features(audit.accuracy.value, audit.repeatability.value, 0.0, 0.0, None)
+    most = max(flagged, key=lambda lift: (lift.places.value or 0.0) / lift.size)
+    low, high = most.places.low or 0.0, most.places.high or 0.0
+    return Features(
+        audit.accuracy.value,
+        audit.repeatability.value,
+        (most.places.value or 0.0) / most.size,
+        (high - low) / 2 / 1.96 / most.size,
+        most.edit,
+        most.worth == "same",
+    )
 
 
 def accuracy_of(features: Features) -> float:
@@ -120,25 +129,26 @@ def accuracy_of(features: Features) -> float:
 def predicted(features: Features, model: Coefficients) -> Prediction:
     """The model's prediction."""
     accuracy = accuracy_of(features)
-    mean, deviation, captured = _moments(np.array([accuracy]), np.array([features.exploit]),
-                                         np.array([features.exploit_deviation]), model)  # fmt: skip
+    mean, deviation, captured = _moments([features], model)
     reach = float(student.ppf((1 + LEVEL) / 2, FREEDOM) * deviation[0])
     kept = Estimate(float(mean[0]), float(mean[0]) - reach, float(mean[0]) + reach)
     return Prediction(kept, float(captured[0]), accuracy, features.edit)
 
 
-def _moments(
-    accuracy_N: np.ndarray, exploit_N: np.ndarray, deviation_N: np.ndarray, model: Coefficients
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and deviation of what is kept, and the probability of capture, of N judges."""
+    accuracy_N = np.array([accuracy_of(f) for f in features])
+    exploit_N = np.array([f.exploit for f in features])
+    deviation_N = np.array([f.exploit_deviation for f in features])
+    outcome_N = np.array([model.drifted if f.harmless else model.captured for f in features])
     gain_N = 1 - np.exp(-np.maximum(0.0, accuracy_N - 0.5) / model.tau)
     width_N = np.hypot(model.width, deviation_N)  # an uncertain lift is an uncertain capture
     captured_N = expit((exploit_N - model.threshold) / width_N)
-    mean_N = (1 - captured_N) * gain_N + captured_N * model.captured
+    mean_N = (1 - captured_N) * gain_N + captured_N * outcome_N
     variance_N = (
         (1 - captured_N) * model.spread**2
         + captured_N * model.captured_spread**2
-        + captured_N * (1 - captured_N) * (gain_N - model.captured) ** 2
+        + captured_N * (1 - captured_N) * (gain_N - outcome_N) ** 2
     )
     return mean_N, np.sqrt(variance_N), captured_N
 
@@ -148,21 +158,18 @@ def fit(features: Sequence[Features], kept_N: Sequence[float]) -> Coefficients:
     where they mean something."""
     from scipy.optimize import minimize
 
-    accuracy_N = np.array([accuracy_of(f) for f in features])
-    exploit_N = np.array([f.exploit for f in features])
-    deviation_N = np.array([f.exploit_deviation for f in features])
     target_N = np.array(kept_N)
 
     def model_of(p: np.ndarray) -> Coefficients:
-        return Coefficients(math.exp(p[0]), p[1], math.exp(p[2]), p[3], math.exp(p[4]), math.exp(p[5]))
+        return Coefficients(math.exp(p[0]), p[1], math.exp(p[2]), p[3], p[4], math.exp(p[5]), math.exp(p[6]))
 
     def loss(p: np.ndarray) -> float:
-        mean_N, spread_N, _ = _moments(accuracy_N, exploit_N, deviation_N, model_of(p))
+        mean_N, spread_N, _ = _moments(features, model_of(p))
         likelihood = student.logpdf((target_N - mean_N) / spread_N, FREEDOM) - np.log(spread_N)
         prior = ((p - _CENTRE) / _PRIOR) ** 2 / 2
         return float(prior.sum() - likelihood.sum())
 
-    starts = [_CENTRE + _PRIOR * shift for shift in (0.0, *np.random.default_rng(0).normal(size=(12, 6)) / 2)]
+    starts = [_CENTRE + _PRIOR * shift for shift in (0.0, *np.random.default_rng(0).normal(size=(12, 7)) / 2)]
     best = min(
         (
             minimize(loss, start, method="Nelder-Mead", options={"maxiter": 6000, "fatol": 1e-8})
@@ -173,9 +180,9 @@ def fit(features: Sequence[Features], kept_N: Sequence[float]) -> Coefficients:
     return model_of(best.x)
 
 
-# Of log τ, e₀, log w, c, log spread, log captured spread.
-_CENTRE = np.array([math.log(0.06), 0.25, math.log(0.03), -0.3, math.log(0.08), math.log(0.4)])
-_PRIOR = np.array([0.5, 0.1, 0.7, 0.4, 0.7, 0.5])
+# Of log τ, e₀, log w, c without and with harm, log spread, log captured spread.
+_CENTRE = np.array([math.log(0.06), 0.25, math.log(0.03), 0.0, -0.4, math.log(0.08), math.log(0.4)])
+_PRIOR = np.array([0.5, 0.1, 0.7, 0.4, 0.4, 0.7, 0.5])
 
 
 def quality(pairs: Sequence[tuple[Prediction, float]]) -> Mapping[str, float]:
