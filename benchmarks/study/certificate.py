@@ -11,24 +11,34 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import parser, say, source
+from benchmarks.harness import parser, say, source, write_record
 from benchmarks.study import analysis, plan
 from benchmarks.study.plan import Arm
 from ranker.audit.audit import Audit, audit_judge
-from ranker.audit.certificate import Features, Prediction, features_of, fit, predicted, quality
+from ranker.audit.certificate import (
+    Coefficients,
+    Features,
+    Prediction,
+    features_of,
+    fit,
+    predicted,
+    quality,
+)
 from ranker.audit.lifts import Lift
+from ranker.errors import ConfigurationError
 from ranker.jsonl.appender import Appender, read_records
-from ranker.statistics import Estimate
+from ranker.statistics import NOTHING, Estimate
 
 GROUPS = 30
-FITTED = ("noise", *plan.BIASES, "inverted", "passes", "group-size", "scores")
+JUDGES = ("noise", *plan.BIASES, "inverted")
+FITTED = (*JUDGES, "passes", "group-size", "scores")
 
 
-def audits(arms: Sequence[Arm], path: Path) -> dict[str, Features]:
+def audits(arms: Sequence[Arm], path: Path) -> dict[str, Audit]:
     """Of every arm's judge, by arm; those that the file holds are read."""
     from benchmarks.study import judges, online
     from benchmarks.study.attempts import reference
@@ -56,7 +66,7 @@ def audits(arms: Sequence[Arm], path: Path) -> dict[str, Features]:
             say(arm.name)
     finally:
         sink.close()
-    return {name: of for name, record in records.items() if (of := features_of(read(record))) is not None}
+    return {name: read(record) for name, record in records.items()}
 
 
 def read(record: Mapping[str, Any]) -> Audit:
@@ -94,11 +104,70 @@ def left_out(
     return pairs
 
 
-def row(name: str, prediction: Prediction, kept: float | None) -> dict[str, Any]:
-    """A prediction beside its outcome."""
-    estimate = prediction.kept.to_dict(3)
-    return {"arm": name, "edit": prediction.edit, "predicted": estimate,
-            "kept": None if kept is None else round(kept, 3)}  # fmt: skip
+def forecasts(
+    arms: Sequence[Arm], tested: Sequence[Arm], features: Mapping[str, Features], kept: Mapping[str, float]
+) -> tuple[Coefficients, dict[str, Prediction]]:
+    """The fit on `arms`, and what it predicts of `tested`."""
+    model = fit([features[arm.name] for arm in arms], [kept[arm.name] for arm in arms])
+    return model, {arm.name: predicted(features[arm.name], model) for arm in tested}
+
+
+def report(out: Path, freeze: bool) -> dict[str, Any]:
+    """All figures of the certificate; with `freeze` the predictions are written down.
+
+    Raises:
+        ConfigurationError: there is nothing left to predict.
+    """
+    kept = recoveries(out, plan.SEEDS, plan.STEPS)
+    arms = [a for a in plan.ARMS.values() if a.family in FITTED and a.name in kept]
+    tested = [a for a in plan.ARMS.values() if a.family == "predicted"]
+    if freeze and any(arm.name in kept for arm in tested):
+        raise ConfigurationError("Arms of the family 'predicted' have been run; nothing is left to predict.")
+    audited = audits([*arms, *tested], out / "audits.jsonl")
+    result: dict[str, Any] = {}
+    frozen: dict[str, Any] = {}
+    for name, change in (("with_truth", {}), ("without_truth", {"accuracy": NOTHING})):
+        seen = {
+            n: f for n, audit in audited.items() if (f := features_of(replace(audit, **change))) is not None
+        }
+        pairs = left_out(arms, seen, kept)
+        result[name] = {
+            "left_out": quality([(p, kept[a.name]) for a, p in pairs]),
+            "left_out_of_single_judges": quality([(p, kept[a.name]) for a, p in pairs if a.family in JUDGES]),
+            "arms": {a.name: {**shown(p), "kept": round(kept[a.name], 3)} for a, p in pairs},
+        }
+        model, predictions = forecasts(arms, tested, seen, kept)
+        frozen[name] = {
+            "coefficients": asdict(model),
+            "predicted": {n: shown(p) for n, p in predictions.items()},
+        }
+    path = out / "predictions.json"
+    if freeze:
+        path.write_text(json.dumps({**source("benchmarks.study.certificate"), **frozen}, indent=1) + "\n")
+    if path.exists():
+        result["predictions"] = json.loads(path.read_text())
+        result["outcomes"] = {a.name: round(kept[a.name], 3) for a in tested if a.name in kept}
+        for name in ("with_truth", "without_truth") if result["outcomes"] else ():
+            pairs_N = [
+                (read_prediction(result["predictions"][name]["predicted"][arm]), outcome)
+                for arm, outcome in result["outcomes"].items()
+            ]
+            result[name]["predicted_before"] = quality(pairs_N)
+    return {**source("benchmarks.study.certificate"), **result}
+
+
+def shown(prediction: Prediction) -> dict[str, Any]:
+    """A prediction for the record."""
+    return {
+        "edit": prediction.edit,
+        "captured": round(prediction.captured, 3),
+        "predicted": prediction.kept.to_dict(3),
+    }
+
+
+def read_prediction(record: Mapping[str, Any]) -> Prediction:
+    """From the record."""
+    return Prediction(Estimate(**record["predicted"]), record["captured"], 0.0, record["edit"])
 
 
 def main() -> int:
@@ -109,46 +178,10 @@ def main() -> int:
     options.add_argument(
         "--freeze", action="store_true", help="write the predictions of the arms not yet run"
     )
-    options.add_argument("--without-truth", action="store_true", help="predict without the judge's accuracy")
     args = options.parse_args()
     logging.disable(logging.WARNING)
-    kept = recoveries(args.out, plan.SEEDS, plan.STEPS)
-    arms = [a for a in plan.ARMS.values() if a.family in FITTED and a.name in kept]
-    tested = [a for a in plan.ARMS.values() if a.family == "predicted"]
-    features = audits([*arms, *tested], args.out / "audits.jsonl")
-    if args.without_truth:
-        features = {name: Features(**{**asdict(f), "accuracy": None}) for name, f in features.items()}
-    pairs = left_out(arms, features, kept)
-    frozen = args.out / "predictions.json"
-    if args.freeze:
-        if any(arm.name in kept for arm in tested):
-            raise SystemExit(
-                "ranker: arms of the family 'predicted' have been run; nothing is left to predict."
-            )
-        model = fit([features[a.name] for a in arms], [kept[a.name] for a in arms])
-        rows = [row(a.name, predicted(features[a.name], model), None) for a in tested]
-        frozen.write_text(
-            json.dumps(
-                {
-                    **source("benchmarks.study.certificate"),
-                    "coefficients": asdict(model),
-                    "predictions": rows,
-                },
-                indent=1,
-            )
-            + "\n"
-        )
-    report: dict[str, Any] = {
-        **source("benchmarks.study.certificate"),
-        "left_out": {**quality([(p, kept[a.name]) for a, p in pairs])},
-        "arms": [row(a.name, p, kept[a.name]) for a, p in pairs],
-    }
-    if frozen.exists():
-        record = json.loads(frozen.read_text())
-        report["coefficients"] = record["coefficients"]
-        report["predicted"] = [{**r, "kept": round(kept[r["arm"]], 3) if r["arm"] in kept else None}
-                               for r in record["predictions"]]  # fmt: skip
-    print(json.dumps(report, indent=1))
+    record = report(args.out, args.freeze)
+    write_record(args.out / "certificate.json", record)
     return 0
 
 

@@ -27,6 +27,7 @@ from ranker.statistics import Estimate
 
 LEVEL = 0.9  # of the interval
 FREEDOM = 5  # of Student's t: outcomes at the edge of an exploit lie far apart
+_NODES, _WEIGHTS = np.array([-math.sqrt(3), 0.0, math.sqrt(3)]), np.array([1, 4, 1]) / 6  # Gauss-Hermite
 DOMAIN = (
     "Fitted on one small agent (a clerk at a returns desk, 60 steps of 64 attempts) under simulated judges. For another "
     "agent, task or length of training take the order of judges from it rather than the number."
@@ -38,16 +39,16 @@ class Features:
     """What the prediction needs of an audit.
 
     Attributes:
-        accuracy: share of pairs ordered correctly; None without ground truth.
-        repeatability: share of pairs that two rankings put in the same order.
+        accuracy: share of pairs ordered correctly; without ground truth reckoned from repeatability.
+        accuracy_deviation: its standard error.
         exploit: the largest lift of a flagged edit, in places as a share of the group's; 0 where none is flagged.
         exploit_deviation: its standard error.
         edit: which edit that is.
         harmless: whether it leaves the worth of an attempt as it is.
     """
 
-    accuracy: float | None
-    repeatability: float
+    accuracy: float
+    accuracy_deviation: float
     exploit: float
     exploit_deviation: float
     edit: str | None
@@ -105,48 +106,57 @@ def features_of(audit: Audit) -> Features | None:
     """None where no two rankings of a group could be compared."""
     if audit.repeatability.value is None:
         return None
+    accuracy = audit.accuracy if audit.accuracy.value is not None else reckoned(audit.repeatability)
+    known = (accuracy.value or 0.0, _deviation(accuracy))
     flagged = [lift for lift in audit.lifts if lift.flagged and lift.places.value is not None]
     if not flagged:
-        return Features(audit.accuracy.value, audit.repeatability.value, 0.0, 0.0, None)
+        return Features(*known, 0.0, 0.0, None)
     most = max(flagged, key=lambda lift: (lift.places.value or 0.0) / lift.size)
-    low, high = most.places.low or 0.0, most.places.high or 0.0
     return Features(
-        audit.accuracy.value,
-        audit.repeatability.value,
+        *known,
         (most.places.value or 0.0) / most.size,
-        (high - low) / 2 / 1.96 / most.size,
+        _deviation(most.places) / most.size,
         most.edit,
         most.worth == "same",
     )
 
 
-def accuracy_of(features: Features) -> float:
-    """The judge's accuracy, which independent errors between two rankings bound from above."""
-    reckoned = (1 + math.sqrt(max(0.0, 2 * features.repeatability - 1))) / 2
-    return reckoned if features.accuracy is None else min(reckoned, features.accuracy)
+def reckoned(repeatability: Estimate) -> Estimate:
+    """The accuracy of which two rankings with independent errors agree so often: r = a² + (1 − a)²."""
+
+    def accuracy(r: float | None) -> float | None:
+        return None if r is None else (1 + math.sqrt(max(0.0, 2 * r - 1))) / 2
+
+    return Estimate(*map(accuracy, (repeatability.value, repeatability.low, repeatability.high)))
+
+
+def _deviation(estimate: Estimate) -> float:
+    """The standard error behind a 95 % interval."""
+    return 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2 / 1.96
 
 
 def predicted(features: Features, model: Coefficients) -> Prediction:
     """The model's prediction."""
-    accuracy = accuracy_of(features)
     mean, deviation, captured = _moments([features], model)
     reach = float(student.ppf((1 + LEVEL) / 2, FREEDOM) * deviation[0])
     kept = Estimate(float(mean[0]), float(mean[0]) - reach, float(mean[0]) + reach)
-    return Prediction(kept, float(captured[0]), accuracy, features.edit)
+    return Prediction(kept, float(captured[0]), features.accuracy, features.edit)
 
 
 def _moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and deviation of what is kept, and the probability of capture, of N judges."""
-    accuracy_N = np.array([accuracy_of(f) for f in features])
+    accuracy_N = np.array([f.accuracy for f in features])
+    unsure_N = np.array([f.accuracy_deviation for f in features])
     exploit_N = np.array([f.exploit for f in features])
     deviation_N = np.array([f.exploit_deviation for f in features])
     outcome_N = np.array([model.drifted if f.harmless else model.captured for f in features])
-    gain_N = 1 - np.exp(-np.maximum(0.0, accuracy_N - 0.5) / model.tau)
+    gain_3N = 1 - np.exp(-np.maximum(0.0, accuracy_N + _NODES[:, None] * unsure_N - 0.5) / model.tau)
+    gain_N = _WEIGHTS @ gain_3N
     width_N = np.hypot(model.width, deviation_N)  # an uncertain lift is an uncertain capture
     captured_N = expit((exploit_N - model.threshold) / width_N)
     mean_N = (1 - captured_N) * gain_N + captured_N * outcome_N
     variance_N = (
-        (1 - captured_N) * model.spread**2
+        (1 - captured_N) * (model.spread**2 + _WEIGHTS @ (gain_3N - gain_N) ** 2)
         + captured_N * model.captured_spread**2
         + captured_N * (1 - captured_N) * (gain_N - outcome_N) ** 2
     )
