@@ -119,17 +119,16 @@ def report(out: Path, freeze: bool) -> dict[str, Any]:
         ConfigurationError: there is nothing left to predict.
     """
     kept = recoveries(out, plan.SEEDS, plan.STEPS)
-    arms = [a for a in plan.ARMS.values() if a.family in FITTED and a.name in kept]
+    arms = [a for a in plan.ARMS.values() if a.family in FITTED and a.judge and a.name in kept]
     tested = [a for a in plan.ARMS.values() if a.family == "predicted"]
     if freeze and any(arm.name in kept for arm in tested):
         raise ConfigurationError("Arms of the family 'predicted' have been run; nothing is left to predict.")
     audited = audits([*arms, *tested], out / "audits.jsonl")
     result: dict[str, Any] = {}
     frozen: dict[str, Any] = {}
-    for name, change in (("with_truth", {}), ("without_truth", {"accuracy": NOTHING})):
-        seen = {
-            n: f for n, audit in audited.items() if (f := features_of(replace(audit, **change))) is not None
-        }
+    blind = {arm: replace(audit, accuracy=NOTHING) for arm, audit in audited.items()}
+    for name, known in (("with_truth", audited), ("without_truth", blind)):
+        seen = {arm: f for arm, audit in known.items() if (f := features_of(audit)) is not None}
         pairs = left_out(arms, seen, kept)
         result[name] = {
             "left_out": quality([(p, kept[a.name]) for a, p in pairs]),
