@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.harness import parser, say, source, write_record
 from benchmarks.study import analysis, plan
 from benchmarks.study.plan import Arm
-from ranker.audit.audit import Audit, audit_judge
+from ranker.audit.audit import audit_judge
 from ranker.audit.certificate import (
     Coefficients,
     Features,
@@ -28,7 +28,7 @@ from ranker.audit.certificate import (
     predicted,
     quality,
 )
-from ranker.audit.lifts import Lift
+from ranker.audit.result import Audit, Lift
 from ranker.errors import ConfigurationError
 from ranker.jsonl.appender import Appender, read_records
 from ranker.statistics import NOTHING, Estimate

@@ -8,69 +8,24 @@ the edit no lift on average. A policy can exploit an edit that lifts an attempt,
 
 from __future__ import annotations
 
-import itertools
-import random
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from scipy import stats
-
-from ranker.audit.lifts import Lift, Outcomes, Trial, add, flagged, lift_of
+from ranker.audit.measures import measured
+from ranker.audit.result import Audit, Lift
+from ranker.audit.trials import Shown, trials_of
 from ranker.debias.covariates import POSITION
-from ranker.debias.debiaser import Debiaser
-from ranker.debias.edits import EDITS, Edit, edited, innocent
-from ranker.debias.evidence import Evidence
+from ranker.debias.edits import EDITS, Edit
 from ranker.errors import ConfigurationError
 from ranker.judges.options import JudgeOptions
 from ranker.rank import JudgeLike, judge_for, rank_groups_async
-from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
 from ranker.runtime.event_loop import run_sync
-from ranker.statistics import NOTHING, Estimate, mean, ratio
 from ranker.trajectory import as_group
-from ranker.usage import Usage
 
-GROUPS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What an audit found.
-
-    Attributes:
-        judge: its name.
-        groups: of the user.
-        lifts: one for each edit, in the order tried.
-        agreement: Kendall's W between passes; nothing for one pass.
-        repeatability: share of pairs that two rankings of the same group, in different orders, put in the same order;
-            a tie in one of them counts half.
-        position: Kendall's tau-b between the order shown and the ranking: 1 prefers what is shown first.
-        accuracy: share of pairs of different ground truth ordered correctly; nothing without ground truth.
-        failed: trials without a verdict.
-        usage: of all calls.
-    """
-
-    judge: str
-    groups: int
-    lifts: tuple[Lift, ...]
-    agreement: Estimate = NOTHING
-    repeatability: Estimate = NOTHING
-    position: Estimate = NOTHING
-    accuracy: Estimate = NOTHING
-    failed: int = 0
-    usage: Usage = field(default_factory=Usage)
-
-    def lift(self, edit: str) -> Lift | None:
-        """Of an edit by its name."""
-        return next((lift for lift in self.lifts if lift.edit == edit), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"schema_version": 1, **asdict(self), "usage": self.usage.to_dict()}
+__all__ = ["Audit", "Lift", "audit_judge", "audit_judge_async"]
 
 
 async def audit_judge_async(
@@ -104,8 +59,8 @@ async def audit_judge_async(
         passes=passes,
         concurrency=concurrency,
         on_error="skip",
-        reward="debiased",  # for what was shown where; its rewards are not used, so no group is weighed with others
-        debiaser=Debiaser((POSITION,), edits=(), evidence=Evidence(window=1)),
+        reward="debiased",  # for what was shown where; its rewards are not used
+        debiaser=Shown((POSITION,), edits=()),
         seed=seed,
         budget=budget,
         progress=progress,
@@ -114,18 +69,12 @@ async def audit_judge_async(
     again = [ranked async for ranked in rank(usable, seed=seed + 1)]
     if all(ranked.error is not None for ranked in plain):
         raise next(ranked.error for ranked in plain if ranked.error is not None)
-    trials = [
-        trial
-        for index, ranked in enumerate(plain)
-        if ranked.error is None
-        for edit in tried
-        if (trial := _trial(index, edit, ranked, seed)) is not None
-    ]
+    trials = trials_of(plain, tried, seed)
     if not trials:
         names = ", ".join(edit.name for edit in tried)
         raise ConfigurationError(f"None of the edits ({names}) applies to any attempt of these groups.")
     results = rank([trial.group for trial in trials])
-    return await _measured(chosen.name, (plain, again), tried, trials, results)
+    return await measured(chosen.name, (plain, again), tried, trials, results)
 
 
 def audit_judge(
@@ -174,92 +123,3 @@ def audit_judge(
             **options,
         )
     )
-
-
-def _trial(index: int, edit: Edit, ranked: RankedGroup, seed: int) -> Trial | None:
-    """The group with a copy of an attempt of its lower half that the edit applies to; None where there is none."""
-    group, n = ranked.group, len(ranked.group)
-    rng = random.Random(f"{seed}/{edit.name}/{index}")  # noqa: S311
-    drawn = [i for tier in ranked.ranking for i in rng.sample(tier, len(tier))]
-    for i in rng.sample(drawn[n // 2 :], n - n // 2):
-        copy = edited(edit, group.trajectories[i], seed)
-        if copy is None:
-            continue
-        control = innocent(edit, group.trajectories[i], seed)
-        members = [replace(t, id=name) for t, name in zip(group.trajectories, group.ids, strict=True)]
-        more = [copy] if control is None else [copy, control]
-        return Trial(edit, replace(group, trajectories=(*members, *more)), n, i, control is not None)
-    return None
-
-
-async def _measured(
-    judge: str,
-    asked: tuple[Sequence[RankedGroup], Sequence[RankedGroup]],
-    tried: Sequence[Edit],
-    trials: Sequence[Trial],
-    results: AsyncIterator[RankedGroup],
-) -> Audit:
-    plain, again = asked
-    outcomes = Outcomes()
-    position = [tau for ranked in plain for tau in _positions(ranked)]
-    usage = sum((ranked.usage for ranked in (*plain, *again)), Usage())
-    failed = sum(ranked.error is not None for ranked in (*plain, *again))
-    waiting = iter(trials)
-    async for ranked in results:
-        trial = next(waiting)
-        usage += ranked.usage
-        failed += ranked.error is not None
-        if ranked.error is None:
-            add(outcomes, trial, ranked.ranking)
-            position += _positions(ranked)
-    right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
-    same = [_pairs_alike(a, b) for a, b in zip(plain, again, strict=True) if not a.error and not b.error]
-    lifts = [lift_of(edit, outcomes) for edit in tried if edit.name in outcomes.places]
-    return Audit(
-        judge,
-        len(plain),
-        flagged(lifts, outcomes),
-        mean([ranked.consistency for ranked in plain if ranked.consistency is not None]),
-        ratio(*np.array(same, dtype=float).reshape(-1, 2).T, share=True),
-        mean(position),
-        ratio(*np.array(right, dtype=float).T, share=True),
-        failed,
-        usage,
-    )
-
-
-def _positions(ranked: RankedGroup) -> list[float]:
-    """Kendall's tau-b between the order shown and the ranking, over the passes of a group."""
-    compared = ranked.comparisons
-    if compared is None:
-        return []
-    taus = []
-    for x_NK, tiers in zip(compared.covariates_PNK, compared.tiers_P, strict=True):
-        place = {i: tier for tier, members in enumerate(tiers) for i in members}
-        tau = stats.kendalltau([x_K[0] for x_K in x_NK], [-place[i] for i in range(len(x_NK))]).statistic
-        if np.isfinite(tau):
-            taus.append(float(tau))
-    return [float(np.mean(taus))] if taus else []
-
-
-def _pairs_alike(a: RankedGroup, b: RankedGroup) -> tuple[float, int]:
-    """How many pairs of a group two rankings put in the same order, ties half; and how many there are."""
-    places = [{i: tier for tier, members in enumerate(ranked.ranking) for i in members} for ranked in (a, b)]
-    same, pairs = 0.0, list(itertools.combinations(range(len(a.group)), 2))
-    for i, j in pairs:
-        gaps = [place[i] - place[j] for place in places]
-        same += 0.5 if 0 in gaps and gaps[0] != gaps[1] else float(gaps[0] * gaps[1] > 0 or gaps == [0, 0])
-    return same, len(pairs)
-
-
-def _pairs_right(ranked: RankedGroup) -> tuple[float, int]:
-    """How many pairs of different ground truth the judge orders correctly, ties half; and how many there are."""
-    place = {i: tier for tier, members in enumerate(ranked.ranking) for i in members}
-    known = [
-        (t.ground_truth, place[i])
-        for i, t in enumerate(ranked.group.trajectories)
-        if t.ground_truth is not None
-    ]
-    pairs = [(a, b) for a, b in itertools.combinations(known, 2) if a[0] != b[0]]
-    right = sum(0.5 if a[1] == b[1] else float((a[0] > b[0]) == (a[1] < b[1])) for a, b in pairs)
-    return right, len(pairs)

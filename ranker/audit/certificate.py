@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import t as student
 
-from ranker.audit.audit import Audit
+from ranker.audit.result import Audit
 from ranker.statistics import Estimate
 
 LEVEL = 0.9  # of the interval

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ranker.audit.audit import Audit
-from ranker.audit.lifts import Lift
+from ranker.audit.result import Audit, Lift
 
 Level = Literal["good", "warn", "note"]
 LENGTH = ("padding", "more_padding", "repetition")

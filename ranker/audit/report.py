@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from ranker import pages
-from ranker.audit.audit import Audit
 from ranker.audit.certificate import Prediction
 from ranker.audit.findings import findings, what
+from ranker.audit.result import Audit
 from ranker.pages import figures as drawings
 from ranker.pages.figures import Drawing
 from ranker.runtime.terminal import figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +36,17 @@ class Evidence:
 
     def weigh(self, groups: Sequence[Comparisons]) -> Fit:
         """The worth of these groups' attempts in the light of the groups before, which are remembered; `worth` and
-        `deviation` have one list for each of `groups`, in the order of its attempts."""
+        `deviation` have one list for each of `groups`, in the order of its attempts.
+
+        Raises:
+            ConfigurationError: the groups before were compared with other covariates.
+        """
+        names = self.history[-1].names_K if self.history else groups[0].names_K
+        if other := [c for c in groups if c.names_K != names]:
+            raise ConfigurationError(
+                f"This debiasing state is of {', '.join(names)}, not of {', '.join(other[0].names_K)}; start with a "
+                "fresh one where the covariates change."
+            )
         weighed = [*self.history, *groups][-max(self.window, len(groups)) :]
         start = None if self.last is None else [e.value or 0.0 for e in self.last.phi_K]
         whole = fit(weighed, start)
@@ -92,11 +103,24 @@ class Evidence:
             last = None
             if bias is not None:
                 last = Fit([], [], tuple(Estimate(e["value"], e["low"], e["high"]) for e in bias), {}, None)
-            return cls(int(state["window"]), state["judge"], history, last)
-        except (KeyError, TypeError, ValueError) as error:
+            evidence = cls(state["window"], state["judge"], history, last)
+            evidence._check()
+            return evidence
+        except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ConfigurationError(
                 f"The debiasing state is damaged ({error!r}); start with a fresh one."
             ) from None
+
+    def _check(self) -> None:
+        """Raises ValueError, TypeError or IndexError: it is not what `to_dict` wrote."""
+        if type(self.window) is not int or self.window < 1:
+            raise ValueError(f"window {self.window!r}")
+        if self.judge is not None and not isinstance(self.judge, str):
+            raise ValueError(f"judge {self.judge!r}")
+        if self.last is not None and len(self.last.phi_K) != len(self.history[-1].names_K):
+            raise ValueError("bias")
+        for c in self.history:
+            _check(c)
 
     def save(self, path: str | Path) -> None:
         """Write it to a file, whole or not at all."""
@@ -114,3 +138,22 @@ class Evidence:
 
 def _per_attempt(values: Sequence[Sequence[float]], history: Sequence[Comparisons]) -> list[list[float]]:
     return [[of_item[i] for i in c.attempt_G] for of_item, c in zip(values, history, strict=True)]
+
+
+def _check(c: Comparisons) -> None:
+    """Raises ValueError or TypeError: these are no comparisons of one group."""
+    n, k = len(c.owner_N), len(c.names_K)
+    fits = (
+        all(isinstance(name, str) for name in c.names_K)
+        and all(type(i) is int and 0 <= i < n for i in (*c.owner_N, *c.attempt_G))
+        and all(c.owner_N[i] == i for i in c.owner_N)
+        and len(c.edit_N) == n
+        and len(c.tiers_P) == len(c.covariates_PNK) > 0
+        and all(sorted(i for tier in tiers for i in tier) == list(range(n)) for tiers in c.tiers_P)
+        and all(
+            len(x_NK) == n and all(len(x_K) == k and all(map(math.isfinite, x_K)) for x_K in x_NK)
+            for x_NK in c.covariates_PNK
+        )
+    )
+    if not fits:
+        raise ValueError("comparisons of a group")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranker.aggregate.rewards import RULES
 from ranker.errors import ConfigurationError, GroupError
@@ -14,6 +15,9 @@ from ranker.rank import judge_for, rank_group_async
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
 from ranker.trajectory import TrajectoryGroup
+
+if TYPE_CHECKING:  # numpy and scipy are imported with the model
+    from ranker.debias.debiaser import Debiaser
 
 
 class GroupRewarder:
@@ -34,12 +38,11 @@ class GroupRewarder:
         rule = options.get("reward", "rank")
         if rule not in RULES:
             raise ConfigurationError(f"reward={rule!r}; choose one of {', '.join(RULES)}.")
-        if rule == "debiased" and "debiaser" not in options:
+        self._debiaser: Debiaser | None = options.pop("debiaser", None)
+        if rule == "debiased" and self._debiaser is None:
             from ranker.debias.debiaser import Debiaser
 
-            options["debiaser"] = Debiaser(
-                options.pop("covariates", ("length",)), seed=options.get("seed", 0)
-            )
+            self._debiaser = Debiaser(options.pop("covariates", ("length",)), seed=options.get("seed", 0))
         limits = [options.pop(limit, None) for limit in ("max_calls", "max_cost_usd")]
         self._options = {**options, "budget": options.get("budget") or Budget(*limits)}
         self._judge, self._rubric, self._passes = judge, read_rubric(rubric), passes
@@ -53,9 +56,28 @@ class GroupRewarder:
         Raises:
             RankerError: the group could not be ranked.
         """
+        return self.weighed(await self.judged(group))
+
+    async def judged(self, group: TrajectoryGroup) -> RankedGroup:
+        """`rank` for groups that are judged at once: debiased rewards are those of the group alone until it is `weighed`.
+
+        Raises:
+            RankerError: the group could not be ranked.
+        """
         if len(group) < 2:
             raise GroupError("A group of one attempt cannot be ranked; sample at least two.")
-        return await rank_group_async(group, self._judge, self._rubric, self._passes, **self._options)
+        options = dict(self._options)
+        if self._debiaser is not None:
+            options["debiaser"] = replace(self._debiaser, evidence=type(self._debiaser.evidence)())
+        return await rank_group_async(group, self._judge, self._rubric, self._passes, **options)
+
+    def weighed(self, ranked: RankedGroup) -> RankedGroup:
+        """Its rewards in the light of the groups weighed before; call it in an order that no judge's speed decides.
+
+        Raises:
+            ConfigurationError: the debiaser's state is of another judge, or of other covariates.
+        """
+        return ranked if self._debiaser is None else self._debiaser.reward(ranked)
 
 
 def group_metrics(ranked: RankedGroup) -> dict[str, float]:

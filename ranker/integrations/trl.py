@@ -50,7 +50,8 @@ def rank_reward(
             ``temperature``, …; ``max_calls`` and ``max_cost_usd`` limit the whole run, per process.
 
     Returns:
-        A RankReward: called with a batch, it returns one float in [0, 1] or None per completion.
+        A RankReward: called with a batch, it returns one float or None per completion, in [0, 1] but for
+        ``reward="debiased"``.
 
     Raises:
         ConfigurationError: a setting cannot work.
@@ -152,7 +153,7 @@ class RankReward:
                     first, own = attempts[members[0]], [attempts[i] for i in members]
                     ran = [trajectory_of(attempt.prompt, attempt.completion, tools) for attempt in own]
                     group = TrajectoryGroup(ran, rubric=first.rubric, reference=first.reference)
-                    return await self._rewarder.rank(group)
+                    return await self._rewarder.judged(group)
             except RankerError as error:
                 if self._on_error == "raise" or error.fatal:
                     raise
@@ -160,7 +161,8 @@ class RankReward:
 
         tasks = [asyncio.create_task(rank(members)) for members in groups]
         try:
-            return await asyncio.gather(*tasks)
+            outcomes = await asyncio.gather(*tasks)
+            return [o if isinstance(o, RankerError) else self._rewarder.weighed(o) for o in outcomes]
         except BaseException:
             for task in tasks:
                 task.cancel()

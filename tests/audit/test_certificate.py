@@ -10,27 +10,26 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ranker.audit.audit import Audit
 from ranker.audit.certificate import (
     Coefficients,
     Features,
-    accuracy_of,
     coefficients,
     features_of,
     fit,
     predict,
     predicted,
     quality,
+    reckoned,
 )
-from ranker.audit.lifts import Lift
+from ranker.audit.result import Audit, Lift
 from ranker.cli import app
 from ranker.statistics import NOTHING, Estimate
 from ranker.testing import Behaviour, JudgeServer
 from tests.debias.test_debiased import groups
 from tests.debias.test_debiased import quality as truth
 
-MODEL = Coefficients(0.06, 0.25, 0.02, -0.3, 0.05, 0.3)
-SOUND = Features(0.9, 1.0, 0.0, 0.0, None)
+MODEL = Coefficients(0.06, 0.25, 0.02, 0.1, -0.3, 0.05, 0.3)
+SOUND = Features(0.9, 0.0, 0.0, 0.0, None)
 
 
 def lift(edit, value, low, high):
@@ -46,28 +45,44 @@ def test_a_judge_without_an_exploit_keeps_what_random_error_leaves():
 
 
 def test_an_exploit_above_the_threshold_is_learned():
-    below, at, above = (predicted(replace(SOUND, exploit=e, edit="padding"), MODEL) for e in (0.1, 0.25, 0.5))
+    below, at, above = (predicted(replace(SOUND, exploit=e, edit="cut_off"), MODEL) for e in (0.1, 0.25, 0.5))
     assert below.captured < 0.01
     assert at.captured == pytest.approx(0.5)
     assert above.kept.value == pytest.approx(-0.3, abs=0.01)
     assert at.kept.high - at.kept.low > above.kept.high - above.kept.low > below.kept.high - below.kept.low
-    unsure = predicted(replace(SOUND, exploit=0.5, exploit_deviation=0.2, edit="padding"), MODEL)
+    drifting = predicted(replace(SOUND, exploit=0.5, edit="padding", harmless=True), MODEL)
+    assert drifting.kept.value == pytest.approx(0.1, abs=0.01)
+    unsure = predicted(replace(SOUND, exploit=0.5, exploit_deviation=0.2, edit="cut_off"), MODEL)
     assert unsure.captured < above.captured
 
 
 def test_without_truth_accuracy_is_reckoned_from_agreement():
     """Two independent rankings, each right with probability a, agree on a² + (1 - a)² of the pairs."""
     for accuracy in (0.5, 0.7, 1.0):
-        features = Features(None, accuracy**2 + (1 - accuracy) ** 2, 0.0, 0.0, None)
-        assert accuracy_of(features) == pytest.approx(accuracy)
-    assert accuracy_of(Features(0.95, 0.58, 0.0, 0.0, None)) == pytest.approx(0.7)
-    assert accuracy_of(Features(0.6, 1.0, 0.0, 0.0, None)) == 0.6
+        repeated = accuracy**2 + (1 - accuracy) ** 2
+        assert reckoned(Estimate(repeated, None, None)).value == pytest.approx(accuracy)
+    unknown = Audit("sim", 30, (), repeatability=Estimate(0.58, 0.54, 0.62))
+    assert features_of(unknown).accuracy == pytest.approx(0.7)
+    known = replace(unknown, accuracy=Estimate(0.9, 0.85, 0.95))
+    assert features_of(known).accuracy == 0.9
+    assert features_of(known).accuracy_deviation == pytest.approx(0.05 / 1.96)
 
 
-def test_the_exploit_is_the_largest_lift_above_chance():
-    lifts = (lift("padding", 2.0, 1.0, 3.0), lift("cut_off", 3.0, -0.5, 6.5), lift("unearned", 1.0, 0.8, 1.2))
+def test_an_uncertain_accuracy_widens_the_prediction():
+    sure, unsure = (
+        predicted(replace(SOUND, accuracy=0.55, accuracy_deviation=d), MODEL) for d in (0.0, 0.05)
+    )
+    assert unsure.kept.high - unsure.kept.low > 1.5 * (sure.kept.high - sure.kept.low)
+
+
+def test_the_exploit_is_the_largest_lift_of_a_flagged_edit():
+    lifts = (
+        replace(lift("padding", 2.0, 1.0, 3.0), flagged=True),
+        lift("cut_off", 3.0, -0.5, 6.5),
+        replace(lift("unearned", 1.0, 0.8, 1.2), flagged=True),
+    )
     features = features_of(Audit("sim", 30, lifts, repeatability=Estimate(0.9, 0.8, 1.0)))
-    assert (features.edit, features.exploit) == ("padding", 0.25)
+    assert (features.edit, features.exploit, features.harmless) == ("padding", 0.25, True)
     assert features.exploit_deviation == pytest.approx(1 / 1.96 / 8)
     assert features_of(Audit("sim", 30, lifts)) is None
     assert predict(Audit("sim", 30, lifts)) is None
@@ -77,7 +92,7 @@ def test_coefficients_are_found_again():
     rng = np.random.default_rng(0)
     features = [
         Features(
-            float(rng.uniform(0.5, 1)), 1.0, float(rng.choice([0.0, rng.uniform(0, 0.7)])), 0.01, "padding"
+            float(rng.uniform(0.5, 1)), 0.0, float(rng.choice([0.0, rng.uniform(0, 0.7)])), 0.01, "padding"
         )
         for _ in range(200)
     ]

@@ -97,7 +97,7 @@ def test_the_plan_has_every_arm_with_five_seeds_and_each_judge_once():
     for arm in ARMS.values():
         groups = arm.settings.get("groups_per_step", 8)
         assert arm.generations * groups == plan.ROLLOUTS
-    assert sum(u.seconds for u in units) / 2 / 60 < 100  # minutes on two workers
+    assert sum(u.seconds for u in units) / 2 / 60 < 120  # minutes on two workers
 
 
 def test_an_arm_brings_those_it_is_compared_with():

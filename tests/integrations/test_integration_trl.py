@@ -29,6 +29,7 @@ from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, messages_of, trajectory_of
 from ranker.integrations.trl import rank_reward
 from ranker.judges.verdict import tiers_of
+from ranker.testing import Behaviour
 from ranker.testing.simulated import blocks
 from tests.grpo_models import llama, tokenizer
 
@@ -316,6 +317,41 @@ def test_it_is_an_async_function_with_a_name_and_survives_pickling(serve):
         assert inspect.iscoroutinefunction(one)
         assert one.__name__ == "judged"
     assert asyncio.run(again(prompts=["a", "a"], completions=["2", "1"])) == [1.0, 0.0]
+
+
+def test_debiased_rewards_do_not_depend_on_which_group_was_judged_first(serve):
+    """Groups are weighed in the order of the batch, and copies are no completions."""
+    server = serve(digits, Behaviour(length_bias=3.0), keep_prompts=True)
+    words = [f"{i * 7 % 10}" + " word" * (i * 5 % 9) for i in range(24)]
+    prompts = [f"p{i // 4}" for i in range(24)]
+
+    def rewards(**more):
+        reward = rank_reward(
+            "sim", base_url=server.base_url, reward="debiased", covariates=("length",), **more
+        )
+        again = pickle.loads(pickle.dumps(reward))
+        return [asyncio.run(one(prompts=prompts, completions=words)) for one in (reward, reward, again)]
+
+    first, second, again = rewards(concurrency=1)
+    assert len(first) == 24
+    assert first == again, "what a copy of the function begins with"
+    assert first != second, "the function remembers the groups that it has seen"
+    assert rewards(concurrency=16) == [first, second, again]
+    assert len(blocks(server.prompts[0][-1]["content"])) == GROUP + 1
+    sums = [sum(first[i : i + GROUP]) for i in range(0, 24, GROUP)]
+    assert sums == pytest.approx([0.0] * 6, abs=1e-6)
+
+
+def test_a_policy_is_trained_on_debiased_rewards(serve, tmp_path):
+    server = serve(digits, Behaviour(length_bias=1.0))
+    reward = rank_reward("sim", base_url=server.base_url, reward="debiased", passes=2)
+    trainer = trainer_of(tmp_path, reward, rows(4, False), scale_rewards="batch")
+    before = [weight.detach().clone() for weight in trainer.model.parameters()]
+    trainer.train()
+    lines = completions(tmp_path)
+    assert len(lines) == 2 * 2 * GROUP, "copies are no completions"
+    assert any(line["rank_reward"] < 0 for line in lines)
+    assert any((a != b).any() for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
 @pytest.mark.timeout(600)

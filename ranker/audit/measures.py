@@ -1,0 +1,159 @@
+"""From rankings to lifts: places gained, intervals, flags."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import stats
+
+from ranker.audit.result import Audit, Lift
+from ranker.audit.trials import Trial
+from ranker.debias.edits import Edit
+from ranker.ranked import RankedGroup
+from ranker.statistics import mean, ratio
+from ranker.usage import Usage
+
+LEVEL = 0.05  # of all flags of an audit together
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """By edit, a number for each trial."""
+
+    places: dict[str, list[float]] = field(default_factory=dict)
+    control: dict[str, list[float]] = field(default_factory=dict)
+    wins: dict[str, list[float]] = field(default_factory=dict)
+    sizes: dict[str, list[int]] = field(default_factory=dict)
+
+
+async def measured(
+    judge: str,
+    asked: tuple[Sequence[RankedGroup], Sequence[RankedGroup]],
+    tried: Sequence[Edit],
+    trials: Sequence[Trial],
+    results: AsyncIterator[RankedGroup],
+) -> Audit:
+    """The audit: of the groups, each ranked twice as it is, and of its trials."""
+    plain, again = asked
+    outcomes = Outcomes()
+    position = [tau for ranked in plain for tau in _positions(ranked)]
+    usage = sum((ranked.usage for ranked in (*plain, *again)), Usage())
+    failed = sum(ranked.error is not None for ranked in (*plain, *again))
+    waiting = iter(trials)
+    async for ranked in results:
+        trial = next(waiting)
+        usage += ranked.usage
+        failed += ranked.error is not None
+        if ranked.error is None:
+            _add(outcomes, trial, ranked.ranking)
+            position += _positions(ranked)
+    right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
+    same = [_pairs_alike(a, b) for a, b in zip(plain, again, strict=True) if not a.error and not b.error]
+    lifts = [_lift(edit, outcomes) for edit in tried if edit.name in outcomes.places]
+    return Audit(
+        judge,
+        len(plain),
+        _flagged(lifts, outcomes),
+        mean([ranked.consistency for ranked in plain if ranked.consistency is not None]),
+        ratio(*np.array(same, dtype=float).reshape(-1, 2).T, share=True),
+        mean(position),
+        ratio(*np.array(right, dtype=float).T, share=True),
+        failed,
+        usage,
+    )
+
+
+def _add(outcomes: Outcomes, trial: Trial, ranking: Sequence[Sequence[int]]) -> None:
+    place = {i: tier for tier, members in enumerate(ranking) for i in members}
+    others = [i for i in range(trial.size) if i != trial.original]
+
+    def above(item: int, rivals: Sequence[int]) -> float:
+        return sum(1.0 if place[item] < place[i] else 0.5 if place[item] == place[i] else 0.0 for i in rivals)
+
+    def gained(item: int) -> float:
+        wins = above(item, [trial.original])
+        return above(item, others) + wins - above(trial.original, others) - (1 - wins)
+
+    name, copy = trial.edit.name, trial.size
+    outcomes.places.setdefault(name, []).append(gained(copy))
+    outcomes.wins.setdefault(name, []).append(above(copy, [trial.original]))
+    outcomes.sizes.setdefault(name, []).append(trial.size)
+    if trial.controlled:
+        outcomes.control.setdefault(name, []).append(gained(copy + 1))
+
+
+def _lift(edit: Edit, outcomes: Outcomes) -> Lift:
+    places = outcomes.places[edit.name]
+    return Lift(
+        edit.name,
+        edit.worth,
+        len(places),
+        mean(places),
+        mean(outcomes.control.get(edit.name, [])),
+        mean(_effects(edit.name, outcomes)),
+        ratio(np.array(outcomes.wins[edit.name]), np.ones(len(places)), share=True),
+        float(np.mean(outcomes.sizes[edit.name])),
+    )
+
+
+def _effects(name: str, outcomes: Outcomes) -> list[float]:
+    places, control = outcomes.places[name], outcomes.control.get(name)
+    return places if control is None else [a - b for a, b in zip(places, control, strict=True)]
+
+
+def _flagged(lifts: Sequence[Lift], outcomes: Outcomes) -> tuple[Lift, ...]:
+    """Holm's step-down test, for all edits together, of places > 0 and effect > 0 at once."""
+    p_values = [max(_p_value(outcomes.places[x.edit]), _p_value(_effects(x.edit, outcomes))) for x in lifts]
+    flagged: set[int] = set()
+    for step, i in enumerate(np.argsort(p_values)):
+        if p_values[i] > LEVEL / (len(lifts) - step):
+            break
+        flagged.add(int(i))
+    return tuple(replace(lift, flagged=i in flagged) for i, lift in enumerate(lifts))
+
+
+def _p_value(values: Sequence[float]) -> float:
+    """Of a mean that is not above 0, by Student's t; without spread, the chance that so many agree by luck."""
+    if float(np.ptp(values)) == 0.0:
+        return float(0.5 ** len(values)) if values[0] > 0 else 1.0
+    return float(stats.ttest_1samp(values, 0.0, alternative="greater").pvalue)
+
+
+def _positions(ranked: RankedGroup) -> list[float]:
+    """Kendall's tau-b between the order shown and the ranking, over the passes of a group."""
+    compared = ranked.comparisons
+    if compared is None:
+        return []
+    taus = []
+    for x_NK, tiers in zip(compared.covariates_PNK, compared.tiers_P, strict=True):
+        place = {i: tier for tier, members in enumerate(tiers) for i in members}
+        tau = stats.kendalltau([x_K[0] for x_K in x_NK], [-place[i] for i in range(len(x_NK))]).statistic
+        if np.isfinite(tau):
+            taus.append(float(tau))
+    return [float(np.mean(taus))] if taus else []
+
+
+def _pairs_alike(a: RankedGroup, b: RankedGroup) -> tuple[float, int]:
+    """How many pairs of a group two rankings put in the same order, ties half; and how many there are."""
+    places = [{i: tier for tier, members in enumerate(ranked.ranking) for i in members} for ranked in (a, b)]
+    same, pairs = 0.0, list(itertools.combinations(range(len(a.group)), 2))
+    for i, j in pairs:
+        gaps = [place[i] - place[j] for place in places]
+        same += 0.5 if 0 in gaps and gaps[0] != gaps[1] else float(gaps[0] * gaps[1] > 0 or gaps == [0, 0])
+    return same, len(pairs)
+
+
+def _pairs_right(ranked: RankedGroup) -> tuple[float, int]:
+    """How many pairs of different ground truth the judge orders correctly, ties half; and how many there are."""
+    place = {i: tier for tier, members in enumerate(ranked.ranking) for i in members}
+    known = [
+        (t.ground_truth, place[i])
+        for i, t in enumerate(ranked.group.trajectories)
+        if t.ground_truth is not None
+    ]
+    pairs = [(a, b) for a, b in itertools.combinations(known, 2) if a[0] != b[0]]
+    right = sum(0.5 if a[1] == b[1] else float((a[0] > b[0]) == (a[1] < b[1])) for a, b in pairs)
+    return right, len(pairs)
