@@ -76,7 +76,7 @@ def _bias_removed(figures: Figures) -> Drawing | None:
         axes.remove()
         upper, lower = figure.subplots(2, 1, sharex=True)
         _curves_of(upper, as_is, "rewards as the judge gives them")
-        _curves_of(lower, removed, "what length and position do to it removed")
+        _curves_of(lower, removed, "with what length and position do to the judge removed")
         upper.set_xlabel("")
         figure.legend(*upper.get_legend_handles_labels(), fontsize=8.5, loc="outside lower center", ncols=2)
 
