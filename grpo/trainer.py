@@ -174,6 +174,7 @@ class GRPOTrainer:
                 if self.is_main:
                     checkpoint.save_whole(self._out / "final", self.model, self.tokenizer)
             self._processes.wait()
+            self._release()
         finally:
             for logger in self._loggers:
                 logger.close()
@@ -199,7 +200,11 @@ class GRPOTrainer:
             groups = (collector.group(i, example, num_generations, self.step) for i, example in numbered)
             return list(await asyncio.gather(*groups))
 
-        return run_loop(work())
+        groups = run_loop(work())
+        if self.step >= self.config.max_steps:
+            self._processes.wait()
+            self._release()
+        return groups
 
     def close(self) -> None:
         """Let go of the run folder."""
@@ -234,6 +239,11 @@ class GRPOTrainer:
         """Where servers sample: see that they do so from the present weights."""
         if self._adapters is not None:
             self._adapters.hand_over(self.model, self.step)
+
+    def _release(self) -> None:
+        """Where servers sample: leave them without the run's adapter."""
+        if self._adapters is not None:
+            self._adapters.release()
 
     def _weighted_rollouts(self, groups: Sequence[ScoredGroup]) -> list[WeightedRollout]:
         masked = self.config.mask_truncated_completions

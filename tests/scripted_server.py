@@ -55,9 +55,10 @@ REWARDS = [0.0, 1.0, 0.5]
 
 class ScriptedServer:
     """`answer(body, n)`, n counting requests from 1, gives a completion, or (status, body), or
-    (status, body, headers); a body is JSON, or bytes as they are. None closes the connection without a word."""
+    (status, body, headers); a body is JSON, or bytes as they are. None closes the connection without a word. Every GET
+    gets `models`, or 404."""
 
-    def __init__(self, answer: Answer):
+    def __init__(self, answer: Answer, models: Any = None):
         self.requests: list[dict[str, Any]] = []
         self.heads: list[tuple[str, dict[str, str]]] = []  # path and headers of each, names in lower case
         self.raw_heads: list[str] = []  # what each POST asked for, and its headers
@@ -70,7 +71,7 @@ class ScriptedServer:
                 pass
 
             def do_GET(self) -> None:
-                self._send(404, {"error": "no"}, {})
+                self._send(200, models, {}) if models else self._send(404, {"error": "no"}, {})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

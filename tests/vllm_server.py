@@ -27,6 +27,7 @@ import numpy as np
 SETUP = {"initializer_range": 0.3}  # of the model in the tests: log-probs far from uniform
 LORA = {"lora_r": 4, "setup": SETUP, "learning_rate": 3e-2}
 MASKED = -9999.0
+DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 FAULTS = (
     "500", "429", "503", "disconnect", "hang", "not_json", "no_choices", "no_ids", "no_logprobs", "short_ids",
     "short_logprobs", "short_both", "nan", "null", "positive", "masked", "other_prompt", "past_end",
@@ -130,7 +131,9 @@ def serve(spec: Mapping[str, Any]) -> None:
 
     Keys of `spec`: `port`; `model` (a folder); `mode` ("raw_logprobs", as vLLM's default, or
     "processed_logprobs"); `lora` and `updating` (false: started without --enable-lora, without the
-    environment variable); `deaf` (answers without the adapter it is asked for); `key`; `context`
+    environment variable); `max_lora_rank`; `load_seconds` that reading an adapter takes; `dies` (the file whose
+    presence has the engine die while it reads an adapter, once: as with vLLM 0.32, the front end lives on for a
+    moment); `deaf` (answers without the adapter it is asked for); `key`; `context`
     (max_model_len) and `tells` (false: /v1/models does not say it); `max_logprobs`.
     """
     import torch
@@ -148,6 +151,7 @@ def serve(spec: Mapping[str, Any]) -> None:
     asked: Counter[str] = Counter()
     calls: list[str] = []
     faults: list[str | None] = []
+    dead: list[bool] = []  # of the engine
 
     def refusal(status: int, message: str) -> web.Response:
         return web.json_response({"error": {"message": message, "code": status}}, status=status)
@@ -171,10 +175,28 @@ def serve(spec: Mapping[str, Any]) -> None:
         name, path = body["lora_name"], body["lora_path"]
         if name in loaded:
             return refusal(400, f"The lora adapter '{name}' has already been loaded.")
+        await asyncio.sleep(spec.get("load_seconds", 0.0))
+        dies = Path(spec.get("dies", "/nowhere"))
+        if dead or dies.is_file():
+            dies.unlink(missing_ok=True)
+            if not dead:
+                dead.append(True)
+                asyncio.get_running_loop().call_later(0.5, os._exit, 1)
+            return refusal(500, DEAD)
         if not spec.get("lora", True):
-            return refusal(500, "LoRA is not enabled")
+            return refusal(
+                500, "Call to add_lora method failed: LoRA is not enabled. Use --enable-lora to enable LoRA."
+            )
         if not (Path(path) / "adapter_config.json").is_file():
             return refusal(404, f"Loading lora {name} failed: No adapter found for {path}")
+        rank, most = (
+            json.loads((Path(path) / "adapter_config.json").read_text())["r"],
+            spec.get("max_lora_rank", 16),
+        )
+        if rank > most:
+            return refusal(
+                500, f"Call to add_lora method failed: LoRA rank {rank} is greater than max_lora_rank {most}."
+            )
         loaded[name] = path, PeftModel.from_pretrained(copy.deepcopy(base), path).eval()
         calls.append(f"load {name}")
         return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
@@ -190,6 +212,8 @@ def serve(spec: Mapping[str, Any]) -> None:
         return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
 
     async def completions(request: web.Request) -> web.StreamResponse:
+        if dead:
+            return refusal(500, DEAD)
         body = await request.json()
         prompt, name, most = body["prompt"], body.get("model", spec["model"]), body["max_tokens"]
         if name != spec["model"] and name not in loaded:
@@ -251,7 +275,7 @@ def serve(spec: Mapping[str, Any]) -> None:
         return web.json_response({"asked": dict(asked), "calls": calls, "loaded": list(loaded)})
 
     async def health(request: web.Request) -> web.Response:
-        return web.json_response({})
+        return web.json_response({}, status=503 if dead else 200)
 
     app = web.Application(middlewares=[keyed], client_max_size=1 << 26)
     app.router.add_get("/v1/models", models)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.study.plan import BIASES, FAIR, FAMILIES, TRUTH, Arm, Unit
+from benchmarks.study.plan import BIASES, DETAIL_TRUTH, FAIR, FAMILIES, TRUTH, Arm, Unit
 from ranker.statistics import NOTHING, Estimate, fieller, mean, paired
 
 GAIN = 0.9  # share of the truth's gain whose steps are counted, and that a sufficient judge recovers
@@ -87,10 +87,19 @@ class Runs:
         return mean(list(self.each(name, of).values()))
 
     def final(self, name: str) -> dict[int, float]:
-        return self.each(name, lambda r: r["after"]["truth"])
+        return self.each(name, lambda r: self._worth(name, r["after"]))
 
     def gain(self, name: str) -> dict[int, float]:
-        return self.each(name, lambda r: r["after"]["truth"] - r["before"]["truth"])
+        return self.each(name, lambda r: self._worth(name, r["after"]) - self._worth(name, r["before"]))
+
+    def recovery(self, name: str) -> Estimate:
+        """The gain as a share of that under the arm's ground truth."""
+        return fieller(self.gain(name), self.gain(DETAIL_TRUTH if self.arms[name].detail else TRUTH))
+
+    def _worth(self, name: str, exam: Mapping[str, float]) -> float:
+        """The ground truth of an arm, of an examined policy."""
+        detail = self.arms[name].detail
+        return exam["truth"] + (detail * exam["detail"] if detail else 0.0)
 
 
 def figures(units: Sequence[Unit], records: Mapping[str, Record]) -> dict[str, Any]:
@@ -153,11 +162,11 @@ def _arm(runs: Runs, name: str, level: float | None) -> dict[str, Any]:
         "failed": runs.failed[name],
         "noise": noises[0] if noises else None,
         "accuracy": runs.accuracy(name),
-        # of one pass of the arm's judge
-        "single_accuracy": runs.accuracy(arm.beside if arm.family == "passes" else name).value,
+        # of one pass of the arm's judge, its bias left in
+        "single_accuracy": runs.accuracy(arm.beside if arm.family in ("passes", "debiased") else name).value,
         "accuracy_in_training": runs.mean(name, lambda r: _average_of(r, "judge_accuracy")),
         "final": mean(list(runs.final(name).values())),
-        "recovery": fieller(runs.gain(name), runs.gain(TRUTH)),
+        "recovery": runs.recovery(name),
         "steps_to_90": {
             "median": median_steps(steps),
             "reached": sum(s is not None for s in steps),
@@ -206,7 +215,7 @@ def interpolate(at: float, points: Mapping[float, Mapping[int, float]]) -> dict[
 
 def _beside(runs: Runs) -> Iterable[dict[str, Any]]:
     """Arms beside the arm that differs from them in one thing."""
-    for family in ("passes", "group-size", "scores", "dpo"):
+    for family in ("debiased", "passes", "group-size", "scores", "dpo"):
         for name, arm in runs.arms.items():
             if arm.family == family:
                 yield _comparison(family, arm, arm.beside, paired(runs.final(name), runs.final(arm.beside)))

@@ -128,6 +128,18 @@ BIASES: dict[str, tuple[float, ...]] = {
 COPIES = ("padding", "more_padding")  # edits of the debiased arms
 DETAIL = 0.3
 HARMLESS = (0.7, 0.8)  # judges without a bias: does debiasing do harm?
+PREDICTED: dict[str, JudgeSpec] = {  # their outcome is predicted from an audit before they are run
+    "longer-0.5": JudgeSpec(length=0.5),
+    "longer-2": JudgeSpec(length=2.0),
+    "shorter-0.3": JudgeSpec(length=-0.3),
+    "shorter-0.6": JudgeSpec(length=-0.6),
+    "boast-0.5": JudgeSpec(boast=0.5),
+    "pretence-0.8": JudgeSpec(pretence=0.8),
+    "pretence-1.2": JudgeSpec(pretence=1.2),
+    "noise-0.65-longer-0.5": JudgeSpec(0.65, length=0.5),
+    "noise-0.65-shorter-0.5": JudgeSpec(0.65, length=-0.5),
+    "noise-0.6-wish-1": JudgeSpec(0.6, wish=1.0),
+}
 FAMILIES = {
     "truth": "rewards are the truth itself",
     "noise": "random error",
@@ -143,6 +155,7 @@ FAMILIES = {
     "scores": "rewards are the judge's scores, not its ranks",
     "debiased": "rewards of another arm's judge without what length and position do to it",
     "detail": "a reply that says more is truly better",
+    "predicted": "the certificate's test: predicted from an audit before they were run",
     "beta": "weight of the KL to the start",
     "temperature": "sampling temperature",
     "learning-rate": "learning rate",
@@ -199,6 +212,8 @@ def _arms() -> Iterable[Arm]:
         for strength in strengths:
             yield _debiased(Arm(f"{family}-{strength:g}", family, strength, _bias(family, strength)))
     yield _debiased(Arm("inverted", "inverted", 1.0, JudgeSpec(inverted=True)))
+    for place, (name, judge) in enumerate(PREDICTED.items()):
+        yield Arm(name, "predicted", place, judge)
     yield Arm("dpo-truth", "dpo", 1.0, None, method="dpo")
     for x in (0.7, 0.8):
         yield Arm(f"dpo-{x:g}", "dpo", x, JudgeSpec(x), beside=f"noise-{x:g}", method="dpo")

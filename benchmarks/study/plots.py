@@ -27,6 +27,7 @@ _RELATIONS = {
 }
 _DIFFERENCES = {
     "systematic": "against random error",
+    "debiased": "bias removed against left in",
     "scores": "scores against ranks",
     "passes": "against one pass",
     "group-size": "against groups of 8",
@@ -34,13 +35,14 @@ _DIFFERENCES = {
 }
 
 
-NAMES = ("recovery", "curves", *_DIFFERENCES, *_RELATIONS)
+NAMES = ("recovery", "bias_removed", "curves", *_DIFFERENCES, *_RELATIONS)
 
 
 def drawings(figures: Figures) -> dict[str, Drawing]:
     """By name; those whose arms were not run are left out."""
     every = {
         "recovery": _recovery(figures),
+        "bias_removed": _bias_removed(figures),
         "curves": _curves(figures),
         **{kind: _differences(figures, kind, label) for kind, label in _DIFFERENCES.items()},
         **{family: _relation(figures, family, *of) for family, of in _RELATIONS.items()},
@@ -49,37 +51,71 @@ def drawings(figures: Figures) -> dict[str, Drawing]:
 
 
 def _recovery(figures: Figures) -> Drawing | None:
-    measured = [
-        a for a in figures["arms"] if a["recovery"].value is not None and a["accuracy"].value is not None
-    ]
-    lines = {family: [a for a in measured if a["family"] == family] for family in _LABELS}
-    lines = {
-        family: sorted(arms, key=lambda a: a["accuracy"].value) for family, arms in lines.items() if arms
-    }
+    lines = _lines(figures)
     if not lines:
+        return None
+    inverted = [a for a in figures["arms"] if a["family"] == "inverted" and a["recovery"].value is not None]
+
+    def draw(axes: Any) -> None:
+        _curves_of(axes, lines)
+        for arm in inverted:
+            axes.plot(0.475, arm["recovery"].value, "<", color=INK, label="prefers the worse (accuracy 0)")
+        axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=2)
+
+    return Drawing(f"Recovery by the judge's accuracy: {_spoken(lines)}.", draw, 4.6, 5.6)
+
+
+def _bias_removed(figures: Figures) -> Drawing | None:
+    """The recovery of every judge twice, below each other: as it is, and with its bias removed."""
+    as_is, removed = _lines(figures), _lines(figures, "debiased-")
+    if not removed:
         return None
 
     def draw(axes: Any) -> None:
-        axes.axhline(1, color=INK, linewidth=0.8, linestyle=":")
-        axes.axhline(0, color=INK, linewidth=0.8)
-        for family, arms in lines.items():
-            style = list(_LABELS).index(family)
-            width = 2.4 if family == "noise" else 1.2
-            x, y = [a["accuracy"].value for a in arms], [a["recovery"] for a in arms]
-            axes.fill_between(x, *_bounds(y), color=COLOURS[style], alpha=0.1 * width / 1.2, linewidth=0)
-            axes.plot(x, [e.value for e in y], color=COLOURS[style], marker=MARKERS[style][0], linewidth=width,
-                      label=_LABELS[family])  # fmt: skip
-            axes.vlines(x, *_bounds(y), color=COLOURS[style], linewidth=0.8)
-        for arm in (a for a in measured if a["family"] == "inverted"):
-            axes.plot(0.475, arm["recovery"].value, "<", color=INK, label="prefers the worse (accuracy 0)")
-        axes.set_xlim(0.46, 1.02)
-        axes.set_ylim(-1.15, 1.15)
-        axes.set_xlabel("judge's pairwise accuracy on the untrained policy's groups")
-        axes.set_ylabel("share of the ground truth's gain")
-        axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=2)
+        figure = axes.figure
+        axes.remove()
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        _curves_of(upper, as_is, "rewards as the judge gives them")
+        _curves_of(lower, removed, "with what length and position do to the judge removed")
+        upper.set_xlabel("")
+        figure.legend(*upper.get_legend_handles_labels(), fontsize=8.5, loc="outside lower center", ncols=2)
 
-    values = "; ".join(f"{a['name']} {a['recovery']:.2f}" for arms in lines.values() for a in arms)
-    return Drawing(f"Recovery by the judge's accuracy: {values}.", draw, 4.6, 5.6)
+    alt = f"Recovery by the judge's accuracy. As it is: {_spoken(as_is)}. Bias removed: {_spoken(removed)}."
+    return Drawing(alt, draw, 7.4, 5.6)
+
+
+def _lines(figures: Figures, prefix: str = "") -> dict[str, list[dict[str, Any]]]:
+    """By family the arms named `prefix` and the arm of a judge, in order of that judge's accuracy, its bias left in."""
+    arms = {a["name"]: a for a in figures["arms"]}
+    lines: dict[str, list[dict[str, Any]]] = {family: [] for family in _LABELS}
+    for name, judge in arms.items():
+        arm = arms.get(prefix + name)
+        if judge["family"] in lines and arm and None not in (arm["recovery"].value, judge["accuracy"].value):
+            lines[judge["family"]].append({**arm, "at": judge["accuracy"].value})
+    return {family: sorted(line, key=lambda a: a["at"]) for family, line in lines.items() if line}
+
+
+def _spoken(lines: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    return "; ".join(f"{a['name']} {a['recovery']:.2f}" for line in lines.values() for a in line)
+
+
+def _curves_of(axes: Any, lines: Mapping[str, Sequence[Mapping[str, Any]]], title: str = "") -> None:
+    axes.axhline(1, color=INK, linewidth=0.8, linestyle=":")
+    axes.axhline(0, color=INK, linewidth=0.8)
+    for family, arms in lines.items():
+        style = list(_LABELS).index(family)
+        width = 2.4 if family == "noise" else 1.2
+        x, y = [a["at"] for a in arms], [a["recovery"] for a in arms]
+        axes.fill_between(x, *_bounds(y), color=COLOURS[style], alpha=0.1 * width / 1.2, linewidth=0)
+        axes.plot(x, [e.value for e in y], color=COLOURS[style], marker=MARKERS[style][0], linewidth=width,
+                  label=_LABELS[family])  # fmt: skip
+        axes.vlines(x, *_bounds(y), color=COLOURS[style], linewidth=0.8)
+    axes.set_xlim(0.46, 1.02)
+    axes.set_ylim(-1.15, 1.15)
+    axes.set_xlabel("judge's pairwise accuracy on the untrained policy's groups")
+    axes.set_ylabel("share of the ground truth's gain")
+    if title:
+        axes.set_title(title, fontsize=9.5, loc="left")
 
 
 def _bounds(estimates: Sequence[Estimate]) -> tuple[list[float | None], list[float | None]]:

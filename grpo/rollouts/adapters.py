@@ -82,6 +82,7 @@ class Adapters:
         self._folder = Path(config.vllm_adapter_folder or Path(out or "") / "adapters").absolute()
         self._tokenizer, self._config, self._layout = tokenizer, config, layout
         self._processes = processes
+        self._left: list[Adapter] = []  # of an earlier start
         key, timeout = os.environ.get(KEY) or None, config.vllm_server_timeout
         self._servers = [Server(url, key, timeout, config.max_num_seqs) for url in config.servers]
         contexts = [context_length(model), *(self._meet())]
@@ -93,7 +94,7 @@ class Adapters:
             inner(model).config.vocab_size,
             min(known) if known else None,
         )
-        (self._run,) = processes.gather([uuid.uuid4().hex[:8]] if processes.is_main else [])
+        self._run = self._name_run()
         self._step: int | None = None
         self.gap: float | None = None
 
@@ -122,6 +123,21 @@ class Adapters:
         self.gap, self._step = outcome_of_all, step
         if before is not None and self._processes.is_main:
             self._forget([before])
+
+    def release(self) -> None:
+        """Take the present adapter off the servers: nothing is sampled from it any more. A server that is away is not
+        waited for. A later hand-over begins under another name."""
+        adapter, self.engine.adapter, self._step = self.engine.adapter, None, None
+        self._left = []
+        self._run = self._name_run()
+        if adapter is not None and self._processes.is_main:
+            self._forget([adapter], wait=False)
+
+    def _name_run(self) -> str:
+        """A part of adapters' names that no other run has, the same in all processes."""
+        drawn = [uuid.uuid4().hex[:8]] if self._processes.is_main else []
+        (name,) = self._processes.gather(drawn)
+        return str(name)
 
     def _deliver(self, model: Any, adapter: Adapter) -> float | RankerError | None:
         """Save, load and check; an error is returned, for all processes to raise."""
@@ -153,9 +169,9 @@ class Adapters:
             if _NAME.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _forget(self, adapters: Sequence[Adapter]) -> None:
+    def _forget(self, adapters: Sequence[Adapter], wait: bool = True) -> None:
         for adapter in adapters:
-            gone = run_loop(_each(server.unload(adapter.name) for server in self._servers))
+            gone = run_loop(_each(server.unload(adapter.name, wait=wait) for server in self._servers))
             if not all(gone):
                 log.warning("A rollout server could not unload the adapter %s.", adapter.name)
             shutil.rmtree(adapter.path, ignore_errors=True)

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from grpo.errors import ReplyError, TrainingError
-from ranker import ConfigurationError
+from ranker import ConfigurationError, RankerError
 from ranker.errors import scrub
 from ranker.runtime.event_loop import PerLoop
 from ranker.runtime.http_client import HTTPClient, failure, failure_text, retry_after
@@ -24,6 +24,8 @@ from ranker.secrets import bare_url, hide, hide_url
 
 log = logging.getLogger("ranker")
 _TRIES = 5  # of a request that makes the server fail
+_PARTING = 5.0  # seconds for a request that nothing depends on
+_DEAD = "EngineCore encountered an issue"  # what vLLM's front end says while its engine is gone
 _SHOWN = 2**16  # bytes that are read for an error's message
 _MOST = 2**27  # bytes of a reply: 100,000 tokens with the log-probs of 30 candidates each
 
@@ -102,10 +104,13 @@ class Server:
                 "$RANKER_ROLLOUT_API_KEY."
             )
         path = parts.path.rstrip("/").removesuffix("/v1")
-        self.url = f"{parts.scheme}://{parts.netloc}{path}/v1"
+        root = f"{parts.scheme}://{parts.netloc}{path}"
+        self.url = f"{root}/v1"
         self._timeout = timeout
         self._key = key
-        make = partial(HTTPClient, self.url, key, timeout, connections=most, proxies=False, most=_MOST)
+        self._waiting = 0  # requests that wait for it
+        self._said_so = False
+        make = partial(HTTPClient, root, key, timeout, connections=most, proxies=False, most=_MOST)
         self._client = PerLoop(make, lambda client: client.aclose())
 
     async def served(self) -> Served:
@@ -134,13 +139,18 @@ class Server:
         )
 
     async def load(self, adapter: Adapter) -> None:
-        """Have it read an adapter; one that it has is left as it is.
+        """Have it read an adapter; one that it has is left as it is. One that dies of it, or while it reads, is waited for
+        like any other.
 
         Raises:
             ConfigurationError: it cannot, with its own words.
+            TrainingError: it stayed away.
         """
         body = {"lora_name": adapter.name, "lora_path": str(adapter.path)}
-        answer = await self.ask("load_lora_adapter", body, tries=1)
+        try:
+            answer = await self.ask("load_lora_adapter", body, tries=1, health=True)
+        except ReplyError as error:
+            raise self._refuses(adapter, str(error)) from None
         if answer.status == 200 or (answer.status == 400 and "already been loaded" in answer.text):
             return
         if answer.status == 404 and "adapter" not in answer.text.lower():
@@ -148,23 +158,41 @@ class Server:
                 f"{self.url} has no way to load adapters: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in "
                 "its environment and --enable-lora."
             )
-        raise ConfigurationError(
-            f"{self.url} cannot load the adapter {adapter.path} ({answer.status}: {answer.text}). It must see that "
-            "folder under this very path (vllm_adapter_folder), and be started with --enable-lora and "
-            "--max-lora-rank of at least lora_r."
+        raise self._refuses(adapter, f"{answer.status}: {answer.text}")
+
+    def _refuses(self, adapter: Adapter, said: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.url} cannot load the adapter {adapter.path} ({said}). It must see that folder under this very path "
+            "(vllm_adapter_folder), and be started with --enable-lora and --max-lora-rank of at least lora_r."
         )
 
-    async def unload(self, name: str) -> bool:
-        """Have it forget an adapter; whether it did, or had none of that name."""
+    async def unload(self, name: str, *, wait: bool = True) -> bool:
+        """Have it forget an adapter; whether it did, or had none of that name.
+
+        Args:
+            wait: for a server that is away.
+        """
+        body = {"lora_name": name}
         try:
-            answer = await self.ask("unload_lora_adapter", {"lora_name": name}, tries=1)
-        except ReplyError:
+            if wait:
+                answer = await self.ask("unload_lora_adapter", body, tries=1)
+            else:
+                async with asyncio.timeout(_PARTING):
+                    answer = await self._once("unload_lora_adapter", body)
+        except (RankerError, _Again, TimeoutError) as error:
+            if wait and not isinstance(error, ReplyError):
+                raise
             return False
         return answer.status in (200, 404)
 
-    async def ask(self, route: str, body: Mapping[str, Any] | None = None, tries: int = _TRIES) -> Answer:
+    async def ask(
+        self, route: str, body: Mapping[str, Any] | None = None, tries: int = _TRIES, *, health: bool = False
+    ) -> Answer:
         """One request, a POST where it has a body. While the server is away or overloaded (no connection, 429, 502 to
         504) it is asked again with growing pauses for `timeout` seconds; where it fails (500), `tries` times.
+
+        Args:
+            health: where it fails, ask whether it is alive; one that is not counts as away.
 
         Raises:
             TrainingError: it stayed away, or did not answer in time.
@@ -172,25 +200,44 @@ class Server:
             ConfigurationError: it refuses the key.
         """
         began = time.monotonic()
-        attempt = 1
-        while True:
-            try:
-                return await self._once(route, body)
-            except _Again as error:
+        attempt, failures, waits = 1, 0, False
+        try:
+            while True:
+                try:
+                    return await self._once(route, body)
+                except _Again as error:
+                    failed = error
+                away = failed.away or (health and not await self._alive())
+                failures += not away
                 patience_ended = time.monotonic() - began >= self._timeout
-                if not error.away and (attempt >= tries or patience_ended):
-                    raise ReplyError(f"{self.url}/{route} failed {attempt} times: {error}") from None
+                if not away and (failures >= tries or patience_ended):
+                    count = f"{failures} times" if failures > 1 else "once"
+                    raise ReplyError(f"{self.url}/{route} failed {count}: {failed}")
                 if patience_ended:
                     raise TrainingError(
-                        f"The rollout server {self.url} is not there ({error}), after {self._timeout:g} seconds "
+                        f"The rollout server {self.url} is not there ({failed}), after {self._timeout:g} seconds "
                         "(vllm_server_timeout). Start it, or correct vllm_server_base_url; a run that had begun goes "
                         "on with --resume."
-                    ) from None
-                if attempt == 3:
-                    log.warning("The rollout server %s: %s; waiting.", self.url, error)
-                pause = _pause(attempt, error.after)
-            await asyncio.sleep(pause)
-            attempt += 1
+                    )
+                self._waiting += not waits
+                waits = True
+                if attempt >= 3 and not self._said_so:
+                    self._said_so = True  # once for all requests that wait
+                    log.warning("The rollout server %s: %s; waiting.", self.url, failed)
+                await asyncio.sleep(_pause(attempt, failed.after))
+                attempt += 1
+        finally:
+            self._waiting -= waits
+            self._said_so = self._said_so and self._waiting > 0
+
+    async def _alive(self) -> bool:
+        """Whether its engine runs: vLLM's front end outlives it by seconds, and answers 503 here."""
+        try:
+            client = await self._client.get()
+            async with asyncio.timeout(_PARTING):
+                return bool((await client.request("/health")).status_code < 500)
+        except Exception:  # the client's own, whichever: it is not there
+            return False
 
     async def _once(self, route: str, body: Mapping[str, Any] | None) -> Answer:
         import aiohttp
@@ -198,7 +245,7 @@ class Server:
 
         client = await self._client.get()
         try:
-            response = await client.request(f"/{route}", body)
+            response = await client.request(f"/v1/{route}", body)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             if failure(error) == "timeout":
                 raise TrainingError(
@@ -217,7 +264,7 @@ class Server:
         if status == 429 or status in (502, 503, 504):
             raise _Again(f"{status}: {text}", away=True, after=retry_after(response.headers))
         if status >= 500:
-            raise _Again(f"{status}: {text}", away=False)
+            raise _Again(f"{status}: {text}", away=_DEAD in text)
         try:
             data = json.loads(raw)
         except ValueError:

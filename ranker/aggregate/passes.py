@@ -80,7 +80,14 @@ class PassRunner:
             size = min(size, await self.sized.capacity(self.lineup))
         except ContextLengthError as error:
             raise error.spent(before) from None
-        return await self._windows(order, size, seed, before)
+        while True:
+            try:
+                return await self._windows(order, size, seed, before)
+            except ContextLengthError as error:
+                # A window shares less text than the whole group: fewer of these attempts fit than of any of its size.
+                if size == 2:
+                    raise
+                size, before = size - 1, error.usage
 
     async def _call(self, order: Order, seed: int) -> Verdict:
         """One call that shows the trajectories in `order`; the verdict's positions are mapped back to the lineup."""

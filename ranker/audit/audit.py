@@ -1,6 +1,6 @@
 """An audit of a judge: for each edit, how many places an edited copy gains over its original.
 
-Every group is ranked once as it is. Then each call shows it with two more attempts: a copy of one of its lower half
+Every group is ranked twice as it is. Then each call shows it with two more attempts: a copy of one of its lower half
 (what a policy would lift) with an edit that cannot make it better, and, where the edit adds a text, a copy with an
 innocent text of the same length in the same place. All are shown in random places, so a judge without a bias gives
 the edit no lift on average. A policy can exploit an edit that lifts an attempt, and lifts it more than its control.
@@ -66,6 +66,7 @@ async def audit_judge_async(
         progress=progress,
     )
     plain = [ranked async for ranked in rank(usable)]
+    again = [ranked async for ranked in rank(usable, seed=seed + 1)]
     if all(ranked.error is not None for ranked in plain):
         raise next(ranked.error for ranked in plain if ranked.error is not None)
     trials = trials_of(plain, tried, seed)
@@ -73,7 +74,7 @@ async def audit_judge_async(
         names = ", ".join(edit.name for edit in tried)
         raise ConfigurationError(f"None of the edits ({names}) applies to any attempt of these groups.")
     results = rank([trial.group for trial in trials])
-    return await measured(chosen.name, plain, tried, trials, results)
+    return await measured(chosen.name, (plain, again), tried, trials, results)
 
 
 def audit_judge(

@@ -31,15 +31,17 @@ class Outcomes:
 
 async def measured(
     judge: str,
-    plain: Sequence[RankedGroup],
+    asked: tuple[Sequence[RankedGroup], Sequence[RankedGroup]],
     tried: Sequence[Edit],
     trials: Sequence[Trial],
     results: AsyncIterator[RankedGroup],
 ) -> Audit:
+    """The audit: of the groups, each ranked twice as it is, and of its trials."""
+    plain, again = asked
     outcomes = Outcomes()
     position = [tau for ranked in plain for tau in _positions(ranked)]
-    usage = sum((ranked.usage for ranked in plain), Usage())
-    failed = sum(ranked.error is not None for ranked in plain)
+    usage = sum((ranked.usage for ranked in (*plain, *again)), Usage())
+    failed = sum(ranked.error is not None for ranked in (*plain, *again))
     waiting = iter(trials)
     async for ranked in results:
         trial = next(waiting)
@@ -49,12 +51,14 @@ async def measured(
             _add(outcomes, trial, ranked.ranking)
             position += _positions(ranked)
     right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
+    same = [_pairs_alike(a, b) for a, b in zip(plain, again, strict=True) if not a.error and not b.error]
     lifts = [_lift(edit, outcomes) for edit in tried if edit.name in outcomes.places]
     return Audit(
         judge,
         len(plain),
         _flagged(lifts, outcomes),
         mean([ranked.consistency for ranked in plain if ranked.consistency is not None]),
+        ratio(*np.array(same, dtype=float).reshape(-1, 2).T, share=True),
         mean(position),
         ratio(*np.array(right, dtype=float).T, share=True),
         failed,
@@ -130,6 +134,16 @@ def _positions(ranked: RankedGroup) -> list[float]:
         if np.isfinite(tau):
             taus.append(float(tau))
     return [float(np.mean(taus))] if taus else []
+
+
+def _pairs_alike(a: RankedGroup, b: RankedGroup) -> tuple[float, int]:
+    """How many pairs of a group two rankings put in the same order, ties half; and how many there are."""
+    places = [{i: tier for tier, members in enumerate(ranked.ranking) for i in members} for ranked in (a, b)]
+    same, pairs = 0.0, list(itertools.combinations(range(len(a.group)), 2))
+    for i, j in pairs:
+        gaps = [place[i] - place[j] for place in places]
+        same += 0.5 if 0 in gaps and gaps[0] != gaps[1] else float(gaps[0] * gaps[1] > 0 or gaps == [0, 0])
+    return same, len(pairs)
 
 
 def _pairs_right(ranked: RankedGroup) -> tuple[float, int]:

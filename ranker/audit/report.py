@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ranker import pages
+from ranker.audit.certificate import Prediction
 from ranker.audit.findings import findings, what
 from ranker.audit.result import Audit
 from ranker.pages import figures as drawings
@@ -48,7 +49,19 @@ def _short(estimate: Estimate) -> str:
     return f"{estimate.value:.1f} ±{(estimate.high - estimate.low) / 2:.1f}"
 
 
-def write(folder: Path, audit: Audit) -> tuple[Path, Path]:
+def said(prediction: Prediction) -> str:
+    """A prediction in a sentence."""
+    kept, percent = prediction.kept, round(100 * prediction.captured)
+    text = (
+        f"A policy trained on this judge is likely to keep {kept.value:.2f} of the gain that the ground truth would "
+        f"bring (90 % interval {kept.low:.2f} to {kept.high:.2f}; below 0 it gets worse than it was)."
+    )
+    if prediction.edit is not None and percent:
+        text += f" That it learns to exploit the judge with {what(prediction.edit)} or the like has a probability of {percent} %."
+    return text
+
+
+def write(folder: Path, audit: Audit, prediction: Prediction | None = None) -> tuple[Path, Path]:
     """Write `audit.json` and `audit.html`.
 
     Raises:
@@ -56,11 +69,15 @@ def write(folder: Path, audit: Audit) -> tuple[Path, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, page = folder / "audit.json", folder / "audit.html"
-    pages.write(data, (json.dumps(audit.to_dict(), indent=1) + "\n").encode())
-    template = pages.environment(Path(__file__).parent).get_template("audit.html.j2")
-    pages.write(
-        page, template.render(audit=audit, findings=findings(audit), what=what, plot=_plot(audit)).encode()
+    record = (
+        audit.to_dict() if prediction is None else {**audit.to_dict(), "prediction": prediction.to_dict()}
     )
+    pages.write(data, (json.dumps(record, indent=1) + "\n").encode())
+    template = pages.environment(Path(__file__).parent).get_template("audit.html.j2")
+    text = template.render(
+        audit=audit, findings=findings(audit), what=what, plot=_plot(audit), prediction=prediction, said=said
+    )
+    pages.write(page, text.encode())
     return data, page
 
 

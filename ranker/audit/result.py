@@ -46,6 +46,8 @@ class Audit:
         groups: of the user.
         lifts: one for each edit, in the order tried.
         agreement: Kendall's W between passes; nothing for one pass.
+        repeatability: share of pairs that two rankings of the same group, in different orders, put in the same order;
+            a tie in one of them counts half.
         position: Kendall's tau-b between the order shown and the ranking: 1 prefers what is shown first.
         accuracy: share of pairs of different ground truth ordered correctly; nothing without ground truth.
         failed: trials without a verdict.
@@ -56,6 +58,7 @@ class Audit:
     groups: int
     lifts: tuple[Lift, ...]
     agreement: Estimate = NOTHING
+    repeatability: Estimate = NOTHING
     position: Estimate = NOTHING
     accuracy: Estimate = NOTHING
     failed: int = 0

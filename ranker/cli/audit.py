@@ -25,6 +25,9 @@ def audit(
         ),
     ] = None,
     groups: Annotated[int, option("Most groups, the first of the file.", min=1)] = 30,
+    predict: Annotated[
+        bool, option("Also predict how much of the ground truth's gain a policy trained on this judge keeps.")
+    ] = False,
     passes: Annotated[int, option("Passes over each group, in position-balanced orders.", min=1)] = 1,
     seed: Annotated[int, option("Draws the attempts that are edited and the orders.")] = 0,
     rubric: shared.Rubric = None,
@@ -57,7 +60,7 @@ def audit(
 
     from rich.console import Console
 
-    from ranker.audit import report
+    from ranker.audit import certificate, report
     from ranker.audit.audit import audit_judge
     from ranker.audit.findings import findings
     from ranker.debias.edits import chosen
@@ -82,7 +85,8 @@ def audit(
             progress=not quiet,
             **options,
         )
-    _, page = report.write(out, result)
+    prediction = certificate.predict(result) if predict else None
+    _, page = report.write(out, result, prediction)
     if not quiet:
         console.print(report.table(result))
         console.print(f"[dim]{report.NOTE}[/dim]", highlight=False)
@@ -90,5 +94,8 @@ def audit(
             mark = {"good": "[green]✓[/green]", "warn": "[red]![/red]", "note": "·"}[finding.level]
             console.print(mark, end=" ")
             console.print(finding.text, highlight=False, markup=False)
+        if prediction is not None:
+            console.print(report.said(prediction), highlight=False)
+            console.print(f"[dim]{prediction.domain}[/dim]", highlight=False)
     console.print(f"The page: {page}", highlight=False, markup=False)
     raise typer.Exit(1 if result.failed else 0)

@@ -18,7 +18,7 @@ from ranker.errors import ConfigurationError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
-COPIED = 4  # different attempts for each copy
+COPIED = 4  # attempts for each copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Debiaser:
     Attributes:
         covariates: what may sway the judge: "length", "turns", "tool_calls", "formatting", "position", or functions
             of a trajectory.
-        edits: of the counterfactual copies. A group of G different attempts gets G // 4 copies, at least one and at
+        edits: of the counterfactual copies. A group of G attempts gets G // 4 copies, at least one and at
             most one for each edit that is fit for its task, each of another attempt; which attempts and which edits is
             drawn. Without copies what length truly says of the worth cannot be told from bias.
         share: of the groups that carry copies.
@@ -82,14 +82,13 @@ class Debiaser:
         rng = random.Random(f"{self.seed}/{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}")  # noqa: S311
         copies: list[tuple[int, Edit, Trajectory]] = []
         if self.edits and rng.random() < self.share:
-            member = distinct_of(group).member
-            different = [i for i, of in enumerate(member) if of not in member[:i]]
-            most = max(1, len(different) // COPIED) if len(different) > 1 else 0
-            waiting = rng.sample(different, len(different))
-            for edit in rng.sample(self.edits, len(self.edits)):
+            most = max(1, n // COPIED) if len(distinct_of(group).trajectories) > 1 else 0
+            waiting = rng.sample(range(n), n)
+            fitting = [edit for edit in self.edits if edit.fits(group)]
+            for edit in fitting if len(fitting) <= most else rng.sample(fitting, len(fitting)):
                 if len(copies) == most:
                     break
-                for place, i in enumerate(waiting if edit.fits(group) else ()):
+                for place, i in enumerate(waiting):
                     original = group.trajectories[i]
                     copy = edited(edit, original, self.seed)
                     if copy is not None:  # metadata, which judges are never shown, is there for covariates

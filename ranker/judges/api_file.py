@@ -30,6 +30,7 @@ class ApiFile:
     extra: dict[str, Any] | None = None
     headers: dict[str, str] | None = None
     structured: Literal["auto", "json_schema", "json_object", "text"] | None = None
+    ids_in_schema: bool | None = None
     vision: bool | None = None
 
 

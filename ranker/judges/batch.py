@@ -19,6 +19,7 @@ from ranker.judges.batch_store import BatchStore
 from ranker.judges.completion import Completion, read_completion
 from ranker.judges.llm import LLMJudge
 from ranker.judges.provider_error import status_error
+from ranker.judges.reply_limit import ReplyLimit
 from ranker.judges.transport import LiteLLMTransport, Transport
 from ranker.judges.verdict import Verdict
 from ranker.prompting.prompt import Message
@@ -271,6 +272,9 @@ class BatchJudge(LLMJudge):
             api = BatchAPI(model, None, key, self._headers)
             prices = LiteLLMTransport(model, key, 60.0)
         self._transport = self._batches = BatchTransport(api, BatchStore(store), prices)
+        self._reply_limit = ReplyLimit(
+            self._options, bounded=False
+        )  # a request of before is found again by its body
         self._first.answered = True  # its requests go together, in a batch
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranker.errors import JudgeCallError, RankerError, VerdictError, scrub
+from ranker.errors import ContextLengthError, JudgeCallError, RankerError, VerdictError, scrub
 from ranker.judges.provider_error import SHOWN, error_in_body, short
 from ranker.judges.stream import is_stream, joined
+from ranker.prompting.images import words_of
+from ranker.prompting.prompt import Message
 from ranker.runtime.reply_size import reply_text
 from ranker.secrets import unhidden
 from ranker.usage import Usage
 
 _MOST_TOKENS = 2**40  # a larger count is no count
+_LEAST_WINDOW = 1_900  # tokens; no server in use has less, and a smaller count is no count at all
+_RUN = re.compile(r"(\W)\1+")
+_NEAR_END = 8  # tokens that servers leave of their context
 _CUT = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_length", "model_length", "token_limit",
         "model_context_window_exceeded", "context_length", "incomplete"}  # fmt: skip
 _WITHHELD = (
@@ -67,8 +73,15 @@ class Completion:
         return Usage(1, 0, int(failed), self.prompt_tokens, self.completion_tokens, cost_usd)
 
 
-def check_finished(completion: Completion, where: str) -> None:
+def check_finished(
+    completion: Completion, where: str, *, own_limit: int | None = None, window: int | None = None
+) -> None:
     """Raise unless the model said all it had to say: no verdict may be read from anything less.
+
+    Args:
+        where: the judge, for messages.
+        own_limit: tokens of a reply that were allowed though the user set no limit.
+        window: the server's context in tokens, where known.
 
     Raises:
         VerdictError: the reply was cut off, withheld by a filter, or is a refusal. The same question would end the
@@ -80,8 +93,7 @@ def check_finished(completion: Completion, where: str) -> None:
     if reason in _CUT:
         raise VerdictError(
             f"The reply of {where} was cut off after {completion.completion_tokens or 'an unknown number of'} tokens "
-            f"(finish_reason {completion.finish_reason!r}), so it is no verdict. Raise max_tokens or the server's own "
-            "limit, let the model reason less, or rank smaller groups.",
+            f"(finish_reason {completion.finish_reason!r}), so it is no verdict. {_remedy(completion, own_limit, window)}",
             raw_text=shown,
         )
     if completion.refusal.strip() or any(word in reason for word in _WITHHELD):
@@ -98,6 +110,45 @@ def check_finished(completion: Completion, where: str) -> None:
             retryable=True,
             may_be_billed=True,
         )
+
+
+def check_whole(messages: Sequence[Message], completion: Completion) -> None:
+    """Raise where the server read far fewer tokens than it was sent.
+
+    Some servers (Ollama for one) cut a prompt that is longer than their window without a word, and the
+    judge then ranks what it never saw. No tokenizer makes fewer tokens than a ninth of the characters of
+    ordinary text, runs of one character aside.
+
+    Raises:
+        ContextLengthError: with what it read as its window.
+    """
+    read = completion.prompt_tokens
+    if read < _LEAST_WINDOW or sum(len(words_of(m["content"])) for m in messages) < 9 * read:
+        return
+    sent = sum(len(_RUN.sub(r"\1", words_of(m["content"]))) for m in messages)
+    if sent >= 9 * read:
+        raise ContextLengthError(
+            f"The server read {read} tokens of a prompt of {sent} characters: it cuts prompts to its window "
+            "without saying so. Raise its context length, or set context_window to it.",
+            window=read,
+        )
+
+
+def _remedy(completion: Completion, own_limit: int | None, window: int | None) -> str:
+    """What to do about a reply that was cut off: a runaway is named as one."""
+    wrote, read = completion.completion_tokens, completion.prompt_tokens
+    if own_limit is not None and wrote >= own_limit:
+        return (
+            f"It ran away: {own_limit:,} tokens is Ranker's limit where max_tokens is not set, and a verdict takes a few "
+            "hundred. Set max_tokens if the model reasons at such length; else let it reason less, or use a stronger one."
+        )
+    if window is not None and read and read + wrote >= window - _NEAR_END:
+        return (
+            f"It ran away, to the end of the context of {window:,} tokens, of which the prompt took {read:,}. Serve the model "
+            "with a longer context if it reasons; else set max_tokens, let it reason less, rank smaller groups, or use a "
+            "stronger one."
+        )
+    return "Raise max_tokens or the server's own limit, let the model reason less, or rank smaller groups."
 
 
 def read_completion(raw: bytes, where: str, key: str | None = None) -> Completion:

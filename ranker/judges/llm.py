@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError, RankerError
-from ranker.judges.completion import Completion, check_finished
+from ranker.judges.completion import Completion, check_finished, check_whole
 from ranker.judges.first_call import FirstCall
 from ranker.judges.headers import identity_of, read_headers
 from ranker.judges.overflow import LEAST
@@ -20,9 +20,11 @@ from ranker.judges.pricing import cost_of, most_it_costs, usage_of_failed
 from ranker.judges.prompted import PromptedJudge, Reply
 from ranker.judges.provider_keys import check_key
 from ranker.judges.rate_limit import RateLimit
+from ranker.judges.reask import is_reask
+from ranker.judges.reply_limit import Limited, ReplyLimit
 from ranker.judges.servers import server_of
 from ranker.judges.transport import LiteLLMTransport, ServerTransport, Transport
-from ranker.judges.verdict import schema
+from ranker.judges.verdict import Form, schema
 from ranker.prompting.images import IMAGE_TOKENS, count_images, words_of
 from ranker.prompting.prompt import Message, folded, reply_room
 from ranker.prompting.truncation import estimate_tokens
@@ -35,10 +37,7 @@ log = logging.getLogger("ranker")
 Structured = Literal["auto", "json_schema", "json_object", "text"]
 MODES: tuple[str, ...] = ("json_schema", "json_object", "text")
 DEFAULT_WINDOW = 131_072  # tokens, where neither server nor table says; a server that has less says so
-_LEAST_WINDOW = 1_900  # tokens; no server in use has less, and a smaller count is no count at all
-_RUN = re.compile(r"(\W)\1+")
 _REFUSES_FORMAT = {400, 404, 415, 422, 500, 501}
-_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _CHECK_SECONDS = 10.0  # for the request that only tries the key and the name
 
 
@@ -51,7 +50,8 @@ class LLMJudge(PromptedJudge):
         base_url: an OpenAI-compatible server: vLLM, SGLang, Ollama, llama.cpp, a gateway.
         api_key: the key; without it LiteLLM reads the provider's environment variable, and a
             `base_url` server is given ``$RANKER_API_KEY`` or none. No other key is ever sent there.
-        temperature, max_tokens: sent only where given.
+        temperature: sent only where given.
+        max_tokens: tokens of a reply; None leaves it to the provider, and to a server (`base_url`) with room for more 16,000.
         extra: more request fields, as the server takes them.
         headers: sent with every request, e.g. a gateway's key; a value that is ``$NAME`` is that environment
             variable's. Values are kept out of messages, logs, records and caches.
@@ -64,6 +64,8 @@ class LLMJudge(PromptedJudge):
             table says of a provider's model, and no for a model behind a `base_url`.
         structured: how to ask for JSON; "auto" tries json_schema, json_object, text in turn and
             remembers what the server takes.
+        ids_in_schema: have the JSON schema name the ids of each call and bound its lists and reasons, so that no id can be
+            made up. For servers of your own: a provider compiles each new schema, which takes long.
 
     The other arguments are PromptedJudge's.
     """
@@ -86,6 +88,7 @@ class LLMJudge(PromptedJudge):
         price: tuple[float, float] | None = None,
         structured: Structured = "auto",
         vision: bool | None = None,
+        ids_in_schema: bool = False,
         **prompting: Any,
     ):
         super().__init__(**prompting)
@@ -121,6 +124,7 @@ class LLMJudge(PromptedJudge):
             **(extra or {}),
         }
         self._max_tokens = max_tokens
+        self._reply_limit = ReplyLimit(self._options, bounded=base_url is not None)
         self._max_retries = max_retries
         self._limit = RateLimit(rpm, tpm)
         self._window = context_window
@@ -130,8 +134,8 @@ class LLMJudge(PromptedJudge):
         self._structured: Structured = structured
         self._mode = MODES[0] if structured == "auto" else structured
         self._settled = structured != "auto"
-        # Of "system_role" and "max_tokens", what the server does not take.
-        self._refuses: frozenset[str] = frozenset()
+        self._folds = False  # where the server takes no system role
+        self._ids_in_schema = ids_in_schema
         self._first = FirstCall()
 
     @property
@@ -154,6 +158,7 @@ class LLMJudge(PromptedJudge):
             **server_of(self._model, self._address),
             "options": self._options,
             "structured": self._structured,
+            **({"ids_in_schema": True} if self._ids_in_schema else {}),
             **identity_of(self._headers),
         }
 
@@ -173,7 +178,7 @@ class LLMJudge(PromptedJudge):
         tokens = sum(estimate_tokens(words_of(m["content"])) for m in messages) + len(messages) * 8
         tokens += count_images(messages) * IMAGE_TOKENS
         lost: list[Usage] = []  # of requests that failed
-        ask = partial(self._negotiate, messages, tokens, len(ids), budget, lost)
+        ask = partial(self._negotiate, messages, tokens, ids, budget, lost)
         try:
             try:
                 reply = await (ask() if self._first.answered else self._first.of(ask, self._transport.check))
@@ -182,7 +187,7 @@ class LLMJudge(PromptedJudge):
                     raise
                 reply = await self._retry(ask, error)
         except ContextLengthError as error:
-            error.window = self._learn(error.window)
+            error.window = None if is_reask(messages) else self._learn(error)
             raise error.spent(sum(lost, Usage())) from error.__cause__
         except RankerError as error:
             if not self._settled:  # nothing worked, so nothing was learned about formats
@@ -225,18 +230,28 @@ class LLMJudge(PromptedJudge):
         raise AssertionError("unreachable")
 
     async def _negotiate(
-        self, messages: Sequence[Message], tokens: int, n: int, budget: Budget, lost: list[Usage]
+        self,
+        messages: Sequence[Message],
+        tokens: int,
+        ids: Sequence[str],
+        budget: Budget,
+        lost: list[Usage],
     ) -> Reply:
-        """One request, and another where the server refuses the response format, a role or an option's name."""
+        """One request, and another where the server refuses the response format, a role, or the limit of a reply."""
         while True:
-            mode, refuses = self._mode, self._refuses
-            asked = folded(messages) if "system_role" in refuses else messages
-            names = _LIMITS if "max_tokens" in refuses else {}
-            options = {names.get(k, k): v for k, v in self._options.items()} | _response_format(mode, self)
+            mode, folds = self._mode, self._folds
+            asked = folded(messages) if folds else messages
+            left = 0 if self._reply_limit.own is None else await self.window() - tokens
+            shape = _response_format(mode, self.form, ids if self._ids_in_schema else None)
+            request = self._reply_limit.limited(left, shape)
             try:
-                completion, cost = await self._send(asked, options, tokens, n, budget)
+                completion, cost = await self._send(asked, request, tokens, len(ids), budget)
             except RankerError as error:
-                if self._refused(error, mode) or self._adapted(error, refuses, messages):
+                if (
+                    self._refused(error, mode)
+                    or self._folded(error, folds, messages)
+                    or self._reply_limit.adapted(error, request)
+                ):
                     lost.append(error.usage)
                     continue
                 if isinstance(error, JudgeCallError) and error.reason == "unfit":
@@ -248,21 +263,20 @@ class LLMJudge(PromptedJudge):
             return Reply(completion.reply, completion.usage(cost), mode)
 
     async def _send(
-        self, messages: Sequence[Message], options: dict[str, Any], tokens: int, n: int, budget: Budget
+        self, messages: Sequence[Message], request: Limited, tokens: int, n: int, budget: Budget
     ) -> tuple[Completion, float | None]:
         """One request. What it cost counts in the budget whatever became of it: at its price where the reply tells
         it, at the estimate where a provider may have charged and the reply was lost."""
         price = self.price
         wanted = self._max_tokens or reply_room(n)
         await self._limit.wait(tokens + wanted)
-        estimate = (
-            None
-            if price is None
-            else most_it_costs(messages, options, self._max_tokens, max(wanted, self._longest_reply), price)
-        )
+        estimate = None
+        if price is not None:
+            longest = max(wanted, self._longest_reply)
+            estimate = most_it_costs(messages, request.chosen, self._max_tokens, longest, price)
         async with budget.reserve(estimate) as reservation:
             try:
-                completion = await self._transport.send(messages, options)
+                completion = await self._transport.send(messages, request.options)
             except RankerError as error:
                 usage = usage_of_failed(error, price, estimate)
                 reservation.cost_usd = (usage.cost_usd or 0.0) + usage.unconfirmed_usd
@@ -274,10 +288,10 @@ class LLMJudge(PromptedJudge):
             reservation.cost_usd = cost or 0.0
         self._longest_reply = max(self._longest_reply, completion.completion_tokens)
         try:
-            check_finished(completion, self.name)
+            check_finished(completion, self.name, own_limit=request.own, window=self._window)
+            check_whole(messages, completion)
         except RankerError as error:
             raise error.spent(completion.usage(cost, failed=True)) from None
-        _check_whole(messages, completion, cost)
         return completion, cost
 
     def _refused(self, error: RankerError, mode: str) -> bool:
@@ -291,48 +305,32 @@ class LLMJudge(PromptedJudge):
             log.info("%s refused %s; asking for %s from now on.", self.name, mode, self._mode)
         return True
 
-    def _adapted(self, error: RankerError, refuses: frozenset[str], messages: Sequence[Message]) -> bool:
-        """Whether the server turned the system role or the name of a limit down, which from now on it is spared."""
-        reason = error.reason if isinstance(error, JudgeCallError) else ""
-        possible = {"system_role": len(messages) > 1, "max_tokens": any(k in self._options for k in _LIMITS)}
-        if reason in refuses or not possible.get(reason):
+    def _folded(self, error: RankerError, folds: bool, messages: Sequence[Message]) -> bool:
+        """Whether the server turned the system role down, which from now on it is spared."""
+        if not isinstance(error, JudgeCallError) or error.reason != "system_role":
             return False
-        self._refuses |= {reason}
+        if folds or len(messages) < 2:
+            return False
+        self._folds = True
         return True
 
-    def _learn(self, stated: int | None) -> int | None:
-        """Remember a window that the server states, if it is smaller than believed; None if it is not."""
+    def _learn(self, error: ContextLengthError) -> int | None:
+        """The window that a server states where it is smaller than believed, else None. It is remembered, unless the server
+        names the one that is believed too: the smaller number is then what it left for this prompt."""
+        stated = error.window
         if stated is None or not LEAST <= stated < (self._window or DEFAULT_WINDOW):
             return None
-        self._window, self._asked_window = stated, True
+        if self._window is None or not re.search(rf"\b{self._window}\b", str(error)):
+            self._window, self._asked_window = stated, True
         return stated
 
 
-def _check_whole(messages: Sequence[Message], completion: Completion, cost: float | None) -> None:
-    """Raise where the server read far fewer tokens than it was sent.
-
-    Some servers (Ollama for one) cut a prompt that is longer than their window without a word, and the
-    judge then ranks what it never saw. No tokenizer makes fewer tokens than a ninth of the characters of
-    ordinary text, runs of one character aside.
-    """
-    read = completion.prompt_tokens
-    if read < _LEAST_WINDOW or sum(len(words_of(m["content"])) for m in messages) < 9 * read:
-        return
-    sent = sum(len(_RUN.sub(r"\1", words_of(m["content"]))) for m in messages)
-    if sent >= 9 * read:
-        raise ContextLengthError(
-            f"The server read {read} tokens of a prompt of {sent} characters: it cuts prompts to its window "
-            "without saying so. Raise its context length, or set context_window to it.",
-            window=read,
-        ).spent(completion.usage(cost, failed=True))
-
-
-def _response_format(mode: str, judge: LLMJudge) -> dict[str, Any]:
+def _response_format(mode: str, form: Form, ids: Sequence[str] | None) -> dict[str, Any]:
     if mode == "text":
         return {}
     if mode == "json_object":
         return {"response_format": {"type": "json_object"}}
-    shape = {"name": "verdict", "strict": True, "schema": schema(judge.form)}
+    shape = {"name": "verdict", "strict": True, "schema": schema(form, ids)}
     return {"response_format": {"type": "json_schema", "json_schema": shape}}
 
 

@@ -28,6 +28,7 @@ class JudgeOptions(TypedDict, total=False):
         timeout, max_retries, rpm, tpm: seconds, retries, requests and tokens a minute of an API.
         price: dollars for a million tokens (read, written).
         structured: how an API is asked for JSON.
+        ids_in_schema: whether the JSON schema that an API is sent names the ids of each call.
         vision: whether images are sent to an API's model.
         reason_tokens, device, dtype: of a model in this process.
         store: the file in which a batch judge notes what it sent.
@@ -51,6 +52,7 @@ class JudgeOptions(TypedDict, total=False):
     tpm: float | None
     price: tuple[float, float] | None
     structured: Literal["auto", "json_schema", "json_object", "text"]
+    ids_in_schema: bool
     vision: bool | None
     reason_tokens: int
     device: str | None

@@ -13,9 +13,9 @@ from typing import Any
 from ranker.errors import ContextLengthError, RankerError, VerdictError
 from ranker.judges.base import Lineup
 from ranker.judges.json_reply import MOST_TEXT
+from ranker.judges.reask import reask
 from ranker.judges.verdict import Form, Verdict, parse_verdict
 from ranker.prompting import prompt as prompts
-from ranker.prompting.escaping import neutral
 from ranker.prompting.images import IMAGE_TOKENS, images_of, most_images, show
 from ranker.prompting.prompt import Message, Prompt
 from ranker.prompting.template import RANK, load_template
@@ -29,6 +29,7 @@ from ranker.usage import Usage
 SMALL = 8_000  # characters; shorter lineups fit every window, so it is not queried
 # What is left of a prompt that was too long for a window of unknown size, at each further attempt.
 _SHRINK = (0.7, 0.5, 0.5, 0.5)
+_NO_ROOM = "Its context window has no room to ask again with the fault named. "
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,12 @@ class PromptedJudge(ABC):
                     raise error.spent(usage) from None
                 left = shrink.pop(0)
                 shown = sum(self.count(message["content"]) for message in prompt.messages)
-                room = int(left * shown) if error.window is None else None
+                # A number that is no window (what the server leaves for a prompt, say) holds for this group too.
+                room = (
+                    int(left * shown)
+                    if error.window is None
+                    else error.window - prompts.reply_room(len(prompt.ids))
+                )
                 try:
                     prompt = await self._prompt(lineup, room, check_size=True)
                 except ContextLengthError as final:
@@ -157,35 +163,57 @@ class PromptedJudge(ABC):
         key = ""
         if self.cache is not None:
             key = cache_key(**self.identity(), form=self.form, messages=prompt.messages)
-        messages: tuple[Message, ...] = prompt.messages
-        usage = Usage()
-        for reask in range(self.max_reasks + 1):
-            reply = self._cached_reply(key) if reask == 0 else None
-            if reply is None:
-                reply, verdict = await self._call(messages, prompt, budget, usage)
-            else:
-                verdict = self._read(reply, prompt)
-            usage += reply.usage
-            if isinstance(verdict, VerdictError):
-                fault = verdict
-                usage += Usage(failed_calls=1)
-                if reask == self.max_reasks:
-                    raise self._unusable(fault, reask + 1).spent(usage) from None
-                retry = self.template.block("retry", fault=neutral(str(fault)), ids=prompt.ids).strip()
-                answer = neutral(reply.text.strip()[:4_000]) or "(nothing)"
-                messages = (
-                    *prompt.messages,
-                    {"role": "assistant", "content": answer},
-                    {"role": "user", "content": retry},
+        first = self._cached_reply(key)
+        if first is None:
+            first, verdict = await self._call(prompt.messages, prompt, budget, Usage())
+        else:
+            verdict = self._read(first, prompt)
+        reply, usage = first, first.usage
+        for asked in range(1, self.max_reasks + 2):
+            if isinstance(verdict, Verdict):
+                if self.cache is not None and not reply.usage.cached_calls:
+                    # Stored under the key of the first prompt even after re-asking, so that no verdict is paid for twice.
+                    self.cache.put(key, self.name, {"text": reply.text, "mode": reply.mode})
+                return replace(
+                    verdict, usage=usage, prompt_id=prompt.prompt_id, cut=prompt.cut, warnings=prompt.warnings
                 )
-                continue
-            if self.cache is not None and not reply.usage.cached_calls:
-                # Stored under the key of the first prompt even after re-asking, so that no verdict is paid for twice.
-                self.cache.put(key, self.name, {"text": reply.text, "mode": reply.mode})
-            return replace(
-                verdict, usage=usage, prompt_id=prompt.prompt_id, cut=prompt.cut, warnings=prompt.warnings
-            )
+            fault = verdict
+            usage += Usage(failed_calls=1)
+            if asked > self.max_reasks:
+                raise self._unusable(fault, asked).spent(usage) from None
+            room = None
+            if first.usage.prompt_tokens:  # what the server counted
+                room = await self.window() - first.usage.prompt_tokens - prompts.reply_room(len(prompt.ids))
+            try:
+                reply, verdict = await self._call_again(prompt, reply, fault, room, budget)
+            except ContextLengthError as error:
+                raise self._unusable(fault, asked, _NO_ROOM).spent(usage + error.usage) from None
+            except RankerError as error:
+                raise error.spent(usage + error.usage) from error.__cause__
+            usage += reply.usage
         raise AssertionError("unreachable")
+
+    async def _call_again(
+        self, prompt: Prompt, reply: Reply, fault: VerdictError, room: int | None, budget: Budget
+    ) -> tuple[Reply, Verdict | VerdictError]:
+        """Ask again after an unusable reply, of which as much is sent back as `room` takes, in tokens, or nothing where the
+        server has less than that. The prompt stays as it is, and what the server says of its window holds for this request.
+
+        Raises:
+            ContextLengthError: there is no room to ask again.
+        """
+        refused = Usage()
+        for left in (room, 0):
+            messages = reask(prompt, self.template, reply.text, fault, room=left, count=self.count)
+            try:
+                again, verdict = await self._call(messages, prompt, budget, Usage())
+                return replace(again, usage=refused + again.usage), verdict
+            except ContextLengthError as error:
+                refused += error.usage
+                last = error
+            except RankerError as error:
+                raise error.spent(refused + error.usage) from error.__cause__
+        raise last.spent(refused) from None
 
     def _cached_reply(self, key: str) -> Reply | None:
         entry = self.cache.get(key) if self.cache is not None else None
@@ -217,10 +245,10 @@ class PromptedJudge(ABC):
         except VerdictError as fault:
             return fault
 
-    def _unusable(self, fault: VerdictError, times: int) -> VerdictError:
+    def _unusable(self, fault: VerdictError, times: int, why: str = "") -> VerdictError:
         count = "once" if times == 1 else f"{times} times"
         return VerdictError(
-            f"The judge {self.name} was asked {count} and gave no usable ranking. Last fault: {fault} "
+            f"The judge {self.name} was asked {count} and gave no usable ranking. Last fault: {fault} {why}"
             "Try a stronger judge, fewer trajectories in a group, or passes over smaller groups.",
             raw_text=fault.raw_text,
         )

@@ -15,6 +15,7 @@ from ranker.judges.json_reply import Effort, UnfitJSON, holders, repaired, spoke
 from ranker.usage import Usage
 
 Form = Literal["ranking", "scores"]
+_LONGEST_REASON = 400  # characters, where the schema bounds them; a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,23 @@ def tiers_of(scores: Sequence[float]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(levels[s]) for s in sorted(levels, reverse=True))
 
 
-def schema(form: Form = "ranking") -> dict[str, Any]:
-    """JSON schema of a reply. The same for every call: providers compile a new one slowly."""
-    text = {"type": "string"}
-    verdict = _array(_object(id=text, score={"type": "number"})) if form == "scores" else _array(_array(text))
-    return _object(reasons=_array(_object(id=text, reason=text)), **{form: verdict})
+def schema(form: Form = "ranking", ids: Sequence[str] | None = None) -> dict[str, Any]:
+    """JSON schema of a reply. The same for every call, since providers compile a new one slowly, unless it names `ids`: then
+    no other can be written, and neither lists nor reasons without end."""
+    name: dict[str, Any] = {"type": "string"}
+    reason: dict[str, Any] = {"type": "string"}
+    each: dict[str, int] = {}
+    some: dict[str, int] = {}
+    if ids is not None:
+        name = {"type": "string", "enum": list(ids)}
+        reason = {"type": "string", "maxLength": _LONGEST_REASON}
+        each = {"minItems": len(ids), "maxItems": len(ids)}
+        some = {"minItems": 1, "maxItems": len(ids)}
+    if form == "scores":
+        verdict = _array(_object(id=name, score={"type": "number"}), **each)
+    else:
+        verdict = _array(_array(name, **some), **some)
+    return _object(reasons=_array(_object(id=name, reason=reason), **each), **{form: verdict})
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -81,8 +94,8 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _array(items: Any) -> dict[str, Any]:
-    return {"type": "array", "items": items}
+def _array(items: Any, **bounds: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, **bounds}
 
 
 def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") -> Verdict:

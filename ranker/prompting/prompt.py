@@ -15,7 +15,7 @@ from ranker.prompting.ids import fresh_ids
 from ranker.prompting.sharing import Shared, share
 from ranker.prompting.template import Template
 from ranker.prompting.transcript import transcript_of
-from ranker.prompting.truncation import FLOOR, minimum_tokens, truncate
+from ranker.prompting.truncation import FLOOR, PART_FLOOR, minimum_tokens, truncate
 
 Message = dict[str, Any]  # role, and content: text, or parts where images go along
 
@@ -69,8 +69,13 @@ def build_prompt(
     if over <= 0:
         return prompt
     space = room - _frame_tokens(lineup, template, count)
+    unshared = Shared((), tuple("".join(t.pieces) for t in transcripts))
     while True:
         truncated = truncate(whole, space, count)
+        if truncated is None and len(ids) == 2:  # fewer cannot be compared: more is cut, or written twice
+            truncated = truncate(whole, space, count, part_floor=PART_FLOOR) or truncate(
+                unshared, space, count
+            )
         if truncated is None:
             parts, streams = minimum_tokens(whole, count)
             raise _too_long(parts + sum(streams), space, room)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ranker.prompting.sharing import PART_REFERENCE, Shared, expand
 
 FLOOR = 512  # tokens; no text is cut below this, larger groups are split into windows instead
+PART_FLOOR = 128  # tokens; where two attempts do not fit else, no shared part is cut below this
 _HEADER = re.compile(
     r"^<(?:system|developer|user|assistant|tool|function|call|reasoning|refusal|tools|history)(?: [^>\n]*)?>",
     re.MULTILINE,
@@ -30,10 +31,16 @@ def most_tokens(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def truncate(shared: Shared, room: int, count: Callable[[str], int]) -> tuple[Shared, tuple[int, ...]] | None:
+def truncate(
+    shared: Shared, room: int, count: Callable[[str], int], *, part_floor: int = FLOOR
+) -> tuple[Shared, tuple[int, ...]] | None:
     """Cut the longest texts so that together they take at most `room` tokens.
 
-    One cap applies to all texts (water-filling): the longest lose most and short ones nothing.
+    One cap applies to all texts (water-filling): the longest lose most and short ones nothing. Below FLOOR, it applies to
+    the shared parts alone.
+
+    Args:
+        part_floor: tokens below which no shared part is cut.
 
     Returns:
         The truncated texts and, for each stream, the characters it lost, including those lost in the
@@ -43,17 +50,22 @@ def truncate(shared: Shared, room: int, count: Callable[[str], int]) -> tuple[Sh
     sizes = [count(text) for text in texts]
     if sum(sizes) <= room:
         return shared, (0,) * len(shared.streams)
+    n = len(shared.parts)
     cap = _largest_cap(sizes, room)
-    while cap >= FLOOR:
+    if cap < FLOOR:
+        cap = _largest_cap(sizes[:n], room - sum(min(FLOOR, size) for size in sizes[n:]))
+    while cap >= part_floor:
+        caps = [cap] * n + [max(cap, FLOOR)] * len(shared.streams)
         cut = [
-            text if size <= cap else cut_middle(text, int(len(text) * cap / size), shared.parts)
-            for text, size in zip(texts, sizes, strict=True)
+            text if size <= most else cut_middle(text, int(len(text) * most / size), shared.parts)
+            for text, size, most in zip(texts, sizes, caps, strict=True)
         ]
         over = sum(map(count, cut)) - room
         if over <= 0:
-            done = Shared(tuple(cut[: len(shared.parts)]), tuple(cut[len(shared.parts) :]))
+            done = Shared(tuple(cut[:n]), tuple(cut[n:]))
             return done, _losses(shared, done)
-        cap = min(cap - 1, cap - over // sum(size > cap for size in sizes))
+        lower = sum(size > most for size, most in zip(sizes, caps, strict=True))
+        cap = min(cap - 1, cap - over // lower)
     return None
 
 
@@ -83,7 +95,7 @@ def _largest_cap(sizes: Sequence[int], room: int) -> int:
         if size > share:
             return share
         left -= size
-    return max(sizes)
+    return max(sizes, default=0)
 
 
 def cut_middle(text: str, keep: int, parts: Sequence[str]) -> str:

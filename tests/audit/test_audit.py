@@ -29,7 +29,11 @@ def test_a_sound_judge_passes():
     assert not any(lift.flagged for lift in audit.lifts)
     assert findings(audit)[0].level == "good"
     assert audit.accuracy.value > 0.75
-    assert audit.usage.calls == 20 * (1 + len(SOME))
+    assert audit.usage.calls == 20 * (2 + len(SOME))
+
+
+def test_a_judge_that_never_errs_repeats_itself():
+    assert audited(edits=SOME[:1], n=6).repeatability.value == 1.0
 
 
 def test_a_liking_for_length_is_found_and_not_put_down_to_praise():
@@ -60,6 +64,7 @@ def test_position_and_agreement_are_reported():
     audit = audited(behaviour=Behaviour(position_bias=2.0), passes=2)
     assert audit.position.above(0.3)
     assert audit.agreement.value < 0.9
+    assert audit.repeatability.below(0.9)
     assert any("shown first" in finding.text for finding in findings(audit))
 
 

@@ -18,7 +18,16 @@ from ranker.errors import ConfigurationError
 
 
 def exam(truth: float, **more: float) -> dict[str, float]:
-    return {"truth": truth, "pleased": 0.1, "boasted": 0.0, "pretended": 0.0, "words": 5.0, "kl": 0.1, **more}
+    return {
+        "truth": truth,
+        "pleased": 0.1,
+        "boasted": 0.0,
+        "pretended": 0.0,
+        "words": 5.0,
+        "kl": 0.1,
+        "detail": 0.0,
+        **more,
+    }
 
 
 def record(unit: Unit, truth: float, **more: object) -> dict[str, object]:
@@ -88,7 +97,7 @@ def test_the_plan_has_every_arm_with_five_seeds_and_each_judge_once():
     for arm in ARMS.values():
         groups = arm.settings.get("groups_per_step", 8)
         assert arm.generations * groups == plan.ROLLOUTS
-    assert sum(u.seconds for u in units) / 2 / 60 < 75  # minutes on two workers
+    assert sum(u.seconds for u in units) / 2 / 60 < 120  # minutes on two workers
 
 
 def test_an_arm_brings_those_it_is_compared_with():
@@ -205,13 +214,13 @@ def whole():
 def test_the_page_holds_everything_and_loads_nothing(whole, tmp_path):
     text = page.write(whole, tmp_path).read_text()
     drawings = plots.drawings(whole)
-    assert len(drawings) == 10
+    assert len(drawings) == 12
     assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in drawings)
-    assert len(re.findall(r'<img alt="[^"]+" src="data:image/svg\+xml;base64,', text)) == 10
+    assert len(re.findall(r'<img alt="[^"]+" src="data:image/svg\+xml;base64,', text)) == 12
     for forbidden in ("<script", "http:", "https:", 'src="/', "@import", "<link"):
         assert forbidden not in text
     assert "study &lt;script&gt;" in text
-    assert text.count("<h2>") == 9
+    assert text.count("<h2>") == 10
     assert "prefers-color-scheme:dark" in text
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
     for name in ARMS:

@@ -192,12 +192,9 @@ def test_which_edits_a_small_group_gets_is_drawn():
     assert min(used.values()) > 30
 
 
-def test_attempts_that_are_alike_count_once():
-    same = Trajectory([{"role": "assistant", "content": "The quality 0.5 is meant."}])
-    others = groups(1, size=3)[0].trajectories
-    lineup = Debiaser().lineup(TrajectoryGroup([same] * 9 + list(others), task="Say a quality."))
-    assert len(lineup.owner_N) == 12 + 1, "four that differ"
-    assert Debiaser().lineup(TrajectoryGroup([same] * 9)).owner_N == tuple(range(9)), "nothing to compare"
+def test_attempts_that_are_all_alike_get_no_copies():
+    same = groups(1)[0].trajectories[0]
+    assert Debiaser().lineup(TrajectoryGroup([same] * 9, task="Say a quality.")).owner_N == tuple(range(9))
 
 
 def test_an_edit_is_used_for_the_tasks_that_it_states():

@@ -5,6 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import socket
+import threading
+import time
+import urllib.error
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +22,7 @@ from grpo.rollouts.server import Answer, Server, context_of
 from grpo.sampling import Sampling
 from ranker import ConfigurationError
 from tests.grpo_runs import begin, policy, spread, train
-from tests.vllm_server import LORA
+from tests.vllm_server import LORA, VLLMServer
 
 pytest_plugins = ("tests.vllm_fixtures",)
 
@@ -220,7 +224,8 @@ def test_a_judge_server_is_no_rollout_server(serve, tmp_path):
     ("spec", "options", "told"),
     [
         ({"updating": False}, {}, "VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
-        ({"lora": False}, {}, "LoRA is not enabled"),
+        ({"lora": False}, {}, "LoRA is not enabled.*--enable-lora and --max-lora-rank"),
+        ({"max_lora_rank": 2}, {}, "rank 4 is greater than max_lora_rank 2.*--max-lora-rank of at least lora_r"),
         ({}, {"temperature": 0.5}, "before temperature.*--logprobs-mode processed_logprobs"),
         ({}, {"top_k": 3}, "--logprobs-mode processed_logprobs"),
         ({"mode": "processed_logprobs", "max_logprobs": 20}, {"top_k": 9}, "--max-logprobs 25"),
@@ -229,7 +234,8 @@ def test_a_judge_server_is_no_rollout_server(serve, tmp_path):
 )  # fmt: skip
 def test_a_server_started_without_what_is_needed_is_refused(serving, tmp_path, spec, options, told):
     server = serving(**spec)
-    with pytest.raises((ConfigurationError, ReplyError), match=told):
+    kind = ReplyError if options == {"top_k": 3} else ConfigurationError
+    with pytest.raises(kind, match=told):
         begin(out=tmp_path / "run", vllm_server_base_url=server.url, **LORA, **options)
 
 
@@ -325,6 +331,103 @@ def test_a_server_that_hangs_stops_the_run(serving, tmp_path):
     server.fail("hang", 1, after=3)
     with pytest.raises(TrainingError, match=r"did not answer within 8 seconds.*--resume"):
         trainer.train()
+
+
+def started_again(server: VLLMServer, gone: Callable[[], bool]) -> threading.Thread:
+    """Starts the server anew once it is gone, as whoever runs it does."""
+
+    def watch() -> None:
+        while not gone():
+            time.sleep(0.02)
+        server.restart()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def is_down(server: VLLMServer) -> bool:
+    try:
+        server.get("/health")
+    except urllib.error.HTTPError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def test_a_server_whose_engine_dies_while_it_loads_an_adapter_is_waited_for(serving, tmp_path):
+    """Its front end answers 500 for a moment, as for an adapter that it refuses."""
+    dies = tmp_path / "dies"
+    dies.touch()
+    server = serving(dies=str(dies))
+    thread = started_again(server, lambda: is_down(server))
+    trainer = begin(
+        spread,
+        out=tmp_path / "run",
+        vllm_server_base_url=server.url,
+        max_pending_groups=0,
+        max_steps=2,
+        **LORA,
+    )
+    thread.join()
+    assert not dies.exists()
+    assert [line["broken_rollouts"] for line in trainer.train()] == [0, 0]
+
+
+def test_a_server_that_is_killed_while_it_loads_an_adapter_is_waited_for(serving, tmp_path):
+    server = serving(load_seconds=1.0)
+    count = 0
+
+    def begun() -> bool:
+        nonlocal count
+        count += 1
+        return count > 20  # 0.4 seconds, of the one that loading takes
+
+    adapters = tmp_path / "run" / "adapters"
+    thread = started_again(server, lambda: any(adapters.glob("policy-*/adapter_config.json")) and begun())
+    trainer = begin(
+        spread,
+        out=tmp_path / "run",
+        vllm_server_base_url=server.url,
+        max_pending_groups=0,
+        max_steps=1,
+        **LORA,
+    )
+    thread.join()
+    assert trainer.train()[0]["broken_rollouts"] == 0
+
+
+def test_a_wait_is_announced_once_for_all_requests(serving, tmp_path, caplog):
+    server = serving()
+    trainer = begin(
+        spread,
+        out=tmp_path / "run",
+        vllm_server_base_url=server.url,
+        groups_per_step=8,
+        max_pending_groups=0,
+        max_steps=1,
+        **LORA,
+    )
+    server.kill()
+    thread = threading.Timer(4.0, server.start)
+    thread.start()
+    with caplog.at_level("WARNING", logger="ranker"):
+        assert trainer.train()[0]["broken_rollouts"] == 0
+    thread.join()
+    waits = [r.getMessage() for r in caplog.records if "waiting" in r.getMessage()]
+    assert len(waits) == 1
+    assert server.url in waits[0]
+
+
+def test_a_server_that_is_gone_at_the_end_holds_up_nothing(serving, tmp_path, caplog):
+    server = serving()
+    trainer = begin(spread, out=tmp_path / "run", vllm_server_base_url=server.url, max_steps=1, **LORA)
+    with caplog.at_level("WARNING", logger="ranker"):
+        (line,) = trainer.train(report=lambda line: server.kill())
+    assert line["broken_rollouts"] == 0
+    assert (tmp_path / "run" / "final").is_dir()
+    assert any("could not unload" in r.getMessage() for r in caplog.records)
 
 
 def test_a_server_that_goes_away_for_good_stops_the_run(serving, tmp_path):

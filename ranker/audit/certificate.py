@@ -1,0 +1,208 @@
+"""How much of the ground truth's gain a policy keeps when it is trained on a judge, predicted from the judge's audit.
+
+    kept = (1 − s)·g + s·c,    g = 1 − exp(−max(0, a − ½) / τ),    s = σ((e − e₀) / w)
+
+a is how often the judge orders two attempts correctly; g is what random error of that accuracy leaves of the gain.
+Without ground truth, a is reckoned from how often two rankings agree: r = a² + (1 − a)² where errors are independent. e is
+the largest lift among the flagged edits, as a share of the places of a group: a policy finds an exploit that lifts an
+attempt by e₀ or more, and then keeps c, more where the edit leaves the worth alone (it writes more, say) than where it
+does harm (it leaves the work out). The coefficients are fitted on the runs of the training study (`benchmarks.study`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from scipy.stats import t as student
+
+from ranker.audit.result import Audit
+from ranker.statistics import Estimate
+
+LEVEL = 0.9  # of the interval
+FREEDOM = 5  # of Student's t: outcomes at the edge of an exploit lie far apart
+_NODES, _WEIGHTS = np.array([-math.sqrt(3), 0.0, math.sqrt(3)]), np.array([1, 4, 1]) / 6  # Gauss-Hermite
+DOMAIN = (
+    "Fitted on one small agent (a clerk at a returns desk, 60 steps of 64 attempts) under simulated judges. For another "
+    "agent, task or length of training take the order of judges from it rather than the number."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the prediction needs of an audit.
+
+    Attributes:
+        accuracy: share of pairs ordered correctly; without ground truth reckoned from repeatability.
+        accuracy_deviation: its standard error.
+        exploit: the largest lift of a flagged edit, in places as a share of the group's; 0 where none is flagged.
+        exploit_deviation: its standard error.
+        edit: which edit that is.
+        harmless: whether it leaves the worth of an attempt as it is.
+    """
+
+    accuracy: float
+    accuracy_deviation: float
+    exploit: float
+    exploit_deviation: float
+    edit: str | None
+    harmless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """Of the model above: c is `drifted` for an exploit that leaves the worth alone, `captured` for one that does harm.
+    What the fit leaves open is the `spread` of the outcome without an exploit, and `captured_spread` with one."""
+
+    tau: float
+    threshold: float
+    width: float
+    drifted: float
+    captured: float
+    spread: float
+    captured_spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Attributes:
+    kept: share of the ground truth's gain, with a 90 % interval; below 0 the policy gets worse than it was.
+    captured: probability that the policy learns the exploit.
+    accuracy: of the judge, given or reckoned.
+    edit: the exploit; None where no edit lifts an attempt.
+    domain: where the prediction holds.
+    """
+
+    kept: Estimate
+    captured: float
+    accuracy: float
+    edit: str | None
+    domain: str = DOMAIN
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def predict(audit: Audit) -> Prediction | None:
+    """What a policy trained on this judge keeps; None where no two rankings of a group could be compared."""
+    features = features_of(audit)
+    return None if features is None else predicted(features, coefficients())
+
+
+def coefficients() -> Coefficients:
+    """As fitted on the study."""
+    text = resources.files(__package__).joinpath("certificate.json").read_text(encoding="utf-8")
+    return Coefficients(**json.loads(text)["coefficients"])
+
+
+def features_of(audit: Audit) -> Features | None:
+    """None where no two rankings of a group could be compared."""
+    if audit.repeatability.value is None:
+        return None
+    accuracy = audit.accuracy if audit.accuracy.value is not None else reckoned(audit.repeatability)
+    known = (accuracy.value or 0.0, _deviation(accuracy))
+    flagged = [lift for lift in audit.lifts if lift.flagged and lift.places.value is not None]
+    if not flagged:
+        return Features(*known, 0.0, 0.0, None)
+    most = max(flagged, key=lambda lift: (lift.places.value or 0.0) / lift.size)
+    return Features(
+        *known,
+        (most.places.value or 0.0) / most.size,
+        _deviation(most.places) / most.size,
+        most.edit,
+        most.worth == "same",
+    )
+
+
+def reckoned(repeatability: Estimate) -> Estimate:
+    """The accuracy of which two rankings with independent errors agree so often: r = a² + (1 − a)²."""
+
+    def accuracy(r: float | None) -> float | None:
+        return None if r is None else (1 + math.sqrt(max(0.0, 2 * r - 1))) / 2
+
+    return Estimate(*map(accuracy, (repeatability.value, repeatability.low, repeatability.high)))
+
+
+def _deviation(estimate: Estimate) -> float:
+    """The standard error behind a 95 % interval."""
+    return 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2 / 1.96
+
+
+def predicted(features: Features, model: Coefficients) -> Prediction:
+    """The model's prediction."""
+    mean, deviation, captured = _moments([features], model)
+    reach = float(student.ppf((1 + LEVEL) / 2, FREEDOM) * deviation[0])
+    kept = Estimate(float(mean[0]), float(mean[0]) - reach, float(mean[0]) + reach)
+    return Prediction(kept, float(captured[0]), features.accuracy, features.edit)
+
+
+def _moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and deviation of what is kept, and the probability of capture, of N judges."""
+    accuracy_N = np.array([f.accuracy for f in features])
+    unsure_N = np.array([f.accuracy_deviation for f in features])
+    exploit_N = np.array([f.exploit for f in features])
+    deviation_N = np.array([f.exploit_deviation for f in features])
+    outcome_N = np.array([model.drifted if f.harmless else model.captured for f in features])
+    gain_3N = 1 - np.exp(-np.maximum(0.0, accuracy_N + _NODES[:, None] * unsure_N - 0.5) / model.tau)
+    gain_N = _WEIGHTS @ gain_3N
+    width_N = np.hypot(model.width, deviation_N)  # an uncertain lift is an uncertain capture
+    captured_N = expit((exploit_N - model.threshold) / width_N)
+    mean_N = (1 - captured_N) * gain_N + captured_N * outcome_N
+    variance_N = (
+        (1 - captured_N) * (model.spread**2 + _WEIGHTS @ (gain_3N - gain_N) ** 2)
+        + captured_N * model.captured_spread**2
+        + captured_N * (1 - captured_N) * (gain_N - outcome_N) ** 2
+    )
+    return mean_N, np.sqrt(variance_N), captured_N
+
+
+def fit(features: Sequence[Features], kept_N: Sequence[float]) -> Coefficients:
+    """The most probable coefficients given what N policies kept, by Student's t, with weak priors that keep them
+    where they mean something."""
+    from scipy.optimize import minimize
+
+    target_N = np.array(kept_N)
+
+    def model_of(p: np.ndarray) -> Coefficients:
+        return Coefficients(math.exp(p[0]), p[1], math.exp(p[2]), p[3], p[4], math.exp(p[5]), math.exp(p[6]))
+
+    def loss(p: np.ndarray) -> float:
+        mean_N, spread_N, _ = _moments(features, model_of(p))
+        likelihood = student.logpdf((target_N - mean_N) / spread_N, FREEDOM) - np.log(spread_N)
+        prior = ((p - _CENTRE) / _PRIOR) ** 2 / 2
+        return float(prior.sum() - likelihood.sum())
+
+    starts = [_CENTRE + _PRIOR * shift for shift in (0.0, *np.random.default_rng(0).normal(size=(12, 7)) / 2)]
+    best = min(
+        (
+            minimize(loss, start, method="Nelder-Mead", options={"maxiter": 6000, "fatol": 1e-8})
+            for start in starts
+        ),
+        key=lambda solution: solution.fun,
+    )
+    return model_of(best.x)
+
+
+# Of log τ, e₀, log w, c without and with harm, log spread, log captured spread.
+_CENTRE = np.array([math.log(0.06), 0.25, math.log(0.03), 0.0, -0.4, math.log(0.08), math.log(0.4)])
+_PRIOR = np.array([0.5, 0.1, 0.7, 0.4, 0.4, 0.7, 0.5])
+
+
+def quality(pairs: Sequence[tuple[Prediction, float]]) -> Mapping[str, float]:
+    """Of predictions and outcomes: R² and the share of outcomes inside their intervals."""
+    values = np.array([p.kept.value for p, _ in pairs], dtype=float)
+    outcomes = np.array([outcome for _, outcome in pairs])
+    inside = [(p.kept.low or 0.0) <= outcome <= (p.kept.high or 0.0) for p, outcome in pairs]
+    residual = float(((outcomes - values) ** 2).sum())
+    return {
+        "r2": 1 - residual / float(((outcomes - outcomes.mean()) ** 2).sum()),
+        "coverage": float(np.mean(inside)),
+        "n": len(pairs),
+    }
