@@ -71,9 +71,8 @@ def test_an_audit_that_was_stopped_goes_on_at_no_cost(file, tmp_path, monkeypatc
 
 def forecast_of(text):
     """Calls, tokens read, tokens written, dollars."""
-    said = re.search(
-        r"(\S+) calls, about (\S+) tokens read and at most (\S+) written", " ".join(text.split())
-    )
+    text = " ".join(text.split())
+    said = re.search(r"(\S+) calls, about (\S+) tokens read and at most (\S+) written", text)
     dollars = re.search(r"at most \$(\d+\.\d+)", text)
     return [int(x.replace(",", "")) for x in said.groups()] + [dollars and float(dollars[1])]
 
