@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ranker.bench.conditions import Trial
 from ranker.bench.judge_spec import JudgeSpec
 from ranker.bench.matrix import Log, Matrix
 from ranker.judges.base import Lineup
 from ranker.prompting.prompt import build_prompt, reply_room
 from ranker.prompting.template import RANK, load_template
 from ranker.prompting.truncation import estimate_tokens
+from ranker.trajectory import TrajectoryGroup
 
 SAMPLE = 8  # prompts measured per suite
 
@@ -52,20 +52,19 @@ def _of(judge: JudgeSpec, matrix: Matrix, log: Log) -> Forecast:
             continue
         new = len(todo) * matrix.options.passes
         calls += new
-        read += new * _tokens(todo, matrix.options.rubric)
+        read += new * prompt_tokens([trial.group for trial in todo], matrix.options.rubric)
         wrote += new * fmean(reply_room(len(trial.group)) for trial in todo)
     price = judge.price() if judge.paid and calls else (0.0, 0.0)
     cost = None if price is None else (read * price[0] + wrote * price[1]) / 1e6
     return Forecast(judge.name, calls, answered, round(read), round(wrote), cost)
 
 
-def _tokens(trials: Sequence[Trial], rubric: str | None) -> float:
-    """Mean prompt size over trials spread across the suite."""
-    some = trials[:: max(1, len(trials) // SAMPLE)][:SAMPLE]
+def prompt_tokens(groups: Sequence[TrajectoryGroup], rubric: str | None) -> float:
+    """Mean prompt size of at least one group, from some spread across them."""
+    some = groups[:: max(1, len(groups) // SAMPLE)][:SAMPLE]
     template = load_template(RANK, None)
     sizes = []
-    for trial in some:
-        group = trial.group
+    for group in some:
         lineup = Lineup(tuple(t.bare() for t in group.trajectories), group.task, rubric or group.rubric)
         prompt = build_prompt(lineup, template, room=None, count=estimate_tokens)
         sizes.append(sum(estimate_tokens(m["content"]) for m in prompt.messages))

@@ -45,13 +45,15 @@ def audit(
     price: shared.Price = None,
     cache: shared.CachePath = None,
     record: shared.Record = None,
+    dry_run: Annotated[bool, option("Only show the forecast.", LIMITS, "--dry-run")] = False,
     quiet: shared.Quiet = False,
 ) -> None:
     """Measure what a judge can be talked into, on your own groups: no ground truth needed.
 
     Shows each group with an edited copy of one attempt - padded, cut off, praised, attacked … - that cannot be better
-    than its original, and counts the places that the copy gains. Writes audit.json and audit.html into --out. Exit
-    codes: 0 done, 1 some calls gave no verdict, 2 usage or configuration, 130 interrupted.
+    than its original, and counts the places that the copy gains. Writes audit.json and audit.html into --out. Stop it or
+    kill it at any moment and run the same command again to continue: the answers are in the cache. Exit codes: 0 done,
+    1 some calls gave no verdict, 2 usage or configuration, 130 interrupted.
 
     [bold]ranker audit groups.jsonl --judge openai/gpt-5-mini --out audit[/bold]
     """
@@ -60,30 +62,38 @@ def audit(
 
     from rich.console import Console
 
-    from ranker.audit import certificate, report
+    from ranker.audit import certificate, forecast, report
     from ranker.audit.audit import audit_judge
     from ranker.audit.findings import findings
-    from ranker.debias.edits import chosen
+    from ranker.debias.edits import EDITS, chosen
     from ranker.jsonl.group_file import read_groups
+    from ranker.prompting.rubric import read_rubric
+    from ranker.rank import judge_for
 
     outputs = {"--out": [out / name for name in ("audit.json", "audit.html")], "--record": record}
     shared.check_files(outputs, [file], judge=judge, rubric=rubric, cache=cache)
-    tried = None if not edits else chosen(edits)
+    tried = chosen(edits or list(EDITS))
     console = Console()
-    with shared.interruptible("nothing was written; answers in the cache are kept"):
+    with shared.interruptible("run the same command again to continue; answers in the cache are kept"):
+        some = list(islice(read_groups(file), groups))
+        asked = judge_for(shared.named_judge(judge), "rank", base_url, None, options)
+        prefer = read_rubric(None if rubric is None else shared.rubric_of(rubric))
+        if not quiet:
+            ahead = forecast.forecast(asked, some, tried, passes, prefer)
+            console.print(forecast.said(ahead, max_cost), highlight=False)
+        if dry_run:
+            raise typer.Exit(0)
         result = audit_judge(
-            list(islice(read_groups(file), groups)),
-            shared.named_judge(judge),
-            None if rubric is None else shared.rubric_of(rubric),
+            some,
+            asked,
+            prefer,
             passes,
             edits=tried,
             seed=seed,
             concurrency=concurrency,
-            base_url=base_url,
             max_calls=max_calls,
             max_cost_usd=max_cost,
             progress=not quiet,
-            **options,
         )
     prediction = certificate.predict(result) if predict else None
     _, page = report.write(out, result, prediction)
