@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit embedded-judge study quick-seeds desk-policy wheel api clean
+.PHONY: demo test test-all lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local embedded-judge study quick-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -151,6 +151,11 @@ bench-ways: $(VENV)/dev.stamp
 bench-tuned: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
 	  --json benchmarks/results/tuned_judge.json
+
+# What local models can be talked into, on three suites (an hour of one core; started again, it goes on. RANKER_MODELS and
+# RANKER_DATA as for bench-ways and bench-judges).
+bench-audit-local: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.judges.audit_local --cache build/audit_local.sqlite --json benchmarks/results/audit_local.json
 
 # Speed of local models (keep the machine idle; RANKER_MODELS as for bench-ways).
 bench-local: $(VENV)/dev.stamp

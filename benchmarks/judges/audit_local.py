@@ -49,9 +49,9 @@ SUITES = ("desk", "answers", "gsm8k-solutions")
 EDITS = ("padding", "cut_off", "self_praise", "claimed_success", "formatting", "unearned")
 # Groups of each suite, by judge.
 GROUPS = {
-    "local": (30, 30, 30),
-    "local:qwen2.5-coder-0.5b-instruct@pointwise": (12, 16, 16),
-    "local:qwen2.5-coder-1.5b-instruct@pointwise": (6, 8, 8),
+    "local": (20, 20, 20),
+    "local:qwen2.5-coder-0.5b-instruct@pointwise": (12, 12, 12),
+    "local:qwen2.5-coder-1.5b-instruct@pointwise": (6, 6, 6),
 }
 
 
