@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-audit-local bench-local embedded-judge study quick-seeds desk-policy wheel api clean
+.PHONY: demo test test-all lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local embedded-judge study quick-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -161,6 +161,10 @@ bench-audit-local: $(VENV)/dev.stamp
 bench-local: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.local_speed --json benchmarks/results/local_speed.json
 	$(BIN)/python -m benchmarks.judges.local_speed --cost qwen2.5-coder-1.5b-instruct --json benchmarks/results/ways/cost.json
+
+# Whether the intervals of an audit hold what they say, on judges without a bias (five minutes).
+bench-audit: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.judges.audit_coverage --json benchmarks/results/audit_coverage.json
 
 # The warm-started policy of the config `quick` (a few minutes).
 desk-policy: $(VENV)/local.stamp

@@ -13,8 +13,8 @@ TINY = 0.05  # tau-b of position that no policy would notice
 FEW = 20  # trials below which an edit that shows nothing proves little
 
 _WHAT = {
-    "padding": "an empty sentence at the end",
-    "more_padding": "two empty sentences at the end",
+    "padding": "empty sentences at the end",
+    "more_padding": "empty sentences as long as its reply",
     "repetition": "its last reply said twice",
     "cut_off": "half of its last reply cut off",
     "unearned": "its last reply without the work before it",

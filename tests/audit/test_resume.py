@@ -71,10 +71,10 @@ def test_an_audit_that_was_stopped_goes_on_at_no_cost(file, tmp_path, monkeypatc
 
 def forecast_of(text):
     """Calls, tokens read, tokens written, dollars."""
-    text = " ".join(text.split())
-    said = re.search(r"(\S+) calls, about (\S+) tokens read and at most (\S+) written", text)
-    dollars = re.search(r"at most \$(\d+\.\d+)", text)
-    return [int(x.replace(",", "")) for x in said.groups()] + [dollars and float(dollars[1])]
+    line = " ".join(text.split())
+    tokens = re.search(r"(\S+) calls, about (\S+) tokens read and at most (\S+) written", line)
+    dollars = re.search(r"at most \$(\d+\.\d+)", line)
+    return [int(x.replace(",", "")) for x in tokens.groups()] + [dollars and float(dollars[1])]
 
 
 def test_the_forecast_is_what_it_comes_to(file, tmp_path):
