@@ -7,6 +7,7 @@ took, and a resumed run is the same to the bit.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from grpo.types import RolloutGroup
 from ranker.debias.evidence import Evidence
 from ranker.debias.model import Comparisons
 
+log = logging.getLogger("ranker")
 Parts = Mapping[str, list[float | None]]
 
 
@@ -39,10 +41,23 @@ class Debiasing:
         worth: dict[tuple[int, str], list[float]] = {}
         for name in sorted({name for _, comparisons in everyone for name in comparisons}):
             compared = [(index, c[name]) for index, c in everyone if name in c]
-            evidence = self.evidence.setdefault(name, Evidence())
-            fit = evidence.weigh([Comparisons.from_dict(fields) for _, fields in compared])
+            said = [Comparisons.from_dict(fields) for _, fields in compared]
+            fit = self._of(name, compared[-1][1].get("judge"), said[-1].names_K).weigh(said)
             worth |= {(index, name): values for (index, _), values in zip(compared, fit.worth, strict=True)}
         return [self._replaced(group, reward, worth) for group, reward in groups]
+
+    def _of(self, name: str, judge: str | None, covariates: tuple[str, ...]) -> Evidence:
+        """The evidence of a reward function; a fresh one where a resumed run has another judge or other covariates."""
+        evidence = self.evidence.setdefault(name, Evidence())
+        before = (evidence.judge, evidence.history[-1].names_K if evidence.history else covariates)
+        if before[0] not in (None, judge) or before[1] != covariates:
+            log.warning(
+                "%s: what was learned of the judge %s and %s is left aside, since the judge is now %s and the covariates are %s.",
+                name, before[0], ", ".join(before[1]), judge, ", ".join(covariates),
+            )  # fmt: skip
+            evidence = self.evidence[name] = Evidence()
+        evidence.judge = judge
+        return evidence
 
     def _replaced(
         self, group: RolloutGroup, reward: GroupReward, worth: Mapping[tuple[int, str], list[float]]

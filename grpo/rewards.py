@@ -53,7 +53,8 @@ class GroupReward:
         reasons: the judge's sentence on each, where there is one.
         usage: what judging cost.
         error: why there are no rewards; None where there are.
-        comparisons: by function what its judge said of the attempts and their copies (`ranker.debias`), as JSON.
+        comparisons: by function what its judge said of the attempts and their copies (`ranker.debias`), and the judge's
+            name, as JSON.
     """
 
     values: list[float | None]
@@ -150,7 +151,7 @@ class Rewarder:
             parts[reward.name] = spread
             usage += ranked.usage
             if ranked.comparisons is not None:
-                comparisons[reward.name] = ranked.comparisons.to_dict()
+                comparisons[reward.name] = {**ranked.comparisons.to_dict(), "judge": ranked.judge}
             for place, reason in zip(alive, ranked.reasons, strict=False):
                 reasons_G[place] = reason or reasons_G[place]
         return GroupReward(self.mixed(parts), parts, reasons_G, usage, comparisons=comparisons)

@@ -3,7 +3,7 @@
     python -m benchmarks.judges.audit_local --cache build/audit_local.sqlite --json benchmarks/results/audit_local.json
 
 The embedded judge, and two larger models asked for each attempt by itself (`pointwise`). An attempt is read once, however
-many copies stand beside it. How many groups differs from model to model: what one busy core reads in a quarter of an
+many copies stand beside it. How many groups differs from model to model: what a core reads in about a quarter of an
 hour. Started again with the same cache, it goes on where it stopped. $RANKER_DATA and $RANKER_MODELS name the folders of
 the published group file and of the models' GGUF files, where they are not to be fetched.
 """
@@ -50,8 +50,8 @@ EDITS = ("padding", "cut_off", "self_praise", "claimed_success", "formatting", "
 # Groups of each suite, by judge.
 GROUPS = {
     "local": (20, 20, 20),
-    "local:qwen2.5-coder-0.5b-instruct@pointwise": (12, 12, 12),
-    "local:qwen2.5-coder-1.5b-instruct@pointwise": (6, 6, 6),
+    "local:qwen2.5-coder-0.5b-instruct@pointwise": (8, 8, 8),
+    "local:qwen2.5-coder-1.5b-instruct@pointwise": (5, 5, 5),
 }
 
 

@@ -34,4 +34,6 @@ def test_a_killed_run_weighs_the_judge_as_before(tmp_path):
     expected = untimed(lines(whole / "metrics.jsonl"))
     assert untimed(lines(killed / "metrics.jsonl")) == expected
     assert len(expected) >= STEPS
-    assert all(line["bias/length_low"] <= line["bias/length"] <= line["bias/length_high"] for line in expected)
+    assert all(
+        line["bias/length_low"] <= line["bias/length"] <= line["bias/length_high"] for line in expected
+    )

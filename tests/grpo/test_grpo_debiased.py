@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from ranker.aggregate.agreement import agreeing
@@ -63,3 +65,27 @@ def test_a_judge_that_always_ties_teaches_nothing(serve):
     _, history = train(judge_at(server.base_url, reward="debiased"), scale_rewards="batch", max_steps=2)
     assert all(line["tied_share"] == 1.0 for line in history)
     assert all(line["grad_norm"] in (None, 0.0) for line in history)
+
+
+def test_a_resumed_run_with_another_judge_begins_with_fresh_evidence(serve, tmp_path, caplog):
+    """A config file that names another judge is refused; reward functions in Python are not known to the folder."""
+    server = serve(fives, Behaviour(length_bias=0.3))
+    settings = {"scale_rewards": "batch", "max_steps": 6, "save_steps": 2, "out": tmp_path}
+
+    def stop(line):
+        if line["step"] == 3:
+            raise InterruptedError
+
+    first = judge_at(server.base_url, reward="debiased")
+    with pytest.raises(InterruptedError):
+        train(first, report=stop, **settings)
+    assert not caplog.records
+    other = partial(first, judge="openai/another", covariates=("length", "turns"))
+    trainer, history = train(other, resume=True, **settings)
+    assert [line["step"] for line in history] == [1, 2, 3, 4, 5, 6]
+    evidence = trainer._debiasing.evidence["reward"]
+    assert "what was learned of the judge sim and length is left aside" in caplog.text
+    assert evidence.judge == "another"
+    assert 0 < len(evidence.history) < 12
+    assert "bias/turns" in history[-1]
+    assert "bias/turns" not in history[1]
