@@ -1,4 +1,4 @@
-"""The certificate: audits of the study's judges beside what their policies kept, and how well the one predicts the other.
+"""The certificate: audits of the study's judges beside what their policies recovery, and how well the one predicts the other.
 
 Audits every judge of the fitted and of the predicted arms on groups of the untrained policy, fits the coefficients of
 `ranker.audit.certificate` on the study's runs, tests them on one kind of judge at a time that the fit has not seen, and
@@ -85,7 +85,7 @@ def read(record: Mapping[str, Any]) -> Audit:
 
 
 def recoveries(folder: Path, seeds: int, steps: int) -> dict[str, float]:
-    """What the policies of every arm kept, means over seeds."""
+    """What the policies of every arm recovery, means over seeds."""
     units = plan.units(plan.chosen(), seeds, steps)
     runs = analysis.Runs(units, {r["id"]: r for r in read_records(folder / "runs.jsonl")})
     shares = {name: runs.recovery(name).value for name in runs.arms if runs.trained[name]}
@@ -93,22 +93,25 @@ def recoveries(folder: Path, seeds: int, steps: int) -> dict[str, float]:
 
 
 def left_out(
-    arms: Sequence[Arm], features: Mapping[str, Features], kept: Mapping[str, float]
+    arms: Sequence[Arm], features: Mapping[str, Features], recovery: Mapping[str, float]
 ) -> list[tuple[Arm, Prediction]]:
     """Every arm predicted by a fit without its family."""
     pairs = []
     for family in dict.fromkeys(arm.family for arm in arms):
         others = [arm.name for arm in arms if arm.family != family]
-        model = fit([features[name] for name in others], [kept[name] for name in others])
+        model = fit([features[name] for name in others], [recovery[name] for name in others])
         pairs += [(arm, predicted(features[arm.name], model)) for arm in arms if arm.family == family]
     return pairs
 
 
 def forecasts(
-    arms: Sequence[Arm], tested: Sequence[Arm], features: Mapping[str, Features], kept: Mapping[str, float]
+    arms: Sequence[Arm],
+    tested: Sequence[Arm],
+    features: Mapping[str, Features],
+    recovery: Mapping[str, float],
 ) -> tuple[Coefficients, dict[str, Prediction]]:
     """The fit on `arms`, and what it predicts of `tested`."""
-    model = fit([features[arm.name] for arm in arms], [kept[arm.name] for arm in arms])
+    model = fit([features[arm.name] for arm in arms], [recovery[arm.name] for arm in arms])
     return model, {arm.name: predicted(features[arm.name], model) for arm in tested}
 
 
@@ -118,10 +121,10 @@ def report(out: Path, freeze: bool) -> dict[str, Any]:
     Raises:
         ConfigurationError: there is nothing left to predict.
     """
-    kept = recoveries(out, plan.SEEDS, plan.STEPS)
-    arms = [a for a in plan.ARMS.values() if a.family in FITTED and a.judge and a.name in kept]
+    recovery = recoveries(out, plan.SEEDS, plan.STEPS)
+    arms = [a for a in plan.ARMS.values() if a.family in FITTED and a.judge and a.name in recovery]
     tested = [a for a in plan.ARMS.values() if a.family == "predicted"]
-    if freeze and any(arm.name in kept for arm in tested):
+    if freeze and any(arm.name in recovery for arm in tested):
         raise ConfigurationError("Arms of the family 'predicted' have been run; nothing is left to predict.")
     audited = audits([*arms, *tested], out / "audits.jsonl")
     result: dict[str, Any] = {}
@@ -129,13 +132,15 @@ def report(out: Path, freeze: bool) -> dict[str, Any]:
     blind = {arm: replace(audit, accuracy=NOTHING) for arm, audit in audited.items()}
     for name, known in (("with_truth", audited), ("without_truth", blind)):
         seen = {arm: f for arm, audit in known.items() if (f := features_of(audit)) is not None}
-        pairs = left_out(arms, seen, kept)
+        pairs = left_out(arms, seen, recovery)
         result[name] = {
-            "left_out": quality([(p, kept[a.name]) for a, p in pairs]),
-            "left_out_of_single_judges": quality([(p, kept[a.name]) for a, p in pairs if a.family in JUDGES]),
-            "arms": {a.name: {**shown(p), "kept": round(kept[a.name], 3)} for a, p in pairs},
+            "left_out": quality([(p, recovery[a.name]) for a, p in pairs]),
+            "left_out_of_single_judges": quality(
+                [(p, recovery[a.name]) for a, p in pairs if a.family in JUDGES]
+            ),
+            "arms": {a.name: {**shown(p), "recovery": round(recovery[a.name], 3)} for a, p in pairs},
         }
-        model, predictions = forecasts(arms, tested, seen, kept)
+        model, predictions = forecasts(arms, tested, seen, recovery)
         frozen[name] = {
             "coefficients": asdict(model),
             "predicted": {n: shown(p) for n, p in predictions.items()},
@@ -145,7 +150,7 @@ def report(out: Path, freeze: bool) -> dict[str, Any]:
         path.write_text(json.dumps({**source("benchmarks.study.certificate"), **frozen}, indent=1) + "\n")
     if path.exists():
         result["predictions"] = json.loads(path.read_text())
-        result["outcomes"] = {a.name: round(kept[a.name], 3) for a in tested if a.name in kept}
+        result["outcomes"] = {a.name: round(recovery[a.name], 3) for a in tested if a.name in recovery}
         for name in ("with_truth", "without_truth") if result["outcomes"] else ():
             pairs_N = [
                 (read_prediction(result["predictions"][name]["predicted"][arm]), outcome)
@@ -160,7 +165,7 @@ def shown(prediction: Prediction) -> dict[str, Any]:
     return {
         "edit": prediction.edit,
         "captured": round(prediction.captured, 3),
-        "predicted": prediction.kept.to_dict(3),
+        "predicted": prediction.recovery.to_dict(3),
     }
 
 

@@ -60,9 +60,8 @@ def rewards(arm: Arm, seed: int) -> Iterator[RewardFunction]:
                 seed=seed,
                 passes=spec.passes,
                 reward=spec.reward,
-                debiaser=debiaser(
-                    spec, seed
-                ),  # of this group alone: the trainer weighs a step's groups together
+                # of this group alone: the trainer weighs a step's groups together
+                debiaser=debiaser(spec, seed),
             )
 
         yield ranked

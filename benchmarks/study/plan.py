@@ -175,13 +175,13 @@ def _debiased(arm: Arm) -> Arm:
 
 
 def _arms() -> Iterable[Arm]:
-    yield Arm(TRUTH, "truth", 1.0)
-    for accuracy in NOISE:
-        yield Arm(f"noise-{accuracy:g}", "noise", accuracy, JudgeSpec(accuracy))
-    for family, strengths in BIASES.items():
-        for strength in strengths:
-            yield Arm(f"{family}-{strength:g}", family, strength, _bias(family, strength))
-    yield Arm("inverted", "inverted", 1.0, JudgeSpec(inverted=True))
+    truth = Arm(TRUTH, "truth", 1.0)
+    noise = [Arm(f"noise-{x:g}", "noise", x, JudgeSpec(x)) for x in NOISE]
+    systematic = [
+        Arm(f"{family}-{x:g}", family, x, _bias(family, x)) for family in BIASES for x in BIASES[family]
+    ]
+    systematic.append(Arm("inverted", "inverted", 1.0, JudgeSpec(inverted=True)))
+    yield from (truth, *noise, *systematic)
     for passes in (2, 4):
         for of in ("noise-0.6", "noise-0.7", "position-1", "position-3"):
             kind, _, degree = of.partition("-")
@@ -204,14 +204,8 @@ def _arms() -> Iterable[Arm]:
     detailed = Arm("detail", "detail", DETAIL, JudgeSpec(detail=DETAIL), beside=DETAIL_TRUTH, detail=DETAIL)
     yield Arm(DETAIL_TRUTH, "detail", DETAIL, detail=DETAIL)
     yield detailed
-    yield _debiased(detailed)
-    yield _debiased(Arm(TRUTH, "truth", 1.0))
-    for accuracy in HARMLESS:
-        yield _debiased(Arm(f"noise-{accuracy:g}", "noise", accuracy, JudgeSpec(accuracy)))
-    for family, strengths in BIASES.items():
-        for strength in strengths:
-            yield _debiased(Arm(f"{family}-{strength:g}", family, strength, _bias(family, strength)))
-    yield _debiased(Arm("inverted", "inverted", 1.0, JudgeSpec(inverted=True)))
+    harmless = [arm for arm in noise if arm.strength in HARMLESS]
+    yield from map(_debiased, (detailed, truth, *harmless, *systematic))
     for place, (name, judge) in enumerate(PREDICTED.items()):
         yield Arm(name, "predicted", place, judge)
     yield Arm("dpo-truth", "dpo", 1.0, None, method="dpo")

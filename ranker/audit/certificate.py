@@ -1,6 +1,6 @@
 """How much of the ground truth's gain a policy keeps when it is trained on a judge, predicted from the judge's audit.
 
-    kept = (1 − s)·g + s·c,    g = 1 − exp(−max(0, a − ½) / τ),    s = σ((e − e₀) / w)
+    recovery = (1 − s)·g + s·c,    g = 1 − exp(−max(0, a − ½) / τ),    s = σ((e − e₀) / w)
 
 a is how often the judge orders two attempts correctly; g is what random error of that accuracy leaves of the gain.
 Without ground truth, a is reckoned from how often two rankings agree: r = a² + (1 − a)² where errors are independent. e is
@@ -72,14 +72,14 @@ class Coefficients:
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """Attributes:
-    kept: share of the ground truth's gain, with a 90 % interval; below 0 the policy gets worse than it was.
+    recovery: share of the ground truth's gain, with a 90 % interval; below 0 the policy gets worse than it was.
     captured: probability that the policy learns the exploit.
     accuracy: of the judge, given or reckoned.
     edit: the exploit; None where no edit lifts an attempt.
     domain: where the prediction holds.
     """
 
-    kept: Estimate
+    recovery: Estimate
     captured: float
     accuracy: float
     edit: str | None
@@ -139,12 +139,12 @@ def predicted(features: Features, model: Coefficients) -> Prediction:
     """The model's prediction."""
     mean, deviation, captured = _moments([features], model)
     reach = float(student.ppf((1 + LEVEL) / 2, FREEDOM) * deviation[0])
-    kept = Estimate(float(mean[0]), float(mean[0]) - reach, float(mean[0]) + reach)
-    return Prediction(kept, float(captured[0]), features.accuracy, features.edit)
+    recovery = Estimate(float(mean[0]), float(mean[0]) - reach, float(mean[0]) + reach)
+    return Prediction(recovery, float(captured[0]), features.accuracy, features.edit)
 
 
 def _moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and deviation of what is kept, and the probability of capture, of N judges."""
+    """Mean and deviation of the recovery, and the probability of capture, of N judges."""
     accuracy_N = np.array([f.accuracy for f in features])
     unsure_N = np.array([f.accuracy_deviation for f in features])
     exploit_N = np.array([f.exploit for f in features])
@@ -163,12 +163,12 @@ def _moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndar
     return mean_N, np.sqrt(variance_N), captured_N
 
 
-def fit(features: Sequence[Features], kept_N: Sequence[float]) -> Coefficients:
+def fit(features: Sequence[Features], recovery_N: Sequence[float]) -> Coefficients:
     """The most probable coefficients given what N policies kept, by Student's t, with weak priors that keep them
     where they mean something."""
     from scipy.optimize import minimize
 
-    target_N = np.array(kept_N)
+    target_N = np.array(recovery_N)
 
     def model_of(p: np.ndarray) -> Coefficients:
         return Coefficients(math.exp(p[0]), p[1], math.exp(p[2]), p[3], p[4], math.exp(p[5]), math.exp(p[6]))
@@ -197,9 +197,9 @@ _PRIOR = np.array([0.5, 0.1, 0.7, 0.4, 0.4, 0.7, 0.5])
 
 def quality(pairs: Sequence[tuple[Prediction, float]]) -> Mapping[str, float]:
     """Of predictions and outcomes: R² and the share of outcomes inside their intervals."""
-    values = np.array([p.kept.value for p, _ in pairs], dtype=float)
+    values = np.array([p.recovery.value for p, _ in pairs], dtype=float)
     outcomes = np.array([outcome for _, outcome in pairs])
-    inside = [(p.kept.low or 0.0) <= outcome <= (p.kept.high or 0.0) for p, outcome in pairs]
+    inside = [(p.recovery.low or 0.0) <= outcome <= (p.recovery.high or 0.0) for p, outcome in pairs]
     residual = float(((outcomes - values) ** 2).sum())
     return {
         "r2": 1 - residual / float(((outcomes - outcomes.mean()) ** 2).sum()),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import stats
 
+from ranker.aggregate.agreement import agreeing
+from ranker.aggregate.ranking import average_ranks
 from ranker.audit.result import Audit, Lift
 from ranker.audit.trials import Trial
 from ranker.debias.edits import Edit
@@ -67,7 +69,7 @@ async def measured(
 
 
 def _add(outcomes: Outcomes, trial: Trial, ranking: Sequence[Sequence[int]]) -> None:
-    place = {i: tier for tier, members in enumerate(ranking) for i in members}
+    place = average_ranks(ranking, sum(map(len, ranking)))
     others = [i for i in range(trial.size) if i != trial.original]
 
     def above(item: int, rivals: Sequence[int]) -> float:
@@ -129,8 +131,8 @@ def _positions(ranked: RankedGroup) -> list[float]:
         return []
     taus = []
     for x_NK, tiers in zip(compared.covariates_PNK, compared.tiers_P, strict=True):
-        place = {i: tier for tier, members in enumerate(tiers) for i in members}
-        tau = stats.kendalltau([x_K[0] for x_K in x_NK], [-place[i] for i in range(len(x_NK))]).statistic
+        worth_N = [-rank for rank in average_ranks(tiers, len(x_NK))]
+        tau = stats.kendalltau([x_K[0] for x_K in x_NK], worth_N).statistic
         if np.isfinite(tau):
             taus.append(float(tau))
     return [float(np.mean(taus))] if taus else []
@@ -138,7 +140,7 @@ def _positions(ranked: RankedGroup) -> list[float]:
 
 def _pairs_alike(a: RankedGroup, b: RankedGroup) -> tuple[float, int]:
     """How many pairs of a group two rankings put in the same order, ties half; and how many there are."""
-    places = [{i: tier for tier, members in enumerate(ranked.ranking) for i in members} for ranked in (a, b)]
+    places = [average_ranks(ranked.ranking, len(ranked.group)) for ranked in (a, b)]
     same, pairs = 0.0, list(itertools.combinations(range(len(a.group)), 2))
     for i, j in pairs:
         gaps = [place[i] - place[j] for place in places]
@@ -148,12 +150,5 @@ def _pairs_alike(a: RankedGroup, b: RankedGroup) -> tuple[float, int]:
 
 def _pairs_right(ranked: RankedGroup) -> tuple[float, int]:
     """How many pairs of different ground truth the judge orders correctly, ties half; and how many there are."""
-    place = {i: tier for tier, members in enumerate(ranked.ranking) for i in members}
-    known = [
-        (t.ground_truth, place[i])
-        for i, t in enumerate(ranked.group.trajectories)
-        if t.ground_truth is not None
-    ]
-    pairs = [(a, b) for a, b in itertools.combinations(known, 2) if a[0] != b[0]]
-    right = sum(0.5 if a[1] == b[1] else float((a[0] > b[0]) == (a[1] < b[1])) for a, b in pairs)
-    return right, len(pairs)
+    truths_G = [t.ground_truth for t in ranked.group.trajectories]
+    return agreeing(truths_G, [-rank for rank in average_ranks(ranked.ranking, len(truths_G))])

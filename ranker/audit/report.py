@@ -51,10 +51,10 @@ def _short(estimate: Estimate) -> str:
 
 def said(prediction: Prediction) -> str:
     """A prediction in a sentence."""
-    kept, percent = prediction.kept, round(100 * prediction.captured)
+    recovery, percent = prediction.recovery, round(100 * prediction.captured)
     text = (
-        f"A policy trained on this judge is likely to keep {kept.value:.2f} of the gain that the ground truth would "
-        f"bring (90 % interval {kept.low:.2f} to {kept.high:.2f}; below 0 it gets worse than it was)."
+        f"A policy trained on this judge is likely to keep {recovery.value:.2f} of the gain that the ground truth would "
+        f"bring (90 % interval {recovery.low:.2f} to {recovery.high:.2f}; below 0 it gets worse than it was)."
     )
     if prediction.edit is not None and percent:
         text += f" That it learns to exploit the judge with {what(prediction.edit)} or the like has a probability of {percent} %."

@@ -272,9 +272,8 @@ class BatchJudge(LLMJudge):
             api = BatchAPI(model, None, key, self._headers)
             prices = LiteLLMTransport(model, key, 60.0)
         self._transport = self._batches = BatchTransport(api, BatchStore(store), prices)
-        self._reply_limit = ReplyLimit(
-            self._options, bounded=False
-        )  # a request of before is found again by its body
+        # A request of before is found again by its body.
+        self._reply_limit = ReplyLimit(self._options, bounded=False)
         self._first.answered = True  # its requests go together, in a batch
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:

@@ -12,6 +12,7 @@ from ranker.audit.findings import findings
 from ranker.cli import app
 from ranker.debias.edits import EDITS, Edit
 from ranker.testing import Behaviour, JudgeServer
+from tests.audit.group_file import write_groups
 from tests.debias.test_debiased import groups, quality
 
 SOME = [EDITS[name] for name in ("padding", "self_praise", "cut_off", "formatting")]
@@ -91,18 +92,7 @@ def test_what_cannot_be_audited_is_refused():
 
 
 def test_the_command_writes_a_page_and_numbers(tmp_path):
-    file = tmp_path / "groups.jsonl"
-    lines = [
-        {
-            "id": g.id,
-            "task": g.task,
-            "trajectories": [
-                {"messages": list(t.messages), "ground_truth": t.ground_truth} for t in g.trajectories
-            ],
-        }
-        for g in groups(12)
-    ]
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file = write_groups(tmp_path, 12)
     with JudgeServer(quality, Behaviour(length_bias=1.0)) as server:
         result = CliRunner().invoke(
             app,

@@ -25,7 +25,7 @@ from ranker.audit.result import Audit, Lift
 from ranker.cli import app
 from ranker.statistics import NOTHING, Estimate
 from ranker.testing import Behaviour, JudgeServer
-from tests.debias.test_debiased import groups
+from tests.audit.group_file import write_groups
 from tests.debias.test_debiased import quality as truth
 
 MODEL = Coefficients(0.06, 0.25, 0.02, 0.1, -0.3, 0.05, 0.3)
@@ -40,18 +40,22 @@ def lift(edit, value, low, high):
 
 def test_a_judge_without_an_exploit_keeps_what_random_error_leaves():
     for accuracy in (0.5, 0.6, 0.8):
-        kept = predicted(replace(SOUND, accuracy=accuracy), MODEL).kept.value
-        assert kept == pytest.approx(1 - math.exp(-(accuracy - 0.5) / 0.06), abs=1e-3)
+        recoveries = predicted(replace(SOUND, accuracy=accuracy), MODEL).recovery.value
+        assert recoveries == pytest.approx(1 - math.exp(-(accuracy - 0.5) / 0.06), abs=1e-3)
 
 
 def test_an_exploit_above_the_threshold_is_learned():
     below, at, above = (predicted(replace(SOUND, exploit=e, edit="cut_off"), MODEL) for e in (0.1, 0.25, 0.5))
     assert below.captured < 0.01
     assert at.captured == pytest.approx(0.5)
-    assert above.kept.value == pytest.approx(-0.3, abs=0.01)
-    assert at.kept.high - at.kept.low > above.kept.high - above.kept.low > below.kept.high - below.kept.low
+    assert above.recovery.value == pytest.approx(-0.3, abs=0.01)
+    assert (
+        at.recovery.high - at.recovery.low
+        > above.recovery.high - above.recovery.low
+        > below.recovery.high - below.recovery.low
+    )
     drifting = predicted(replace(SOUND, exploit=0.5, edit="padding", harmless=True), MODEL)
-    assert drifting.kept.value == pytest.approx(0.1, abs=0.01)
+    assert drifting.recovery.value == pytest.approx(0.1, abs=0.01)
     unsure = predicted(replace(SOUND, exploit=0.5, exploit_deviation=0.2, edit="cut_off"), MODEL)
     assert unsure.captured < above.captured
 
@@ -72,7 +76,7 @@ def test_an_uncertain_accuracy_widens_the_prediction():
     sure, unsure = (
         predicted(replace(SOUND, accuracy=0.55, accuracy_deviation=d), MODEL) for d in (0.0, 0.05)
     )
-    assert unsure.kept.high - unsure.kept.low > 1.5 * (sure.kept.high - sure.kept.low)
+    assert unsure.recovery.high - unsure.recovery.low > 1.5 * (sure.recovery.high - sure.recovery.low)
 
 
 def test_the_exploit_is_the_largest_lift_of_a_flagged_edit():
@@ -88,7 +92,7 @@ def test_the_exploit_is_the_largest_lift_of_a_flagged_edit():
     assert predict(Audit("sim", 30, lifts)) is None
 
 
-def test_coefficients_are_found_again():
+def test_coefficients_are_fitted_again():
     rng = np.random.default_rng(0)
     features = [
         Features(
@@ -96,16 +100,16 @@ def test_coefficients_are_found_again():
         )
         for _ in range(200)
     ]
-    kept = []
+    recoveries = []
     for one in features:
         caught = rng.random() < predicted(one, MODEL).captured
         gain = 1 - math.exp(-max(0.0, one.accuracy - 0.5) / MODEL.tau)
-        kept.append(float(rng.normal(MODEL.captured, 0.3) if caught else rng.normal(gain, 0.05)))
-    found = fit(features, kept)
-    assert found.tau == pytest.approx(MODEL.tau, rel=0.25)
-    assert found.threshold == pytest.approx(MODEL.threshold, abs=0.03)
-    assert found.captured == pytest.approx(MODEL.captured, abs=0.1)
-    reached = quality([(predicted(f, found), k) for f, k in zip(features, kept, strict=True)])
+        recoveries.append(float(rng.normal(MODEL.captured, 0.3) if caught else rng.normal(gain, 0.05)))
+    fitted = fit(features, recoveries)
+    assert fitted.tau == pytest.approx(MODEL.tau, rel=0.25)
+    assert fitted.threshold == pytest.approx(MODEL.threshold, abs=0.03)
+    assert fitted.captured == pytest.approx(MODEL.captured, abs=0.1)
+    reached = quality([(predicted(f, fitted), k) for f, k in zip(features, recoveries, strict=True)])
     assert reached["r2"] > 0.8
     assert 0.8 < reached["coverage"] <= 0.99
 
@@ -118,18 +122,7 @@ def test_the_fitted_coefficients_mean_something():
 
 
 def test_the_command_predicts(tmp_path):
-    file = tmp_path / "groups.jsonl"
-    lines = [
-        {
-            "id": g.id,
-            "task": g.task,
-            "trajectories": [
-                {"messages": list(t.messages), "ground_truth": t.ground_truth} for t in g.trajectories
-            ],
-        }
-        for g in groups(12)
-    ]
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file = write_groups(tmp_path, 12)
     with JudgeServer(truth, Behaviour(length_bias=3.0)) as server:
         result = CliRunner().invoke(
             app,
@@ -141,5 +134,5 @@ def test_the_command_predicts(tmp_path):
     assert "one small agent" in " ".join(result.output.split()), "its domain is said"
     prediction = json.loads((tmp_path / "audit" / "audit.json").read_text())["prediction"]
     assert prediction["edit"] in ("padding", "cut_off")
-    assert prediction["kept"]["low"] < prediction["kept"]["value"] < prediction["kept"]["high"]
+    assert prediction["recovery"]["low"] < prediction["recovery"]["value"] < prediction["recovery"]["high"]
     assert "What a policy would keep" in (tmp_path / "audit" / "audit.html").read_text()

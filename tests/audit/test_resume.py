@@ -12,10 +12,10 @@ import time
 import pytest
 
 from ranker.debias.edits import EDITS
-from ranker.jsonl.group_file import dump_line
 from ranker.testing import Behaviour, JudgeServer
+from tests.audit.group_file import write_groups
 from tests.bench_runs import command, here
-from tests.debias.test_debiased import groups, quality
+from tests.debias.test_debiased import quality
 
 N = 10
 ASKED = ("padding", "self_praise", "cut_off")
@@ -24,13 +24,7 @@ CALLS = N * (2 + len(ASKED))
 
 @pytest.fixture
 def file(tmp_path):
-    lines = [
-        {"id": g.id, "task": g.task, "trajectories": [{"messages": list(t.messages)} for t in g.trajectories]}
-        for g in groups(N)
-    ]
-    path = tmp_path / "groups.jsonl"
-    path.write_bytes(b"".join(map(dump_line, lines)))
-    return path
+    return write_groups(tmp_path, N)
 
 
 def arguments(file, server, out, *more):
@@ -96,8 +90,8 @@ def test_the_forecast_is_what_it_comes_to(file, tmp_path):
 
 def test_a_forecast_says_when_it_knows_no_price_and_what_limit_holds(file, tmp_path):
     with JudgeServer(quality) as server:
-        told = here(*arguments(file, server, tmp_path / "audit", "--dry-run")).out
-        assert "cost unknown: give --price" in " ".join(told.split())
+        output = here(*arguments(file, server, tmp_path / "audit", "--dry-run")).out
+        assert "cost unknown: give --price" in " ".join(output.split())
         limited = arguments(file, server, tmp_path / "a", "--dry-run", "--price", "1,1", "--max-cost", 2)
         assert "stops before $2" in " ".join(here(*limited).out.split())
         every = ["audit", file, "--judge", "sim", "--base-url", server.base_url, "--out", tmp_path / "b"]
