@@ -28,7 +28,7 @@ def test_an_audit_reads_nothing_that_was_read_ahead(tmp_path):
     read_ahead(groups, judge)
     audit = audit_judge(groups, judge, edits=[EDITS["padding"], EDITS["self_praise"]], progress=False)
     assert audit.usage.calls == 0
-    assert audit.usage.cached_calls == 3
+    assert audit.usage.cached_calls == 4  # the group twice, and an edit each
     figures = row("answers", audit)
     assert figures["groups"] == 1
     assert set(figures["lifts"]) == {"padding", "self_praise"}
