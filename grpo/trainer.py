@@ -17,7 +17,6 @@ from grpo.errors import RunFolderError
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
-from grpo.rollouts.adapters import Adapters
 from grpo.rollouts.collect import (
     Checker,
     Collector,
@@ -28,6 +27,7 @@ from grpo.rollouts.collect import (
     run_loop,
 )
 from grpo.rollouts.engine import Engine, Sampler
+from grpo.rollouts.hand_over import HandOver
 from grpo.runs import checkpoint, metrics
 from grpo.runs.folder import RewardCache, RunFolder
 from grpo.runs.loggers import Logger, loggers
@@ -101,11 +101,11 @@ class GRPOTrainer:
         self.model.to(processes.device)
         processes.share(self.model)
         layout = compatible_layout(self.model, config)
-        self._adapters: Adapters | None = None
+        self._servers: HandOver | None = None
         self.engine: Sampler
         if config.servers:
-            self._adapters = Adapters(self.model, self.tokenizer, config, layout, processes, out)
-            self.engine = self._adapters.engine
+            self._servers = HandOver(self.model, self.tokenizer, config, layout, processes, out)
+            self.engine = self._servers.engine
         else:
             self.engine = Engine(
                 self.model, end_tokens(self.model, self.tokenizer), config.sampling, config.max_num_seqs,
@@ -225,8 +225,8 @@ class GRPOTrainer:
         everyone = sorted(self._processes.gather(groups), key=lambda j: j.group.index)
         tokens = sum(self._processes.gather([self.engine.sampled_tokens - sampled_before]))
         line = metrics.line(self.step, everyone, done, learning_rate)
-        if self._adapters is not None:
-            line["server_mismatch"] = self._adapters.gap
+        if self._servers is not None:
+            line["server_mismatch"] = self._servers.gap
         line |= self._debiasing.metrics()
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
@@ -237,13 +237,13 @@ class GRPOTrainer:
 
     def _hand_over(self) -> None:
         """Where servers sample: see that they do so from the present weights."""
-        if self._adapters is not None:
-            self._adapters.hand_over(self.model, self.step)
+        if self._servers is not None:
+            self._servers.hand_over(self.model, self.step)
 
     def _release(self) -> None:
-        """Where servers sample: leave them without the run's adapter."""
-        if self._adapters is not None:
-            self._adapters.release()
+        """Where servers sample: leave them without what the run loaded."""
+        if self._servers is not None:
+            self._servers.release()
 
     def _weighted_rollouts(self, groups: Sequence[ScoredGroup]) -> list[WeightedRollout]:
         masked = self.config.mask_truncated_completions

@@ -134,7 +134,9 @@ def serve(spec: Mapping[str, Any]) -> None:
     environment variable); `max_lora_rank`; `load_seconds` that reading an adapter takes; `dies` (the file whose
     presence has the engine die while it reads an adapter, once: as with vLLM 0.32, the front end lives on for a
     moment); `deaf` (answers without the adapter it is asked for); `key`; `context`
-    (max_model_len) and `tells` (false: /v1/models does not say it); `max_logprobs`.
+    (max_model_len) and `tells` (false: /v1/models does not say it); `max_logprobs`; `dev` (false: started without
+    VLLM_SERVER_DEV_MODE); `keeps_head` (reloaded weights leave the output layer as it was, as in vLLM's CPU build
+    where it is tied).
     """
     import torch
     import transformers
@@ -145,6 +147,7 @@ def serve(spec: Mapping[str, Any]) -> None:
     from grpo.sampling import Sampling, distribution
 
     base = transformers.AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32).eval()
+    version = ["default"]  # of the weights
     context = spec.get("context", 128)
     loaded: dict[str, tuple[str, Any]] = {}
     engines: dict[Any, Engine] = {}
@@ -266,6 +269,32 @@ def serve(spec: Mapping[str, Any]) -> None:
         spoil(fault, data, choice, ends)
         return web.Response(text=json.dumps(data), content_type="application/json")  # NaN is let through
 
+    async def collective_rpc(request: web.Request) -> web.Response:
+        body = await request.json()
+        assert body["method"] == "reload_weights", body
+        path = body["kwargs"]["weights_path"]
+        if not (Path(path) / "config.json").is_file():
+            return refusal(500, f"Call to collective_rpc method failed: Repo id must be in the form '{path}'")
+        fresh = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        head = base.get_output_embeddings().weight.detach().clone()
+        base.load_state_dict(fresh.state_dict())
+        if spec.get("keeps_head"):
+            base.get_output_embeddings().weight = torch.nn.Parameter(head)
+        engines.clear()
+        calls.append(f"reload {Path(path).name}")
+        return web.json_response({"results": [None]})
+
+    async def reset_prefix_cache(request: web.Request) -> web.Response:
+        calls.append("reset")
+        return web.json_response({"success": spec.get("resets", True)})
+
+    async def weight_info(request: web.Request) -> web.Response:
+        return web.json_response({"weight_version": version[0]})
+
+    async def update_weight_version(request: web.Request) -> web.Response:
+        version[0] = (await request.json())["new_version"]
+        return web.json_response({"success": True, "new_version": version[0]})
+
     async def fail(request: web.Request) -> web.Response:
         body = await request.json()
         faults[:] = [None] * body["after"] + [body["fault"]] * body["count"]
@@ -283,6 +312,11 @@ def serve(spec: Mapping[str, Any]) -> None:
     if spec.get("updating", True):
         app.router.add_post("/v1/load_lora_adapter", load)
         app.router.add_post("/v1/unload_lora_adapter", unload)
+    if spec.get("dev", True):
+        app.router.add_post("/collective_rpc", collective_rpc)
+        app.router.add_post("/reset_prefix_cache", reset_prefix_cache)
+        app.router.add_get("/weight_info", weight_info)
+        app.router.add_post("/update_weight_version", update_weight_version)
     app.router.add_post("/fail", fail)
     app.router.add_get("/stats", stats)
     app.router.add_get("/health", health)

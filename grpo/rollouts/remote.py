@@ -6,19 +6,46 @@ import math
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from grpo.errors import ContextError, ReplyError, TrainingError
+from grpo.errors import ContextError, ReplyError
 from grpo.rollouts.engine import Completion
-from grpo.rollouts.server import Adapter, Server, context_of
+from grpo.rollouts.server import Answer, Server, Weights, context_of
 from grpo.sampling import Sampling
 from ranker import ConfigurationError
 
 _MASKED = -9999.0  # what vLLM writes for a probability of 0
 _TIES = 16  # tokens as likely as the last that top_k keeps; it keeps them all
 _SEEDS = 1 << 53  # whole numbers that every JSON reader keeps
+
+
+class WeightTransfer(Protocol):
+    """How servers come by the policy's weights, and answer with no others."""
+
+    async def load(self, server: Server, weights: Weights) -> None:
+        """Have a server read weights; those that it has are left as they are. One that dies of it, or while it reads, is
+        waited for like any other.
+
+        Raises:
+            ConfigurationError: it cannot, with its own words.
+            TrainingError: it stayed away.
+        """
+
+    async def unload(self, server: Server, weights: Weights, *, wait: bool = True) -> bool:
+        """Have it forget weights; whether it did, or had none of that name.
+
+        Args:
+            wait: for a server that is away.
+        """
+
+    async def complete(self, server: Server, weights: Weights, body: Mapping[str, Any]) -> Answer:
+        """A completion by these weights, which are loaded again where the server was started anew.
+
+        Raises:
+            TrainingError, ConfigurationError, ReplyError: as `Server.ask` and `load`; or it does not keep them.
+        """
 
 
 @dataclass
@@ -30,16 +57,18 @@ class RemoteEngine:
         ends: any of these tokens ends a reply.
         vocabulary: ids from here on do not exist.
         context: tokens the model can hold; a reply is cut off there.
-        adapter: whose replies are asked for; None for the base model.
+        transfer: how the servers come by weights.
+        weights: whose replies are asked for; None for those of the servers' start.
     """
 
     servers: Sequence[Server]
     ends: Collection[int]
     sampling: Sampling
     vocabulary: int
+    transfer: WeightTransfer
     context: int | None = None
     sampled_tokens: int = 0
-    adapter: Adapter | None = None
+    weights: Weights | None = None
 
     async def generate(
         self, prompt: np.ndarray, random: np.random.Generator, most: int | None = None
@@ -64,16 +93,18 @@ class RemoteEngine:
     async def reply(self, server: Server, prompt: np.ndarray, limit: int, seed: int) -> Completion:
         """One reply of a given server."""
         asked = [int(token) for token in prompt]
-        adapter, was_missing = self.adapter, False
+        weights = self.weights
         while True:
             believed = self.context
             if self.context is not None:
                 limit = min(limit, self.context - len(asked))
             if limit < 1:
                 return Completion([], [], [], False)
-            model = None if adapter is None else adapter.name
-            body = request_body(model, asked, limit, seed, self.sampling, self.ends)
-            answer = await server.ask("completions", body)
+            body = request_body(asked, limit, seed, self.sampling, self.ends)
+            if weights is None:
+                answer = await server.ask("completions", body)
+            else:
+                answer = await self.transfer.complete(server, weights, body)
             if answer.status == 200:
                 return read_reply(answer.data, asked, limit, self.sampling, self.ends, self.vocabulary)
             context = context_of(answer)
@@ -81,16 +112,6 @@ class RemoteEngine:
                 if not context or (believed is not None and believed <= context):
                     return Completion([], [], [], False)  # no room, as far as can be told
                 self.context = min(context, self.context or context)  # shorter than was known here
-                continue
-            if answer.status == 404 and adapter is not None:
-                if was_missing:
-                    raise TrainingError(
-                        f"{server.url} has just loaded the adapter {adapter.name} and does not know it "
-                        f"({answer.text}). If several servers stand behind this address, name each of them in "
-                        "vllm_server_base_url."
-                    )
-                was_missing = True
-                await server.load(adapter)  # it was started anew
                 continue
             advice = f" and --max-logprobs {body['logprobs']}" if self.sampling.truncates else ""
             raise ConfigurationError(
@@ -100,11 +121,11 @@ class RemoteEngine:
 
 
 def request_body(
-    model: str | None, prompt: Sequence[int], limit: int, seed: int, sampling: Sampling, ends: Collection[int]
+    prompt: Sequence[int], limit: int, seed: int, sampling: Sampling, ends: Collection[int]
 ) -> dict[str, Any]:
     """A request to `/v1/completions`. Nothing is left to the defaults that a server reads from the model's
     generation config: they would change the distribution."""
-    body: dict[str, Any] = {
+    return {
         "prompt": list(prompt),
         "max_tokens": limit,
         "n": 1,
@@ -123,7 +144,6 @@ def request_body(
         "skip_special_tokens": False,
         "add_special_tokens": False,
     }
-    return body if model is None else {"model": model, **body}
 
 
 def read_reply(

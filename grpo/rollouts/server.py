@@ -46,8 +46,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Adapter:
-    """Weights on disk, under the name that requests use for them."""
+class Weights:
+    """Weights on disk, an adapter or whole ones, under a name that no others have."""
 
     name: str
     path: Path
@@ -65,7 +65,7 @@ class Served:
 
     model: str
     context: int | None
-    adapters: tuple[Adapter, ...]
+    adapters: tuple[Weights, ...]
 
 
 class _Again(Exception):
@@ -103,14 +103,14 @@ class Server:
                 "vllm_server_base_url holds a password, and config.json would too; put the server's key into "
                 "$RANKER_ROLLOUT_API_KEY."
             )
-        path = parts.path.rstrip("/").removesuffix("/v1")
-        root = f"{parts.scheme}://{parts.netloc}{path}"
-        self.url = f"{root}/v1"
+        folder = parts.path.rstrip("/").removesuffix("/v1")
+        self.root = f"{parts.scheme}://{parts.netloc}{folder}"
+        self.url = f"{self.root}/v1"
         self._timeout = timeout
         self._key = key
         self._waiting = 0  # requests that wait for it
         self._said_so = False
-        make = partial(HTTPClient, root, key, timeout, connections=most, proxies=False, most=_MOST)
+        make = partial(HTTPClient, self.root, key, timeout, connections=most, proxies=False, most=_MOST)
         self._client = PerLoop(make, lambda client: client.aclose())
 
     async def served(self) -> Served:
@@ -135,60 +135,13 @@ class Server:
         return Served(
             str(base[0].get("id")),
             context if isinstance(context, int) and context > 0 else None,
-            tuple(Adapter(str(c.get("id")), Path(c["root"])) for c in loaded),
+            tuple(Weights(str(c.get("id")), Path(c["root"])) for c in loaded),
         )
-
-    async def load(self, adapter: Adapter) -> None:
-        """Have it read an adapter; one that it has is left as it is. One that dies of it, or while it reads, is waited for
-        like any other.
-
-        Raises:
-            ConfigurationError: it cannot, with its own words.
-            TrainingError: it stayed away.
-        """
-        body = {"lora_name": adapter.name, "lora_path": str(adapter.path)}
-        try:
-            answer = await self.ask("load_lora_adapter", body, tries=1, health=True)
-        except ReplyError as error:
-            raise self._refuses(adapter, str(error)) from None
-        if answer.status == 200 or (answer.status == 400 and "already been loaded" in answer.text):
-            return
-        if answer.status == 404 and "adapter" not in answer.text.lower():
-            raise ConfigurationError(
-                f"{self.url} has no way to load adapters: start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in "
-                "its environment and --enable-lora."
-            )
-        raise self._refuses(adapter, f"{answer.status}: {answer.text}")
-
-    def _refuses(self, adapter: Adapter, said: str) -> ConfigurationError:
-        return ConfigurationError(
-            f"{self.url} cannot load the adapter {adapter.path} ({said}). It must see that folder under this very path "
-            "(vllm_adapter_folder), and be started with --enable-lora and --max-lora-rank of at least lora_r."
-        )
-
-    async def unload(self, name: str, *, wait: bool = True) -> bool:
-        """Have it forget an adapter; whether it did, or had none of that name.
-
-        Args:
-            wait: for a server that is away.
-        """
-        body = {"lora_name": name}
-        try:
-            if wait:
-                answer = await self.ask("unload_lora_adapter", body, tries=1)
-            else:
-                async with asyncio.timeout(_PARTING):
-                    answer = await self._once("unload_lora_adapter", body)
-        except (RankerError, _Again, TimeoutError) as error:
-            if wait and not isinstance(error, ReplyError):
-                raise
-            return False
-        return answer.status in (200, 404)
 
     async def ask(
         self, route: str, body: Mapping[str, Any] | None = None, tries: int = _TRIES, *, health: bool = False
     ) -> Answer:
-        """One request, a POST where it has a body. While the server is away or overloaded (no connection, 429, 502 to
+        """One request, a POST where it has a body; a route is below /v1 unless it begins with a slash. While the server is away or overloaded (no connection, 429, 502 to
         504) it is asked again with growing pauses for `timeout` seconds; where it fails (500), `tries` times.
 
         Args:
@@ -212,7 +165,7 @@ class Server:
                 patience_ended = time.monotonic() - began >= self._timeout
                 if not away and (failures >= tries or patience_ended):
                     count = f"{failures} times" if failures > 1 else "once"
-                    raise ReplyError(f"{self.url}/{route} failed {count}: {failed}")
+                    raise ReplyError(f"{self.root}{path(route)} failed {count}: {failed}")
                 if patience_ended:
                     raise TrainingError(
                         f"The rollout server {self.url} is not there ({failed}), after {self._timeout:g} seconds "
@@ -230,6 +183,14 @@ class Server:
             self._waiting -= waits
             self._said_so = self._said_so and self._waiting > 0
 
+    async def ask_once(self, route: str, body: Mapping[str, Any]) -> Answer | None:
+        """One short request that nothing depends on; None where the server is away or fails."""
+        try:
+            async with asyncio.timeout(_PARTING):
+                return await self._once(route, body)
+        except (RankerError, _Again, TimeoutError):
+            return None
+
     async def _alive(self) -> bool:
         """Whether its engine runs: vLLM's front end outlives it by seconds, and answers 503 here."""
         try:
@@ -245,7 +206,7 @@ class Server:
 
         client = await self._client.get()
         try:
-            response = await client.request(f"/v1/{route}", body)
+            response = await client.request(path(route), body)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             if failure(error) == "timeout":
                 raise TrainingError(
@@ -270,6 +231,11 @@ class Server:
         except ValueError:
             data = {}
         return Answer(status, data if isinstance(data, dict) else {}, text)
+
+
+def path(route: str) -> str:
+    """Below the server's address."""
+    return route if route.startswith("/") else f"/v1/{route}"
 
 
 def context_of(answer: Answer) -> int | None:

@@ -142,12 +142,10 @@ def test_what_truncated_sampling_left_is_taken_from_the_reply():
 
 
 def test_a_request_leaves_nothing_to_the_servers_defaults():
-    body = request_body("policy", [1, 2], 8, 5, Sampling(0.7, 20, 0.9, 0.01), ENDS)
-    assert body["model"] == "policy"
+    body = request_body([1, 2], 8, 5, Sampling(0.7, 20, 0.9, 0.01), ENDS)
     for name in ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "seed"):
         assert body[name] is not None, name
     assert body["stop_token_ids"] == [39]
-    assert request_body(None, [1], 8, 5, PLAIN, ENDS).get("model") is None
 
 
 @pytest.mark.parametrize(
@@ -199,9 +197,7 @@ def test_an_address_may_end_in_v1(url):
     assert Server(url, None, 1.0, 1).url == "http://h:8000/v1"
 
 
-def test_without_adapters_or_a_folder_for_them_there_is_no_training_from_a_server(tmp_path):
-    with pytest.raises(ConfigurationError, match="lora_r = 16"):
-        begin(out=tmp_path / "run", vllm_server_base_url="http://127.0.0.1:9")
+def test_without_a_folder_for_weights_there_is_no_training_from_a_server():
     with pytest.raises(ConfigurationError, match="vllm_adapter_folder"):
         begin(lora_r=4, vllm_server_base_url="http://127.0.0.1:9")
 
