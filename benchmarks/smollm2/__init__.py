@@ -1,0 +1,1 @@
+"""A real LLM that learns from real judges."""
