@@ -105,7 +105,7 @@ TORCH_tinker := torch==2.13.0
 FILE_rubric-0.2.1 := rubric
 FILE_art-0.5.18 := art
 PYTHON_art = $(or $(firstword $(shell for python in python3.12 $(PYTHON) $$HOME/.pyenv/versions/3.12.*/bin/python python3.13; \
-  do $$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python; done)),python3.12)
+  do $$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python; done; true)),python3.12)
 BESIDE := build/integrations
 
 .PHONY: test-integrations record-integrations $(INTEGRATIONS:%=test-integration-%) $(INTEGRATIONS:%=record-integration-%)
