@@ -88,27 +88,43 @@ bench-simulated: $(VENV)/dev.stamp
 	  --out $(JUDGES)/simulated_4_passes
 
 # The adapters to other trainers, each beside the framework in an environment of its own; one: make test-integration-art.
-INTEGRATIONS := verl verifiers rubric art tinker ray
+INTEGRATIONS := trl verl verifiers rubric rubric-0.2.1 art art-0.5.18 tinker ray
+NEEDS_trl := trl==1.16.0 transformers
 NEEDS_verl := verl==0.9.1
 NEEDS_verifiers := verifiers==0.4.0
-NEEDS_rubric := verifiers==0.2.1
-NEEDS_art := openpipe-art==0.5.18
+NEEDS_rubric := verifiers==0.3.1
+NEEDS_rubric-0.2.1 := verifiers==0.2.1
+NEEDS_art := openpipe-art==0.5.23
+NEEDS_art-0.5.18 := openpipe-art==0.5.18# the last for Python 3.11
 NEEDS_tinker := tinker==0.38.0 transformers chz blobfile cloudpickle termcolor datasets pillow pyrage tiktoken tqdm
 ALONE_tinker := tinker-cookbook==0.6.1# without its requirements: only its audio recipes need the missing one
 NEEDS_ray := 'ray[data]==2.60.0'
+TORCH_trl := torch==2.13.0
 TORCH_verl := torch==2.13.0
 TORCH_tinker := torch==2.13.0
+FILE_rubric-0.2.1 := rubric
+FILE_art-0.5.18 := art
+PYTHON_art = $(or $(firstword $(shell for python in python3.12 $(PYTHON) $$HOME/.pyenv/versions/3.12.*/bin/python python3.13; \
+  do $$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python; done; true)),python3.12)
 BESIDE := build/integrations
 
-.PHONY: test-integrations $(INTEGRATIONS:%=test-integration-%)
+.PHONY: test-integrations record-integrations $(INTEGRATIONS:%=test-integration-%) $(INTEGRATIONS:%=record-integration-%)
 
 test-integrations: $(INTEGRATIONS:%=test-integration-%)
 
 $(INTEGRATIONS:%=test-integration-%): test-integration-%: $(BESIDE)/%/done.stamp
-	$(BESIDE)/$*/bin/python -m pytest -q --timeout 600 tests/integrations/test_integration_$*.py
+	$(BESIDE)/$*/bin/python -m pytest -q --timeout 600 tests/integrations/test_integration_$(or $(FILE_$*),$*).py
+
+# The same, and what was run goes into a record.
+record-integrations: $(INTEGRATIONS:%=record-integration-%)
+
+$(INTEGRATIONS:%=record-integration-%): record-integration-%: $(BESIDE)/%/done.stamp
+	$(BESIDE)/$*/bin/python -m benchmarks.integrations $* $(addprefix --file ,$(FILE_$*)) \
+	  --versions $(NEEDS_$*) $(ALONE_$*) $(TORCH_$*) --json benchmarks/results/integrations.json
 
 $(BESIDE)/%/done.stamp: pyproject.toml Makefile
-	test -x $(BESIDE)/$*/bin/python || $(PYTHON) -m venv $(BESIDE)/$*
+	test "$$($(BESIDE)/$*/bin/python -V 2>&1)" = "$$($(or $(PYTHON_$*),$(PYTHON)) -V 2>&1)" \
+	  || $(or $(PYTHON_$*),$(PYTHON)) -m venv --clear $(BESIDE)/$*
 	$(if $(TORCH_$*),$(BESIDE)/$*/bin/python -m pip install --quiet $(TORCH_$*))
 	$(BESIDE)/$*/bin/python -m pip install --quiet --editable . $(NEEDS_$*) \
 	  pytest pytest-asyncio pytest-socket pytest-timeout hypothesis

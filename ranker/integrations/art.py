@@ -13,10 +13,11 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranker.errors import RankerError
+from ranker.errors import GroupError, RankerError
 from ranker.integrations.group_rewarder import GroupRewarder
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
@@ -47,7 +48,8 @@ async def ruler_score_group(
     """`art.rewards.ruler_score_group` backed by Ranker, with the same arguments and result.
 
     Args:
-        group: G attempts at the same task; not modified. Additional histories are judged as well.
+        group: G attempts at the same task; not modified. Additional histories are judged as well, and so are
+            the exchanges with models that ART has recorded (0.5.20 and later).
         judge_model: as `judge` in `rank_group`; None for its default.
         extra_litellm_params: request fields, as `litellm.acompletion` takes them.
         rubric: what to prefer; None for the default rubric.
@@ -102,7 +104,8 @@ async def _score(
     group: art.TrajectoryGroup, rewarder: GroupRewarder, swallow_exceptions: bool, debug: bool
 ) -> art.TrajectoryGroup | None:
     try:
-        ranked = await rewarder.rank(_group(group))
+        with _unrecorded():
+            ranked = await rewarder.rank(_group(group))
     except RankerError as error:
         _add_cost(error.usage)
         if not swallow_exceptions or error.fatal:
@@ -126,16 +129,28 @@ def _rank_options(params: dict[str, object]) -> dict[str, Any]:
 
 
 def _group(group: art.TrajectoryGroup) -> TrajectoryGroup:
-    return TrajectoryGroup(
-        [
-            Trajectory(
-                _messages(t.messages_and_choices),
-                tools=t.tools or None,
-                histories=[_messages(h.messages_and_choices) for h in t.additional_histories],
-            )
-            for t in group.trajectories
-        ]
-    )
+    return TrajectoryGroup([_trajectory(t) for t in group.trajectories])
+
+
+def _trajectory(trajectory: art.Trajectory) -> Trajectory:
+    if not getattr(trajectory, "exchanges", None):
+        return Trajectory(
+            _messages(trajectory.messages_and_choices),
+            tools=trajectory.tools or None,
+            histories=[_messages(h.messages_and_choices) for h in trajectory.additional_histories],
+        )
+    try:
+        first, *others = [h.as_chat_completions_history() for h in trajectory.histories()]
+    except ValueError as error:
+        raise GroupError(f"ART cannot make chat messages of what it recorded of an attempt: {error}")
+    return Trajectory(first.messages, tools=first.tools or None, histories=[h.messages for h in others])
+
+
+def _unrecorded() -> AbstractContextManager[None]:
+    """Where ART records the exchanges of an open trajectory (0.5.20 and later), the judge's are none of them."""
+    import art
+
+    return art.no_capture() if hasattr(art, "no_capture") else nullcontext()
 
 
 def _messages(messages_and_choices: Any) -> list[Any]:

@@ -19,7 +19,13 @@ pytest.importorskip("art.rewards")  # there is another package of the name `art`
 import art
 from art.metrics import MetricsBuilder
 from art.rewards import ruler_score_group as rulers
-from art.trajectories import History
+
+try:
+    from art.trajectories import LegacyHistory as History
+except ImportError:  # up to 0.5.18
+    from art.trajectories import History
+from aiohttp import web
+from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessage
 from openai.types.chat.chat_completion import Choice
 
@@ -49,6 +55,47 @@ def group(*values: int, word: str = "plain") -> art.TrajectoryGroup:
         metadata={"scenario": word},
         exceptions=[RuntimeError("a rollout that broke")],
     )
+
+
+records = pytest.mark.skipif(not hasattr(art, "trajectory"), reason="ART records no exchanges up to 0.5.18")
+
+
+class Policy:
+    """A server of OpenAI's API that says the given messages in turn."""
+
+    def __init__(self, *messages: dict):
+        self.messages = list(messages)
+
+    async def __aenter__(self) -> Policy:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._complete)
+        self.runner = web.AppRunner(app)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        base_url = f"http://127.0.0.1:{self.runner.addresses[0][1]}/v1"
+        self.client = AsyncOpenAI(base_url=base_url, api_key="sk-of-the-policy-000000")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.client.close()
+        await self.runner.cleanup()
+
+    async def ask(self, messages: list, **more) -> None:
+        await self.client.chat.completions.create(model="policy", messages=messages, **more)
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        message = {"role": "assistant", **self.messages.pop(0)}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return web.json_response(
+            {"id": "c", "object": "chat.completion", "created": 0, "model": "policy", "choices": [choice]}
+        )
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        choice = {"index": 0, "finish_reason": "stop", "text": self.messages.pop(0)["content"]}
+        return web.json_response(
+            {"id": "c", "object": "text_completion", "created": 0, "model": "policy", "choices": [choice]}
+        )
 
 
 def test_the_signature_is_rulers():
@@ -107,6 +154,71 @@ async def test_everything_an_attempt_did_reaches_the_judge_and_its_old_reward_do
     assert "0.77" not in shown
 
 
+@records
+async def test_exchanges_that_art_records_are_judged_whole(serve):
+    server = serve(worth, keep_prompts=True)
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
+    tools = [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {}}}]
+    asked = {"role": "user", "content": "What is up?"}
+    looks = {"content": None, "tool_calls": [call], "reasoning_content": "I should look."}
+    says = {"content": "It is blue, worth 5."}
+
+    async def looking(policy: Policy) -> None:
+        await policy.ask([asked], tools=tools)
+        seen = {"role": "tool", "tool_call_id": "c1", "content": "blue"}
+        await policy.ask([asked, {"role": "assistant", **looks}, seen], tools=tools)
+
+    async def asking_twice(policy: Policy) -> None:
+        await policy.ask([asked], tools=tools)
+        await policy.ask([{"role": "user", "content": "And down?"}], tools=tools)
+
+    async with Policy(looks, says) as a, Policy({"content": "Up: worth 1"}, {"content": "worth 9"}) as b:
+        group = await art.trajectory_group(
+            [await art.trajectory(looking(a)), await art.trajectory(asking_twice(b))]
+        )
+    assert not any(t.messages_and_choices for t in group)
+    before = group.model_copy(deep=True)
+    scored = await ruler_score_group(group, "sim", {"base_url": server.base_url})
+    assert [t.reward for t in scored] == [0.0, 1.0]
+    assert [len(t.exchanges.chat_completions) for t in scored] == [2, 2]
+    assert group.model_dump() == before.model_dump()
+    shown = server.prompts[0][-1]["content"]
+    for part in ("What is up?", "<call look>", "sky", "blue", "I should look.", "Looks.", "And down?"):
+        assert part in shown
+
+
+@records
+async def test_judging_inside_an_open_trajectory_is_not_recorded_in_it(serve):
+    server = serve(worth)
+    async with Policy({"content": "worth 1"}) as policy:
+        with art.Trajectory() as outer:
+            await policy.ask([{"role": "user", "content": "Write a word."}])
+            await ruler_score_group(group(1, 2), "sim", {"base_url": server.base_url})
+    assert server.requests == 1
+    assert [e.model for e in outer.exchanges.chat_completions] == ["policy"]
+
+
+@records
+async def test_exchanges_without_chat_messages_fail_the_group(serve):
+    server = serve(worth)
+
+    async def completing(policy: Policy) -> None:
+        await policy.client.completions.create(model="policy", prompt="A word:")
+
+    async def silent() -> None:
+        """Asks no model."""
+
+    async with Policy({"content": "worth 1"}) as policy:
+        raw = await art.trajectory(completing(policy))
+    for odd in (raw, await art.trajectory(silent())):
+        pair = art.TrajectoryGroup([trajectory("worth 2"), odd])
+        with pytest.raises(GroupError):
+            await ruler_score_group(pair, "sim", {"base_url": server.base_url})
+        reach = {"base_url": server.base_url}
+        assert await ruler_score_group(pair, "sim", reach, swallow_exceptions=True) is None
+    assert server.requests == 0
+
+
 async def test_request_fields_are_sent_as_litellm_takes_them(serve):
     server = serve(worth, api_key="sk-a-key-of-the-test-00")
     fields = {
@@ -157,7 +269,8 @@ async def test_what_fails_every_group_is_raised_though_exceptions_are_swallowed(
         after_each("sim", base_url=server.base_url, no_such_option=1)
 
 
-async def test_gathering_goes_on_without_the_groups_that_failed(serve):
+@pytest.mark.parametrize("make", ["TrajectoryGroup", pytest.param("trajectory_group", marks=records)])
+async def test_gathering_goes_on_without_the_groups_that_failed(serve, make):
     server = serve(worth)
 
     async def rollout(value: int, word: str) -> art.Trajectory:
@@ -166,7 +279,7 @@ async def test_gathering_goes_on_without_the_groups_that_failed(serve):
 
     scored = await art.gather_trajectory_groups(
         (
-            art.TrajectoryGroup(rollout(value, word) for value in range(4))
+            getattr(art, make)([rollout(value, word) for value in range(4)])
             for word in ("plain", "poison", "other")
         ),
         after_each=after_each("sim", base_url=server.base_url, passes=2),
