@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def run(tests: Path) -> tuple[int, Json]:
-    """Run a test file with this Python: pytest's exit status, and how many tests ended how."""
+def run(tests: Path, *more: str) -> tuple[int, Json]:
+    """Run tests with this Python: pytest's exit status, and how many tests ended how."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "tests.xml"
-        options = ["-q", "--timeout", "600", f"--junitxml={report}"]
+        options = ["-q", "--timeout", "600", f"--junitxml={report}", *more]
         command = [sys.executable, "-m", "pytest", *options, str(tests)]
         code = subprocess.run(command, check=False, cwd=ROOT).returncode
         return code, counted(report)
