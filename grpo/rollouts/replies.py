@@ -12,6 +12,7 @@ import inspect
 import json
 import logging
 import re
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,10 @@ class Message:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Tokenizers of which a call was read: another that cannot be is the policy's mistake, not ours.
+_understood: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
 def read_reply(
     tokenizer: PreTrainedTokenizerBase,
     ids: Sequence[int],
@@ -85,7 +90,9 @@ def read_reply(
             for special in tokenizer.all_special_tokens:
                 content = (content or "").replace(special, "")
             message = Message((content or "").strip() or None, calls)
-    if tools and ended and not message.calls:
+    if message.calls:
+        _understood.add(tokenizer)
+    elif tools and ended and tokenizer not in _understood:
         _look_for_unread(str(tokenizer.decode(said)), tools)
     return message
 

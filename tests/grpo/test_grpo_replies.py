@@ -117,6 +117,18 @@ async def test_a_call_that_cannot_be_read_stays_text_and_is_said_once(
     assert "tokenizer.response_template" in warning
 
 
+def test_a_broken_call_of_a_policy_whose_calls_are_read_is_its_own_mistake(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    replies._warn.cache_clear()
+    _, words = replying(BROKEN)
+    with caplog.at_level(logging.WARNING, "ranker"):
+        for text in (CALL, BROKEN):
+            message = replies.read_reply(words, [*words(text)["input_ids"], END], True, "", TOOLS)
+            assert bool(message.calls) == (text == CALL)
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     "said",
     [
