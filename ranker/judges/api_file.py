@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ranker.judges.base import Judge
 from ranker.judges.headers import check_written
+from ranker.prompting.sharing import Sharing
 from ranker.validation import check
 
 
@@ -31,6 +32,7 @@ class ApiFile:
     headers: dict[str, str] | None = None
     structured: Literal["auto", "json_schema", "json_object", "text"] | None = None
     ids_in_schema: bool | None = None
+    sharing: Sharing | None = None
     vision: bool | None = None
 
 

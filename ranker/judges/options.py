@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from ranker.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ranker.prompting.sharing import Sharing
     from ranker.runtime.cache import Cache
 
 
@@ -18,6 +19,7 @@ class JudgeOptions(TypedDict, total=False):
     Attributes:
         template, prompt_folder: a prompt template by name, and a folder of your own templates.
         form: ``"ranking"`` or ``"scores"``.
+        sharing: what recurs in a group and is shown once: "fine", "messages" or "off".
         max_reasks: how often an unusable reply is sent back with its fault named.
         max_group: the most trajectories in one call; larger groups are ranked in windows.
         cache: a path, a Cache, ``"off"``, or None for the default.
@@ -37,6 +39,7 @@ class JudgeOptions(TypedDict, total=False):
     template: str | None
     prompt_folder: str | Path | None
     form: Literal["ranking", "scores"]
+    sharing: Sharing
     max_reasks: int
     max_group: int | None
     cache: str | Path | Cache | bool | None

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from ranker.errors import ContextLengthError, RankerError, VerdictError
+from ranker.errors import ConfigurationError, ContextLengthError, RankerError, VerdictError
 from ranker.judges.base import Lineup
 from ranker.judges.json_reply import MOST_TEXT
 from ranker.judges.reask import reask
@@ -18,6 +18,7 @@ from ranker.judges.verdict import Form, Verdict, parse_verdict
 from ranker.prompting import prompt as prompts
 from ranker.prompting.images import IMAGE_TOKENS, images_of, most_images, show
 from ranker.prompting.prompt import Message, Prompt
+from ranker.prompting.sharing import Sharing
 from ranker.prompting.template import RANK, load_template
 from ranker.prompting.transcript import transcript_of
 from ranker.runtime.budget import Budget
@@ -54,6 +55,8 @@ class PromptedJudge(ABC):
         template: name of the prompt template; None for the packaged template of the form.
         prompt_folder: a folder of your own templates, searched first.
         form: form of the reply: a ranking or scores.
+        sharing: which text that recurs in a group is shown once: "fine" for messages, lines and sentences, "messages" for
+            whole messages only, "off" for none.
         max_reasks: how often to ask again after an unusable reply, naming its fault.
         max_group: maximum number of trajectories per call; larger groups are ranked in windows.
         cache: a path, a Cache, "off", or None for the default.
@@ -66,6 +69,7 @@ class PromptedJudge(ABC):
         template: str | None = None,
         prompt_folder: str | Path | None = None,
         form: Form = "ranking",
+        sharing: Sharing = "fine",
         max_reasks: int = 4,
         max_group: int = 32,
         cache: str | Path | Cache | bool | None = None,
@@ -75,6 +79,9 @@ class PromptedJudge(ABC):
 
         folder = None if prompt_folder is None else str(prompt_folder)
         self.form: Form = form
+        if sharing not in get_args(Sharing):
+            raise ConfigurationError(f"sharing={sharing!r}; choose {', '.join(get_args(Sharing))}.")
+        self.sharing: Sharing = sharing
         self.template = load_template(template or (RANK if form == "ranking" else SCORE), folder)
         self.max_reasks = max_reasks
         self.max_group = max(2, max_group)
@@ -107,7 +114,9 @@ class PromptedJudge(ABC):
 
     async def capacity(self, lineup: Lineup) -> int:
         room = await self.window() - prompts.reply_room(min(len(lineup.trajectories), self.max_group))
-        return prompts.capacity(lineup, self.template, room=room, count=self.count, most=self.max_group)
+        return prompts.capacity(
+            lineup, self.template, room=room, count=self.count, most=self.max_group, sharing=self.sharing
+        )
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
         prompt = await self._prompt(lineup)
@@ -150,7 +159,7 @@ class PromptedJudge(ABC):
             room = await self.window() - prompts.reply_room(len(lineup.trajectories))
             room = room if limit is None else min(room, limit)
         most = min(most_images(room), sum(image is not None for image in images.values()))
-        build = partial(prompts.build_prompt, lineup, self.template, count=self.count)
+        build = partial(prompts.build_prompt, lineup, self.template, count=self.count, sharing=self.sharing)
         try:
             prompt = build(room=None if room is None else room - most * IMAGE_TOKENS)
         except ContextLengthError:

@@ -12,7 +12,7 @@ from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.judges.base import Lineup
 from ranker.prompting.escaping import neutral
 from ranker.prompting.ids import fresh_ids
-from ranker.prompting.sharing import Shared, share
+from ranker.prompting.sharing import Shared, Sharing, share
 from ranker.prompting.template import Template
 from ranker.prompting.transcript import transcript_of
 from ranker.prompting.truncation import FLOOR, PART_FLOOR, minimum_tokens, truncate
@@ -47,7 +47,12 @@ def reply_room(n: int) -> int:
 
 
 def build_prompt(
-    lineup: Lineup, template: Template, *, room: int | None, count: Callable[[str], int]
+    lineup: Lineup,
+    template: Template,
+    *,
+    room: int | None,
+    count: Callable[[str], int],
+    sharing: Sharing = "fine",
 ) -> Prompt:
     """Render `lineup` into at most `room` tokens as counted by `count`; None if there is no known limit.
 
@@ -56,7 +61,7 @@ def build_prompt(
         ConfigurationError: the template omits trajectories.
     """
     transcripts = [transcript_of(t) for t in lineup.trajectories]
-    whole = share([t.pieces for t in transcripts])
+    whole = share([t.pieces for t in transcripts], sharing)
     ids = _ids(lineup, whole)
     media = sorted({kind for t in transcripts for kind in t.media})
     warnings = tuple(f"The judge cannot see {kind} content; it is shown as <{kind} …>." for kind in media)
@@ -92,13 +97,21 @@ def _tokens(messages: Sequence[Message], count: Callable[[str], int]) -> int:
     return sum(count(m["content"]) + 8 for m in messages)
 
 
-def capacity(lineup: Lineup, template: Template, *, room: int, count: Callable[[str], int], most: int) -> int:
+def capacity(
+    lineup: Lineup,
+    template: Template,
+    *,
+    room: int,
+    count: Callable[[str], int],
+    most: int,
+    sharing: Sharing = "fine",
+) -> int:
     """How many of a lineup's trajectories are certain to fit into one prompt, at most `most`.
 
     Raises:
         ContextLengthError: not even two fit.
     """
-    shared = share([transcript_of(t).pieces for t in lineup.trajectories])
+    shared = share([transcript_of(t).pieces for t in lineup.trajectories], sharing)
     space = room - _frame_tokens(lineup, template, count)
     parts, streams = minimum_tokens(shared, count)
     streams.sort(reverse=True)

@@ -17,6 +17,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 MIN_PART = 48  # characters; sharing shorter stretches costs the reader more than it saves
 FINE_FROM = 6_000  # characters of unshared text; below this, lines and sentences are not shared
@@ -24,6 +25,9 @@ FINE_UPTO = 4_000_000  # above this, comparing every line takes too long
 
 # A line, a sentence or clause in it, or a member of a JSON object or list.
 _ATOM = re.compile(r"[^\n]*?(?:[.!?:;,] +|,(?=[\w\"{\[])|\n+)|[^\n]+")
+Sharing = Literal[
+    "fine", "messages", "off"
+]  # what is shown once: sentences too, whole messages only, nothing
 PART_REFERENCE = re.compile(r"<p(\d+)/>")
 
 
@@ -42,12 +46,14 @@ class _Use:
     part: str
 
 
-def share(streams: Sequence[Sequence[str]]) -> Shared:
+def share(streams: Sequence[Sequence[str]], sharing: Sharing = "fine") -> Shared:
     """Share the stretches that recur within and across `streams`, each a list of pieces."""
+    if sharing == "off":
+        return Shared((), tuple("".join(pieces) for pieces in streams))
     distinct = sorted({tuple(pieces) for pieces in streams})
     replaced: list[list[str | _Use]] = _replace([list(pieces) for pieces in distinct], _equal_pieces)
     rest = sum(len(item) for items in replaced for item in items if isinstance(item, str))
-    if FINE_FROM <= rest <= FINE_UPTO:
+    if sharing == "fine" and FINE_FROM <= rest <= FINE_UPTO:
         split = [
             [a for i in items for a in (_ATOM.findall(i) if isinstance(i, str) else [i])]
             for items in replaced
