@@ -37,9 +37,7 @@ def main() -> int:
 
 def installed(python: Path, *names: str) -> Json:
     """Versions in another environment."""
-    program = (
-        "import sys, importlib.metadata as m; print(*[f'{n} {m.version(n)}' for n in sys.argv[1:]], sep='\\n')"
-    )
+    program = "import sys, importlib.metadata as m; print(*[f'{n} {m.version(n)}' for n in sys.argv[1:]], sep='\\n')"
     text = subprocess.run([python, "-c", program, *names], capture_output=True, text=True, check=True).stdout
     return dict(line.split(" ", 1) for line in text.splitlines())
 
