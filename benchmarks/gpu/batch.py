@@ -31,11 +31,7 @@ class Batch:
     @property
     def sequences(self) -> list[TokenSequence]:
         """Group by group; log-probs of the sampler are not known."""
-        return [
-            TokenSequence.of_reply(prompt, completion.tolist(), [0.0] * len(completion))
-            for prompt, group in zip(self.prompts, self.completions, strict=True)
-            for completion in group
-        ]
+        return self._sequences(0.0)
 
     @property
     def completion_tokens(self) -> int:
@@ -45,12 +41,17 @@ class Batch:
     def tokens(self) -> list[np.ndarray]:
         return [sequence.tokens_T for sequence in self.sequences]
 
-    def rollouts(self) -> list[WeightedRollout]:
-        """For `grpo.update.Updater`, as if the present weights had sampled them."""
+    def rollouts(self, sampled_at: float | None = None) -> list[WeightedRollout]:
+        """For `grpo.update.Updater`.
+
+        Args:
+            sampled_at: the log-prob with which other weights sampled each token; None: the present ones did.
+        """
+        sequences = self._sequences(sampled_at or 0.0)
         advantages = self.advantages_GN.flatten().tolist()
         return [
-            WeightedRollout(Rollout(None, (sequence,)), advantage, on_policy=True)
-            for sequence, advantage in zip(self.sequences, advantages, strict=True)
+            WeightedRollout(Rollout(None, (sequence,)), advantage, on_policy=sampled_at is None)
+            for sequence, advantage in zip(sequences, advantages, strict=True)
         ]
 
     def tensors(self) -> dict[str, Any]:
@@ -64,6 +65,13 @@ class Batch:
             "completion_mask": torch.ones_like(completion_ids),
             "advantages": torch.from_numpy(self.advantages_GN.flatten()).float(),
         }
+
+    def _sequences(self, logp: float) -> list[TokenSequence]:
+        return [
+            TokenSequence.of_reply(prompt, completion.tolist(), [logp] * len(completion))
+            for prompt, group in zip(self.prompts, self.completions, strict=True)
+            for completion in group
+        ]
 
 
 def drawn(

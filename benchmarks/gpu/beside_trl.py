@@ -45,9 +45,10 @@ def rows(size: str, groups: int, prompt: int, completion: int, times: int) -> It
             measure.forget()
             about = {"of": "update", "size": size, "precision": precision.name, "way": way, **shape(batch)}
             try:
-                model = built(config, precision, measure.device())
                 found = update(
-                    model,
+                    built(
+                        config, precision, measure.device()
+                    ),  # nothing else holds it, so its memory comes back
                     tokenizer,
                     precision,
                     batch,
@@ -106,36 +107,6 @@ def update(
         "flops": flops.update(model.config, flops.apart(batch.tokens, batch.completion_tokens)),
         "attention": str(model.config._attn_implementation),
         "optimizer": str(trainer.args.optim.value),
+        "mixed_precision": trainer.accelerator.mixed_precision,
         "grad_norm": norms[0],
     }
-
-
-def ratios(ours: list[Json], theirs: list[Json]) -> list[Json]:
-    """Ours beside the fastest way of TRL's, in each size and precision.
-
-    `speed`: completion tokens a second of ours, divided by TRL's; `memory`: our peak as a part of TRL's;
-    `grad_norm`: of the first update, ours divided by TRL's, 1 where both compute the same.
-    """
-    found = []
-    for own in ours:
-        same = [
-            row
-            for row in theirs
-            if "seconds" in row and all(row[k] == own[k] for k in ("of", "size", "precision"))
-        ]
-        if "seconds" not in own or not same:
-            continue
-        best = max(same, key=lambda row: float(row["completion_tokens_per_second"]))
-        found.append(
-            {
-                "size": own["size"],
-                "precision": own["precision"],
-                "way": best["way"],
-                "speed": own["completion_tokens_per_second"] / best["completion_tokens_per_second"],
-                "memory": own["peak_memory_gb"] / best["peak_memory_gb"],
-                "grad_norm": own["grad_norm"] / best["grad_norm"]
-                if own["groups"] == best["groups"]
-                else None,
-            }
-        )
-    return found

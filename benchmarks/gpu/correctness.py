@@ -43,7 +43,7 @@ def rows(
     for architecture in architectures or tuple(ARCHITECTURES):
         for precision in PRECISIONS.values():
             torch.compiler.reset()  # it compiles for a bounded number of models
-            case = {"architecture": architecture, "precision": precision.name}
+            case: Json = {"architecture": architecture, "precision": precision.name}
             config = small_config(architecture, hidden, layers, vocabulary)
             model = built(config, precision, where)
             truth = copy.deepcopy(model).float() if precision.weights != "float32" else model
@@ -63,7 +63,8 @@ def rows(
             try:
                 shares = layout is not None and layout.packed and layout.head
                 found = of_sampler(model, truth, batch.prompts, completion, shares, precision)
-                yield case | {"of": "sampling", "prompts": "read once" if shares else "read apart"} | found
+                own = {"of": "sampling", "attention": str(model.config._attn_implementation)}
+                yield case | own | {"prompts": "read once" if shares else "read apart"} | found
             except Exception as error:
                 yield case | {"of": "sampling"} | _failed(error)
             del model, truth

@@ -63,7 +63,7 @@ def forward(config: Any, tokens: Tokens) -> float:
     heads = config.num_attention_heads
     head = getattr(config, "head_dim", None) or config.hidden_size // heads
     products = layer_weights(config) * tokens.read + config.vocab_size * config.hidden_size * tokens.scored
-    return 2.0 * products + 4.0 * config.num_hidden_layers * heads * head * tokens.pairs
+    return float(2 * products + 4 * config.num_hidden_layers * heads * head * tokens.pairs)
 
 
 def update(config: Any, tokens: Tokens) -> float:

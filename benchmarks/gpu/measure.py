@@ -26,7 +26,13 @@ def device() -> torch.device:
 
 def machine() -> Json:
     """Devices and versions."""
-    found: Json = {"device": "cpu", "devices": 0, "versions": versions()}
+    found: Json = {
+        "device": "cpu",
+        "devices": 0,
+        "versions": versions(),
+        "attention": "not FlexAttention, whose backward a CPU does not have; SDPA gets the tree's mask as a tensor",
+        "memory": "what the process had resident",
+    }
     if torch.cuda.is_available():
         facts = torch.cuda.get_device_properties(0)
         found |= {
@@ -35,6 +41,8 @@ def machine() -> Json:
             "memory_gb": round(facts.total_memory / 1e9, 1),
             "capability": f"{facts.major}.{facts.minor}",
             "cuda": torch.version.cuda,
+            "attention": "FlexAttention, where a model takes it: see each result",
+            "memory": "the most that tensors took on the device",
         }
     return found
 

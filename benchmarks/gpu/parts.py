@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from benchmarks.harness import ROOT, Json, say
 
 DONE, FAILED, TIMED_OUT, SKIPPED = "done", "failed", "timed out", "skipped"
 _REASON = 1500  # characters of an error that are kept
+_GRACE = 5  # seconds that a process has to end those it started
 
 
 class Skipped(Exception):
@@ -33,24 +34,25 @@ class Part:
     name: in the record.
     module: whose `rows` does the work.
     seconds: what it may take, with what the parts before it left over.
+    every_device: whether it sees more than the first GPU.
     """
 
     name: str
     module: str
     seconds: float
     settings: Json = field(default_factory=dict)
+    every_device: bool = False
 
 
-def run_all(parts: Sequence[Part]) -> dict[str, Json]:
-    """Run every part, one after the other; what came of each."""
-    results: dict[str, Json] = {}
+def run_all(parts: Sequence[Part]) -> Iterator[tuple[str, Json]]:
+    """Run every part, one after the other; the name of each and what came of it."""
     started, allowed = time.monotonic(), 0.0
     for part in parts:
         allowed += part.seconds
         say(f"{part.name} …")
-        results[part.name] = run(part, allowed - (time.monotonic() - started))
-        say(f"{part.name}: {results[part.name]['status']} after {results[part.name]['seconds']} s")
-    return results
+        result = run(part, allowed - (time.monotonic() - started))
+        say(f"{part.name}: {result['status']} after {result['seconds']} s")
+        yield part.name, result
 
 
 def run(part: Part, limit: float) -> Json:
@@ -69,7 +71,7 @@ def run(part: Part, limit: float) -> Json:
         text=True,
         errors="replace",
         cwd=ROOT,
-        env=environment(),
+        env=environment(part.every_device),
         start_new_session=True,  # so that processes which it starts end with it
     )
     try:
@@ -97,9 +99,11 @@ def run(part: Part, limit: float) -> Json:
     }
 
 
-def environment() -> dict[str, str]:
+def environment(every_device: bool) -> dict[str, str]:
     """For a process that measures: nothing is looked up on a hub."""
     quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
+    if not every_device:
+        quiet["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
     return {**os.environ, **quiet}
 
 
@@ -114,7 +118,7 @@ def _of(said: Iterable[Json], kind: str) -> list[Any]:
     return [message[kind] for message in said if kind in message]
 
 
-def _messages(lines: Iterable[str]) -> Iterable[Json]:
+def _messages(lines: Iterable[str]) -> Iterator[Json]:
     """What the worker wrote; other lines, and one cut off at its end, are left out."""
     for line in lines:
         try:
@@ -126,8 +130,14 @@ def _messages(lines: Iterable[str]) -> Iterable[Json]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a process and those that it started."""
+    """End a process and those that it started. They are asked first: torchrun ends its own, which are in no group of
+    ours."""
     try:
+        os.killpg(process.pid, signal.SIGTERM)
+        for _ in range(_GRACE * 10):
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
-        pass
+        pass  # all have ended

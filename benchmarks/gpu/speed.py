@@ -105,10 +105,9 @@ def updater_for(
         num_generations=GENERATIONS,
         groups_per_step=groups,
         max_steps=steps,
-        learning_rate=LEARNING_RATE,
         lr_scheduler_type="constant",
         bf16=precision.autocast,
-        **settings,
+        **{"learning_rate": LEARNING_RATE, **settings},
     )
     processes = Processes()
     with measure.remarks() as said:

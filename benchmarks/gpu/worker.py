@@ -8,7 +8,8 @@ import sys
 import traceback
 from contextlib import redirect_stdout
 
-from benchmarks.gpu.carried import add_carried
+from benchmarks.gpu.measure import machine
+from benchmarks.gpu.parts import Skipped
 
 
 def main(module: str, settings: str) -> int:
@@ -19,15 +20,9 @@ def main(module: str, settings: str) -> int:
         print(json.dumps(message), file=answers, flush=True)
 
     with redirect_stdout(sys.stderr):  # remarks of libraries
-        add_carried()
-        from benchmarks.gpu.parts import Skipped
-
         try:
-            rows = importlib.import_module(module).rows(**json.loads(settings))
-            from benchmarks.gpu.measure import machine
-
             answer(machine=machine())
-            for row in rows:
+            for row in importlib.import_module(module).rows(**json.loads(settings)):
                 answer(row=row)
         except Skipped as reason:
             answer(skipped=str(reason))
