@@ -75,7 +75,7 @@ gpu:
 
 gpu-wheels:
 	for python in $(GPU_PYTHONS); do $(PYTHON) -m pip download --quiet --no-deps --only-binary :all: --python-version $$python \
-	  --platform $(GPU_PLATFORM) --platform any --constraint constraints.txt --dest $(GPU)/wheels $(CARRIED) trl==1.16.0 || exit 1; done
+	  --platform $(GPU_PLATFORM) --platform any --constraint constraints.txt --dest $(GPU)/wheels $(CARRIED) || exit 1; done
 
 # Whether the demo's gain holds under five seeds (some minutes).
 quick-seeds: $(VENV)/dev.stamp

@@ -82,7 +82,7 @@ def run(part: Part, limit: float) -> Json:
     finally:
         _end(process)
     if status == TIMED_OUT:
-        out, remarks = process.communicate()
+        out, remarks = _rest(process)
     said = list(_messages(out.splitlines()))
     if status == DONE and (skipped := _of(said, "skipped")):
         status, reason = SKIPPED, skipped[0]
@@ -127,6 +127,14 @@ def _messages(lines: Iterable[str]) -> Iterator[Json]:
             continue
         if isinstance(message, dict):
             yield message
+
+
+def _rest(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What an ended process had written; one that it started and that lives on is not waited for."""
+    try:
+        return process.communicate(timeout=_GRACE)
+    except subprocess.TimeoutExpired as late:
+        return (late.stdout or b"").decode(errors="replace"), ""
 
 
 def _end(process: subprocess.Popen[str]) -> None:
