@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local embedded-judge study quick-seeds desk-policy wheel api clean
+.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local gpu gpu-wheels embedded-judge study quick-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -59,6 +59,23 @@ bench-trainer: $(VENV)/dev.stamp
 	  --json benchmarks/results/trainer_speed_384_64.json
 	$(BIN)/python -m benchmarks.trainer.speed --prompt 64 --completion 128 --judge-latency 2 \
 	  --json benchmarks/results/trainer_speed_64_128.json
+
+# The trainer on this machine's GPUs: right, how fast, and beside TRL (at most 8 minutes). $(PYTHON) must have torch, transformers,
+# peft and accelerate; nothing is fetched. `make gpu-wheels`, on a machine with a network, fills build/gpu/wheels with
+# what such a machine may lack beyond them; take the folder along. COMMIT names the commit where there is no .git.
+GPU := build/gpu
+CARRIED := trl datasets multiprocess dill pydantic pydantic-core annotated-types typing-inspection
+GPU_PYTHONS ?= 3.11 3.12 3.13
+GPU_PLATFORM ?= manylinux_2_17_x86_64
+gpu:
+	rm -rf $(GPU)/site
+	-test ! -d $(GPU)/wheels || $(PYTHON) -m pip install --quiet --no-index --no-deps --find-links $(GPU)/wheels \
+	  --target $(GPU)/site $(CARRIED)
+	$(PYTHON) -m benchmarks.gpu --json benchmarks/results/gpu.json $(if $(COMMIT),--commit $(COMMIT))
+
+gpu-wheels:
+	for python in $(GPU_PYTHONS); do $(PYTHON) -m pip download --quiet --no-deps --only-binary :all: --python-version $$python \
+	  --platform $(GPU_PLATFORM) --platform any --constraint constraints.txt --dest $(GPU)/wheels $(CARRIED) || exit 1; done
 
 # Whether the demo's gain holds under five seeds (some minutes).
 quick-seeds: $(VENV)/dev.stamp

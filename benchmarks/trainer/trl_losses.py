@@ -88,25 +88,34 @@ def save_model(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def build(case: Case, model: Path, folder: str) -> Any:
-    """TRL's trainer for a case, its model loaded afresh."""
+def build(case: Case, model: Any, folder: str, tokenizer: Any = None, **settings: Any) -> Any:
+    """TRL's trainer for a case.
+
+    Args:
+        model: its folder, or the model itself with a tokenizer.
+        settings: of TRL's, in the place of those that the frozen batch needs.
+    """
     trl, datasets = importlib.import_module("trl"), importlib.import_module("datasets")
-    rows = len(COMPLETIONS)
+    rows = settings.pop("rows", len(COMPLETIONS))
     fields = dataclasses.asdict(case)
     for name in ("tool_mask", "micro_batches"):
         del fields[name]
+    usual = {
+        "use_cpu": True, "bf16": False, "gradient_checkpointing": False, "num_generations": GENERATIONS,
+        "max_completion_length": MAX_COMPLETION,
+    }  # fmt: skip
     config = trl.GRPOConfig(
-        output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
+        output_dir=folder, report_to="none",
         per_device_train_batch_size=rows // case.micro_batches, gradient_accumulation_steps=case.micro_batches,
-        num_generations=GENERATIONS, max_completion_length=MAX_COMPLETION,
         importance_sampling_level=fields.pop("level"), use_bias_correction_kl=fields.pop("bias_correction"),
-        **fields,
+        **fields, **{**usual, **settings},
     )  # fmt: skip
     trainer = trl.GRPOTrainer(
-        model=str(model),
+        model=str(model) if isinstance(model, Path) else model,
         reward_funcs=lambda completions, **_: [0.0] * len(completions),
         args=config,
         train_dataset=datasets.Dataset.from_list([{"prompt": "t4"}] * rows),
+        processing_class=tokenizer,
     )
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = case.micro_batches  # its training loop sets this
