@@ -70,11 +70,11 @@ def test_it_orders_groups_of_its_best_family_as_its_card_says(measured, network)
     families = {f: v for f, v in measured["families"].items() if f in GENERATED}
     best = max(families, key=lambda f: families[f]["value"])
     agreeing = pairs = 0.0
-    for group in load(best, 25, seed=91).groups:
+    for group in load(best, 12, seed=91).groups:
         ranked = rank_group(group, "local", cache="off", progress=False)
         right, all_ = embedded.agreeing([t.ground_truth for t in group.trajectories], ranked.rewards)
         agreeing, pairs = agreeing + right, pairs + all_
-    assert agreeing / pairs > families[best]["low"] - 0.1
+    assert agreeing / pairs > families[best]["low"] - 0.15
 
 
 def test_recorded_scores_are_what_the_shipped_judge_gives(measured, network):
