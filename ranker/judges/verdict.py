@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from ranker.judges.json_reply import Effort, UnfitJSON, holders, repaired, spoke
 from ranker.usage import Usage
 
 Form = Literal["ranking", "scores"]
+_LISTED = 4  # ids of which every ranking is listed in a schema that names them; five would have 541
 _LONGEST_REASON = 400  # characters, where the schema bounds them; a sentence
 
 
@@ -68,21 +70,36 @@ def tiers_of(scores: Sequence[float]) -> tuple[tuple[int, ...], ...]:
 
 def schema(form: Form = "ranking", ids: Sequence[str] | None = None) -> dict[str, Any]:
     """JSON schema of a reply. The same for every call, since providers compile a new one slowly, unless it names `ids`: then
-    no other can be written, and neither lists nor reasons without end."""
-    name: dict[str, Any] = {"type": "string"}
-    reason: dict[str, Any] = {"type": "string"}
-    each: dict[str, int] = {}
-    some: dict[str, int] = {}
-    if ids is not None:
-        name = {"type": "string", "enum": list(ids)}
-        reason = {"type": "string", "maxLength": _LONGEST_REASON}
-        each = {"minItems": len(ids), "maxItems": len(ids)}
-        some = {"minItems": 1, "maxItems": len(ids)}
+    no other can be written, none twice among reasons, scores and rankings of up to four, and no list or reason without end."""
+    if ids is None:
+        name: dict[str, Any] = {"type": "string"}
+        number: dict[str, Any] = {"type": "number"}
+        ranking = _array(_array(name))
+        scores = _array(_object(id=name, score=number))
+        return _object(
+            reasons=_array(_object(id=name, reason=name)), **{form: scores if form == "scores" else ranking}
+        )
+    reason = {"type": "string", "maxLength": _LONGEST_REASON}
+    reasons = _each(_object(id={"const": i}, reason=reason) for i in ids)
     if form == "scores":
-        verdict = _array(_object(id=name, score={"type": "number"}), **each)
-    else:
-        verdict = _array(_array(name, **some), **some)
-    return _object(reasons=_array(_object(id=name, reason=reason), **each), **{form: verdict})
+        return _object(
+            reasons=reasons, scores=_each(_object(id={"const": i}, score={"type": "number"}) for i in ids)
+        )
+    if len(ids) <= _LISTED:
+        return _object(reasons=reasons, ranking={"enum": list(rankings(ids))})
+    some = {"minItems": 1, "maxItems": len(ids)}
+    return _object(reasons=reasons, ranking=_array(_array({"enum": list(ids)}, **some), **some))
+
+
+def rankings(ids: Sequence[str]) -> Iterator[list[list[str]]]:
+    """Every ranking of `ids`, ties included: 1, 3, 13, 75 of them for one to four."""
+    if not ids:
+        yield []
+        return
+    for size in range(1, len(ids) + 1):
+        for best in itertools.combinations(ids, size):
+            for rest in rankings([i for i in ids if i not in best]):
+                yield [list(best), *rest]
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -96,6 +113,18 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 def _array(items: Any, **bounds: int) -> dict[str, Any]:
     return {"type": "array", "items": items, **bounds}
+
+
+def _each(items: Iterable[Any]) -> dict[str, Any]:
+    """A list of just these, in this order."""
+    listed = list(items)
+    return {
+        "type": "array",
+        "prefixItems": listed,
+        "items": False,
+        "minItems": len(listed),
+        "maxItems": len(listed),
+    }
 
 
 def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") -> Verdict:

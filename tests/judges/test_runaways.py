@@ -7,11 +7,12 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from ranker import LLMJudge, VerdictError, rank_group, rank_groups
 from ranker.judges.llm import DEFAULT_WINDOW
 from ranker.judges.reply_limit import MOST_REPLY
-from ranker.judges.verdict import parse_verdict, schema
+from ranker.judges.verdict import parse_verdict, rankings, schema
 from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
 from tests.vllm_judge import VLLMJudge
 
@@ -192,13 +193,36 @@ def test_the_schema_may_name_the_ids(form):
         plain, named = (b["response_format"]["json_schema"]["schema"] for b in server.requests)
         shown = {item["id"] for item in verdict(server.requests[1])["reasons"]}
     assert plain == schema()
-    tier = named["properties"]["ranking"]["items"]
-    assert set(tier["items"]["enum"]) == shown
+    assert {tuple(sorted(sum(r, []))) for r in named["properties"]["ranking"]["enum"]} == {
+        tuple(sorted(shown))
+    }
     named = schema(form, ids)
-    assert named["properties"]["reasons"]["minItems"] == named["properties"]["reasons"]["maxItems"] == 3
-    assert named["properties"]["reasons"]["items"]["properties"]["reason"]["maxLength"] > 100
     assert list(named["properties"]) == ["reasons", form]
-    assert parse_verdict('{"reasons": [], "ranking": [["ABC"], ["DEF", "GHI"]]}', ids).tiers == ((0,), (1, 2))
+    reasons = [{"id": i, "reason": "good"} for i in ids]
+    good = {"ranking": [["ABC"], ["DEF", "GHI"]], "scores": [{"id": i, "score": 1} for i in ids]}
+    check = Draft202012Validator(named)
+    assert check.is_valid({"reasons": reasons, form: good[form]})
+    assert not check.is_valid({"reasons": reasons[:2], form: good[form]})
+    assert not check.is_valid({"reasons": [reasons[0], *reasons[:2]], form: good[form]})
+    assert not check.is_valid({"reasons": [{"id": i, "reason": "x" * 500} for i in ids], form: good[form]})
+    assert not check.is_valid({"reasons": reasons, form: [good[form][0], *good[form]]})
+    assert not check.is_valid({"reasons": reasons, form: []})
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
+def test_a_schema_that_names_ids_takes_what_a_verdict_may_be(count):
+    """Up to four ids exactly that: no id twice, none missing."""
+    ids = [f"I{i}" for i in range(count)]
+    check = Draft202012Validator(schema("ranking", ids))
+    reasons = [{"id": i, "reason": ""} for i in ids]
+    every = list(rankings(ids)) if count < 6 else [[[i] for i in reversed(ids)], [ids], [ids[:3], ids[3:]]]
+    assert len({str(r) for r in every}) == len(every) == {1: 1, 2: 3, 3: 13, 4: 75, 5: 541}.get(count, 3)
+    for ranking in every:
+        assert check.is_valid({"reasons": reasons, "ranking": ranking})
+        assert len(parse_verdict(json.dumps({"reasons": [], "ranking": ranking}), ids).tiers) == len(ranking)
+    twice = [[ids[0]], ids]
+    assert check.is_valid({"reasons": reasons, "ranking": twice}) == (count > 4)
+    assert not check.is_valid({"reasons": reasons, "ranking": [["other"]]})
 
 
 def test_what_a_server_leaves_for_a_prompt_is_no_window():
