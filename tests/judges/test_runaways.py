@@ -193,9 +193,7 @@ def test_the_schema_may_name_the_ids(form):
         plain, named = (b["response_format"]["json_schema"]["schema"] for b in server.requests)
         shown = {item["id"] for item in verdict(server.requests[1])["reasons"]}
     assert plain == schema()
-    assert {tuple(sorted(sum(r, []))) for r in named["properties"]["ranking"]["enum"]} == {
-        tuple(sorted(shown))
-    }
+    assert all({i for tier in r for i in tier} == shown for r in named["properties"]["ranking"]["enum"])
     named = schema(form, ids)
     assert list(named["properties"]) == ["reasons", form]
     reasons = [{"id": i, "reason": "good"} for i in ids]
