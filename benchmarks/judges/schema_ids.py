@@ -4,7 +4,7 @@
 
 MODEL is what an OpenAI-compatible server that enforces schemas (vLLM, llama.cpp) calls its model. The groups are real:
 four attempts each at problems of GSM8K ($RANKER_DATA names the folder of the published file, where it is not to be fetched).
-Every figure is of the same groups, asked in the same order; a rerun into the same file keeps other models' rows.
+Every figure is of the same groups, asked in the same order; a rerun into the same file keeps other rows.
 """
 
 from __future__ import annotations
@@ -71,13 +71,21 @@ def main() -> None:
     options.add_argument("--base-url", required=True)
     options.add_argument("--groups", type=int, default=100)
     options.add_argument("--concurrency", type=int, default=8)
+    options.add_argument(
+        "--ids", choices=("both", "without", "with"), default="both", help="which rows to make"
+    )
     options.add_argument("--engine", default="", help="what serves it, for the record")
     add_record(options)
     chosen = options.parse_args()
     path: Path | None = chosen.json
     known = json.loads(path.read_bytes())["rows"] if path is not None and path.is_file() else []
-    rows = [row for row in known if row["model"] != chosen.model]
-    for ids_in_schema in (False, True):
+    wanted = {"both": (False, True), "without": (False,), "with": (True,)}[chosen.ids]
+    rows = [
+        row
+        for row in known
+        if (row["model"], row["ids_in_schema"]) not in {(chosen.model, w) for w in wanted}
+    ]
+    for ids_in_schema in wanted:
         row = measure(chosen.model, chosen.base_url, chosen.groups, chosen.concurrency, ids_in_schema)
         rows.append({**row, "engine": chosen.engine})
         write_record(

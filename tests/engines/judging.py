@@ -31,7 +31,9 @@ def check_outcomes(results: list[RankedGroup]) -> None:
         else:
             assert isinstance(result.error, VerdictError), result.error
             assert all(r is None for r in result.rewards)
-        assert 1 <= result.usage.calls <= 5
+        assert (
+            1 <= result.usage.calls <= 9
+        )  # and of four questions asked again each once more, without the reply
         assert result.usage.completion_tokens > 0
 
 
