@@ -116,15 +116,9 @@ def _array(items: Any, **bounds: int) -> dict[str, Any]:
 
 
 def _each(items: Iterable[Any]) -> dict[str, Any]:
-    """A list of just these, in this order."""
+    """A list of just these, in this order. (llama.cpp takes no `"items": false`; the bounds say the same.)"""
     listed = list(items)
-    return {
-        "type": "array",
-        "prefixItems": listed,
-        "items": False,
-        "minItems": len(listed),
-        "maxItems": len(listed),
-    }
+    return {"type": "array", "prefixItems": listed, "minItems": len(listed), "maxItems": len(listed)}
 
 
 def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") -> Verdict:
