@@ -115,6 +115,17 @@ def begin(
     )
 
 
+def seeded(trainer: Any) -> Any:
+    """Have the engine in this process draw from the seeds that a server is sent."""
+    inside = trainer.engine.generate
+
+    async def generate(prompt: Any, random: Any, most: int | None = None) -> Any:
+        return await inside(prompt, np.random.default_rng(int(random.integers(1 << 53))), most)
+
+    trainer.engine.generate = generate
+    return trainer
+
+
 LONG = {"max_steps": 8, "save_steps": 2, "save_total_limit": None}
 
 

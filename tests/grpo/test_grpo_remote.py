@@ -10,24 +10,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.grpo_runs import ROWS, begin, fives, furthest, lines, spread, train, untimed, weights
+from tests.grpo_runs import ROWS, begin, fives, furthest, lines, seeded, spread, train, untimed, weights
 from tests.vllm_server import LORA, SETUP
 
 pytest_plugins = ("tests.vllm_fixtures",)
-
-
-def seeded(trainer: Any) -> Any:
-    """Have the engine in this process draw from the seeds that a server is sent."""
-    inside = trainer.engine.generate
-
-    async def generate(prompt: Any, random: Any, most: int | None = None) -> Any:
-        return await inside(prompt, np.random.default_rng(int(random.integers(1 << 53))), most)
-
-    trainer.engine.generate = generate
-    return trainer
 
 
 async def converses(policy: Any, row: Any) -> list[Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from grpo.errors import TrainingError
 from ranker import ConfigurationError
-from tests.grpo_runs import begin, furthest, policy, spread, train, untimed, weights
+from tests.grpo_runs import begin, furthest, policy, seeded, spread, train, untimed, weights
 from tests.vllm_server import SETUP
 
 pytest_plugins = ("tests.vllm_fixtures",)
@@ -25,19 +25,6 @@ def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tied")
     policy(**TIED)[0].save_pretrained(folder)
     return folder
-
-
-def seeded(trainer: Any) -> Any:
-    """Have the engine in this process draw from the seeds that a server is sent."""
-    import numpy as np
-
-    inside = trainer.engine.generate
-
-    async def generate(prompt: Any, random: Any, most: int | None = None) -> Any:
-        return await inside(prompt, np.random.default_rng(int(random.integers(1 << 53))), most)
-
-    trainer.engine.generate = generate
-    return trainer
 
 
 @pytest.mark.parametrize("case", [{}, {"max_pending_groups": 0, "beta": 0.1}], ids=["plain", "on policy"])
