@@ -86,6 +86,12 @@ quick-seeds: $(VENV)/dev.stamp
 study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.study --out benchmarks/results/study
 
+# A real LLM of 135M learns from real judges, from noise that is as often right, and from the truth, 5 seeds each (20 runs
+# of some 15 minutes on one core; started again, it continues. TUNED names the folder of a tuned judge, as a further arm).
+smollm2: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.smollm2 --out benchmarks/results/smollm2 --judge truth --judge local $(TUNED:%=--judge local:%)
+	$(BIN)/python -m benchmarks.smollm2 --out benchmarks/results/smollm2 --judge noise
+
 # The local models over every suite, some groups each, random and noisy:0.75 beside them (hours on two cores; started
 # again, it goes on). RANKER_DATA may name a folder with the published group files; without it they are fetched.
 bench-judges: $(VENV)/dev.stamp

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from grpo.model.loading import autocast
 from grpo.model.logprobs import plain_logprobs
 from grpo.types import TokenSequence
 
@@ -37,6 +38,6 @@ def start_logprobs(model: Any, sequences: Sequence[TokenSequence]) -> list[float
     start policy's own replies where a text is as fluent as those."""
     plain = [TokenSequence(s.tokens_T, s.sampled_T, s.logps_T) for s in sequences]
     counts = [int(s.sampled_T.sum()) for s in plain]
-    with torch.no_grad(), model.disable_adapter():
+    with torch.no_grad(), model.disable_adapter(), autocast(model, bf16=model.dtype == torch.bfloat16):
         logps_N = plain_logprobs(model, plain).float().cpu().numpy()
     return [float(part.mean()) for part in np.split(logps_N, np.cumsum(counts)[:-1])]

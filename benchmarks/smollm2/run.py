@@ -58,7 +58,8 @@ def run(judge: str, seed: int, steps: int, deviation: float | None) -> Json:
     from grpo.config_file import read_settings
 
     quiet()
-    settings = read_settings("smollm2", [f"seed={seed}", f"max_steps={steps}", "save_steps=0"])
+    changes = [f"seed={seed}", f"max_steps={steps}", "save_steps=0", "dtype=bfloat16", "bf16=true"]
+    settings = read_settings("smollm2", changes)
     model, tokenizer = settings.model()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
