@@ -1,0 +1,134 @@
+"""The watch: what audits of a run have found so far, and whether the judge has stopped being right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ranker.statistics import NOTHING, Estimate
+from ranker.watch import agreement
+from ranker.watch.agreement import ALPHA, Audited
+from ranker.watch.betting import stretch_below
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The judge has stopped being right.
+
+    Attributes:
+        step: whose audits showed it.
+        began: the step at which the stretch of low agreement began, as far as the audits tell.
+        bound: what agreement fell below.
+        agreement: on that stretch, with its interval.
+        reason: in words.
+    """
+
+    step: int
+    began: int
+    bound: float
+    agreement: Estimate
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "agreement": self.agreement.to_dict(4)}
+
+
+@dataclass(slots=True)
+class Watch:
+    """Audited groups in order, and the alarm while there is one. The same audits give the same watch, so a run that
+    resumes makes it again from its file of audits.
+
+    An alarm comes when the evidence that agreement lies below a bound, on some latest stretch of the audits, reaches
+    1 / 0.05: with a judge that stays at the bound or above it ever comes with probability 0.05 at most. It ends when the
+    evidence that agreement lies above the bound does.
+
+    Attributes:
+        min_agreement: the bound; None for none.
+        max_drop: the bound also is the low end of the interval of the first audits less this; None for no such bound.
+        audited: every group audited so far, by step.
+        alarm: the alarm that has not ended; None where all is well.
+        alarms: every alarm so far.
+    """
+
+    min_agreement: float | None = None
+    max_drop: float | None = None
+    audited: list[Audited] = field(default_factory=list)
+    alarm: Alarm | None = None
+    alarms: list[Alarm] = field(default_factory=list)
+    _since: int = 0  # the audits that count for the next alarm, or for its end, begin here
+
+    def add(self, step: int, found: Iterable[Audited]) -> Alarm | None:
+        """Take a step's audits in; an alarm where they raise one."""
+        self.audited += sorted(found, key=lambda a: a.group)
+        bound = self.bound()
+        if bound is None:
+            return None
+        latest = self.audited[self._since :]
+        if self.alarm is not None:
+            if _above(latest, bound):
+                self.alarm, self._since = None, len(self.audited)
+            return None
+        stretch = agreement.below(latest, bound)
+        if stretch.evidence < 1 / ALPHA:
+            return None
+        low = latest[stretch.start :]
+        self.alarm = _alarm(step, low, bound)
+        self.alarms.append(self.alarm)
+        self._since = len(self.audited)
+        return self.alarm
+
+    def bound(self) -> float | None:
+        """What agreement must not fall below; None where there is no such bound yet."""
+        start = agreement.first(self.audited).low
+        fallen = None if self.max_drop is None or start is None else start - self.max_drop
+        return max((b for b in (self.min_agreement, fallen) if b is not None), default=None)
+
+    def metrics(self) -> dict[str, float | None]:
+        """Agreement now and since the start with intervals, how much was audited, and whether there is an alarm."""
+        record: dict[str, float | None] = {}
+        for name, estimate in (
+            ("judge_agreement", agreement.now(self.audited)),
+            ("judge_agreement_since_start", agreement.since_start(self.audited)),
+        ):
+            record |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        record["audited_groups"] = len(self.audited)
+        record["judge_alarm"] = float(self.alarm is not None)
+        return record
+
+    @classmethod
+    def of(
+        cls, records: Iterable[Mapping[str, Any]], min_agreement: float | None, max_drop: float | None
+    ) -> Watch:
+        """The watch after audits that were written down, see `Audited`."""
+        watch = cls(min_agreement, max_drop)
+        steps: dict[int, list[Audited]] = {}
+        for r in records:
+            found = Audited(r["step"], r["group"], r["agreement"], r["weight"])
+            steps.setdefault(found.step, []).append(found)
+        for step in sorted(steps):
+            watch.add(step, steps[step])
+        return watch
+
+
+def _alarm(step: int, low: list[Audited], bound: float) -> Alarm:
+    found = agreement.since_start(low)
+    value = "–" if found.value is None else f"{found.value:.2f}"
+    began = low[0].step if low else step
+    reason = (
+        f"the judge agrees with its auditor on {value} of what the auditor tells apart (95 % interval {_interval(found)}), in "
+        f"{len(low)} groups audited since step {began}; the bound is {bound:.2f}"
+    )
+    return Alarm(step, began, bound, found, reason)
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate == NOTHING or estimate.low is None or estimate.high is None:
+        return "unknown"
+    return f"{estimate.low:.2f} to {estimate.high:.2f}"
+
+
+def _above(latest: list[Audited], bound: float) -> bool:
+    """Whether some latest stretch is shown to lie above the bound."""
+    values_N, weights_N = agreement.columns([a for a in latest if a.weight > 0])
+    return stretch_below(1 - values_N, weights_N, 1 - bound).evidence >= 1 / ALPHA
