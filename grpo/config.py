@@ -57,6 +57,10 @@ class GRPOConfig:
             later, with the ratio corrected for it. None: as many as `groups_per_step`. 0: strictly
             on-policy.
         reward_timeout: seconds after which a reward function counts as hung.
+        anchor_share: share of the groups, 0 to 1, in which the judge is also shown an anchor: an attempt of the policy as
+            it was at the start, never trained on, which `win_rate` is measured by (docs/training.md). None: 0.25 where
+            adapters are trained and a reward function is `rank_group`, else 0. Above 0 without adapters, a copy of the
+            weights is kept.
         max_failed_share: the run stops when more than this share of the latest groups failed.
         lora_r: rank of LoRA adapters; 0 trains all weights.
         lora_alpha, lora_target_modules: of the adapters; "all-linear", or a list of names.
@@ -109,6 +113,7 @@ class GRPOConfig:
     dynamic_sampling_rounds: Whole = 0
     max_pending_groups: Whole | None = None
     reward_timeout: Seconds = 600.0
+    anchor_share: Annotated[int | float, Field(ge=0, le=1)] | None = None
     max_failed_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     lora_r: Whole = 0
     lora_alpha: Count = 32

@@ -8,12 +8,13 @@ took, and a resumed run is the same to the bit.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from grpo.model.distributed import Processes
-from grpo.rewards import GroupReward
+from grpo.rewards import GroupReward, placed
 from grpo.types import RolloutGroup
 from ranker.debias.evidence import Evidence
 from ranker.debias.model import Comparisons
@@ -62,13 +63,26 @@ class Debiasing:
     def _replaced(
         self, group: RolloutGroup, reward: GroupReward, worth: Mapping[tuple[int, str], list[float]]
     ) -> GroupReward:
-        parts = dict(reward.parts)
+        if not reward.comparisons:
+            return reward
+        count, alive = len(group.rollouts), group.alive
+        parts, anchored = dict(reward.parts), dict(reward.anchored_parts)
         for name in reward.comparisons:
-            values: list[float | None] = [None] * len(group.rollouts)
-            for place, value in zip(group.alive, worth[group.index, name], strict=True):
-                values[place] = value
-            parts[name] = values
-        return replace(reward, parts=parts, values=self.mixed(parts)) if reward.comparisons else reward
+            values = worth[group.index, name]
+            if (
+                anchored
+            ):  # the worth is less the mean of all that were compared; that of the attempts is wanted
+                mean = math.fsum(values[:-1]) / len(values[:-1])
+                *values, anchor = (value - mean for value in values)
+                anchored[name] = [*placed(count, alive, values), anchor]
+            parts[name] = placed(count, alive, values)
+        return replace(
+            reward,
+            parts=parts,
+            values=self.mixed(parts),
+            anchored_parts=anchored,
+            anchored_values=self.mixed(anchored) if anchored else [],
+        )
 
     def metrics(self) -> dict[str, float | None]:
         """The bias by covariate with its interval, and the share of the rankings that it explains."""

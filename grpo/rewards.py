@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,15 @@ import numpy as np
 from grpo.advantages import Aggregation, mix
 from grpo.errors import RewardError
 from grpo.types import RolloutGroup
-from ranker import ConfigurationError, RankedGroup, RankerError, TrajectoryGroup
+from ranker import (
+    ConfigurationError,
+    RankedGroup,
+    RankerError,
+    TrajectoryGroup,
+    rank_group,
+    rank_group_async,
+)
+from ranker.aggregate.rewards import rank_rewards, top_heavy_rewards
 from ranker.errors import scrub
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
@@ -42,10 +51,20 @@ class Reward:
     name: str = "reward"
     weight: float = 1.0
 
+    @property
+    def ranks(self) -> bool:
+        """Whether the function is `rank_group`, or a partial of it: its rewards are relative to the group."""
+        function = self.function
+        while isinstance(function, partial):
+            function = function.func
+        return function is rank_group or function is rank_group_async
+
 
 @dataclass(frozen=True, slots=True)
 class GroupReward:
     """What the reward functions said of a group; lists have one entry per rollout of the group.
+
+    The anchor of a group has no part in `values` and `parts`. In the fields that are named after it, it is the last entry.
 
     Attributes:
         values: the mixed reward; None where there is none.
@@ -54,7 +73,11 @@ class GroupReward:
         usage: what judging cost.
         error: why there are no rewards; None where there are.
         comparisons: by function what its judge said of the attempts and their copies (`ranker.debias`), and the judge's
-            name, as JSON.
+            name, as JSON. The anchor is the last attempt there.
+        anchored_values: the mixed rewards of the attempts and the anchor, compared with one another; empty where there is
+            no anchor.
+        anchored_parts: the same from each function, by its name.
+        anchor_reason: the judge's sentence on the anchor.
     """
 
     values: list[float | None]
@@ -63,6 +86,21 @@ class GroupReward:
     usage: Usage = field(default_factory=Usage)
     error: str | None = None
     comparisons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    anchored_values: list[float | None] = field(default_factory=list)
+    anchored_parts: Mapping[str, list[float | None]] = field(default_factory=dict)
+    anchor_reason: str = ""
+
+    @property
+    def wins(self) -> list[float | None]:
+        """Whether each attempt got more than the anchor (1), as much (0.5) or less (0); None where one of the two got
+        nothing. Empty where there is no anchor."""
+        if not self.anchored_values:
+            return []
+        *attempts, anchor = self.anchored_values
+        return [
+            None if value is None or anchor is None else (1.0 if value > anchor else 0.5 * (value == anchor))
+            for value in attempts
+        ]
 
 
 def as_rewards(rewards: RewardFunction | Reward | Sequence[Reward]) -> list[Reward]:
@@ -134,6 +172,8 @@ class Rewarder:
                 count, f"{len(alive)} of {count} rollouts came to an end: {'; '.join(sorted(reasons))}"
             )
         parts: dict[str, list[float | None]] = {}
+        anchored: dict[str, list[float | None]] = {}
+        anchor_reason = ""
         comparisons: dict[str, Mapping[str, Any]] = {}
         reasons_G = [""] * count
         usage = Usage()
@@ -145,16 +185,28 @@ class Rewarder:
                     raise
                 spent = error.usage if isinstance(error, RankerError) else Usage()
                 return failed(count, scrub(f"{reward.name}: {type(error).__name__}: {error}"), usage + spent)
-            spread: list[float | None] = [None] * count
-            for place, value in zip(alive, ranked.rewards, strict=True):
-                spread[place] = value
-            parts[reward.name] = spread
+            if group.anchor is None:
+                parts[reward.name] = placed(count, alive, ranked.rewards)
+            else:
+                parts[reward.name] = placed(count, alive, _without_last(ranked))
+                *values, value = ranked.rewards
+                anchored[reward.name] = [*placed(count, alive, values), value]
+                anchor_reason = (ranked.reasons[-1] if ranked.reasons else "") or anchor_reason
             usage += ranked.usage
             if ranked.comparisons is not None:
                 comparisons[reward.name] = {**ranked.comparisons.to_dict(), "judge": ranked.judge}
             for place, reason in zip(alive, ranked.reasons, strict=False):
                 reasons_G[place] = reason or reasons_G[place]
-        return GroupReward(self.mixed(parts), parts, reasons_G, usage, comparisons=comparisons)
+        return GroupReward(
+            self.mixed(parts),
+            parts,
+            reasons_G,
+            usage,
+            comparisons=comparisons,
+            anchored_values=self.mixed(anchored) if anchored else [],
+            anchored_parts=anchored,
+            anchor_reason=anchor_reason,
+        )
 
     def mixed(self, parts: Mapping[str, list[float | None]]) -> list[float | None]:
         """The rewards of a group from those of each function, by its name."""
@@ -183,6 +235,29 @@ class PendingReward:
                 self.size,
                 f"the reward function did not return within reward_timeout = {self.timeout:g} seconds",
             )
+
+
+def placed(count: int, alive: Sequence[int], values: Sequence[float | None]) -> list[float | None]:
+    """One entry for each of `count` rollouts from the values of those that came to an end."""
+    spread: list[float | None] = [None] * count
+    for place, value in zip(alive, values, strict=True):
+        spread[place] = value
+    return spread
+
+
+def _without_last(ranked: RankedGroup) -> Sequence[float | None]:
+    """The rewards of all trajectories but the last.
+
+    Those that follow from the ranking alone are what they were if the last had not been in it. Otherwise the place that it
+    takes would set its neighbours further apart, and their mean would tell of it.
+    """
+    n = len(ranked.rewards)
+    for rule in (rank_rewards, top_heavy_rewards):
+        tiers = tuple(map(tuple, ranked.ranking))
+        if tiers and ranked.rewards == rule(tiers, n):
+            others = [tuple(i for i in tier if i < n - 1) for tier in tiers]
+            return rule(tuple(tier for tier in others if tier), n - 1)
+    return ranked.rewards[:-1]
 
 
 def failed(count: int, why: str, usage: Usage | None = None) -> GroupReward:

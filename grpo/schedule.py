@@ -95,6 +95,8 @@ class Schedule:
         state, processes = self.state, self._processes
         last = state.taken + (self._config.max_steps - state.step) * self._config.groups_per_step
         end = min(end, last)  # no group that no step learns from
+        if self._collector.anchors is not None:
+            self._collector.anchors.prepare(state.sampled, end, last)
         wanted = [k for k in range(state.sampled, end) if k % processes.world == processes.rank]
         self._collector.sample(wanted, state.step)
         state.sampled = max(state.sampled, end)

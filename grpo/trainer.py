@@ -17,6 +17,7 @@ from grpo.errors import RunFolderError
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
+from grpo.rollouts.anchors import make_anchors, share_for
 from grpo.rollouts.collect import (
     Checker,
     Collector,
@@ -33,6 +34,7 @@ from grpo.runs.folder import RewardCache, RunFolder
 from grpo.runs.loggers import Logger, loggers
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.records import group_from_dict, group_to_dict, sample_record
+from grpo.runs.win_rate import WinRate
 from grpo.schedule import RunState, Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
@@ -94,10 +96,12 @@ class GRPOTrainer:
         describe: Mapping[str, Any] | None = None,
     ):
         self.config = config = config or GRPOConfig()
-        rewarder = Rewarder(as_rewards(reward_fn), config.multi_objective_aggregation, config.reward_timeout)
+        rewards = as_rewards(reward_fn)
+        rewarder = Rewarder(rewards, config.multi_objective_aggregation, config.reward_timeout)
         self._processes = processes = Processes()
         self.model, self.tokenizer = load(model, tokenizer, config)
         check_examples(dataset, rollout, self.tokenizer)
+        share = share_for(config, hasattr(self.model, "peft_config"), any(r.ranks for r in rewards))
         self.model.to(processes.device)
         processes.share(self.model)
         layout = compatible_layout(self.model, config)
@@ -112,9 +116,8 @@ class GRPOTrainer:
                 context_length(self.model), layout.packed and layout.head, config.bf16,
             )  # fmt: skip
         self._rollout, self._checker = rollout, checker
-        self._updater = Updater(
-            self.model, config, layout, Reference(self.model, config.beta != 0), processes
-        )
+        reference = Reference(self.model, config.beta != 0, share > 0)
+        self._updater = Updater(self.model, config, layout, reference, processes)
         self._example_of = example_order(dataset, config.shuffle_dataset, config.seed)
         self._loggers: list[Logger] = []
         self._folder = self._open(out, resume, describe or {})
@@ -122,6 +125,12 @@ class GRPOTrainer:
             self.engine, self.tokenizer, self._example_of, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
         )  # fmt: skip
+        self._wins: WinRate | None = None
+        if share:
+            self._wins = WinRate()
+            self._collector.anchors = make_anchors(
+                self._collector, dataset, reference, share, config, processes, self._out
+            )
         self._debiasing = Debiasing(processes, rewarder.mixed)
         self._schedule = Schedule(self._collector, processes, config, self._debiasing)
         try:
@@ -228,6 +237,8 @@ class GRPOTrainer:
         if self._servers is not None:
             line["server_mismatch"] = self._servers.gap
         line |= self._debiasing.metrics()
+        if self._wins is not None:
+            line |= self._wins.metrics(everyone)
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
             self._folder.add("samples.jsonl", *(sample_record(self.step, j) for j in everyone))
@@ -278,6 +289,7 @@ class GRPOTrainer:
             **asdict(state),
             "pending": sorted(everyone, key=lambda g: g["index"]),
             "debiasing": self._debiasing.to_dict(),
+            "wins": [] if self._wins is None else self._wins.latest,
         }
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
@@ -295,10 +307,15 @@ class GRPOTrainer:
             state = dict(saved.state)
             pending = state.pop("pending")
             self._debiasing.restore(state.pop("debiasing", {}))
+            wins = [(float(won), int(of)) for won, of in state.pop("wins", [])]
+            if self._wins is not None:
+                self._wins.latest = wins
             self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
             for fields in pending:
                 if fields["index"] % self._processes.world == self._processes.rank:
                     self._collector.send(group_from_dict(fields, self._example_of(fields["index"])))
         if self._folder is not None:
             self._folder.rewind(self.step)
+        if self._collector.anchors is not None:
+            self._collector.anchors.load()
         self._processes.wait()

@@ -93,6 +93,10 @@ class RolloutGroup:
         example: of the dataset.
         rollouts: one for each attempt, broken ones included.
         version: optimizer steps the policy had taken when it was sampled.
+        ground_truths: of the attempts.
+        anchor: an attempt of the policy as it was at the start, for the judge to compare with; None for most groups. It is
+            never trained on.
+        anchor_truth: its ground truth.
     """
 
     index: int
@@ -100,6 +104,8 @@ class RolloutGroup:
     rollouts: tuple[Rollout, ...]
     version: int = 0
     ground_truths: tuple[float | None, ...] = field(default=())
+    anchor: Trajectory | None = None
+    anchor_truth: float | None = None
 
     @property
     def alive(self) -> list[int]:
@@ -107,13 +113,14 @@ class RolloutGroup:
         return [i for i, r in enumerate(self.rollouts) if r.trajectory is not None]
 
     def for_judge(self) -> TrajectoryGroup:
-        """The attempts that came to an end, as a reward function gets them.
+        """The attempts that came to an end, as a reward function gets them; the anchor, if there is one, is the last.
 
         The example is the group's `metadata`, for reward functions that compare with it; a judge is never
         shown metadata.
         """
+        attempts = [r.trajectory for r in self.rollouts if r.trajectory is not None]
         return TrajectoryGroup(
-            [r.trajectory for r in self.rollouts if r.trajectory is not None],
+            attempts if self.anchor is None else [*attempts, self.anchor],
             id=str(self.example.get("id") or self.index),
             rubric=self.example.get("rubric"),
             metadata=self.example,

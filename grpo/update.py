@@ -79,7 +79,8 @@ class Updater:
         self._shards = place(model, processes, config.fsdp)
         self._reference_shards = self._shards
         if reference.copy is not None:
-            self._reference_shards = place(reference.copy, processes, config.fsdp, samples=False)
+            sharded = config.fsdp and not reference.samples
+            self._reference_shards = place(reference.copy, processes, sharded, samples=False)
         self._weights = self._shards.trained
         self.optimizer = torch.optim.AdamW(
             self._weights,

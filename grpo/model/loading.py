@@ -131,15 +131,17 @@ class Reference:
 
     Args:
         needed: whether it will be asked; no copy is made otherwise.
+        samples: whether replies are sampled from it, so that each process needs all of its weights.
 
     Attributes:
         copy: of the model; None where it is the model itself.
     """
 
-    def __init__(self, model: Any, needed: bool):
+    def __init__(self, model: Any, needed: bool, samples: bool = False):
         self._model = model
+        self.samples = samples
         self.copy: Any = None
-        if needed and not hasattr(model, "peft_config"):
+        if (needed or samples) and not hasattr(model, "peft_config"):
             self.copy = copy.deepcopy(model).eval().requires_grad_(False)
 
     @contextlib.contextmanager

@@ -26,6 +26,8 @@ from ranker.plain import unarrayed
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from grpo.rollouts.anchors import Anchors
+
 log = logging.getLogger("ranker")
 T = TypeVar("T")
 Example = Mapping[str, Any]
@@ -44,19 +46,25 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-def example_order(examples: Sequence[Example], shuffle: bool, seed: int) -> Callable[[int], Example]:
-    """The example of group k of a run, for every k: each one once an epoch, whose order depends on the seed and its
-    number alone."""
+def row_order(count: int, shuffle: bool, seed: int) -> Callable[[int], int]:
+    """The number of the row of group k of a run, for every k: each of `count` rows once an epoch, whose order depends on
+    the seed and its number alone."""
 
     @lru_cache(2)  # of the present epoch and the one before
     def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng((seed, epoch)).permutation(len(examples))
+        return np.random.default_rng((seed, epoch)).permutation(count)
 
-    def of(index: int) -> Example:
-        epoch, place = divmod(index, len(examples))
-        return examples[int(order(epoch)[place]) if shuffle else place]
+    def of(index: int) -> int:
+        epoch, place = divmod(index, count)
+        return int(order(epoch)[place]) if shuffle else place
 
     return of
+
+
+def example_order(examples: Sequence[Example], shuffle: bool, seed: int) -> Callable[[int], Example]:
+    """The example of group k of a run, for every k, in the order of `row_order`."""
+    row_of = row_order(len(examples), shuffle, seed)
+    return lambda index: examples[row_of(index)]
 
 
 def check_examples(
@@ -112,6 +120,7 @@ class Collector:
 
     Attributes:
         pending: groups sampled and not yet taken, by index, with their rewards to come.
+        anchors: that groups get beside their attempts; None for none.
     """
 
     engine: Sampler
@@ -124,6 +133,7 @@ class Collector:
     seed: int
     store: RewardCache | None = None
     pending: dict[int, tuple[RolloutGroup, PendingReward]] = field(default_factory=dict)
+    anchors: Anchors | None = None
 
     def sample(self, indices: Sequence[int], version: int) -> None:
         """Roll out these groups, all at once; returns when the last rollout has ended."""
@@ -133,7 +143,7 @@ class Collector:
     async def _sample(self, indices: Sequence[int], version: int) -> None:
         async def one(index: int) -> None:
             group = await self.group(index, self.example_of(index), self.num_generations, version)
-            self.send(group)
+            self.send(group if self.anchors is None else self.anchors.add_to(group))
 
         tasks = [asyncio.create_task(one(index)) for index in indices]
         try:

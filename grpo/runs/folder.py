@@ -23,8 +23,8 @@ from ranker.runtime.outputs import check_absent, replace_file
 from ranker.usage import Usage
 
 WRITTEN = (
-    "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "evaluation.json", "curves.png", "checkpoints",
-    "final",
+    "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "anchors.jsonl", "evaluation.json", "curves.png",
+    "checkpoints", "final",
 )  # fmt: skip
 FORMAT = 1  # of everything in the folder; another number is not read
 
@@ -54,7 +54,8 @@ class RunFolder:
                 )
             else:
                 _check_ours(self.path)
-                for earned in self.path.glob("rewards*.jsonl"):  # of a start that ended before its first step
+                # Of a start that ended before its first step.
+                for earned in (*self.path.glob("rewards*.jsonl"), self.path / "anchors.jsonl"):
                     if earned.is_file():
                         earned.unlink()
                 write_json(held, resolved)
@@ -98,7 +99,7 @@ class RunFolder:
             if not file.is_file():
                 continue
             good = 0
-            for raw, record in _whole(file):
+            for raw, record in whole_lines(file):
                 if record.get("step", 0) > step:
                     break
                 good += len(raw)
@@ -106,7 +107,7 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every line of metrics so far."""
-        return [record for _, record in _whole(self.path / "metrics.jsonl")]
+        return [record for _, record in whole_lines(self.path / "metrics.jsonl")]
 
     def add(self, name: str, *records: Mapping[str, Any]) -> None:
         """Append lines to a file of the folder, all or none.
@@ -131,7 +132,7 @@ class RewardCache:
             return
         for file in sorted(folder.glob("rewards*.jsonl")):
             good = 0
-            for raw, record in _whole(file):
+            for raw, record in whole_lines(file):
                 good += len(raw)
                 usage = Usage(**record.pop("usage"))
                 key, _ = record.pop("key"), record.pop("group")
@@ -156,7 +157,7 @@ class RewardCache:
                 append(self._file, dump_line(record))
 
 
-def _whole(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def whole_lines(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """The lines of a file with what they hold, up to one cut off by a kill."""
     if not file.is_file():
         return
@@ -204,12 +205,16 @@ def write_json(file: Path, fields: Mapping[str, Any]) -> None:
 
 
 def _digest(group: RolloutGroup) -> str:
-    """What identifies a group: which it is, and every token of it."""
+    """What identifies a group: which it is, every token of it, and its anchor."""
     hashed = hashlib.sha256(str(group.index).encode())
     for rollout in group.rollouts:
         hashed.update(b"\0rollout")
         for sequence in rollout.sequences:
             hashed.update(b"\0" + sequence.tokens_T.tobytes())
+    if group.anchor is not None:
+        hashed.update(
+            b"\0anchor" + dump_line({"messages": group.anchor.messages, "more": group.anchor.histories})
+        )
     return hashed.hexdigest()
 
 

@@ -11,6 +11,10 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("true reward (ground truth)", (("ground_truth_mean", "mean over rollouts"),)),
     ("reward", (("reward_mean", "mean"), ("reward_std", "deviation in a group"))),
     ("judge's agreement with the truth", (("judge_accuracy", "pairs ordered right (0.5 is chance)"),)),
+    (
+        "attempts above the start policy's",
+        (("win_rate", "win rate over the latest groups (0.5 is no change)"),),
+    ),
     ("policy", (("entropy", "entropy, nats"), ("kl", "KL to the reference"))),
     ("gradient", (("grad_norm", "norm before clipping"), ("clip_fraction", "clip fraction"))),
     ("groups without signal", (("tied_share", "tied"), ("failed_share", "failed"))),
@@ -18,7 +22,7 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def plot(metrics: Sequence[Mapping[str, Any]], file: Path, title: str = "") -> bool:
-    """Draw a panel for everything that was measured; thin lines are steps, thick ones their running mean.
+    """Draw a panel for everything that was measured; thin lines are steps, thick ones their running mean; bands are intervals.
 
     Returns:
         False where matplotlib is missing or nothing was measured: there is no picture then.
@@ -49,6 +53,13 @@ def plot(metrics: Sequence[Mapping[str, Any]], file: Path, title: str = "") -> b
             steps, values = zip(*points, strict=True)
             axis.plot(steps, values, color=f"C{number}", alpha=0.3, linewidth=0.9)
             axis.plot(steps, _running(values), color=f"C{number}", linewidth=2, label=label)
+            bounds = [
+                (m["step"], m[f"{key}_low"], m[f"{key}_high"])
+                for m in metrics
+                if m.get(f"{key}_low") is not None
+            ]
+            if bounds:
+                axis.fill_between(*zip(*bounds, strict=True), color=f"C{number}", alpha=0.15, linewidth=0)
         axis.set_title(name, fontsize=11, loc="left")
         axis.set_xlabel("step")
         axis.grid(alpha=0.25)

@@ -14,10 +14,12 @@ from ranker import Trajectory
 def sample_record(step: int, scored: ScoredGroup) -> dict[str, Any]:
     """A line of samples.jsonl: one group, what each attempt said, and what it was worth.
 
-    The messages that all attempts begin with stand once, as "prompt".
+    The messages that all attempts, and the anchor, begin with stand once, as "prompt". The rewards of the attempts are those
+    without the anchor; "above_anchor" says how each compares with it.
     """
     group, reward = scored.group, scored.reward
-    shared = _shared([list(r.trajectory.messages) for r in group.rollouts if r.trajectory is not None])
+    shown = [r.trajectory for r in group.rollouts if r.trajectory is not None]
+    shared = _shared([list(t.messages) for t in (*shown, *([group.anchor] if group.anchor else []))])
     attempts = []
     for i, rollout in enumerate(group.rollouts):
         attempt: dict[str, Any] = {
@@ -34,6 +36,8 @@ def sample_record(step: int, scored: ScoredGroup) -> dict[str, Any]:
             attempt["reason"] = reward.reasons[i]
         if rollout.error is not None:
             attempt["error"] = rollout.error
+        if reward.wins:
+            attempt["above_anchor"] = reward.wins[i]
         attempts.append(attempt)
     record: dict[str, Any] = {
         "step": step,
@@ -42,6 +46,14 @@ def sample_record(step: int, scored: ScoredGroup) -> dict[str, Any]:
         "prompt": shared,
         "rollouts": attempts,
     }
+    if group.anchor is not None:
+        record["anchor"] = {
+            "messages": list(group.anchor.messages)[len(shared) :],
+            "reward": reward.anchored_values[-1] if reward.anchored_values else None,
+            "ground_truth": group.anchor_truth,
+        }
+        if reward.anchor_reason:
+            record["anchor"]["reason"] = reward.anchor_reason
     if group.example.get("id") is not None:
         record["row"] = group.example["id"]
     if reward.error is not None:
@@ -69,11 +81,19 @@ def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
             "error": rollout.error,
         }
         if rollout.trajectory is not None:
-            shown = {f.name: getattr(rollout.trajectory, f.name) for f in fields(Trajectory) if f.init}
-            record["trajectory"] = {**shown, "metadata": dict(rollout.trajectory.metadata)}
+            record["trajectory"] = trajectory_to_dict(rollout.trajectory)
         rollouts.append(record)
     truths = list(group.ground_truths)
-    return {"index": group.index, "version": group.version, "ground_truths": truths, "rollouts": rollouts}
+    whole = {"index": group.index, "version": group.version, "ground_truths": truths, "rollouts": rollouts}
+    if group.anchor is not None:
+        whole |= {"anchor": trajectory_to_dict(group.anchor), "anchor_truth": group.anchor_truth}
+    return whole
+
+
+def trajectory_to_dict(trajectory: Trajectory) -> dict[str, Any]:
+    """What `Trajectory` makes the same trajectory of."""
+    shown = {f.name: getattr(trajectory, f.name) for f in fields(Trajectory) if f.init}
+    return {**shown, "metadata": dict(trajectory.metadata)}
 
 
 def group_from_dict(record: Mapping[str, Any], example: Mapping[str, Any]) -> RolloutGroup:
@@ -87,4 +107,7 @@ def group_from_dict(record: Mapping[str, Any], example: Mapping[str, Any]) -> Ro
         for rollout in record["rollouts"]
     )
     truths = tuple(record["ground_truths"])
-    return RolloutGroup(record["index"], example, rollouts, record["version"], truths)
+    anchor = Trajectory(**record["anchor"]) if "anchor" in record else None
+    return RolloutGroup(
+        record["index"], example, rollouts, record["version"], truths, anchor, record.get("anchor_truth")
+    )
