@@ -8,11 +8,11 @@ import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from ranker.aggregate.rewards import rank_rewards, top_heavy_rewards
 from ranker.errors import scrub
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
+
+if TYPE_CHECKING:
+    from grpo.auditing import Auditing
 
 RewardValues = RankedGroup | Sequence[float | None] | np.ndarray
 RewardFunction = Callable[[TrajectoryGroup], RewardValues | Awaitable[RewardValues]]
@@ -78,6 +81,7 @@ class GroupReward:
             no anchor.
         anchored_parts: the same from each function, by its name.
         anchor_reason: the judge's sentence on the anchor.
+        audit: what the auditor said, as JSON; None where it was not asked. See `grpo.auditing`.
     """
 
     values: list[float | None]
@@ -89,6 +93,7 @@ class GroupReward:
     anchored_values: list[float | None] = field(default_factory=list)
     anchored_parts: Mapping[str, list[float | None]] = field(default_factory=dict)
     anchor_reason: str = ""
+    audit: Mapping[str, Any] | None = None
 
     @property
     def wins(self) -> list[float | None]:
@@ -97,10 +102,7 @@ class GroupReward:
         if not self.anchored_values:
             return []
         *attempts, anchor = self.anchored_values
-        return [
-            None if value is None or anchor is None else (1.0 if value > anchor else 0.5 * (value == anchor))
-            for value in attempts
-        ]
+        return wins_over(anchor, attempts)
 
 
 def as_rewards(rewards: RewardFunction | Reward | Sequence[Reward]) -> list[Reward]:
@@ -132,7 +134,13 @@ class Rewarder:
     process.
     """
 
-    def __init__(self, rewards: Sequence[Reward], aggregation: Aggregation, timeout: float):
+    def __init__(
+        self,
+        rewards: Sequence[Reward],
+        aggregation: Aggregation,
+        timeout: float,
+        auditing: Auditing | None = None,
+    ):
         names = [r.name for r in rewards]
         if not rewards or len(names) != len(set(names)):
             raise ConfigurationError(
@@ -143,14 +151,23 @@ class Rewarder:
         self._rewards = tuple(rewards)
         self._aggregation = aggregation
         self._timeout = timeout
+        self._auditing = auditing
 
     def start(self, group: RolloutGroup, then: Callable[[GroupReward], None]) -> PendingReward:
         """Begin; `then` is called with the result in the background when it is there."""
         pending = PendingReward(self._timeout, len(group.rollouts))
+        auditing = self._auditing
+        asked = auditing is not None and auditing.wants(group.index) and len(group.alive) > 1
+        escalated = auditing is not None and auditing.escalated
 
         def work() -> None:
             try:
-                reward = self.reward(group)
+                if auditing is not None and asked:
+                    with ThreadPoolExecutor(1) as beside:  # the auditor is asked while the judge is
+                        answer = beside.submit(auditing.answer, group)
+                        reward = auditing.added(group, self.reward(group), answer.result(), escalated)
+                else:
+                    reward = self.reward(group)
                 then(reward)
                 pending.future.set_result(reward)
             except BaseException as error:
@@ -235,6 +252,14 @@ class PendingReward:
                 self.size,
                 f"the reward function did not return within reward_timeout = {self.timeout:g} seconds",
             )
+
+
+def wins_over(anchor: float | None, attempts: Sequence[float | None]) -> list[float | None]:
+    """Whether each attempt has more than the anchor (1), as much (0.5) or less (0); None where one of the two has nothing."""
+    return [
+        None if value is None or anchor is None else (1.0 if value > anchor else 0.5 * (value == anchor))
+        for value in attempts
+    ]
 
 
 def placed(count: int, alive: Sequence[int], values: Sequence[float | None]) -> list[float | None]:

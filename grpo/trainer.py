@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpo.auditing import auditing_for
 from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
 from grpo.debiasing import Debiasing
@@ -30,7 +31,7 @@ from grpo.rollouts.collect import (
 from grpo.rollouts.engine import Engine, Sampler
 from grpo.rollouts.hand_over import HandOver
 from grpo.runs import checkpoint, metrics
-from grpo.runs.folder import RewardCache, RunFolder
+from grpo.runs.folder import RewardCache, RunFolder, whole_lines
 from grpo.runs.loggers import Logger, loggers
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.records import group_from_dict, group_to_dict, sample_record
@@ -39,6 +40,8 @@ from grpo.schedule import RunState, Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
+from ranker.watch.audit import Audit
+from ranker.watch.watch import Alarm, Watch
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -74,6 +77,7 @@ class GRPOTrainer:
         config: all other settings.
         out: run folder; None keeps nothing on disk.
         resume: go on with the run in `out`.
+        audit: who else looks at a share of the groups, and what happens where the judge stops being right.
         describe: what `config.json` says beside the config, e.g. which dataset it was.
 
     Raises:
@@ -93,11 +97,15 @@ class GRPOTrainer:
         config: GRPOConfig | None = None,
         out: str | Path | None = None,
         resume: bool = False,
+        audit: Audit | None = None,
         describe: Mapping[str, Any] | None = None,
     ):
         self.config = config = config or GRPOConfig()
         rewards = as_rewards(reward_fn)
-        rewarder = Rewarder(rewards, config.multi_objective_aggregation, config.reward_timeout)
+        self._auditing = auditing_for(audit, config, checker is not None, out)
+        rewarder = Rewarder(
+            rewards, config.multi_objective_aggregation, config.reward_timeout, self._auditing
+        )
         self._processes = processes = Processes()
         self.model, self.tokenizer = load(model, tokenizer, config)
         check_examples(dataset, rollout, self.tokenizer)
@@ -116,11 +124,14 @@ class GRPOTrainer:
                 context_length(self.model), layout.packed and layout.head, config.bf16,
             )  # fmt: skip
         self._rollout, self._checker = rollout, checker
+        self.stopped: Alarm | None = None
+        self.handed_back: int | None = None
         reference = Reference(self.model, config.beta != 0, share > 0)
         self._updater = Updater(self.model, config, layout, reference, processes)
         self._example_of = example_order(dataset, config.shuffle_dataset, config.seed)
         self._loggers: list[Logger] = []
-        self._folder = self._open(out, resume, describe or {})
+        audited = {} if audit is None else audit.to_dict()
+        self._folder = self._open(out, resume, {**(describe or {}), **audited})
         self._collector = Collector(
             self.engine, self.tokenizer, self._example_of, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
@@ -140,6 +151,11 @@ class GRPOTrainer:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def watch(self) -> Watch | None:
+        """What the audits have found; None without `audit`."""
+        return None if self._auditing is None else self._auditing.watch
 
     @property
     def step(self) -> int:
@@ -165,10 +181,12 @@ class GRPOTrainer:
         if self._folder is not None:
             self._folder.hold()
         history = self._folder.metrics() if self._folder else []
+        if self.step == 0 and self._before_suspicion() is not None:
+            self._save()
         if self.is_main:
             self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
         try:
-            while self.step < self.config.max_steps:
+            while self.step < self.config.max_steps and self.stopped is None:
                 line = self._one_step()
                 history.append(line)
                 for logger in self._loggers:
@@ -179,7 +197,10 @@ class GRPOTrainer:
                 if every and self.step % every == 0 and self.step < self.config.max_steps:
                     self._save()
             if self._out is not None:
-                self._save()
+                if self.stopped is None:
+                    self._save()
+                else:
+                    self._hand_back(self.stopped)
                 if self.is_main:
                     checkpoint.save_whole(self._out / "final", self.model, self.tokenizer)
             self._processes.wait()
@@ -239,12 +260,47 @@ class GRPOTrainer:
         line |= self._debiasing.metrics()
         if self._wins is not None:
             line |= self._wins.metrics(everyone)
+        if self._auditing is not None:
+            line |= self._audited(everyone)
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
             self._folder.add("samples.jsonl", *(sample_record(self.step, j) for j in everyone))
             self._folder.add("metrics.jsonl", line)
         self._schedule.watch(everyone)
         return line
+
+    def _audited(self, groups: Sequence[ScoredGroup]) -> dict[str, float | None]:
+        """Take the audits of a step in, and act on an alarm; the metrics."""
+        assert self._auditing is not None
+        found, records, alarm = self._auditing.take(self.step, groups)
+        if self._folder is not None:
+            self._folder.add("audits.jsonl", *records)
+        if alarm is not None:
+            action = self._auditing.audit.on_alarm
+            log.warning("Step %d: %s (on_alarm = %s).", self.step, alarm.reason, action)
+            if self._folder is not None:
+                self._folder.add("alarms.jsonl", {**alarm.to_dict(), "on_alarm": action})
+            if action == "stop":
+                self.stopped = alarm
+        return found
+
+    def _before_suspicion(self) -> int | None:
+        """The step before which a checkpoint must be kept, to be handed back."""
+        stops = self._auditing is not None and self._auditing.audit.on_alarm == "stop"
+        return self._auditing.watch.suspected() if stops and self._auditing is not None else None
+
+    def _hand_back(self, alarm: Alarm) -> None:
+        """Bring the policy back to the newest checkpoint from before a stretch in which the judge was wrong."""
+        assert self._out is not None
+        saved = checkpoint.newest(self._out / "checkpoints", alarm.began)
+        assert saved is not None  # the one of the start is kept
+        self._updater.restore(saved)
+        self.handed_back = int(saved.state["step"])
+        log.warning(
+            "Training stopped at step %d; the policy handed back is that of step %d.",
+            self.step,
+            self.handed_back,
+        )
 
     def _hand_over(self) -> None:
         """Where servers sample: see that they do so from the present weights."""
@@ -293,7 +349,7 @@ class GRPOTrainer:
         }
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
-        checkpoint.prune(folder, self.config.save_total_limit)
+        checkpoint.prune(folder, self.config.save_total_limit, self._before_suspicion())
 
     def _resume(self) -> None:
         assert self._out is not None
@@ -311,6 +367,10 @@ class GRPOTrainer:
             if self._wins is not None:
                 self._wins.latest = wins
             self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
+            if self._auditing is not None:
+                self._auditing.resume(
+                    [r for _, r in whole_lines(self._out / "audits.jsonl") if r["step"] <= self.step]
+                )
             for fields in pending:
                 if fields["index"] % self._processes.world == self._processes.rank:
                     self._collector.send(group_from_dict(fields, self._example_of(fields["index"])))

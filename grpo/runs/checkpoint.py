@@ -107,9 +107,11 @@ def save_whole(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase | No
         save_model(scratch, model, tokenizer)
 
 
-def newest(folder: Path) -> Saved | None:
-    """The newest checkpoint that is whole; damaged ones are passed over with a warning."""
+def newest(folder: Path, before: int | None = None) -> Saved | None:
+    """The newest checkpoint that is whole, of those from before a step; damaged ones are passed over with a warning."""
     for path in reversed(_checkpoints(folder)):
+        if before is not None and _step(path) >= before:
+            continue
         fault = _fault(path)
         if fault is None:
             return Saved(path, json.loads((path / "state.json").read_text(encoding="utf-8")))
@@ -157,12 +159,15 @@ def restore(saved: Saved, model: Any, optimizer: Any, scheduler: Any) -> None:
     torch.set_rng_state(state["random"])
 
 
-def prune(folder: Path, keep: int | None) -> None:
-    """Delete all but the newest `keep` checkpoints."""
+def prune(folder: Path, keep: int | None, before: int | None = None) -> None:
+    """Delete all but the newest `keep` checkpoints, and the newest from before a step."""
     if keep is None:
         return
-    for path in _checkpoints(folder)[:-keep]:
-        shutil.rmtree(path, ignore_errors=True)
+    old = _checkpoints(folder)[:-keep]
+    earlier = [path for path in old if before is not None and _step(path) < before]
+    for path in old:
+        if path not in earlier[-1:]:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def any_at(folder: Path) -> bool:
@@ -173,7 +178,11 @@ def any_at(folder: Path) -> bool:
 def _checkpoints(folder: Path) -> list[Path]:
     """Oldest first."""
     folders = [p for p in folder.glob("step-*") if p.name[5:].isdigit()]
-    return sorted(folders, key=lambda p: int(p.name[5:]))
+    return sorted(folders, key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.name[5:])
 
 
 def _named(model: Any) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from ranker.runtime.outputs import check_absent, replace_file
 from ranker.usage import Usage
 
 WRITTEN = (
-    "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "anchors.jsonl", "evaluation.json", "curves.png",
-    "checkpoints", "final",
+    "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "anchors.jsonl", "audits.jsonl", "alarms.jsonl",
+    "evaluation.json", "curves.png", "checkpoints", "final",
 )  # fmt: skip
 FORMAT = 1  # of everything in the folder; another number is not read
 
@@ -94,7 +94,7 @@ class RunFolder:
 
     def rewind(self, step: int) -> None:
         """Take away what was written after `step`, and any line cut off by a kill."""
-        for name in ("metrics.jsonl", "samples.jsonl"):
+        for name in ("metrics.jsonl", "samples.jsonl", "audits.jsonl", "alarms.jsonl"):
             file = self.path / name
             if not file.is_file():
                 continue
@@ -240,7 +240,7 @@ def _check_ours(path: Path) -> None:
 # from, how it is divided over processes.
 _FREE = (
     "save_steps", "save_total_limit", "report_to", "vllm_server_base_url", "vllm_server_timeout",
-    "vllm_adapter_folder", "fsdp",
+    "vllm_adapter_folder", "fsdp", "on_alarm",
 )  # fmt: skip
 
 

@@ -29,16 +29,27 @@ class WinRate:
         `win_rate` is the share over the latest `WINDOW` groups with an anchor, those of earlier steps included, with its
         95 % interval over groups; `win_rate_step` is that of the step alone. Each is None where there are no such groups.
         """
-        wins = [[w for w in j.reward.wins if w is not None] for j in groups]
-        fresh = [(float(sum(of_group)), len(of_group)) for of_group in wins if of_group]
-        self.latest = [*self.latest, *fresh][-WINDOW:]
-        whole = _share(self.latest)
+        fresh = [counted for j in groups if (counted := self.add(j.reward.wins))]
+        whole = self.estimate()
         return {
             "win_rate": whole.value,
             "win_rate_low": whole.low,
             "win_rate_high": whole.high,
             "win_rate_step": sum(w for w, _ in fresh) / sum(n for _, n in fresh) if fresh else None,
         }
+
+    def add(self, wins: Sequence[float | None]) -> tuple[float, int] | None:
+        """Remember a group's comparisons; what they count, None where there are none."""
+        known = [w for w in wins if w is not None]
+        if not known:
+            return None
+        counted = (float(sum(known)), len(known))
+        self.latest = [*self.latest, counted][-WINDOW:]
+        return counted
+
+    def estimate(self) -> Estimate:
+        """The share over the groups remembered."""
+        return _share(self.latest)
 
 
 def _share(groups: Sequence[tuple[float, int]]) -> Estimate:

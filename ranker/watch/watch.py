@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,15 +44,15 @@ class Watch:
     evidence that agreement lies above the bound does.
 
     Attributes:
-        min_agreement: the bound; None for none.
-        max_drop: the bound also is the low end of the interval of the first audits less this; None for no such bound.
+        min_agreement: the bound.
+        max_drop: the bound is also the low end of the interval of the first audits less this, where that is higher.
         audited: every group audited so far, by step.
         alarm: the alarm that has not ended; None where all is well.
         alarms: every alarm so far.
     """
 
-    min_agreement: float | None = None
-    max_drop: float | None = None
+    min_agreement: float = 0.0
+    max_drop: float = 1.0
     audited: list[Audited] = field(default_factory=list)
     alarm: Alarm | None = None
     alarms: list[Alarm] = field(default_factory=list)
@@ -62,8 +62,6 @@ class Watch:
         """Take a step's audits in; an alarm where they raise one."""
         self.audited += sorted(found, key=lambda a: a.group)
         bound = self.bound()
-        if bound is None:
-            return None
         latest = self.audited[self._since :]
         if self.alarm is not None:
             if _above(latest, bound):
@@ -78,11 +76,17 @@ class Watch:
         self._since = len(self.audited)
         return self.alarm
 
-    def bound(self) -> float | None:
-        """What agreement must not fall below; None where there is no such bound yet."""
+    def bound(self) -> float:
+        """What agreement must not fall below."""
         start = agreement.first(self.audited).low
-        fallen = None if self.max_drop is None or start is None else start - self.max_drop
-        return max((b for b in (self.min_agreement, fallen) if b is not None), default=None)
+        return self.min_agreement if start is None else max(self.min_agreement, start - self.max_drop)
+
+    def suspected(self) -> int:
+        """The step since which agreement is lowest against the bound, shown or not."""
+        latest = self.audited[self._since :]
+        if not latest:
+            return 1 + max((a.step for a in self.audited), default=0)
+        return latest[agreement.below(latest, self.bound()).start].step
 
     def metrics(self) -> dict[str, float | None]:
         """Agreement now and since the start with intervals, how much was audited, and whether there is an alarm."""
@@ -95,20 +99,6 @@ class Watch:
         record["audited_groups"] = len(self.audited)
         record["judge_alarm"] = float(self.alarm is not None)
         return record
-
-    @classmethod
-    def of(
-        cls, records: Iterable[Mapping[str, Any]], min_agreement: float | None, max_drop: float | None
-    ) -> Watch:
-        """The watch after audits that were written down, see `Audited`."""
-        watch = cls(min_agreement, max_drop)
-        steps: dict[int, list[Audited]] = {}
-        for r in records:
-            found = Audited(r["step"], r["group"], r["agreement"], r["weight"])
-            steps.setdefault(found.step, []).append(found)
-        for step in sorted(steps):
-            watch.add(step, steps[step])
-        return watch
 
 
 def _alarm(step: int, low: list[Audited], bound: float) -> Alarm:

@@ -1,0 +1,175 @@
+"""The audit of a training run: which groups an auditor sees, what it found, and whether its rankings are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from grpo.config import GRPOConfig
+from grpo.draws import drawn
+from grpo.rewards import GroupReward, failed, placed, wins_over
+from grpo.runs.metrics import ScoredGroup
+from grpo.runs.win_rate import WinRate
+from grpo.types import RolloutGroup
+from ranker import ConfigurationError
+from ranker.runtime.event_loop import run_sync
+from ranker.usage import Usage
+from ranker.watch.agreement import Audited, compared, spread
+from ranker.watch.audit import CHECKER, Answer, Audit, ask, probability
+from ranker.watch.watch import Alarm, Watch
+
+
+@dataclass(slots=True)
+class Auditing:
+    """Asks the auditor in the background, as the rewards are asked for, and keeps the watch.
+
+    Attributes:
+        audit: the settings.
+        seed: of the run; it draws which groups are audited.
+        planned: groups of the whole run.
+        watch: what the audits found so far.
+        escalated: whether rewards come from the auditor.
+    """
+
+    audit: Audit
+    seed: int
+    planned: int
+    watch: Watch = field(init=False)
+    escalated: bool = False
+    _scale: float = 0.0  # the largest difference between two of the auditor's values so far
+    _wins: WinRate = field(default_factory=WinRate)
+    _usage: Usage = field(default_factory=Usage)
+    _failed: int = 0
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.audit.min_agreement, self.audit.max_drop)
+
+    def wants(self, index: int) -> bool:
+        """Whether group `index` is audited: the same in every process and after a resume."""
+        share = 1.0 if self.escalated else probability(self.audit.share, index, self.planned)
+        return drawn(self.seed, index) < share
+
+    def answer(self, group: RolloutGroup) -> Answer:
+        """What the auditor says of the attempts that came to an end and the anchor.
+
+        Raises:
+            RankerError: a fatal one: no audit would succeed.
+        """
+        if not callable(self.audit.auditor):
+            truths = [group.ground_truths[i] for i in group.alive]
+            values = truths if group.anchor is None else [*truths, group.anchor_truth]
+            known = sum(v is not None for v in truths)
+            return Answer(values, error=None if known > 1 else "the checker knows of fewer than two attempts")
+        return run_sync(ask(self.audit.auditor, group.for_judge(), self.audit.timeout))
+
+    def added(self, group: RolloutGroup, reward: GroupReward, answer: Answer, escalated: bool) -> GroupReward:
+        """The rewards with what the auditor said beside them or, where the run is escalated, in their place."""
+        count = len(group.rollouts)
+        fields: dict[str, Any] = {
+            "usage": answer.usage.to_dict(),
+            "error": answer.error,
+            "consistency": answer.consistency,
+        }
+        if answer.error is not None:
+            if escalated:
+                why = f"the judge is under an alarm, and the auditor failed: {answer.error}"
+                return replace(failed(count, why, reward.usage), audit=fields)
+            return replace(reward, audit=fields)
+        shown, anchor = answer.values, None
+        if group.anchor is not None:
+            *shown, anchor = answer.values
+        values = placed(count, group.alive, shown)
+        fields |= {"values": values, "anchor": anchor}
+        if not escalated:
+            return replace(reward, audit=fields)
+        fields["judge"] = None if reward.error else reward.values
+        parts = {**reward.parts, "auditor": values}
+        return replace(reward, values=values, parts=parts, error=None, comparisons={}, audit=fields)
+
+    def take(
+        self, step: int, groups: Sequence[ScoredGroup]
+    ) -> tuple[dict[str, float | None], list[dict[str, Any]], Alarm | None]:
+        """Take a step's audits in.
+
+        Returns:
+            the metrics, a record of each audit for the run folder, and the alarm where there is a new one.
+        """
+        records = [self._record(step, j, j.reward.audit) for j in groups if j.reward.audit is not None]
+        alarm = self._take(step, records)
+        return self._metrics(records), records, alarm
+
+    def resume(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Go on from the records of a run, in their order."""
+        for step in sorted({r["step"] for r in records}):
+            self._take(step, [r for r in records if r["step"] == step])
+
+    def _take(self, step: int, records: Sequence[Mapping[str, Any]]) -> Alarm | None:
+        found = []
+        for r in records:
+            self._usage += Usage(**r["usage"])
+            self._failed += r["error"] is not None
+            self._scale = max(self._scale, r["spread"])
+            if r["agreement"] is not None:
+                found.append(Audited(step, r["group"], r["agreement"], r["weight"]))
+            self._wins.add(r["wins"])
+        alarm = self.watch.add(step, found)
+        if self.audit.on_alarm == "escalate":
+            self.escalated = self.watch.alarm is not None
+        return alarm
+
+    def _record(self, step: int, scored: ScoredGroup, said: Mapping[str, Any]) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "step": step,
+            "group": scored.group.index,
+            "version": scored.group.version,
+            "agreement": None,
+            "weight": None,
+            "spread": 0.0,
+            "wins": [],
+            **{name: said[name] for name in ("error", "consistency", "usage")},
+        }
+        if said["error"] is not None:
+            return record
+        auditor, anchor = said["values"], said["anchor"]
+        judge = said.get("judge", None if scored.reward.error else scored.reward.values)
+        record |= {"judge": judge, "auditor": auditor, "spread": spread([*auditor, anchor])}
+        record["wins"] = wins_over(anchor, auditor)
+        if judge is not None:
+            self._scale = max(self._scale, record["spread"])
+            record["agreement"], record["weight"] = compared(judge, auditor, self._scale or 1.0)
+        return record
+
+    def _metrics(self, records: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+        wins = self._wins.estimate()
+        return {
+            **self.watch.metrics(),
+            "auditor_win_rate": wins.value,
+            "auditor_win_rate_low": wins.low,
+            "auditor_win_rate_high": wins.high,
+            "audits_failed": self._failed,
+            "audit_calls": self._usage.calls,
+            "audit_cost_usd": self._usage.cost_usd,
+        }
+
+
+def auditing_for(
+    audit: Audit | None, config: GRPOConfig, checker: bool, out: str | Path | None
+) -> Auditing | None:
+    """The audit of a run; None where nobody asked for one.
+
+    Raises:
+        ConfigurationError: there is no checker to be the auditor, or nothing to hand back.
+    """
+    if audit is None:
+        return None
+    if audit.auditor == CHECKER and not checker:
+        raise ConfigurationError(
+            'The auditor is "checker", and the run has none: give checker=…, or name a stronger judge as the auditor.'
+        )
+    if audit.on_alarm == "stop" and (out is None or not config.save_steps):
+        raise ConfigurationError(
+            'on_alarm = "stop" hands back a checkpoint from before the fall: give out=… and save_steps above 0 (e.g. 5).'
+        )
+    return Auditing(audit, config.seed, config.max_steps * config.groups_per_step)
