@@ -9,7 +9,7 @@ from typing import Any
 
 from grpo.config import GRPOConfig
 from grpo.draws import drawn
-from grpo.rewards import GroupReward, failed, placed, wins_over
+from grpo.group_reward import GroupReward, failed, placed, wins_over
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.win_rate import WinRate
 from grpo.types import RolloutGroup
@@ -162,7 +162,7 @@ def auditing_for(
     Raises:
         ConfigurationError: there is no checker to be the auditor, or nothing to hand back.
     """
-    if audit is None:
+    if audit is None or audit.auditor is None:
         return None
     if audit.auditor == CHECKER and not checker:
         raise ConfigurationError(

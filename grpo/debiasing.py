@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from grpo.group_reward import GroupReward, placed
 from grpo.model.distributed import Processes
-from grpo.rewards import GroupReward, placed
 from grpo.types import RolloutGroup
 from ranker.debias.evidence import Evidence
 from ranker.debias.model import Comparisons
@@ -46,6 +46,14 @@ class Debiasing:
             fit = self._of(name, compared[-1][1].get("judge"), said[-1].names_K).weigh(said)
             worth |= {(index, name): values for (index, _), values in zip(compared, fit.worth, strict=True)}
         return [self._replaced(group, reward, worth) for group, reward in groups]
+
+    def worth(self, name: str, said: Mapping[str, Any]) -> list[float] | None:
+        """What the rewards of a function would be for what its judge said of some attempts, in the light of the groups so far,
+        which it does not join; None where these were compared with other covariates."""
+        evidence, comparisons = self.evidence.get(name, Evidence()), Comparisons.from_dict(dict(said))
+        if evidence.history and evidence.history[-1].names_K != comparisons.names_K:
+            return None
+        return replace(evidence, history=list(evidence.history)).weigh([comparisons]).worth[0]
 
     def _of(self, name: str, judge: str | None, covariates: tuple[str, ...]) -> Evidence:
         """The evidence of a reward function; a fresh one where a resumed run has another judge or other covariates."""

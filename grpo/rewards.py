@@ -6,11 +6,9 @@ import contextlib
 import inspect
 import math
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ import numpy as np
 
 from grpo.advantages import Aggregation, mix
 from grpo.errors import RewardError
+from grpo.group_reward import GroupReward, PendingReward, failed, placed
 from grpo.types import RolloutGroup
 from ranker import (
     ConfigurationError,
@@ -34,6 +33,7 @@ from ranker.usage import Usage
 
 if TYPE_CHECKING:
     from grpo.auditing import Auditing
+    from grpo.lifting import Lifting
 
 RewardValues = RankedGroup | Sequence[float | None] | np.ndarray
 RewardFunction = Callable[[TrajectoryGroup], RewardValues | Awaitable[RewardValues]]
@@ -61,48 +61,6 @@ class Reward:
         while isinstance(function, partial):
             function = function.func
         return function is rank_group or function is rank_group_async
-
-
-@dataclass(frozen=True, slots=True)
-class GroupReward:
-    """What the reward functions said of a group; lists have one entry per rollout of the group.
-
-    The anchor of a group has no part in `values` and `parts`. In the fields that are named after it, it is the last entry.
-
-    Attributes:
-        values: the mixed reward; None where there is none.
-        parts: the values of each function, by its name.
-        reasons: the judge's sentence on each, where there is one.
-        usage: what judging cost.
-        error: why there are no rewards; None where there are.
-        comparisons: by function what its judge said of the attempts and their copies (`ranker.debias`), and the judge's
-            name, as JSON. The anchor is the last attempt there.
-        anchored_values: the mixed rewards of the attempts and the anchor, compared with one another; empty where there is
-            no anchor.
-        anchored_parts: the same from each function, by its name.
-        anchor_reason: the judge's sentence on the anchor.
-        audit: what the auditor said, as JSON; None where it was not asked. See `grpo.auditing`.
-    """
-
-    values: list[float | None]
-    parts: Mapping[str, list[float | None]] = field(default_factory=dict)
-    reasons: list[str] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-    error: str | None = None
-    comparisons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    anchored_values: list[float | None] = field(default_factory=list)
-    anchored_parts: Mapping[str, list[float | None]] = field(default_factory=dict)
-    anchor_reason: str = ""
-    audit: Mapping[str, Any] | None = None
-
-    @property
-    def wins(self) -> list[float | None]:
-        """Whether each attempt got more than the anchor (1), as much (0.5) or less (0); None where one of the two got
-        nothing. Empty where there is no anchor."""
-        if not self.anchored_values:
-            return []
-        *attempts, anchor = self.anchored_values
-        return wins_over(anchor, attempts)
 
 
 def as_rewards(rewards: RewardFunction | Reward | Sequence[Reward]) -> list[Reward]:
@@ -140,6 +98,7 @@ class Rewarder:
         aggregation: Aggregation,
         timeout: float,
         auditing: Auditing | None = None,
+        lifting: Lifting | None = None,
     ):
         names = [r.name for r in rewards]
         if not rewards or len(names) != len(set(names)):
@@ -151,30 +110,43 @@ class Rewarder:
         self._rewards = tuple(rewards)
         self._aggregation = aggregation
         self._timeout = timeout
-        self._auditing = auditing
+        self._auditing, self._lifting = auditing, lifting
 
     def start(self, group: RolloutGroup, then: Callable[[GroupReward], None]) -> PendingReward:
         """Begin; `then` is called with the result in the background when it is there."""
-        pending = PendingReward(self._timeout, len(group.rollouts))
-        auditing = self._auditing
-        asked = auditing is not None and auditing.wants(group.index) and len(group.alive) > 1
-        escalated = auditing is not None and auditing.escalated
+        pending = PendingReward(self._timeout, len(group.rollouts), then)
+        lifting = self._lifting
+        tries = (
+            [] if lifting is None else lifting.order(group)
+        )  # now: it depends on what is known at this step
+        asked = self._asked(group)
 
         def work() -> None:
             try:
-                if auditing is not None and asked:
-                    with ThreadPoolExecutor(1) as beside:  # the auditor is asked while the judge is
-                        answer = beside.submit(auditing.answer, group)
-                        reward = auditing.added(group, self.reward(group), answer.result(), escalated)
-                else:
-                    reward = self.reward(group)
-                then(reward)
-                pending.future.set_result(reward)
+                reward = asked()
+                if lifting is not None and tries and reward.error is None:
+                    pending.known(reward)
+                    reward = lifting.added(group, reward, tries, self)
+                pending.finish(reward)
             except BaseException as error:
-                pending.future.set_exception(error)
+                pending.fail(error)
 
         threading.Thread(target=work, name=f"reward-{group.index}", daemon=True).start()
         return pending
+
+    def _asked(self, group: RolloutGroup) -> Callable[[], GroupReward]:
+        """What asks the reward functions and, where this group is audited, the auditor."""
+        auditing = self._auditing
+        if auditing is None or not auditing.wants(group.index) or len(group.alive) < 2:
+            return partial(self.reward, group)
+        escalated = auditing.escalated
+
+        def both() -> GroupReward:
+            with ThreadPoolExecutor(1) as beside:  # the auditor is asked while the judge is
+                answer = beside.submit(auditing.answer, group)
+                return auditing.added(group, self.reward(group), answer.result(), escalated)
+
+        return both
 
     def reward(self, group: RolloutGroup) -> GroupReward:
         """Call every function on the group's finished attempts.
@@ -193,6 +165,7 @@ class Rewarder:
         anchor_reason = ""
         comparisons: dict[str, Mapping[str, Any]] = {}
         reasons_G = [""] * count
+        passes: list[float] = []
         usage = Usage()
         for reward in self._rewards:
             try:
@@ -210,6 +183,7 @@ class Rewarder:
                 anchored[reward.name] = [*placed(count, alive, values), value]
                 anchor_reason = (ranked.reasons[-1] if ranked.reasons else "") or anchor_reason
             usage += ranked.usage
+            passes += [] if ranked.consistency is None else [ranked.consistency]
             if ranked.comparisons is not None:
                 comparisons[reward.name] = {**ranked.comparisons.to_dict(), "judge": ranked.judge}
             for place, reason in zip(alive, ranked.reasons, strict=False):
@@ -223,51 +197,22 @@ class Rewarder:
             anchored_values=self.mixed(anchored) if anchored else [],
             anchored_parts=anchored,
             anchor_reason=anchor_reason,
+            consistency=math.fsum(passes) / len(passes) if passes else None,
         )
+
+    def asked(self, group: TrajectoryGroup) -> list[RankedGroup]:
+        """What each function says of a group, in their order. Raises whatever one of them raises."""
+        return [_call(reward, group) for reward in self._rewards]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the functions, in their order."""
+        return [reward.name for reward in self._rewards]
 
     def mixed(self, parts: Mapping[str, list[float | None]]) -> list[float | None]:
         """The rewards of a group from those of each function, by its name."""
         weights = [r.weight for r in self._rewards]
         return mix([parts[r.name] for r in self._rewards], weights, self._aggregation)
-
-
-@dataclass(slots=True)
-class PendingReward:
-    """A group's rewards to come."""
-
-    timeout: float
-    size: int
-    future: Future[GroupReward] = field(default_factory=Future)
-    started: float = field(default_factory=time.monotonic)
-
-    def result(self) -> GroupReward:
-        """Wait for them; a function that does not return in time is a failed group."""
-        left = self.started + self.timeout - time.monotonic()
-        try:
-            return self.future.result(min(max(0.0, left), threading.TIMEOUT_MAX))
-        except FutureTimeoutError:
-            if self.future.done():  # it came just now, or the function itself raised a TimeoutError
-                return self.future.result()
-            return failed(
-                self.size,
-                f"the reward function did not return within reward_timeout = {self.timeout:g} seconds",
-            )
-
-
-def wins_over(anchor: float | None, attempts: Sequence[float | None]) -> list[float | None]:
-    """Whether each attempt has more than the anchor (1), as much (0.5) or less (0); None where one of the two has nothing."""
-    return [
-        None if value is None or anchor is None else (1.0 if value > anchor else 0.5 * (value == anchor))
-        for value in attempts
-    ]
-
-
-def placed(count: int, alive: Sequence[int], values: Sequence[float | None]) -> list[float | None]:
-    """One entry for each of `count` rollouts from the values of those that came to an end."""
-    spread: list[float | None] = [None] * count
-    for place, value in zip(alive, values, strict=True):
-        spread[place] = value
-    return spread
 
 
 def _without_last(ranked: RankedGroup) -> Sequence[float | None]:
@@ -283,10 +228,6 @@ def _without_last(ranked: RankedGroup) -> Sequence[float | None]:
             others = [tuple(i for i in tier if i < n - 1) for tier in tiers]
             return rule(tuple(tier for tier in others if tier), n - 1)
     return ranked.rewards[:-1]
-
-
-def failed(count: int, why: str, usage: Usage | None = None) -> GroupReward:
-    return GroupReward([None] * count, usage=usage or Usage(), error=why)
 
 
 def _call(reward: Reward, group: TrajectoryGroup) -> RankedGroup:

@@ -15,6 +15,7 @@ from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
 from grpo.debiasing import Debiasing
 from grpo.errors import RunFolderError
+from grpo.lifting import lifting_for
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
@@ -35,12 +36,14 @@ from grpo.runs.folder import RewardCache, RunFolder, whole_lines
 from grpo.runs.loggers import Logger, loggers
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.records import group_from_dict, group_to_dict, sample_record
+from grpo.runs.signs import Signs
 from grpo.runs.win_rate import WinRate
 from grpo.schedule import RunState, Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
 from ranker.watch.audit import Audit
+from ranker.watch.lifts import Lifts
 from ranker.watch.watch import Alarm, Watch
 
 if TYPE_CHECKING:
@@ -103,8 +106,9 @@ class GRPOTrainer:
         self.config = config = config or GRPOConfig()
         rewards = as_rewards(reward_fn)
         self._auditing = auditing_for(audit, config, checker is not None, out)
+        self._lifting = lifting_for(audit, config)
         rewarder = Rewarder(
-            rewards, config.multi_objective_aggregation, config.reward_timeout, self._auditing
+            rewards, config.multi_objective_aggregation, config.reward_timeout, self._auditing, self._lifting
         )
         self._processes = processes = Processes()
         self.model, self.tokenizer = load(model, tokenizer, config)
@@ -142,6 +146,7 @@ class GRPOTrainer:
             self._collector.anchors = make_anchors(
                 self._collector, dataset, reference, share, config, processes, self._out
             )
+        self._signs = Signs()
         self._debiasing = Debiasing(processes, rewarder.mixed)
         self._schedule = Schedule(self._collector, processes, config, self._debiasing)
         try:
@@ -156,6 +161,11 @@ class GRPOTrainer:
     def watch(self) -> Watch | None:
         """What the audits have found; None without `audit`."""
         return None if self._auditing is None else self._auditing.watch
+
+    @property
+    def lifts(self) -> Lifts | None:
+        """What edited copies have shown; None without `Audit.lift_share`."""
+        return None if self._lifting is None else self._lifting.lifts
 
     @property
     def step(self) -> int:
@@ -258,10 +268,16 @@ class GRPOTrainer:
         if self._servers is not None:
             line["server_mismatch"] = self._servers.gap
         line |= self._debiasing.metrics()
+        line |= self._signs.metrics(everyone, line["words_mean"], line["entropy"])
         if self._wins is not None:
             line |= self._wins.metrics(everyone)
         if self._auditing is not None:
             line |= self._audited(everyone)
+        if self._lifting is not None:
+            lifts, warned = self._lifting.take(self.step, everyone, self._debiasing, self.is_main)
+            line |= lifts
+            if self._folder is not None and warned:
+                self._folder.add("warnings.jsonl", *warned)
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
             self._folder.add("samples.jsonl", *(sample_record(self.step, j) for j in everyone))
@@ -346,6 +362,8 @@ class GRPOTrainer:
             "pending": sorted(everyone, key=lambda g: g["index"]),
             "debiasing": self._debiasing.to_dict(),
             "wins": [] if self._wins is None else self._wins.latest,
+            "signs": self._signs.to_dict(),
+            "lifts": {} if self._lifting is None else self._lifting.to_dict(),
         }
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
@@ -363,6 +381,10 @@ class GRPOTrainer:
             state = dict(saved.state)
             pending = state.pop("pending")
             self._debiasing.restore(state.pop("debiasing", {}))
+            self._signs = Signs.from_dict(state.pop("signs", {}))
+            lifts = state.pop("lifts", {})
+            if self._lifting is not None:
+                self._lifting.restore(lifts)
             wins = [(float(won), int(of)) for won, of in state.pop("wins", [])]
             if self._wins is not None:
                 self._wins.latest = wins

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from grpo.errors import TrainingError
-from grpo.rewards import PendingReward, Rewarder, number
+from grpo.group_reward import PendingReward
+from grpo.rewards import Rewarder, number
 from grpo.rollouts.chat import Policy
 from grpo.rollouts.engine import Sampler
 from grpo.runs.folder import RewardCache

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo.errors import RunFolderError
-from grpo.rewards import GroupReward
+from grpo.group_reward import GroupReward
 from grpo.types import RolloutGroup
 from ranker import __version__
 from ranker.errors import ConfigurationError
@@ -24,7 +24,7 @@ from ranker.usage import Usage
 
 WRITTEN = (
     "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "anchors.jsonl", "audits.jsonl", "alarms.jsonl",
-    "evaluation.json", "curves.png", "checkpoints", "final",
+    "warnings.jsonl", "evaluation.json", "curves.png", "checkpoints", "final",
 )  # fmt: skip
 FORMAT = 1  # of everything in the folder; another number is not read
 
@@ -94,7 +94,7 @@ class RunFolder:
 
     def rewind(self, step: int) -> None:
         """Take away what was written after `step`, and any line cut off by a kill."""
-        for name in ("metrics.jsonl", "samples.jsonl", "audits.jsonl", "alarms.jsonl"):
+        for name in ("metrics.jsonl", "samples.jsonl", "audits.jsonl", "alarms.jsonl", "warnings.jsonl"):
             file = self.path / name
             if not file.is_file():
                 continue

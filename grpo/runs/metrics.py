@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from grpo.advantages import Advantages, deviation
-from grpo.rewards import GroupReward
+from grpo.group_reward import GroupReward
 from grpo.types import RolloutGroup
 from grpo.update import Step
 from ranker.aggregate.agreement import agreeing

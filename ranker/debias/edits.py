@@ -250,6 +250,11 @@ def _formatted(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
     return _with_text(trajectory, change)
 
 
+def _broken_line(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
+    """The same words with a line break for the last space."""
+    return _with_text(trajectory, lambda reply: "\n".join(reply.rsplit(" ", 1)))
+
+
 def _idle_call(trajectory: Trajectory, rng: random.Random) -> Trajectory | None:
     """A call of a tool that the attempt has, before the last reply, whose result says that nothing came of it."""
     names = [t["function"]["name"] for t in trajectory.tools or () if isinstance(t.get("function"), dict)]
@@ -294,6 +299,10 @@ EDITS: dict[str, Edit] = {
     )
 }
 """By name. Those that add a text have a control."""
+
+PLACEBO = Edit("placebo", _broken_line)
+"""Changes as little as can be: the control of an edit that has none, for a judge whose error clings to the very text that
+it reads and is drawn anew with any change of it."""
 
 
 def chosen(names: Sequence[str]) -> tuple[Edit, ...]:

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ranker.debias.edits import Edit, chosen
 from ranker.errors import ConfigurationError, RankerError, scrub
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
 from ranker.validation import check
+from ranker.watch.trials import USUAL
 
 CHECKER, PEOPLE = "checker", "people"
 Action = Literal["warn", "stop", "escalate"]
@@ -27,7 +29,7 @@ class Audit:
     """A share of the groups goes to an auditor too, which sees whether the judge is still right.
 
     Attributes:
-        auditor: a function of a group that returns a `RankedGroup` or a number for each trajectory, sync or async, e.g.
+        auditor: None for no audits, where the run is watched by `lift_share` alone; else a function of a group that returns a `RankedGroup` or a number for each trajectory, sync or async, e.g.
             ``partial(rank_group, judge="openai/gpt-5", max_cost_usd=5)``; ``"checker"`` for the ground truth that the
             trainer's checker gives; ``"people"`` for whoever answers with `ranker label`.
         share: of the groups that are audited. Where the length of the run is known, more of the early ones, when the
@@ -37,35 +39,56 @@ class Audit:
         on_alarm: "warn"; "stop" and hand back the policy from before; "escalate": rewards come from the auditor
             until the judge agrees with it again.
         timeout: seconds that an audit may take; after them the group counts as not audited.
+        lift_share: of the groups about which the reward function is asked a second time, with an edited copy, to see what it
+            can be talked into; more of the early ones, as with `share`. No auditor is asked.
+        lift_edits: the edits that are tried, or their names: what a policy may come upon by itself (`ranker.watch.trials.USUAL`).
+            The fewer, the sooner a lift shows.
     """
 
-    auditor: AuditorFunction | Literal["checker", "people"] = "checker"
+    auditor: AuditorFunction | Literal["checker", "people"] | None = "checker"
     share: Annotated[float, Field(gt=0, le=1)] = 0.1
     min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.7
     max_drop: Annotated[float, Field(gt=0, le=1)] = 0.25
     on_alarm: Action = "warn"
     timeout: Annotated[float, Field(gt=0)] = 600.0
+    lift_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    lift_edits: Sequence[Edit | str] = USUAL
 
     def __post_init__(self) -> None:
-        if not callable(self.auditor) and self.auditor not in (CHECKER, PEOPLE):
+        object.__setattr__(self, "lift_edits", _edits(self.lift_edits))
+        if not callable(self.auditor) and self.auditor not in (CHECKER, PEOPLE, None):
             raise ConfigurationError(
                 f'auditor={self.auditor!r}; give "checker", "people", or a function of a group such as '
                 'partial(rank_group, judge="openai/gpt-5").'
             )
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "auditor"}
+        plain = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("auditor", "lift_edits")
+        }
         for name, value in check(_Plain, plain, "The audit").items():
             object.__setattr__(self, name, value)
+        if self.auditor is None and (not self.lift_share or self.on_alarm != "warn"):
+            raise ConfigurationError(
+                "auditor=None leaves nobody to audit: give lift_share above 0, which needs no auditor, and leave on_alarm at "
+                '"warn"; or name an auditor.'
+            )
         if self.on_alarm == "escalate" and not callable(self.auditor):
             raise ConfigurationError(
                 f'on_alarm="escalate" trains on the auditor\'s rankings, and {self.auditor} gives none to train on: name a '
                 'stronger judge as the auditor, or take on_alarm="stop".'
             )
 
+    @property
+    def edits(self) -> dict[str, Edit]:
+        """Those of `lift_edits`, by name."""
+        return {edit.name: edit for edit in _edits(self.lift_edits)}
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON, for a record; a function by its name. What may change in the course of a run stands apart."""
         named = {f.name: getattr(self, f.name) for f in fields(self)}
         free = {"on_alarm": named.pop("on_alarm")}
-        return {"audit": {**named, "auditor": name_of(self.auditor)}, **free}
+        named |= {"auditor": None if self.auditor is None else name_of(self.auditor)}
+        named |= {"lift_edits": list(self.edits)}
+        return {"audit": named, **free}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +98,7 @@ class _Plain:
     max_drop: Annotated[float, Field(gt=0, le=1)]
     on_alarm: Action
     timeout: Annotated[float, Field(gt=0)]
+    lift_share: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +118,21 @@ class Answer:
     error: str | None = None
     consistency: float | None = None
     reasons: list[str] = field(default_factory=list)
+
+
+def _edits(chosen_from: Sequence[Edit | str]) -> tuple[Edit, ...]:
+    """Edits of these names, and edits as they are.
+
+    Raises:
+        ConfigurationError: none, one that is not known, or two of one name.
+    """
+    given = (chosen_from,) if isinstance(chosen_from, (str, Edit)) else tuple(chosen_from)
+    edits = tuple(edit if isinstance(edit, Edit) else chosen([edit])[0] for edit in given)
+    if not edits or len({edit.name for edit in edits}) < len(edits):
+        raise ConfigurationError(
+            f"lift_edits names {', '.join(e.name for e in edits) or 'none'}; name at least one edit, and each once."
+        )
+    return edits
 
 
 def name_of(auditor: Any) -> str:

@@ -20,7 +20,8 @@ import pytest
 
 from grpo import GRPOConfig, Reward
 from grpo.draws import drawn, seed_for
-from grpo.rewards import GroupReward, Rewarder
+from grpo.group_reward import GroupReward
+from grpo.rewards import Rewarder
 from grpo.rollouts.anchors import USUAL, share_for
 from grpo.runs.folder import RewardCache
 from grpo.runs.metrics import ScoredGroup
