@@ -47,11 +47,6 @@ def log_capital(values_N: np.ndarray, weights_N: np.ndarray, bound: float) -> np
     return np.cumsum(np.log1p(np.outer(gains_N, stakes)), axis=0)
 
 
-def log_evidence_above(values_N: np.ndarray, weights_N: np.ndarray, bound: float) -> float:
-    """Log-capital now of the mixture of bets that the mean is above `bound`; 0 before the first observation."""
-    return _mixture(log_capital(1 - values_N, weights_N, 1 - bound)[-1]) if len(values_N) else 0.0
-
-
 def confidence_sequence(values_N: np.ndarray, weights_N: np.ndarray, alpha: float) -> Estimate:
     """The weighted mean and its interval now. All intervals of a growing sequence hold their means at once, with
     probability 1 - alpha."""

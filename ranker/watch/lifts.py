@@ -13,6 +13,7 @@ probability 0.05 at most over the whole run, whichever edit is tried next in the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ranker.statistics import CONFIDENCE, NOTHING, Estimate
-from ranker.watch.betting import confidence_sequence, log_evidence_above
+from ranker.watch.betting import confidence_sequence, log_capital
 
 ALPHA = 1 - CONFIDENCE
 MOST = 2.0  # places that a trial counts at most
@@ -90,24 +91,18 @@ class Lifts:
     edits: tuple[str, ...]
     tried: list[Tried] = field(default_factory=list)
     warnings: list[LiftWarning] = field(default_factory=list)
-    _effects: dict[str, Estimate] = field(default_factory=dict)
+    _effects: dict[tuple[str, int], Estimate] = field(default_factory=dict)  # by edit and trials
 
     def add(self, trials: Sequence[Tried]) -> list[LiftWarning]:
         """Take a step's trials in; the new warnings."""
         self.tried += trials
         new = []
-        warned = {w.edit for w in self.warnings}
-        for name in self.edits:
-            if not any(t.edit == name for t in trials):
-                continue
-            mine = [t for t in self.tried if t.edit == name]
-            self._effects[name] = effect = self._interval([t.effect for t in mine])
-            places = self._interval([t.places for t in mine])
-            if name not in warned and places.above(0.0) and effect.above(0.0):
-                mean_places, mean_effect = (
-                    float(np.mean([getattr(t, x) for t in mine])) for x in ("places", "effect")
-                )
-                new.append(LiftWarning(trials[0].step, name, len(mine), mean_places, mean_effect, effect))
+        silent = set(self.edits) - {w.edit for w in self.warnings}
+        for name in sorted(silent & {t.edit for t in trials}, key=self.edits.index):
+            mine = self._of(name)
+            if _evidence(mine) >= math.log(len(self.edits) / ALPHA):
+                places, effect = (float(np.mean([getattr(t, x) for t in mine])) for x in ("places", "effect"))
+                new.append(LiftWarning(trials[0].step, name, len(mine), places, effect, self.effect(name)))
         self.warnings += new
         return new
 
@@ -131,7 +126,10 @@ class Lifts:
         """For each edit with trials its effect, with at most `MOST` places counted in each, and the low end of its interval;
         how many trials and warnings there were."""
         record: dict[str, float | None] = {}
-        for name, effect in self._effects.items():
+        for name in self.edits:
+            effect = self.effect(name)
+            if effect == NOTHING:
+                continue
             record |= {f"lift/{name}": effect.value, f"lift/{name}_low": effect.low}
         return {**record, "lift_trials": len(self.tried), "lift_warnings": len(self.warnings)}
 
@@ -142,17 +140,23 @@ class Lifts:
     def restore(self, trials: Iterable[Sequence[Any]]) -> None:
         """Go on from what `to_list` gave."""
         before = [Tried(int(s), str(e), float(p), float(f)) for s, e, p, f in trials]
-        self.tried, self.warnings, self._effects = [], [], {}
+        self.tried, self.warnings = [], []
         for step in sorted({t.step for t in before}):
             self.add([t for t in before if t.step == step])
 
-    def _interval(self, places: Sequence[float]) -> Estimate:
-        """Each end at the level `ALPHA` over all edits."""
-        x_N = _unit(places)
-        found = confidence_sequence(x_N, np.ones(len(x_N)), 2 * ALPHA / len(self.edits))
-        if found == NOTHING:
-            return found
-        return Estimate(*(None if x is None else _places(x) for x in (found.value, found.low, found.high)))
+    def effect(self, name: str) -> Estimate:
+        """Of an edit, with at most `MOST` places counted in a trial; each end at the level `ALPHA` over all edits."""
+        mine = self._of(name)
+        key = (name, len(mine))
+        if key not in self._effects:
+            x_N = _unit([t.effect for t in mine])
+            found = confidence_sequence(x_N, np.ones(len(x_N)), 2 * ALPHA / len(self.edits))
+            ends = (found.value, found.low, found.high)
+            self._effects[key] = Estimate(*(None if x is None else (x - 0.5) * 2 * MOST for x in ends))
+        return self._effects[key]
+
+    def _of(self, name: str) -> list[Tried]:
+        return [t for t in self.tried if t.edit == name]
 
 
 def gained(values_N: Sequence[float | None], size: int, original: int) -> tuple[float, float] | None:
@@ -185,14 +189,17 @@ def _above(value: float, rivals: Sequence[float]) -> float:
 def _evidence(trials: Sequence[Tried]) -> float:
     """That both places and effect are above 0: the lesser of the two."""
     columns: tuple[Callable[[Tried], float], ...] = (lambda t: t.places, lambda t: t.effect)
-    found = (_unit([of(t) for t in trials]) for of in columns)
-    return min(log_evidence_above(x_N, np.ones(len(x_N)), 0.5) for x_N in found)
+    return min(_log_capital_above_half(_unit([of(t) for t in trials])) for of in columns)
+
+
+def _log_capital_above_half(x_N: np.ndarray) -> float:
+    """Log-capital now of the mixture of bets that the mean is above 1/2; 0 before the first trial."""
+    if not len(x_N):
+        return 0.0
+    logs = log_capital(1 - x_N, np.ones(len(x_N)), 0.5)[-1]
+    return float(np.logaddexp.reduce(logs)) - math.log(len(logs))
 
 
 def _unit(places: Sequence[float]) -> np.ndarray:
     x_N: np.ndarray = 0.5 + np.clip(np.array(places, dtype=float), -MOST, MOST) / (2 * MOST)
     return x_N
-
-
-def _places(x: float) -> float:
-    return (x - 0.5) * 2 * MOST
