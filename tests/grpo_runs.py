@@ -26,6 +26,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from grpo import GRPOConfig, GRPOTrainer
 from ranker import rank_group
+from ranker.watch.audit import Audit
 
 torch.set_num_threads(1)  # more only wait for each other on matrices this small
 SIZE = 40
@@ -102,7 +103,7 @@ def train(
         trainer.close()
 
 
-_ARGUMENTS = ("rollout", "checker", "out", "resume", "describe")
+_ARGUMENTS = ("rollout", "checker", "out", "resume", "describe", "audit")
 
 
 def begin(
@@ -172,7 +173,7 @@ def run(spec: Mapping[str, Any]) -> GRPOTrainer:
     server; without it the reward is a function), `calls` (a file that gets a line for each group the reward
     function is called with), `die` (when to kill itself: {"step": n}, {"reward": n} or {"save": n}),
     `hold` (the reward function waits until this file is gone), `limit` (largest file in bytes, of
-    which the first checkpoint may have more).
+    which the first checkpoint may have more), `audit` (settings of an `Audit`).
     """
     die = spec.get("die", {})
     inside = judge_at(spec["judge"]) if spec.get("judge") else spread
@@ -204,6 +205,7 @@ def run(spec: Mapping[str, Any]) -> GRPOTrainer:
         report=report,
         out=spec["out"],
         resume=spec.get("resume", False),
+        audit=Audit(**spec["audit"]) if "audit" in spec else None,
         **spec.get("config", {}),
     )
     return trainer
