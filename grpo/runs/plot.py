@@ -15,6 +15,10 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "attempts above the start policy's",
         (("win_rate", "win rate over the latest groups (0.5 is no change)"),),
     ),
+    (
+        "correlation of rewards in a group",
+        (("reward_length_correlation", "with words"), ("reward_turns_correlation", "with messages")),
+    ),
     ("policy", (("entropy", "entropy, nats"), ("kl", "KL to the reference"))),
     ("gradient", (("grad_norm", "norm before clipping"), ("clip_fraction", "clip fraction"))),
     ("groups without signal", (("tied_share", "tied"), ("failed_share", "failed"))),

@@ -50,6 +50,7 @@ class TrainingProgress:
             "kl {:.3f}": line["kl"],
             "entropy {:.2f}": line["entropy"],
             "tied {:.0%}": line["tied_share"] or None,
+            "[yellow]warnings: {}[/yellow]": line.get("lift_warnings") or None,
             "[red]{} failed[/red]": self._failed or None,
             "{:,.0f} tok/s": line["tokens_per_second"] or None,  # the last step samples nothing
             "${:.3f}": self._cost or None,
