@@ -181,7 +181,7 @@ class GRPOTrainer:
         if self._folder is not None:
             self._folder.hold()
         history = self._folder.metrics() if self._folder else []
-        if self.step == 0 and self._before_suspicion() is not None:
+        if self.step == 0 and self._stops:
             self._save()
         if self.is_main:
             self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
@@ -284,10 +284,10 @@ class GRPOTrainer:
                 self.stopped = alarm
         return found
 
-    def _before_suspicion(self) -> int | None:
-        """The step before which a checkpoint must be kept, to be handed back."""
-        stops = self._auditing is not None and self._auditing.audit.on_alarm == "stop"
-        return self._auditing.watch.suspected() if stops and self._auditing is not None else None
+    @property
+    def _stops(self) -> bool:
+        """Whether an earlier policy may have to be handed back."""
+        return self._auditing is not None and self._auditing.audit.on_alarm == "stop"
 
     def _hand_back(self, alarm: Alarm) -> None:
         """Bring the policy back to the newest checkpoint from before a stretch in which the judge was wrong."""
@@ -349,7 +349,7 @@ class GRPOTrainer:
         }
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
-        checkpoint.prune(folder, self.config.save_total_limit, self._before_suspicion())
+        checkpoint.prune(folder, self.config.save_total_limit, self.config.save_steps if self._stops else 0)
 
     def _resume(self) -> None:
         assert self._out is not None
