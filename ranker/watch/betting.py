@@ -66,13 +66,15 @@ def _bound(values_N: np.ndarray, weights_N: np.ndarray, mean: float, alpha: floa
     low, high = mean, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        rich = _mixture(log_capital(values_N, weights_N, middle)[-1]) >= math.log(1 / alpha)
-        low, high = (low, middle) if rich else (middle, high)
+        low, high = (low, middle) if lies_below(values_N, weights_N, middle, alpha) else (middle, high)
     return high
 
 
-def _mixture(logs: np.ndarray) -> float:
-    return float(np.logaddexp.reduce(logs) - math.log(len(logs)))
+def lies_below(values_N: np.ndarray, weights_N: np.ndarray, bound: float, alpha: float) -> bool:
+    """Whether the mean is shown to lie below a bound: with a mean at the bound or above it this is ever said with
+    probability alpha at most."""
+    logs = log_capital(values_N, weights_N, bound)[-1]
+    return bool(np.logaddexp.reduce(logs) - math.log(len(logs)) >= math.log(1 / alpha))
 
 
 def stretch_below(values_N: np.ndarray, weights_N: np.ndarray, bound: float) -> Stretch:
