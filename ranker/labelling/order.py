@@ -11,7 +11,7 @@ from string import ascii_uppercase
 from ranker.aggregate.ranking import Tiers, average_ranks
 from ranker.errors import RankerError
 
-_MOST = len(ascii_uppercase) ** 2
+MOST = len(ascii_uppercase) ** 2  # attempts for which names suffice
 _PIECE = re.compile(r"[A-Z]+|[>=,]|\s+|.", re.DOTALL)
 
 
@@ -25,8 +25,8 @@ def names_of(n: int) -> list[str]:
     Raises:
         ValueError: more than 676.
     """
-    if n > _MOST:
-        raise ValueError(f"{n} attempts; letters suffice for {_MOST}")
+    if n > MOST:
+        raise ValueError(f"{n} attempts; letters suffice for {MOST}")
     if n <= len(ascii_uppercase):
         return list(ascii_uppercase[:n])
     return [a + b for a in ascii_uppercase for b in ascii_uppercase][:n]
@@ -66,7 +66,9 @@ def parse_order(text: str, names: Sequence[str]) -> Tiers:
     twice = [name for name in names if named.count(name) > 1]
     missing = [name for name in names if name not in named]
     if twice or missing:
-        faults = [f"{what}: {', '.join(some)}" for what, some in (("missing", missing), ("twice", twice)) if some]
+        faults = [
+            f"{what}: {', '.join(some)}" for what, some in (("missing", missing), ("twice", twice)) if some
+        ]
         raise OrderError(f"Not every attempt stands once; {'; '.join(faults)}.")
     return tuple(tuple(sorted(map(names.index, tier))) for tier in tiers)
 
