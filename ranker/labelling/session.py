@@ -183,7 +183,6 @@ class Session:
             if self._second is not None and chosen(self._labels, self.again, self._seed):
                 self._due.append((self._finished + _APART, task.line.id, start))
             self._labels += 1
-        self._seconds.append(seconds)
         self.current = self._next()
 
     def skip(self) -> None:
@@ -205,6 +204,7 @@ class Session:
         name = answer.task.line.id
         answer.file.take_back(name, answer.start)
         self._answers.pop()
+        self._seconds.pop()
         if answer.file is self._out:
             self.labelled -= 1
             self._labels -= 1
@@ -229,6 +229,7 @@ class Session:
         start = file.write(record)
         file.sync()
         self._answers.append(_Answer(file, start, task))
+        self._seconds.append(time.monotonic() - self._since)
         self._finished += 1
         return start
 

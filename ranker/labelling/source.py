@@ -33,6 +33,10 @@ class Source:
     """
 
     def __init__(self, path: Path, done: Callable[[Line], bool], *, follow: bool, say: Callable[[str], None]):
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(
+                f"{path} is read more than once, so it must be a file, not a folder or a pipe."
+            )
         self.total = self.before = self.unusable = 0
         self._path, self._done, self._follow, self._say = path, done, follow, say
         self._ids = IdIndex()

@@ -134,10 +134,9 @@ class Terminal:
                 self._attempt(other, task.view.attempts[i], full=True)
 
     def _show(self, task: Task) -> None:
-        again = ", shown a second time" if task.again else ""
-        self._console.rule(
-            f"Group {self._session.progress.done + 1} of {self._session.progress.total}{again}"
-        )
+        progress = self._session.progress
+        number = f"Group {progress.done + 1} of {progress.total}"
+        self._console.rule("A group shown a second time" if task.again else number)
         self._opening(task, full=False)
         for name, attempt in zip(task.names, task.view.attempts, strict=True):
             self._attempt(name, attempt, full=False)
