@@ -108,4 +108,6 @@ def summarize(session: Session) -> None:
 
 
 def say(text: str) -> None:
-    print(f"ranker: {text}", file=sys.stderr, flush=True)
+    from ranker.pages import visible
+
+    print(f"ranker: {visible(text)}", file=sys.stderr, flush=True)

@@ -119,17 +119,18 @@ class Session:
         )  # seen again from which answer on; id; where in the output
         self._tasks = self._finished = 0
         self._was_new = False  # whether the last group was not shown before
-        check_outputs({"--out": [out, skipped_path(out), again_path(out)]}, [groups])
+        beside = (skipped_path(out), again_path(out))
+        check_outputs({"--out": [out, *beside]}, [groups])
+        new = [path for path in (out, *beside) if not path.exists()]
         with ExitStack() as opened:
             self._out = Appender(out, holds=(records.LABEL,), what="label of `ranker label`")
             opened.callback(self._out.close)
-            self._skips = Appender(skipped_path(out), holds=("skipped",), what="skipped group")
+            opened.callback(_remove_empty, new)  # while nobody else may write there
+            self._skips = Appender(beside[0], holds=("skipped",), what="skipped group")
             opened.callback(self._skips.close)
             self._second = None
             if again:
-                self._second = Appender(
-                    again_path(out), holds=(records.LABEL, "skipped"), what="second label"
-                )
+                self._second = Appender(beside[1], holds=(records.LABEL, "skipped"), what="second label")
                 opened.callback(self._second.close)
             self._source = Source(groups, self._is_done, follow=follow, say=say)
             opened.callback(self._source.close)
@@ -138,11 +139,8 @@ class Session:
         self.current = self._next()
 
     def close(self) -> None:
-        """Close the files, and remove those beside the labels that are empty."""
+        """Close the files, and remove those of this session that stayed empty."""
         self._close.close()
-        for path in (skipped_path(self.out), again_path(self.out)):
-            if path.is_file() and not path.stat().st_size:
-                path.unlink()
 
     @property
     def progress(self) -> Progress:
@@ -284,3 +282,9 @@ class Session:
         self._was_new = not again
         n = len(line.group)
         return Task(self._tasks, line, shuffled(n, self._seed, line.id, again=again), names_of(n), again)
+
+
+def _remove_empty(paths: list[Path]) -> None:
+    for path in paths:
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()

@@ -94,8 +94,8 @@ class Terminal:
         if command in ("?", "h", "help"):
             self._say(HELP)
         elif command in ("u", "undo"):
-            if not self._session.undo():
-                self._say("Nothing was answered in this session yet.")
+            undone = self._session.undo()
+            self._say("Taken back." if undone else "Nothing was answered in this session yet.")
         elif task is None or not command:
             return True
         elif command in ("s", "skip"):
