@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ranker.aggregate.ranking import Tiers
 from ranker.aggregate.rewards import rank_rewards
@@ -14,8 +12,10 @@ from ranker.jsonl.appender import read_records
 from ranker.jsonl.group_file import Line, print_of
 from ranker.labelling.order import equal_pairs
 from ranker.ranked import RESULT_FIELDS
-from ranker.statistics import Estimate, ratio
 from ranker.trajectory import TrajectoryGroup
+
+if TYPE_CHECKING:  # scipy takes a second to import, and is needed for the agreement alone
+    from ranker.statistics import Estimate
 
 LABEL = "label"  # the field that tells our lines from a judge's
 
@@ -73,6 +73,10 @@ def mark_of(line: Line) -> int:
 def agreement(path: Path) -> tuple[Estimate, int, int]:
     """In which share of the pairs the second orders in a file say the same as the first, with a 95 % interval over
     groups; the number of pairs, and of groups."""
+    import numpy as np
+
+    from ranker.statistics import ratio
+
     records = [r for r in read_records(path) if "pairs" in r]
     same, pairs = (np.array([r[key] for r in records], dtype=float) for key in ("equal_pairs", "pairs"))
     return ratio(same, pairs, share=True), int(pairs.sum()), len(records)

@@ -87,6 +87,7 @@ def test_started_again_it_goes_on_and_skipped_groups_stay_skipped(files):
     assert "0 left" in label(source, out, "").stderr
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_loses_only_the_group_under_work(files):
     source, out = files
     for i in range(3):
@@ -212,6 +213,7 @@ def test_a_group_that_changed_is_named(files):
     assert "other attempts" in done.stderr
 
 
+@pytest.mark.slow
 def test_groups_shown_again_tell_the_agreement(tmp_path):
     n = 12
     source, out = write(tmp_path / "g.jsonl", [group(i) for i in range(n)]), tmp_path / "l.jsonl"
@@ -271,6 +273,7 @@ def test_hostile_text_is_shown_as_text(tmp_path):
     assert "[bold red]markup[/]" in done.stdout
 
 
+@pytest.mark.slow
 def test_long_attempts_are_shortened_until_asked_for(tmp_path):
     one = group(0, 2)
     for k, member in enumerate(one["trajectories"]):
@@ -298,6 +301,7 @@ def test_long_attempts_are_shortened_until_asked_for(tmp_path):
     assert full.count("step 10 of") == 1
 
 
+@pytest.mark.slow
 def test_strings_and_message_lists_can_be_labelled(tmp_path):
     source = tmp_path / "g.jsonl"
     source.write_text(
@@ -323,6 +327,7 @@ def test_the_labels_are_what_other_commands_measure_with(files):
     assert [e.truths_G for e in examples.examples] == [(1.0, 2 / 3, 1 / 3, 0.0)] * 2
 
 
+@pytest.mark.slow
 def test_bench_and_audit_take_the_labels(files, serve):
     source, out = files
     label(source, out, f"{right(0)}\n{right(1)}\n{right(2)}\n")
