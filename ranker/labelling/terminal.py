@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ _POLL = 1.0  # seconds between looks at a file that grows
 _LINES, _CHARACTERS = 3, 240  # of a step that stay in sight
 _STEPS = 4  # steps at the beginning and at the end of an attempt that stay in sight
 _OPENING = 2_000  # characters of a message that all attempts begin with
+_INDENT = re.compile(r"\n *")
 HELP = """\
 B > A = D > C   the order, best first; = between attempts that are equally good. BADC is B > A > D > C.
 v A             show attempt A in full; v alone: the whole group, all in full
@@ -177,12 +179,15 @@ class Terminal:
     def _block(self, block: Block, *, short: bool, most: int = _CHARACTERS) -> bool:
         """Print a block; whether it was shortened."""
         self._console.print(Padding(Text(block.who, style="bold cyan"), (0, 0, 0, 2), expand=False))
-        text = block.text
+        whole = block.text
+        if short and whole[:1] in ("{", "["):  # JSON that was laid out
+            whole = _INDENT.sub(" ", whole)
+        text = whole
         if short:
             lines = _LINES if most == _CHARACTERS else most
-            text = "\n".join(text[:most].split("\n")[:lines])
+            text = "\n".join(whole[:most].split("\n")[:lines])
         self._text(text)
-        rest = len(block.text) - len(text)
+        rest = len(whole) - len(text)
         if rest:
             self._note(f"… {rest:,} more characters")
         return rest > 0
