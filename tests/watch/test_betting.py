@@ -49,7 +49,9 @@ def test_turned_about_the_interval_is_the_mirror_image(pairs):
 @given(PAIRS, st.floats(0.05, 0.9), st.floats(0.01, 0.09))
 def test_a_higher_bound_is_refuted_sooner(pairs, bound, more):
     values, weights = columns(pairs)
-    assert (log_capital(values, weights, bound + more)[-1] >= log_capital(values, weights, bound)[-1] - 1e-9).all()
+    assert (
+        log_capital(values, weights, bound + more)[-1] >= log_capital(values, weights, bound)[-1] - 1e-9
+    ).all()
 
 
 def test_the_ends_of_the_interval_are_where_refutation_begins():
@@ -85,10 +87,14 @@ def test_a_thousand_runs_cover_the_true_mean_at_every_step(path):
     strength = np.maximum(means_T * (1 - means_T) / 0.3**2 - 1, 0.3)
     missed = 0
     for _ in range(runs):
-        values_T, weights_T = rng.beta(means_T * strength, (1 - means_T) * strength), rng.uniform(0.1, 1, steps)
+        values_T, weights_T = (
+            rng.beta(means_T * strength, (1 - means_T) * strength),
+            rng.uniform(0.1, 1, steps),
+        )
         true_T = np.cumsum(means_T * weights_T) / np.cumsum(weights_T)
         missed += not all(
-            covers(values_T[:t], weights_T[:t], true_T[t - 1]) for t in (1, 2, 3, 5, 8, *range(10, steps + 1, 5))
+            covers(values_T[:t], weights_T[:t], true_T[t - 1])
+            for t in (1, 2, 3, 5, 8, *range(10, steps + 1, 5))
         )
     assert missed / runs <= 0.05
 
@@ -114,5 +120,7 @@ def test_a_mean_at_the_bound_seldom_gives_the_alarm():
     runs, steps, alarms = 400, 60, 0
     for _ in range(runs):
         values = rng.beta(2.8, 1.2, steps)  # mean 0.7
-        alarms += any(stretch_below(values[:t], np.ones(t), 0.7).evidence >= 20 for t in range(4, steps + 1, 4))
+        alarms += any(
+            stretch_below(values[:t], np.ones(t), 0.7).evidence >= 20 for t in range(4, steps + 1, 4)
+        )
     assert alarms / runs <= 0.05
