@@ -17,6 +17,7 @@ from grpo.debiasing import Debiasing
 from grpo.errors import RunFolderError
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
+from grpo.people import People
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
 from grpo.rollouts.anchors import make_anchors, share_for
 from grpo.rollouts.collect import (
@@ -40,7 +41,7 @@ from grpo.schedule import RunState, Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
-from ranker.watch.audit import Audit
+from ranker.watch.audit import PEOPLE, Audit
 from ranker.watch.watch import Alarm, Watch
 
 if TYPE_CHECKING:
@@ -132,6 +133,10 @@ class GRPOTrainer:
         self._loggers: list[Logger] = []
         audited = {} if audit is None else audit.to_dict()
         self._folder = self._open(out, resume, {**(describe or {}), **audited})
+        asks_people = audit is not None and audit.auditor == PEOPLE and self.is_main
+        self._people = People(self._out) if asks_people and self._out is not None else None
+        if self._people is not None:
+            log.warning("Audits wait for people: %s", self._people.command)
         self._collector = Collector(
             self.engine, self.tokenizer, self._example_of, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
@@ -272,7 +277,12 @@ class GRPOTrainer:
     def _audited(self, groups: Sequence[ScoredGroup]) -> dict[str, float | None]:
         """Take the audits of a step in, and act on an alarm; the metrics."""
         assert self._auditing is not None
-        found, records, alarm = self._auditing.take(self.step, groups)
+        answers = self._processes.gather([{} if self._people is None else self._people.answers()])[0]
+        found, records, alarm = self._auditing.take(self.step, groups, answers)
+        if self._people is not None:
+            for j in groups:
+                if j.reward.audit is not None:
+                    self._people.put(j.group)
         if self._folder is not None:
             self._folder.add("audits.jsonl", *records)
         if alarm is not None:
