@@ -17,7 +17,7 @@ from ranker import ConfigurationError
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
 from ranker.watch.agreement import Audited, compared, spread
-from ranker.watch.audit import CHECKER, Answer, Audit, ask, probability
+from ranker.watch.audit import CHECKER, PEOPLE, Answer, Audit, ask, probability
 from ranker.watch.watch import Alarm, Watch
 
 
@@ -42,6 +42,10 @@ class Auditing:
     _wins: WinRate = field(default_factory=WinRate)
     _usage: Usage = field(default_factory=Usage)
     _failed: int = 0
+    _waiting: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # for people, by group
+    _unclaimed: dict[int, Sequence[float]] = field(
+        default_factory=dict
+    )  # answers for groups of steps still to come
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.audit.min_agreement, self.audit.max_drop)
@@ -57,6 +61,8 @@ class Auditing:
         Raises:
             RankerError: a fatal one: no audit would succeed.
         """
+        if self.audit.auditor == PEOPLE:
+            return Answer([])
         if not callable(self.audit.auditor):
             truths = [group.ground_truths[i] for i in group.alive]
             values = truths if group.anchor is None else [*truths, group.anchor_truth]
@@ -77,6 +83,9 @@ class Auditing:
                 why = f"the judge is under an alarm, and the auditor failed: {answer.error}"
                 return replace(failed(count, why, reward.usage), audit=fields)
             return replace(reward, audit=fields)
+        if self.audit.auditor == PEOPLE:
+            alive = [*group.alive, *([] if group.anchor is None else [count])]
+            return replace(reward, audit={**fields, "values": None, "anchor": None, "shown": [count, *alive]})
         shown, anchor = answer.values, None
         if group.anchor is not None:
             *shown, anchor = answer.values
@@ -89,14 +98,20 @@ class Auditing:
         return replace(reward, values=values, parts=parts, error=None, comparisons={}, audit=fields)
 
     def take(
-        self, step: int, groups: Sequence[ScoredGroup]
+        self, step: int, groups: Sequence[ScoredGroup], answers: Mapping[int, Sequence[float]] | None = None
     ) -> tuple[dict[str, float | None], list[dict[str, Any]], Alarm | None]:
         """Take a step's audits in.
+
+        Args:
+            answers: what people said since the last step, by group.
 
         Returns:
             the metrics, a record of each audit for the run folder, and the alarm where there is a new one.
         """
         records = [self._record(step, j, j.reward.audit) for j in groups if j.reward.audit is not None]
+        records += [
+            self._answered(step, k, said) for k, said in (answers or {}).items() if k in self._waiting
+        ]
         alarm = self._take(step, records)
         return self._metrics(records), records, alarm
 
@@ -108,11 +123,15 @@ class Auditing:
     def _take(self, step: int, records: Sequence[Mapping[str, Any]]) -> Alarm | None:
         found = []
         for r in records:
+            if r.get("waiting") is not None:
+                self._waiting[r["group"]] = r
+                continue
+            self._waiting.pop(r["group"], None)
             self._usage += Usage(**r["usage"])
             self._failed += r["error"] is not None
             self._scale = max(self._scale, r["spread"])
             if r["agreement"] is not None:
-                found.append(Audited(step, r["group"], r["agreement"], r["weight"]))
+                found.append(Audited(r.get("asked", step), r["group"], r["agreement"], r["weight"]))
             self._wins.add(r["wins"])
         alarm = self.watch.add(step, found)
         if self.audit.on_alarm == "escalate":
@@ -132,8 +151,32 @@ class Auditing:
         }
         if said["error"] is not None:
             return record
-        auditor, anchor = said["values"], said["anchor"]
         judge = said.get("judge", None if scored.reward.error else scored.reward.values)
+        if said["values"] is None:
+            return {**record, "judge": judge, "waiting": said["shown"]}
+        return self._compared(record, judge, said["values"], said["anchor"])
+
+    def _answered(self, step: int, group: int, said: Sequence[float]) -> dict[str, Any]:
+        """The record of a group on which people said something; it was sampled some steps ago."""
+        waiting = self._waiting[group]
+        record = {
+            **{k: v for k, v in waiting.items() if k != "waiting"},
+            "step": step,
+            "asked": waiting["step"],
+        }
+        count, *shown = waiting["waiting"]
+        if len(said) != len(shown):
+            return {**record, "error": f"{len(said)} values for {len(shown)} attempts"}
+        *values, anchor = placed(count + 1, shown, said)
+        return self._compared(record, waiting["judge"], values, anchor)
+
+    def _compared(
+        self,
+        record: dict[str, Any],
+        judge: list[float | None] | None,
+        auditor: list[float | None],
+        anchor: float | None,
+    ) -> dict[str, Any]:
         record |= {"judge": judge, "auditor": auditor, "spread": spread([*auditor, anchor])}
         record["wins"] = wins_over(anchor, auditor)
         if judge is not None:
@@ -149,6 +192,7 @@ class Auditing:
             "auditor_win_rate_low": wins.low,
             "auditor_win_rate_high": wins.high,
             "audits_failed": self._failed,
+            "audits_waiting": len(self._waiting),
             "audit_calls": self._usage.calls,
             "audit_cost_usd": self._usage.cost_usd,
         }
@@ -167,6 +211,10 @@ def auditing_for(
     if audit.auditor == CHECKER and not checker:
         raise ConfigurationError(
             'The auditor is "checker", and the run has none: give checker=…, or name a stronger judge as the auditor.'
+        )
+    if audit.auditor == PEOPLE and out is None:
+        raise ConfigurationError(
+            'The auditor "people" needs a folder in which groups wait for them: give out=….'
         )
     if audit.on_alarm == "stop" and (out is None or not config.save_steps):
         raise ConfigurationError(

@@ -21,6 +21,7 @@ from ranker.jsonl.objects import read_objects
 from ranker.judges.headers import check_written
 from ranker.testing import Behaviour
 from ranker.validation import check, did_you_mean
+from ranker.watch.audit import CHECKER, Audit
 
 
 class _Table(BaseModel):
@@ -64,6 +65,26 @@ class _Reward(_Table):
         return self
 
 
+class _Audit(_Table):
+    """Beside `Audit`'s fields: the judge that is the auditor, as a table of its own."""
+
+    auditor: str | None = None
+    judge: _Judge | None = None
+    share: float = 0.1
+    min_agreement: float = 0.7
+    max_drop: float = 0.25
+    on_alarm: str = "warn"
+    timeout: float = 600.0
+    lift_share: float = 0.0
+    lift_edits: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_auditor(self) -> _Audit:
+        if self.auditor is not None and self.judge is not None:
+            raise ValueError("needs either auditor = … or a judge table.")
+        return self
+
+
 class _Simulated(_Table):
     """The judge of the config quick, see `ranker.testing.Behaviour`."""
 
@@ -87,6 +108,7 @@ class _Run(_Table):
     simulated: _Simulated | None = None
     reward: str | None = None
     covariates: list[str] | None = None
+    audit: _Audit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +160,22 @@ class Settings:
             else:
                 rewards.append(_judge({**rule, **table["judge"], "name": name, "weight": weight}))
         return rewards
+
+    def audit(self) -> Audit | None:
+        """The audit, or None: its auditor is the checker unless the table names a judge, people, a function or none."""
+        if "audit" not in self.said:
+            return None
+        table = dict(self.said["audit"])
+        named, judge = table.pop("auditor", CHECKER), table.pop("judge", None)
+        auditor: Any = None if named == "none" else named
+        if judge is not None:
+            auditor = _judge(judge).function
+        elif ":" in named:
+            auditor = load_reference(named, self.folder, "audit.auditor")
+        try:
+            return Audit(auditor=auditor, **table)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"[audit]: {error}") from None
 
     def _path_or_value(self, key: str) -> tuple[str | None, Any]:
         """A path (beside the config file where there is one of that name), or what "module:name" is or returns."""

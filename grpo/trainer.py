@@ -18,6 +18,7 @@ from grpo.errors import RunFolderError
 from grpo.lifting import lifting_for
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
+from grpo.people import People
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
 from grpo.rollouts.anchors import make_anchors, share_for
 from grpo.rollouts.collect import (
@@ -42,7 +43,7 @@ from grpo.schedule import RunState, Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from ranker import ConfigurationError
-from ranker.watch.audit import Audit
+from ranker.watch.audit import PEOPLE, Audit
 from ranker.watch.lifts import Lifts
 from ranker.watch.watch import Alarm, Watch
 
@@ -136,6 +137,10 @@ class GRPOTrainer:
         self._loggers: list[Logger] = []
         audited = {} if audit is None else audit.to_dict()
         self._folder = self._open(out, resume, {**(describe or {}), **audited})
+        asks_people = audit is not None and audit.auditor == PEOPLE and self.is_main
+        self._people = People(self._out) if asks_people and self._out is not None else None
+        if self._people is not None:
+            log.warning("Audits wait for people: %s", self._people.command)
         self._collector = Collector(
             self.engine, self.tokenizer, self._example_of, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
@@ -191,7 +196,7 @@ class GRPOTrainer:
         if self._folder is not None:
             self._folder.hold()
         history = self._folder.metrics() if self._folder else []
-        if self.step == 0 and self._before_suspicion() is not None:
+        if self.step == 0 and self._stops:
             self._save()
         if self.is_main:
             self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
@@ -288,7 +293,12 @@ class GRPOTrainer:
     def _audited(self, groups: Sequence[ScoredGroup]) -> dict[str, float | None]:
         """Take the audits of a step in, and act on an alarm; the metrics."""
         assert self._auditing is not None
-        found, records, alarm = self._auditing.take(self.step, groups)
+        answers = self._processes.gather([{} if self._people is None else self._people.answers()])[0]
+        found, records, alarm = self._auditing.take(self.step, groups, answers)
+        if self._people is not None:
+            for j in groups:
+                if j.reward.audit is not None:
+                    self._people.put(j.group)
         if self._folder is not None:
             self._folder.add("audits.jsonl", *records)
         if alarm is not None:
@@ -300,10 +310,10 @@ class GRPOTrainer:
                 self.stopped = alarm
         return found
 
-    def _before_suspicion(self) -> int | None:
-        """The step before which a checkpoint must be kept, to be handed back."""
-        stops = self._auditing is not None and self._auditing.audit.on_alarm == "stop"
-        return self._auditing.watch.suspected() if stops and self._auditing is not None else None
+    @property
+    def _stops(self) -> bool:
+        """Whether an earlier policy may have to be handed back."""
+        return self._auditing is not None and self._auditing.audit.on_alarm == "stop"
 
     def _hand_back(self, alarm: Alarm) -> None:
         """Bring the policy back to the newest checkpoint from before a stretch in which the judge was wrong."""
@@ -367,7 +377,7 @@ class GRPOTrainer:
         }
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
-        checkpoint.prune(folder, self.config.save_total_limit, self._before_suspicion())
+        checkpoint.prune(folder, self.config.save_total_limit, self.config.save_steps if self._stops else 0)
 
     def _resume(self) -> None:
         assert self._out is not None

@@ -80,6 +80,10 @@ def spread(group: Any) -> list[float]:
     return [sum(map(ord, t.messages[-1]["content"])) % 97 / 97 for t in group.trajectories]
 
 
+def opposite(group: Any) -> list[float]:
+    return [1 - value for value in spread(group)]
+
+
 def judge_at(url: str, **options: Any) -> Any:
     return partial(rank_group, judge="openai/sim", base_url=url, cache="off", **options)
 
@@ -103,7 +107,7 @@ def train(
         trainer.close()
 
 
-_ARGUMENTS = ("rollout", "checker", "out", "resume", "describe", "audit")
+_ARGUMENTS = ("rollout", "checker", "out", "resume", "audit", "describe")
 
 
 def begin(
@@ -172,11 +176,12 @@ def run(spec: Mapping[str, Any]) -> GRPOTrainer:
     Keys of `spec`: `out`, `resume`, `config` (settings), `policy` (of `policy`), `judge` (address of a judge
     server; without it the reward is a function), `calls` (a file that gets a line for each group the reward
     function is called with), `die` (when to kill itself: {"step": n}, {"reward": n} or {"save": n}),
-    `hold` (the reward function waits until this file is gone), `limit` (largest file in bytes, of
-    which the first checkpoint may have more), `audit` (settings of an `Audit`).
+    `hold` (the reward function waits until this file is gone), `audit` (settings of `Audit`, whose auditor is `spread` unless they say otherwise),
+    `wrong` (the rewards are the opposite of `spread`), `limit` (largest file in bytes, of
+    which the first checkpoint may have more).
     """
     die = spec.get("die", {})
-    inside = judge_at(spec["judge"]) if spec.get("judge") else spread
+    inside = judge_at(spec["judge"]) if spec.get("judge") else opposite if spec.get("wrong") else spread
     count = 0
 
     def reward(group: Any) -> Any:
@@ -205,7 +210,7 @@ def run(spec: Mapping[str, Any]) -> GRPOTrainer:
         report=report,
         out=spec["out"],
         resume=spec.get("resume", False),
-        audit=Audit(**spec["audit"]) if "audit" in spec else None,
+        audit=Audit(**{"auditor": spread, **spec["audit"]}) if "audit" in spec else None,
         **spec.get("config", {}),
     )
     return trainer

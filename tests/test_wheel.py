@@ -56,6 +56,7 @@ def test_only_the_two_packages_are_put_into_site_packages(wheel):
         "ranker/suites/data/answers_train.toml",
         "ranker/prompts/ask.v1.j2",
         "ranker/serving/docs.html.j2",
+        "ranker/labelling/page.js.j2",
         "ranker/judges/embedded/CARD.md",
         "ranker/judges/embedded/judge.json",
         "ranker/judges/embedded/adapter/adapter_model.safetensors",

@@ -37,7 +37,7 @@ def train(
     settings = read_settings(named, changes)
     held_out = settings.examples("eval_dataset")  # a file that is missing shows before a model is loaded
     if os.environ.get("RANK", "0") == "0":
-        check_judges(settings.rewards())  # so does a wrong key
+        check_judges([*settings.rewards(), *auditor_of(settings)])  # so does a wrong key
     quiet()
     trainer = make_trainer(settings, out, resume)
     say = partial(console.print, highlight=False)
@@ -56,6 +56,12 @@ def train(
         trainer.close()
     if not trainer.is_main:
         return history
+    if trainer.stopped is not None:
+        say(
+            f"[bold red]Stopped at step {trainer.stopped.step}:[/bold red] {trainer.stopped.reason}.\nThe policy handed back is "
+            f"that of step {trainer.handed_back}. Go on with a better judge, or beyond the alarm with --resume --set "
+            "audit.on_alarm=warn."
+        )
     if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
         say(f"Curves: {out / 'curves.png'}")
     if after is not None:
@@ -87,6 +93,12 @@ def check_judges(rewards: Sequence[Reward]) -> None:
             run_sync(preflight(named))
 
 
+def auditor_of(settings: Settings) -> list[Reward]:
+    """The auditor, where it is a judge."""
+    audit = settings.audit()
+    return [Reward(audit.auditor, "auditor")] if audit is not None and callable(audit.auditor) else []
+
+
 def quiet() -> None:
     """Keep what transformers tells its developers off the screen."""
     from transformers.utils import logging as hf_logging
@@ -112,7 +124,8 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
         config=settings.config,
         out=out,
         resume=resume,
-        describe=settings.said,
+        audit=settings.audit(),
+        describe={key: value for key, value in settings.said.items() if key != "audit"},
     )
 
 

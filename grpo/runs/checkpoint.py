@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -159,14 +160,19 @@ def restore(saved: Saved, model: Any, optimizer: Any, scheduler: Any) -> None:
     torch.set_rng_state(state["random"])
 
 
-def prune(folder: Path, keep: int | None, before: int | None = None) -> None:
-    """Delete all but the newest `keep` checkpoints, and the newest from before a step."""
+def prune(folder: Path, keep: int | None, every: int = 0) -> None:
+    """Delete all but the newest `keep` checkpoints.
+
+    Args:
+        every: the steps between two checkpoints, to keep some of the older ones too: twice as far back, half as many, the
+            first among them. With 0 none is kept.
+    """
     if keep is None:
         return
-    old = _checkpoints(folder)[:-keep]
-    earlier = [path for path in old if before is not None and _step(path) < before]
-    for path in old:
-        if path not in earlier[-1:]:
+    found = _checkpoints(folder)
+    for path in found[:-keep]:
+        number, newest = (_step(p) // every if every else 0 for p in (path, found[-1]))
+        if not every or number % 2 ** max(0, int(math.log2(max(1, newest - number) / keep))):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ from ranker.usage import Usage
 
 WRITTEN = (
     "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "anchors.jsonl", "audits.jsonl", "alarms.jsonl",
-    "warnings.jsonl", "evaluation.json", "curves.png", "checkpoints", "final",
+    "queue.jsonl", "warnings.jsonl", "evaluation.json", "curves.png", "checkpoints", "final",
 )  # fmt: skip
 FORMAT = 1  # of everything in the folder; another number is not read
 

@@ -12,8 +12,15 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("reward", (("reward_mean", "mean"), ("reward_std", "deviation in a group"))),
     ("judge's agreement with the truth", (("judge_accuracy", "pairs ordered right (0.5 is chance)"),)),
     (
+        "judge's agreement with its auditor",
+        (("judge_agreement", "latest audits"), ("judge_agreement_since_start", "since the start")),
+    ),
+    (
         "attempts above the start policy's",
-        (("win_rate", "win rate over the latest groups (0.5 is no change)"),),
+        (
+            ("win_rate", "by the judge, latest groups (0.5 is no change)"),
+            ("auditor_win_rate", "by the auditor"),
+        ),
     ),
     (
         "correlation of rewards in a group",

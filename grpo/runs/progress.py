@@ -47,6 +47,8 @@ class TrainingProgress:
             "truth {:.2f}": line["ground_truth_mean"],
             f"reward {{:.2f}} ± {line['reward_std'] or 0.0:.2f}": line["reward_mean"],
             "wins {:.0%}": line.get("win_rate"),
+            "agrees {:.2f}": line.get("judge_agreement"),
+            "[red]alarm[/red]": line.get("judge_alarm") or None,
             "kl {:.3f}": line["kl"],
             "entropy {:.2f}": line["entropy"],
             "tied {:.0%}": line["tied_share"] or None,

@@ -9,7 +9,21 @@ import sys
 import typer
 
 from ranker import __version__
-from ranker.cli import audit, bench, cache, calibrate, compare, demo, models, rank, report, serve, train, tune
+from ranker.cli import (
+    audit,
+    bench,
+    cache,
+    calibrate,
+    compare,
+    demo,
+    label,
+    models,
+    rank,
+    report,
+    serve,
+    train,
+    tune,
+)
 from ranker.errors import RankerError
 
 app = typer.Typer(
@@ -28,6 +42,7 @@ app.command("bench")(bench.bench)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
+app.command("label")(label.label)
 app.command("train")(train.train)
 app.command("tune-judge")(tune.tune_judge)
 app.command("serve")(serve.serve)

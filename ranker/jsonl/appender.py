@@ -134,8 +134,8 @@ class Appender:
             self._recover()
         return failed
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record.
+    def write(self, record: Mapping[str, Any]) -> int:
+        """Append one record; returns where in the file it begins.
 
         Raises:
             ConfigurationError: it could not be written whole; the file is unchanged.
@@ -154,6 +154,30 @@ class Appender:
                 "run the same command again to continue."
             ) from None
         self.done.put(str(record["id"]), _mark_of(record))
+        return start
+
+    def take_back(self, name: str, start: int) -> None:
+        """Remove the last record, which `write` put there.
+
+        Args:
+            name: its id.
+            start: what `write` returned.
+
+        Raises:
+            ConfigurationError: the file does not end with it.
+        """
+        size = os.fstat(self._file).st_size
+        last = os.pread(self._file, size - start, start) if start < size else b""
+        try:
+            record = json.loads(last)  # of more than one line: no JSON
+        except ValueError:
+            record = {}
+        if record.get("id") != name:
+            raise ConfigurationError(
+                f"{self.path} does not end with {name!r}; another program has changed it."
+            )
+        os.ftruncate(self._file, start)
+        self.done.remove(name)
 
     def sync(self) -> None:
         """Wait until everything written is on disk."""

@@ -55,7 +55,7 @@ def read_lines(path: str | Path, part: Part | None = None, *, others: bool = Fal
     """
     for count, record in enumerate(read_objects(path)):
         if part is None or count % part.of == part.index:
-            yield _line(record)
+            yield line_of(record)
         elif others:
             yield Line(record.number, _name_of(record), None, None, {})
 
@@ -84,7 +84,8 @@ def _name_of(record: Record) -> str:
     return value if isinstance(value, str) and value else f"line:{record.number}"
 
 
-def _line(record: Record) -> Line:
+def line_of(record: Record) -> Line:
+    """The group of an object of a file, or the error in it."""
     name, fields, number, place = _name_of(record), record.fields, record.number, record.place.capitalize()
     if record.fault is not None:
         return Line(number, name, None, GroupError(f"{place} {record.fault}"), fields)

@@ -29,6 +29,10 @@ class IdIndex:
         """Set the value of `name`."""
         self._run("INSERT OR REPLACE INTO ids VALUES (?, ?)", name, value)
 
+    def remove(self, name: str) -> None:
+        """Forget `name`, if it is there."""
+        self._run("DELETE FROM ids WHERE name = ?", name)
+
     def setdefault(self, name: str, value: int) -> int:
         """The value of `name`, which becomes `value` if it has none."""
         existing = self.get(name)

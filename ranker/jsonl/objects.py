@@ -65,13 +65,14 @@ def read_objects(path: str | Path) -> Iterator[Record]:
                     yield from _whole(raw + file.read(), path)
                     return
                 begun = True
-                yield _record(raw, number)
+                yield record_of(raw, number)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{path} cannot be read: {reason}.") from None
 
 
-def _record(raw: bytes, number: int) -> Record:
+def record_of(raw: bytes, number: int) -> Record:
+    """The object of one line of JSONL."""
     place = f"line {number}"
     try:
         value = json.loads(raw.decode("utf-8"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Set as AbstractSet
-from urllib.parse import urlsplit
 
 from fastapi import Response
 from starlette.datastructures import Headers
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ranker.serving.failure import Failure, failure_of, malformed
 from ranker.serving.service import Service
-from ranker.serving.token import allowed, loopback
+from ranker.serving.token import allowed, from_here
 
 _PROTECTED = {"/rank", "/openrlhf", "/metrics"}
 _MAX_FIELD = 8_190  # bytes of one header field
@@ -112,12 +111,7 @@ def _check_local(headers: Headers) -> None:
         Failure: 403, by the name that the request was sent to (a site may point its own at this machine), or by the
             page that sent it.
     """
-    host, origin = headers.get("host", "localhost").lower(), headers.get("origin")
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        name = ""
-    if loopback(name) and origin in {None, f"http://{host}"}:
+    if from_here(headers.get("host"), headers.get("origin")):
         return
     raise Failure(
         403,

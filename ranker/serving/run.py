@@ -34,10 +34,10 @@ class Listening:
     grace: float = 30.0
 
 
-class _Server(uvicorn.Server):
+class SilentServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """None: uvicorn would refuse connections at once, where `run` first finishes what is in progress."""
+        """None: uvicorn would refuse connections at once, where its caller first finishes what is in progress."""
         yield
 
 
@@ -55,7 +55,7 @@ async def run(
     # What uvicorn logs is about its own steps, and requests that are not HTTP; failures of the others `Guard` has logged.
     logging.getLogger("uvicorn.error").disabled = True
     gathering = Gathering(service.limits.held)
-    server = _Server(
+    server = SilentServer(
         uvicorn.Config(
             application(service, token, gathering),
             http=Connection,
@@ -69,7 +69,7 @@ async def run(
             timeout_graceful_shutdown=_CLOSE_SECONDS,
         )
     )
-    listener = _bind(at)
+    listener = bind(at)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     first_signal = _first_signal(say)
@@ -101,7 +101,7 @@ async def run(
     return (1 if cut else 0), cut
 
 
-def _bind(at: Listening) -> socket.socket:
+def bind(at: Listening) -> socket.socket:
     """The listening socket.
 
     Raises:

@@ -9,6 +9,7 @@ import ipaddress
 import os
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ranker.errors import ConfigurationError
 
@@ -51,6 +52,17 @@ def loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def from_here(host: str | None, origin: str | None) -> bool:
+    """Whether a request was sent to this machine by its own name, and by no page of another site (which may point a name
+    of its own at this machine): its headers Host and Origin."""
+    named = (host or "localhost").lower()
+    try:
+        name = urlsplit(f"//{named}").hostname or ""
+    except ValueError:
+        name = ""
+    return loopback(name) and origin in {None, f"http://{named}"}
 
 
 def allowed(header: str | None, token: str | None) -> bool:

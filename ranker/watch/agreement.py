@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.statistics import CONFIDENCE, NOTHING, Estimate
+from ranker.statistics import CONFIDENCE, NOTHING, Estimate, ratio
 from ranker.watch.betting import Stretch, confidence_sequence, stretch_below
 
 ALPHA = 1 - CONFIDENCE
@@ -81,9 +81,12 @@ def now(audited: Sequence[Audited]) -> Estimate:
 
 
 def first(audited: Sequence[Audited]) -> Estimate:
-    """Agreement on the first `WINDOW` audited groups; nothing before there are so many."""
+    """Agreement on the first `WINDOW` audited groups, looked at once, when there are so many; nothing before."""
     telling = [a for a in audited if a.weight > 0][:WINDOW]
-    return confidence_sequence(*columns(telling), ALPHA) if len(telling) == WINDOW else NOTHING
+    if len(telling) < WINDOW:
+        return NOTHING
+    values_N, weights_N = columns(telling)
+    return ratio(values_N * weights_N, weights_N, share=True)
 
 
 def below(audited: Sequence[Audited], bound: float) -> Stretch:

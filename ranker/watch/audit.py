@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
@@ -29,9 +31,10 @@ class Audit:
     """A share of the groups goes to an auditor too, which sees whether the judge is still right.
 
     Attributes:
-        auditor: None for no audits, where the run is watched by `lift_share` alone; else a function of a group that returns a `RankedGroup` or a number for each trajectory, sync or async, e.g.
+        auditor: a function of a group that returns a `RankedGroup` or a number for each trajectory, sync or async, e.g.
             ``partial(rank_group, judge="openai/gpt-5", max_cost_usd=5)``; ``"checker"`` for the ground truth that the
-            trainer's checker gives; ``"people"`` for whoever answers with `ranker label`.
+            trainer's checker gives; ``"people"`` for whoever answers with `ranker label`; None for no audits, where `lift_share` alone
+            watches the run.
         share: of the groups that are audited. Where the length of the run is known, more of the early ones, when the
             policy changes fastest, and fewer of the late ones; see `probability`.
         min_agreement: below this agreement the judge counts as wrong; 0 for no such bound.
@@ -147,12 +150,12 @@ def name_of(auditor: Any) -> str:
 def probability(share: float, index: int, planned: int | None) -> float:
     """The probability with which group `index`, counted from 0, is audited.
 
-    It is share / 2 · sqrt(planned / (index + 1)), at most 1, which makes `share` of the planned groups in all; beyond
-    them, and where their number is unknown, it is the share.
+    It is r · sqrt(planned / (index + 1)), at most 1, with r = 1 - sqrt(1 - share), which makes `share` of the planned groups
+    in all; beyond them, and where their number is unknown, it is the share.
     """
     if planned is None or index >= planned:
         return share
-    return min(1.0, share / 2 * math.sqrt(planned / (index + 1)))
+    return min(1.0, (1 - math.sqrt(1 - share)) * math.sqrt(planned / (index + 1)))
 
 
 async def ask(auditor: AuditorFunction, group: TrajectoryGroup, seconds: float) -> Answer:
@@ -179,10 +182,20 @@ async def ask(auditor: AuditorFunction, group: TrajectoryGroup, seconds: float) 
 
 
 async def _called(auditor: AuditorFunction, group: TrajectoryGroup) -> Any:
-    """What it returns; one that is not async runs in a thread."""
+    """What it returns; one that is not async runs in a thread of its own, so that one that hangs holds up no other."""
     if inspect.iscoroutinefunction(getattr(auditor, "func", auditor)):
         return await auditor(group)
-    result = await asyncio.to_thread(auditor, group)
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()  # whoever waits may give up; it then ends for nobody
+
+    def work() -> None:
+        try:
+            future.set_result(auditor(group))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="auditor", daemon=True).start()
+    result = await asyncio.wrap_future(future)
     return await result if isinstance(result, Awaitable) else result
 
 

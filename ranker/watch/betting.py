@@ -20,6 +20,7 @@ import numpy as np
 from ranker.statistics import NOTHING, Estimate
 
 SHARES = np.array([0.1, 0.25, 0.5, 0.75, 0.98])  # of the most that can be staked, a mixture of equal parts
+BLOCK = 4  # observations between the beginnings of two bets of `stretch_below`
 _HALVINGS = 40
 
 
@@ -28,7 +29,7 @@ class Stretch:
     """Evidence that the mean of some latest stretch of the observations lies below a bound.
 
     Attributes:
-        evidence: the capital of a mixture of bets that begin at each observation; a mean that never lies below the bound
+        evidence: the capital of a mixture of bets that begin one after the other; a mean that never lies below the bound
             brings it to 1/α with probability α at most, over all time.
         start: index of the observation at which the bet with the largest share of it began.
     """
@@ -65,29 +66,31 @@ def _bound(values_N: np.ndarray, weights_N: np.ndarray, mean: float, alpha: floa
     low, high = mean, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        rich = _mixture(log_capital(values_N, weights_N, middle)[-1]) >= math.log(1 / alpha)
-        low, high = (low, middle) if rich else (middle, high)
+        low, high = (low, middle) if lies_below(values_N, weights_N, middle, alpha) else (middle, high)
     return high
 
 
-def _mixture(logs: np.ndarray) -> float:
-    return float(np.logaddexp.reduce(logs) - math.log(len(logs)))
+def lies_below(values_N: np.ndarray, weights_N: np.ndarray, bound: float, alpha: float) -> bool:
+    """Whether the mean is shown to lie below a bound: with a mean at the bound or above it this is ever said with
+    probability alpha at most."""
+    logs = log_capital(values_N, weights_N, bound)[-1]
+    return bool(np.logaddexp.reduce(logs) - math.log(len(logs)) >= math.log(1 / alpha))
 
 
 def stretch_below(values_N: np.ndarray, weights_N: np.ndarray, bound: float) -> Stretch:
-    """Whether some latest stretch lies below the bound: a mixture of bets that begin at every observation.
+    """Whether some latest stretch lies below the bound: a mixture of bets, one begun at every `BLOCK`-th observation.
 
-    The bet that begins at the j-th (from 1) has 1 / (j (j + 1)) of the mixture's capital, which is 1 in all (an
-    e-detector; Shin, Ramdas and Rinaldo, arXiv 2203.03532).
+    The k-th of them (from 1) has 1 / (k (k + 1)) of the mixture's capital, which is 1 in all (an e-detector; Shin,
+    Ramdas and Rinaldo, arXiv 2203.03532).
     """
     n = len(values_N)
     if not n:
         return Stretch(0.0, 0)
     after_NB = log_capital(values_N, weights_N, bound)
     before_NB = np.vstack([np.zeros(len(SHARES)), after_NB[:-1]])
-    since_N = np.logaddexp.reduce(after_NB[-1] - before_NB, axis=1) - math.log(len(SHARES))
-    start_N = np.arange(1, n + 1)
-    capital_N = since_N - np.log(start_N * (start_N + 1.0))
+    since_K = np.logaddexp.reduce(after_NB[-1] - before_NB[::BLOCK], axis=1) - math.log(len(SHARES))
+    k_K = np.arange(1, len(since_K) + 1)
+    capital_K = since_K - np.log(k_K * (k_K + 1.0))
     with np.errstate(over="ignore"):
-        evidence = float(np.exp(np.logaddexp.reduce(capital_N)))
-    return Stretch(evidence, int(np.argmax(capital_N)))
+        evidence = float(np.exp(np.logaddexp.reduce(capital_K)))
+    return Stretch(evidence, BLOCK * int(np.argmax(capital_K)))

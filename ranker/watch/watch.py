@@ -81,13 +81,6 @@ class Watch:
         start = agreement.first(self.audited).low
         return self.min_agreement if start is None else max(self.min_agreement, start - self.max_drop)
 
-    def suspected(self) -> int:
-        """The step since which agreement is lowest against the bound, shown or not."""
-        latest = self.audited[self._since :]
-        if not latest:
-            return 1 + max((a.step for a in self.audited), default=0)
-        return latest[agreement.below(latest, self.bound()).start].step
-
     def metrics(self) -> dict[str, float | None]:
         """Agreement now and since the start with intervals, how much was audited, and whether there is an alarm."""
         record: dict[str, float | None] = {}

@@ -5,6 +5,7 @@ Run as a script (under torchrun), this file trains with anchors in a folder.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from grpo import GRPOConfig, Reward
 from grpo.draws import drawn, seed_for
@@ -26,6 +28,7 @@ from grpo.rollouts.anchors import USUAL, share_for
 from grpo.runs.folder import RewardCache
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.plot import plot
+from grpo.runs.progress import TrainingProgress
 from grpo.runs.records import group_from_dict, group_to_dict, sample_record
 from grpo.runs.win_rate import WINDOW, WinRate
 from grpo.types import Rollout, RolloutGroup
@@ -325,7 +328,10 @@ def test_a_group_is_written_down_with_its_anchor(tmp_path):
 def test_a_run_that_learns_wins_more_and_more(serve, tmp_path):
     server = serve(fives)
     settings = {"groups_per_step": 4, "num_generations": 8, "max_steps": 25, "anchor_share": 0.5}
-    _, history = train(judge_at(server.base_url), **settings)
+    stream = io.StringIO()
+    with TrainingProgress(Console(file=stream, width=200), 25) as shown:
+        _, history = train(judge_at(server.base_url), report=shown, **settings)
+    assert f"wins {history[-1]['win_rate']:.0%}" in stream.getvalue()
     assert history[0]["win_rate_low"] < 0.5
     assert history[-1]["win_rate"] > 0.8
     assert history[-1]["win_rate_low"] > 0.6

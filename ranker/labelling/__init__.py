@@ -1,0 +1,1 @@
+"""People who rank groups (`ranker label`): in the terminal or in a page of a local server."""
