@@ -235,3 +235,13 @@ def test_a_folder_is_resumed_with_the_same_lifts_alone(tmp_path: Path, caplog):
     train(spread, **MANY, out=tmp_path, audit=LIFTS)
     with pytest.raises(Exception, match="lift_share"):
         train(spread, **MANY, out=tmp_path, resume=True, audit=replace(LIFTS, lift_share=0.5))
+
+
+def test_a_config_file_names_no_auditor(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(
+        'model = "grpo.demo.quick:policy"\ndataset = "grpo.demo.quick:rows"\n[judge]\nmodel = "openai/sim"\n'
+        '[audit]\nauditor = "none"\nlift_share = 0.3\nlift_edits = ["padding", "cut_off"]\n'
+    )
+    audit = read_settings(str(file)).audit()
+    assert (audit.auditor, audit.lift_share, list(audit.edits)) == (None, 0.3, ["padding", "cut_off"])
