@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,18 +62,25 @@ class GroupRewarder:
             self._debiaser = Debiaser(options.pop("covariates", ("length",)), seed=options.get("seed", 0))
         audit, out = options.pop("audit", None), options.pop("audit_out", None)
         _check(audit, out)
+        limits = [options.pop(limit, None) for limit in ("max_calls", "max_cost_usd")]
+        asked = {**options, "budget": options.get("budget") or Budget(*limits)}
+        self._judged = partial(
+            _judged,
+            judge=judge,
+            rubric=read_rubric(rubric),
+            passes=passes,
+            options=asked,
+            debiaser=self._debiaser,
+        )
+        own = inspect.signature(rank_group_async).parameters
+        judge_options = {name: value for name, value in options.items() if name not in own}
+        judge_for(judge, rule, options.get("base_url"), options.get("api_key"), judge_options)
         self.audited: AuditedReward | None = None
         self._shares = False  # whether its watch is that of all processes
         if audit is not None:
             from ranker.watch.reward import AuditedReward
 
             self.audited = AuditedReward(self._judged, audit, seed=options.get("seed", 0), out=out)
-        limits = [options.pop(limit, None) for limit in ("max_calls", "max_cost_usd")]
-        self._options = {**options, "budget": options.get("budget") or Budget(*limits)}
-        self._judge, self._rubric, self._passes = judge, read_rubric(rubric), passes
-        own = inspect.signature(rank_group_async).parameters
-        judge_options = {name: value for name, value in options.items() if name not in own}
-        judge_for(judge, rule, options.get("base_url"), options.get("api_key"), judge_options)
 
     async def rank(self, group: TrajectoryGroup) -> RankedGroup:
         """Rank one group of at least two trajectories.
@@ -101,12 +109,6 @@ class GroupRewarder:
         if self.audited is None:
             return Judged(await self._judged(group))
         return Judged(*await self.audited.beside(group))
-
-    async def _judged(self, group: TrajectoryGroup) -> RankedGroup:
-        options = dict(self._options)
-        if self._debiaser is not None:  # until it is weighed, a group's rewards are those of the group alone
-            options["debiaser"] = replace(self._debiaser, evidence=type(self._debiaser.evidence)())
-        return await rank_group_async(group, self._judge, self._rubric, self._passes, **options)
 
     def weighed(self, judged: Judged) -> RankedGroup:
         """Its rewards: in the light of the groups weighed before, and under an alarm with ``on_alarm="escalate"`` the
@@ -170,6 +172,20 @@ class GroupRewarder:
         """Metrics of the audit; unknown values are omitted."""
         found = {} if self.audited is None else self.audited.metrics()
         return {name: value for name, value in found.items() if value is not None}
+
+
+async def _judged(
+    group: TrajectoryGroup,
+    *,
+    judge: Any,
+    rubric: Any,
+    passes: int,
+    options: dict[str, Any],
+    debiaser: Debiaser | None,
+) -> RankedGroup:
+    if debiaser is not None:  # until it is weighed, a group's rewards are those of the group alone
+        options = {**options, "debiaser": replace(debiaser, evidence=type(debiaser.evidence)())}
+    return await rank_group_async(group, judge, rubric, passes, **options)
 
 
 def _check(audit: Any, out: Any) -> None:

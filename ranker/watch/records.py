@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +93,7 @@ class AuditFile:
         except BaseException:
             self._lines.close()
             raise
+        self._finish = weakref.finalize(self, self._lines.close)
 
     def write(self, record: Record) -> None:
         """Append a record as one whole line.
@@ -102,7 +104,7 @@ class AuditFile:
         self._lines.write(record)
 
     def close(self) -> None:
-        self._lines.close()
+        self._finish()
 
 
 def _checked(records: Iterable[Record], path: Path, auditor: str) -> Iterable[Record]:

@@ -112,6 +112,12 @@ class AuditedReward:
         """The same for programs that are not async."""
         return run_sync(self(group))
 
+    def close(self) -> None:
+        """Close the file, so that another may go on from it."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+
     @property
     def watch(self) -> Watch:
         """What the audits have found so far."""
@@ -215,8 +221,9 @@ class AuditedReward:
             ConfigurationError: the file cannot be written.
         """
         with self._lock:
-            self._trail().take(records)
-            self._trail().check()
+            if records or self._opened is not None:
+                self._trail().take(records)
+                self._trail().check()
 
     def _drawn(self, group: TrajectoryGroup) -> Heard | None:
         digest = digest_of(group)

@@ -75,15 +75,22 @@ class Trail:
         Raises:
             ConfigurationError: the file cannot be written.
         """
-        for record in records:
-            if self._file is not None:
+        if self._file is not None:
+            for record in records:
                 self._file.write(record)
+        for record in records:
             before = self.watch.alarm
             alarm = self._add(record)
             if alarm is not None:
                 self._act(alarm)
             elif before is not None and self.watch.alarm is None:
                 log.warning("The judge agrees with its auditor again, as of step %d.", record["step"])
+
+    def close(self) -> None:
+        """Close the file; nothing is written any more."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def metrics(self) -> dict[str, float | None]:
         """Those of the watch, and what was spent on it."""
@@ -114,5 +121,6 @@ class Trail:
                 f"Training stops, for {reason}. Go on from a checkpoint from before that, with a stronger judge and a new "
                 "file of audits; or, where the auditor may be the one that is wrong, with a larger share audited."
             )
+            self.close()
         after = " Rewards come from the auditor until the two agree again." if self.escalated else ""
         log.warning("Judge alarm: %s.%s", reason, after)
