@@ -1,4 +1,4 @@
-"""Records of audits: what was found of each group, and the file that a restarted run goes on from."""
+"""What an audit of a group leaves: its record, the rewards in the auditor's place, and the file that a restarted run goes on from."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import hashlib
 import json
 import weakref
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ranker.errors import ConfigurationError
 from ranker.jsonl.appender import Appender, read_records
+from ranker.judges.verdict import tiers_of
+from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
 from ranker.watch.agreement import compared, spread
@@ -74,6 +77,34 @@ def record_of(
         scale = max(scale, record["spread"]) or 1.0
         record["agreement"], record["weight"] = compared(judge, answer.values, scale)
     return record
+
+
+def in_the_form_of(result: Any, answer: Answer, auditor: str) -> Any:
+    """The auditor's values in the form of what the reward function returned."""
+    values = answer.values
+    if isinstance(result, RankedGroup):
+        return replace(
+            result,
+            rewards=cast("list[float]", list(values)),
+            ranking=[list(tier) for tier in tiers_of(cast("list[float]", values))],
+            reasons=answer.reasons or [""] * len(values),
+            consistency=answer.consistency,
+            judge=auditor,
+            prompt_id=None,
+            cut=(),
+            warnings=(),
+            error=None,
+            reward_deviation=None,
+            comparisons=None,
+        )
+    numbers = [float("nan") if v is None else v for v in values]
+    if hasattr(result, "new_tensor"):
+        return result.new_tensor(numbers)
+    if hasattr(result, "tolist"):
+        import numpy as np
+
+        return np.asarray(numbers)
+    return tuple(values) if isinstance(result, tuple) else list(values)
 
 
 class AuditFile:

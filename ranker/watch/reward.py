@@ -8,16 +8,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ranker.errors import ConfigurationError, JudgeError, RankerError, scrub
-from ranker.judges.verdict import tiers_of
 from ranker.ranked import RankedGroup
 from ranker.runtime.event_loop import run_sync
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
 from ranker.watch.audit import PEOPLE, Answer, Audit, ask, called, checked, name_of
-from ranker.watch.records import Record, digest_of, lot, record_of
+from ranker.watch.records import Record, digest_of, in_the_form_of, lot, record_of
 from ranker.watch.trail import Trail
 from ranker.watch.watch import Alarm, Watch
 
@@ -198,7 +197,7 @@ class AuditedReward:
             raise JudgeError(
                 f"The group has no rewards: the judge is under an alarm, and the auditor failed: {why}"
             ).spent(spent)
-        return _like(result, heard.answer, name_of(self._audit.auditor))
+        return in_the_form_of(result, heard.answer, name_of(self._audit.auditor))
 
     def ready(self, *, all_ended: bool = False) -> list[Record]:
         """The records of audits whose turn has come, each once.
@@ -277,31 +276,3 @@ class AuditedReward:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
-
-
-def _like(result: Any, answer: Answer, auditor: str) -> Any:
-    """The auditor's values in the form of what the reward function returned."""
-    values = answer.values
-    if isinstance(result, RankedGroup):
-        return replace(
-            result,
-            rewards=cast("list[float]", list(values)),
-            ranking=[list(tier) for tier in tiers_of(cast("list[float]", values))],
-            reasons=answer.reasons or [""] * len(values),
-            consistency=answer.consistency,
-            judge=auditor,
-            prompt_id=None,
-            cut=(),
-            warnings=(),
-            error=None,
-            reward_deviation=None,
-            comparisons=None,
-        )
-    numbers = [float("nan") if v is None else v for v in values]
-    if hasattr(result, "new_tensor"):
-        return result.new_tensor(numbers)
-    if hasattr(result, "tolist"):
-        import numpy as np
-
-        return np.asarray(numbers)
-    return tuple(values) if isinstance(result, tuple) else list(values)
