@@ -13,7 +13,7 @@ from typing import Any
 from ranker.errors import ConfigurationError, JudgeError, RankerError, scrub
 from ranker.ranked import RankedGroup
 from ranker.runtime.event_loop import run_sync
-from ranker.trajectory import TrajectoryGroup
+from ranker.trajectory import TrajectoryGroup, as_group
 from ranker.usage import Usage
 from ranker.watch.audit import PEOPLE, Answer, Audit, ask, called, checked, name_of
 from ranker.watch.records import Record, digest_of, in_the_form_of, lot, record_of
@@ -90,8 +90,8 @@ class AuditedReward:
         self._warned = False
         self._lock = threading.RLock()
 
-    async def __call__(self, group: TrajectoryGroup) -> Any:
-        """The rewards of a group.
+    async def __call__(self, group: Any) -> Any:
+        """The rewards of a group, which may be given in any form that `rank_group` takes.
 
         Raises:
             JudgeAlarm: the judge has stopped being right, and ``on_alarm="stop"``; from then on every call raises it.
@@ -99,7 +99,7 @@ class AuditedReward:
             ConfigurationError: `out` cannot be used.
         """
         try:
-            result, heard = await self.beside(group)
+            result, heard = await self.beside(as_group(group))
             rewards = result if heard is None else self.settle(heard, result)
         except Exception:
             self.take(self.ready())
@@ -107,7 +107,7 @@ class AuditedReward:
         self.take(self.ready())
         return rewards
 
-    def run(self, group: TrajectoryGroup) -> Any:
+    def run(self, group: Any) -> Any:
         """The same for programs that are not async."""
         return run_sync(self(group))
 
