@@ -11,13 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ranker.audit.audit import Audit, audit_judge, audit_judge_async
+    from ranker.audit.audit import AuditResult, audit_judge, audit_judge_async
     from ranker.debias.debiaser import Debiaser
     from ranker.errors import (
         BudgetExceeded,
         ConfigurationError,
         ContextLengthError,
         GroupError,
+        JudgeAlarm,
         JudgeCallError,
         JudgeError,
         RankerError,
@@ -32,18 +33,20 @@ if TYPE_CHECKING:
     from ranker.runtime.budget import Budget
     from ranker.trajectory import Trajectory, TrajectoryGroup
     from ranker.usage import Usage
+    from ranker.watch.audit import Audit
+    from ranker.watch.reward import AuditedReward
 
 __version__ = "0.1.0"
 """The version of the distribution `ranker-rl`."""
 
 # Loaded on first use: importing the package costs milliseconds, torch and litellm stay out.
 _HOMES = {
-    "ranker.audit.audit": ("Audit", "audit_judge", "audit_judge_async"),
+    "ranker.audit.audit": ("AuditResult", "audit_judge", "audit_judge_async"),
     "ranker.debias.debiaser": ("Debiaser",),
     "ranker.runtime.budget": ("Budget",),
     "ranker.errors": (
-        "BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeCallError",
-        "JudgeError", "RankerError", "VerdictError",
+        "BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeAlarm",
+        "JudgeCallError", "JudgeError", "RankerError", "VerdictError",
     ),
     "ranker.judges.base": ("FunctionJudge", "Judge", "Lineup"),
     "ranker.judges.llm": ("LLMJudge",),
@@ -53,11 +56,15 @@ _HOMES = {
     "ranker.trajectory": ("Trajectory", "TrajectoryGroup"),
     "ranker.usage": ("Usage",),
     "ranker.judges.verdict": ("Verdict",),
+    "ranker.watch.audit": ("Audit",),
+    "ranker.watch.reward": ("AuditedReward",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Audit",
+    "AuditResult",
+    "AuditedReward",
     "Budget",
     "BudgetExceeded",
     "ConfigurationError",
@@ -66,6 +73,7 @@ __all__ = [
     "FunctionJudge",
     "GroupError",
     "Judge",
+    "JudgeAlarm",
     "JudgeCallError",
     "JudgeError",
     "LLMJudge",

@@ -9,8 +9,8 @@ from typing import Literal
 from ranker.secrets import scrub
 from ranker.usage import Usage
 
-__all__ = ["BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeCallError", "JudgeError",
-           "RankerError", "Reason", "VerdictError", "errors_as", "scrub"]  # fmt: skip
+__all__ = ["BudgetExceeded", "ConfigurationError", "ContextLengthError", "GroupError", "JudgeAlarm", "JudgeCallError",
+           "JudgeError", "RankerError", "Reason", "VerdictError", "errors_as", "scrub"]  # fmt: skip
 
 Reason = Literal[
     "", "key", "credit", "model", "address", "content", "format", "unfit", "max_tokens", "system_role"
@@ -66,6 +66,14 @@ class ContextLengthError(RankerError):
 
 class BudgetExceeded(RankerError):
     """The next judge call would exceed ``max_calls`` or ``max_cost_usd`` and was not sent."""
+
+
+class JudgeAlarm(RankerError):
+    """A judge has stopped being right, as an audit with ``on_alarm="stop"`` found: rewards from it train the wrong thing."""
+
+    @property
+    def fatal(self) -> bool:
+        return True
 
 
 class JudgeError(RankerError):

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.harness import add_record, parser, say, source, write_record
 from ranker import TrajectoryGroup, audit_judge, rank_group
-from ranker.audit.result import Audit, Lift
+from ranker.audit.result import AuditResult, Lift
 from ranker.audit.trials import trial_of
 from ranker.debias.edits import chosen
 from ranker.judges.embedded import FOLDER
@@ -119,7 +119,7 @@ def judge_of(name: str, cache: Path) -> Once:
     return Once(setup, name=name, cache=cache)
 
 
-def row(suite: str, audit: Audit) -> dict[str, Any]:
+def row(suite: str, audit: AuditResult) -> dict[str, Any]:
     """The figures of one audit."""
     return {
         "judge": audit.judge,

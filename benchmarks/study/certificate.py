@@ -28,7 +28,7 @@ from ranker.audit.certificate import (
     predicted,
     quality,
 )
-from ranker.audit.result import Audit, Lift
+from ranker.audit.result import AuditResult, Lift
 from ranker.errors import ConfigurationError
 from ranker.jsonl.appender import Appender, read_records
 from ranker.statistics import NOTHING, Estimate
@@ -38,7 +38,7 @@ JUDGES = ("noise", *plan.BIASES, "inverted")
 FITTED = (*JUDGES, "passes", "group-size", "scores")
 
 
-def audits(arms: Sequence[Arm], path: Path) -> dict[str, Audit]:
+def audits(arms: Sequence[Arm], path: Path) -> dict[str, AuditResult]:
     """Of every arm's judge, by arm; those that the file holds are read."""
     from benchmarks.study import judges, online
     from benchmarks.study.attempts import reference
@@ -69,13 +69,13 @@ def audits(arms: Sequence[Arm], path: Path) -> dict[str, Audit]:
     return {name: read(record) for name, record in records.items()}
 
 
-def read(record: Mapping[str, Any]) -> Audit:
+def read(record: Mapping[str, Any]) -> AuditResult:
     """The part of an audit that a record holds."""
     lifts = []
     for lift in record["lifts"]:
         fields: Any = {k: Estimate(**v) if isinstance(v, dict) else v for k, v in lift.items()}
         lifts.append(Lift(**fields))
-    return Audit(
+    return AuditResult(
         "openai/simulated",
         GROUPS,
         tuple(lifts),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from ranker.audit.measures import measured
-from ranker.audit.result import Audit, Lift
+from ranker.audit.result import AuditResult, Lift
 from ranker.audit.trials import Shown, trials_of
 from ranker.debias.covariates import POSITION
 from ranker.debias.edits import EDITS, Edit
@@ -25,7 +25,7 @@ from ranker.runtime.budget import Budget
 from ranker.runtime.event_loop import run_sync
 from ranker.trajectory import as_group
 
-__all__ = ["Audit", "Lift", "audit_judge", "audit_judge_async"]
+__all__ = ["AuditResult", "Lift", "audit_judge", "audit_judge_async"]
 
 
 async def audit_judge_async(
@@ -43,7 +43,7 @@ async def audit_judge_async(
     max_cost_usd: float | None = None,
     progress: bool = True,
     **options: Unpack[JudgeOptions],
-) -> Audit:
+) -> AuditResult:
     """Audit a judge. See `audit_judge`."""
     chosen = judge_for(judge, "rank", base_url, api_key, options)
     members = [as_group(group) for group in groups]
@@ -92,7 +92,7 @@ def audit_judge(
     max_cost_usd: float | None = None,
     progress: bool = True,
     **options: Unpack[JudgeOptions],
-) -> Audit:
+) -> AuditResult:
     """Measure what a judge can be talked into, on groups of yours; no ground truth is needed.
 
     Args:

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import t as student
 
-from ranker.audit.result import Audit
+from ranker.audit.result import AuditResult
 from ranker.statistics import Estimate
 
 LEVEL = 0.9  # of the interval
@@ -90,7 +90,7 @@ class Prediction:
         return asdict(self)
 
 
-def predict(audit: Audit) -> Prediction | None:
+def predict(audit: AuditResult) -> Prediction | None:
     """What a policy trained on this judge keeps; None where no two rankings of a group could be compared."""
     features = features_of(audit)
     return None if features is None else predicted(features, coefficients())
@@ -102,7 +102,7 @@ def coefficients() -> Coefficients:
     return Coefficients(**json.loads(text)["coefficients"])
 
 
-def features_of(audit: Audit) -> Features | None:
+def features_of(audit: AuditResult) -> Features | None:
     """None where no two rankings of a group could be compared."""
     if audit.repeatability.value is None:
         return None

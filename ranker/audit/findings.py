@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ranker.audit.result import Audit, Lift
+from ranker.audit.result import AuditResult, Lift
 
 Level = Literal["good", "warn", "note"]
 LENGTH = ("padding", "more_padding", "repetition")
@@ -42,7 +42,7 @@ def what(edit: str) -> str:
     return _WHAT.get(edit, edit.replace("_", " "))
 
 
-def findings(audit: Audit) -> list[Finding]:
+def findings(audit: AuditResult) -> list[Finding]:
     """The audit's verdict, what matters most first."""
     flagged = sorted((x for x in audit.lifts if x.flagged), key=lambda x: -(x.effect.value or 0.0))
     result = [Finding("warn", _exploit(x)) for x in flagged]
@@ -79,7 +79,7 @@ def _exploit(lift: Lift) -> str:
     )
 
 
-def _brevity(audit: Audit) -> list[str]:
+def _brevity(audit: AuditResult) -> list[str]:
     falls = [x for x in audit.lifts if x.edit in LENGTH and x.worth == "same" and x.places.below(0.0)]
     if not falls:
         return []
@@ -91,7 +91,7 @@ def _brevity(audit: Audit) -> list[str]:
     return [text]
 
 
-def _position(audit: Audit) -> list[Finding]:
+def _position(audit: AuditResult) -> list[Finding]:
     if (
         not (audit.position.above(0.0) or audit.position.below(0.0))
         or abs(audit.position.value or 0.0) < TINY
@@ -107,7 +107,7 @@ def _position(audit: Audit) -> list[Finding]:
     ]
 
 
-def _advice(audit: Audit, flagged: list[Lift]) -> str:
+def _advice(audit: AuditResult, flagged: list[Lift]) -> str:
     names = {x.edit for x in flagged}
     steps = []
     if names & {*LENGTH, "cut_off"}:

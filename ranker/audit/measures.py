@@ -11,7 +11,7 @@ from scipy import stats
 
 from ranker.aggregate.agreement import agreeing
 from ranker.aggregate.ranking import average_ranks
-from ranker.audit.result import Audit, Lift
+from ranker.audit.result import AuditResult, Lift
 from ranker.audit.trials import Trial
 from ranker.debias.edits import Edit
 from ranker.ranked import RankedGroup
@@ -37,7 +37,7 @@ async def measured(
     tried: Sequence[Edit],
     trials: Sequence[Trial],
     results: AsyncIterator[RankedGroup],
-) -> Audit:
+) -> AuditResult:
     """The audit: of the groups, each ranked twice as it is, and of its trials."""
     plain, again = asked
     outcomes = Outcomes()
@@ -55,7 +55,7 @@ async def measured(
     right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
     same = [_pairs_alike(a, b) for a, b in zip(plain, again, strict=True) if not a.error and not b.error]
     lifts = [_lift(edit, outcomes) for edit in tried if edit.name in outcomes.places]
-    return Audit(
+    return AuditResult(
         judge,
         len(plain),
         _flagged(lifts, outcomes),

@@ -12,7 +12,7 @@ from rich.table import Table
 from ranker import pages
 from ranker.audit.certificate import Prediction
 from ranker.audit.findings import findings, what
-from ranker.audit.result import Audit
+from ranker.audit.result import AuditResult
 from ranker.pages import figures as drawings
 from ranker.pages.figures import Drawing
 from ranker.runtime.terminal import figures
@@ -25,7 +25,7 @@ NOTE = (
 )
 
 
-def table(audit: Audit) -> Table:
+def table(audit: AuditResult) -> Table:
     """A row for each edit; fits 80 columns."""
     shown = figures("edit", "worth", "n", "places", "control", "effect", "wins")
     for lift in audit.lifts:
@@ -61,7 +61,7 @@ def said(prediction: Prediction) -> str:
     return text
 
 
-def write(folder: Path, audit: Audit, prediction: Prediction | None = None) -> tuple[Path, Path]:
+def write(folder: Path, audit: AuditResult, prediction: Prediction | None = None) -> tuple[Path, Path]:
     """Write `audit.json` and `audit.html`.
 
     Raises:
@@ -81,7 +81,7 @@ def write(folder: Path, audit: Audit, prediction: Prediction | None = None) -> t
     return data, page
 
 
-def _plot(audit: Audit) -> Drawing | None:
+def _plot(audit: AuditResult) -> Drawing | None:
     """The effects with their intervals, the largest on top; None without matplotlib."""
     if not drawings.available():
         return None

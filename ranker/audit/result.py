@@ -38,7 +38,7 @@ class Lift:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditResult:
     """What an audit found.
 
     Attributes:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranker.errors import GroupError, RankerError
+from ranker.errors import ConfigurationError, GroupError, RankerError
 from ranker.integrations.group_rewarder import GroupRewarder
 from ranker.ranked import RankedGroup
 from ranker.trajectory import Trajectory, TrajectoryGroup
@@ -68,6 +68,11 @@ async def ruler_score_group(
         ConfigurationError: a setting cannot work.
         RankerError: the group could not be ranked.
     """
+    if "audit" in options:
+        raise ConfigurationError(
+            "An audit watches all groups of a run, and each call of ruler_score_group stands alone; use "
+            "after_each(…, audit=…), once for the run."
+        )
     options = {**_rank_options(extra_litellm_params or {}), **options}
     rewarder = GroupRewarder(judge_model, rubric, options.pop("passes", 1), options)
     return await _score(group, rewarder, swallow_exceptions, debug)
@@ -85,7 +90,8 @@ def after_each(
 
     Args:
         judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` apply to all
-            groups that this callback ranks together.
+            groups that this callback ranks together. And ``audit``, an `Audit` of the judge, with ``audit_out``,
+            a file for what it finds.
         swallow_exceptions: True drops a group that cannot be ranked, and ART continues with the others;
             False stops gathering. Invalid settings, a rejected key and an unknown model always raise.
 
@@ -117,7 +123,7 @@ async def _score(
         from rich import print as rich_print
 
         rich_print({"ranking": ranked.ranking, "rewards": ranked.rewards, "reasons": ranked.reasons})
-    return _with_rewards(group, ranked)
+    return _with_rewards(group, ranked, rewarder.audit_metrics())
 
 
 def _rank_options(params: dict[str, object]) -> dict[str, Any]:
@@ -158,7 +164,9 @@ def _messages(messages_and_choices: Any) -> list[Any]:
     return [item.message if hasattr(item, "finish_reason") else item for item in messages_and_choices]
 
 
-def _with_rewards(group: art.TrajectoryGroup, ranked: RankedGroup) -> art.TrajectoryGroup:
+def _with_rewards(
+    group: art.TrajectoryGroup, ranked: RankedGroup, metrics: dict[str, float]
+) -> art.TrajectoryGroup:
     result = copy.copy(group)
     result.trajectories = [
         trajectory.model_copy(
@@ -170,6 +178,7 @@ def _with_rewards(group: art.TrajectoryGroup, ranked: RankedGroup) -> art.Trajec
                     **trajectory.metrics,
                     "independent_reward": trajectory.reward,
                     "ruler_score": reward,
+                    **metrics,
                 },
                 "logs": [*trajectory.logs, f"RULER explanation: {reason}"],
             }

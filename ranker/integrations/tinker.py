@@ -35,7 +35,8 @@ def group_rewards(
 
     Args:
         judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` apply
-            to all groups of this process together.
+            to all groups of this process together. And ``audit``, an `Audit` of the judge, with ``audit_out``, a
+            file for what it finds.
         messages: ``messages(trajectory, env)`` returns the chat messages of one attempt; by default
             they are decoded from the tokens with the env's renderer (`messages_of`).
 
@@ -61,7 +62,8 @@ def group_rewards(
         group = TrajectoryGroup([Trajectory(read_messages(trajectory, env)) for trajectory, env in pairs])
         ranked = await rewarder.rank(group)
         # Group-level values on every attempt: Tinker averages metrics over attempts.
-        shared = {f"ranker/{name}": value for name, value in group_metrics(ranked).items()}
+        metrics = {**group_metrics(ranked), **rewarder.audit_metrics()}
+        shared = {f"ranker/{name}": value for name, value in metrics.items()}
         return [(r, {"ranker/reward": r, **shared}) for r in ranked.rewards if r is not None]
 
     return compute_group_rewards

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranker.errors import ConfigurationError, GroupError, RankerError
-from ranker.integrations.batch_layout import BatchLayout, groups_of
-from ranker.integrations.completions import identity, trajectory_of
-from ranker.integrations.group_rewarder import GroupRewarder
+from ranker.integrations.completions import trajectory_of
+from ranker.integrations.group_rewarder import GroupRewarder, Judged
 from ranker.integrations.process_group import ProcessGroup, bare, process_group
+from ranker.integrations.trl_batch import (
+    Attempt,
+    attempts_of,
+    batch_layout,
+    columns_of,
+    fetch_attempts,
+    group_size,
+    keys_of,
+    tools_of,
+)
 from ranker.rank import OnError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
 
+if TYPE_CHECKING:  # numpy and scipy are imported with it
+    from ranker.watch.reward import AuditedReward
+
 __all__ = ["RankReward", "rank_reward"]
 
 log = logging.getLogger("ranker")
-
-_NOT_COLUMNS = ("completion_ids", "trainer_state", "environments")
 
 
 def rank_reward(
@@ -47,7 +55,8 @@ def rank_reward(
         concurrency: groups judged concurrently by each process.
         name: name under which TRL logs the rewards; must be unique if you use several.
         options: other arguments of `rank_group`: ``reward``, ``seed``, ``base_url``, ``api_key``,
-            ``temperature``, …; ``max_calls`` and ``max_cost_usd`` limit the whole run, per process.
+            ``temperature``, …; ``max_calls`` and ``max_cost_usd`` limit the whole run, per process. And ``audit``, an
+            `Audit` of the judge, with ``audit_out``, a file for what it finds.
 
     Returns:
         A RankReward: called with a batch, it returns one float or None per completion, in [0, 1] but for
@@ -97,22 +106,24 @@ class RankReward:
 
         Raises:
             ConfigurationError: the batch does not consist of complete groups, or a setting cannot work.
+            JudgeAlarm: the judge has stopped being right, and the audit's `on_alarm` is ``"stop"``.
             RankerError: a group failed and `on_error` is ``"raise"``, or another process failed or was lost.
         """
         # A collective call: before any await, so that every process makes it at the same point.
         if self._processes is None or not self._processes.is_current:
             self._processes = process_group()
         processes = self._processes
+        await self._rewarder.begin_batch(processes, columns.get("trainer_state"))
         trainer = getattr(log_metric, "__self__", None)
-        row = _columns(columns, len(prompts))
-        size = _group_size(trainer)
-        layout = await _batch_layout(
-            processes, _keys(prompts, row if size is None else {}), size, "environments" in columns
+        row = columns_of(columns, len(prompts))
+        size = group_size(trainer)
+        layout = await batch_layout(
+            processes, keys_of(prompts, row if size is None else {}), size, "environments" in columns
         )
-        attempts = await _fetch_attempts(processes, layout, _attempts(prompts, completions, row))
+        attempts = await fetch_attempts(processes, layout, attempts_of(prompts, completions, row))
         started = time.monotonic()
         try:
-            outcomes = await self._rank_groups(layout.local_groups, attempts, _tools(trainer))
+            outcomes = await self._rank_groups(layout.local_groups, attempts, tools_of(trainer))
         except Exception as error:
             if processes is not None:
                 with suppress(RankerError):  # the other process reports its own failure
@@ -120,12 +131,18 @@ class RankReward:
             raise
         seconds = time.monotonic() - started
         results = _results(zip(layout.local_groups, outcomes, strict=True))
+        audits = self._rewarder.batch_audits()
         if processes is not None:
             remote = {i: result for i, result in results.items() if not layout.is_local(i)}
-            for received in await processes.all_gather(remote):
+            gathered = await processes.all_gather((remote, audits))
+            for received, _ in gathered:
                 results.update(received)
+            audits = [record for _, records in gathered for record in records]
         local = [results[i] for i in range(layout.start, layout.stop)]
-        self._log(outcomes, seconds, log_metric)
+        try:
+            self._rewarder.take(audits)
+        finally:
+            self._log(outcomes, seconds, log_metric)
         if log_extra is not None:
             log_extra(f"{self.__name__}/reason", [reason for _, reason in local])
         return [reward for reward, _ in local]
@@ -139,11 +156,11 @@ class RankReward:
         return {**self.__dict__, "_processes": None}
 
     async def _rank_groups(
-        self, groups: Sequence[Sequence[int]], attempts: Mapping[int, _Attempt], tools: list[Any] | None
+        self, groups: Sequence[Sequence[int]], attempts: Mapping[int, Attempt], tools: list[Any] | None
     ) -> list[RankedGroup | RankerError]:
         slots = asyncio.Semaphore(self._concurrency)
 
-        async def rank(members: Sequence[int]) -> RankedGroup | RankerError:
+        async def rank(members: Sequence[int]) -> Judged | RankerError:
             try:
                 if len(members) < 2:
                     raise GroupError(
@@ -155,19 +172,28 @@ class RankReward:
                     group = TrajectoryGroup(ran, rubric=first.rubric, reference=first.reference)
                     return await self._rewarder.judged(group)
             except RankerError as error:
-                if self._on_error == "raise" or error.fatal:
-                    raise
-                return error
+                return self._failed(error)
+
+        def weighed(judged: Judged | RankerError) -> RankedGroup | RankerError:
+            try:
+                return judged if isinstance(judged, RankerError) else self._rewarder.weighed(judged)
+            except RankerError as error:
+                return self._failed(error)
 
         tasks = [asyncio.create_task(rank(members)) for members in groups]
         try:
-            outcomes = await asyncio.gather(*tasks)
-            return [o if isinstance(o, RankerError) else self._rewarder.weighed(o) for o in outcomes]
+            return [weighed(judged) for judged in await asyncio.gather(*tasks)]
         except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+
+    def _failed(self, error: RankerError) -> RankerError:
+        """The error as the outcome of its group; raises it where it ends the run."""
+        if self._on_error == "raise" or error.fatal:
+            raise error
+        return error
 
     def _log(self, outcomes: Sequence[RankedGroup | RankerError], seconds: float, log_metric: Any) -> None:
         """Log metrics of the groups judged by this process; TRL averages over processes and calls."""
@@ -183,85 +209,13 @@ class RankReward:
         for outcome in outcomes:
             for metric, value in _metrics(outcome).items():
                 log_metric(f"{self.__name__}/{metric}", value)
+        for metric, value in self._rewarder.audit_metrics().items():
+            log_metric(f"{self.__name__}/{metric}", value)
 
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """The judge's input for one completion."""
-
-    prompt: Any
-    completion: Any
-    rubric: str | None
-    reference: str | None
-
-
-def _keys(prompts: Sequence[Any], columns: Mapping[str, Sequence[Any]]) -> list[str]:
-    """A key per completion from its prompt and these columns of its dataset row."""
-    return [
-        identity(prompt, {name: values[i] for name, values in columns.items()})
-        for i, prompt in enumerate(prompts)
-    ]
-
-
-def _attempts(
-    prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Sequence[Any]]
-) -> list[_Attempt]:
-    def text(column: str, i: int) -> str | None:
-        value = columns[column][i] if column in columns else None
-        return value if isinstance(value, str) and value.strip() else None
-
-    return [
-        _Attempt(prompt, completion, text("rubric", i), text("reference", i))
-        for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
-    ]
-
-
-async def _batch_layout(
-    processes: ProcessGroup | None, keys: list[str], size: int | None, mixed: bool
-) -> BatchLayout:
-    gathered = [keys] if processes is None else await processes.all_gather(keys)
-    starts = tuple(itertools.accumulate(map(len, gathered), initial=0))
-    groups = groups_of(list(itertools.chain(*gathered)), size, mixed)
-    return BatchLayout(groups, starts, 0 if processes is None else processes.rank)
-
-
-async def _fetch_attempts(
-    processes: ProcessGroup | None, layout: BatchLayout, local: list[_Attempt]
-) -> dict[int, _Attempt]:
-    """The completions this process judges, by position; those of groups it shares come from the others."""
-    attempts = dict(enumerate(local, layout.start))
-    scattered = layout.scattered
-    if processes is not None and scattered:
-        own = {i: attempt for i, attempt in attempts.items() if i in scattered}
-        for received in await processes.all_gather(own):
-            attempts.update(received)
-    return attempts
-
-
-def _group_size(trainer: Any) -> int | None:
-    """`num_generations` of the calling trainer; None if unknown."""
-    training = getattr(getattr(trainer, "model", None), "training", True)
-    size = getattr(trainer, "num_generations" if training else "num_generations_eval", None)
-    return size if isinstance(size, int) and size > 0 else None
-
-
-def _tools(trainer: Any) -> list[Any] | None:
-    """Definitions of the tools available to the policy, in OpenAI format."""
-    tools = getattr(trainer, "tools", None)
-    if not tools:
-        return None
-    from transformers.utils import get_json_schema
-
-    return [get_json_schema(tool) if callable(tool) else tool for tool in tools]
-
-
-def _columns(arguments: Mapping[str, Any], count: int) -> dict[str, Sequence[Any]]:
-    """The dataset columns among TRL's arguments: lists with one value per completion."""
-    return {
-        name: values
-        for name, values in arguments.items()
-        if name not in _NOT_COLUMNS and isinstance(values, (list, tuple)) and len(values) == count
-    }
+    @property
+    def audited(self) -> AuditedReward | None:
+        """The audit's state: its `watch`, `alarms` and `metrics`; None without ``audit``."""
+        return self._rewarder.audited
 
 
 def _results(

@@ -41,7 +41,8 @@ def rank_reward(
 
     Args:
         judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` apply to
-            all groups of a run together.
+            all groups of a run together. And ``audit``, an `Audit` of the judge, with ``audit_out``, a file for what
+            it finds.
         name: name under which verifiers logs the rewards; must be unique if you use several.
 
     Returns:
@@ -88,7 +89,8 @@ def rank_finalize(
     """A `finalize` method for an Env of verifiers.v1 whose `run` makes several attempts at its task.
 
     Args:
-        judge, rubric, passes, options: as in `rank_group`.
+        judge, rubric, passes, options: as in `rank_group`; and ``audit``, an `Audit` of the judge, with
+            ``audit_out``, a file for what it finds.
         agent: name of the agent whose traces form the group; None if the env has only one agent.
         weight: weight of this reward in the total reward of a trace.
         name: name under which the reward is recorded; metrics are ``NAME/judge_calls`` and so on.
@@ -107,7 +109,7 @@ def rank_finalize(
     async def finalize(self: Any, task: Any, episode: Any) -> None:
         traces = _attempts(episode, agent)
         ranked = await rewarder.rank(TrajectoryGroup([_trajectory(trace) for trace in traces]))
-        metrics = group_metrics(ranked)
+        metrics = {**group_metrics(ranked), **rewarder.audit_metrics()}
         for trace, reward, reason in zip(traces, ranked.rewards, ranked.reasons, strict=True):
             trace.record_reward(name, reward, weight)
             trace.record_metrics({f"{name}/{metric}": value for metric, value in metrics.items()})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from ranker.trajectory import Trajectory, TrajectoryGroup
 __all__ = ["reward_manager"]
 
 _ACTOR = "ranker_groups"
+_AUDIT_METRICS = ("judge_agreement", "judge_alarm", "audited_groups", "audits_failed")
 _MAX_WAITING = 1_000_000  # rollouts that may wait for their groups at once
 _MAX_WAITING_PER_WORKER = 1000  # Ray's default for verl's reward workers
 
@@ -44,7 +46,8 @@ def reward_manager(
 
     Args:
         judge, rubric, passes, options: as in `rank_group`; ``max_calls`` and ``max_cost_usd`` limit the
-            whole run, ``rpm`` and ``tpm`` its rate.
+            whole run, ``rpm`` and ``tpm`` its rate. And ``audit``, an `Audit` of the judge, with ``audit_out``, a
+            file for what it finds.
         patience: seconds that the first rollout of a group waits for the others.
 
     Returns:
@@ -149,7 +152,14 @@ class GroupCollector:
         ranked = await asyncio.shield(group.ranked)
         reward = ranked.rewards[place]
         assert reward is not None
-        return reward, _metrics(ranked, reward)
+        return reward, {**_metrics(ranked, reward), **self._audit_metrics()}
+
+    def _audit_metrics(self) -> dict[str, float]:
+        """Always of the same names; the agreement is not a number before the first audit."""
+        if self._rewarder.audited is None:
+            return {}
+        found = self._rewarder.audit_metrics()
+        return {name: found.get(name, math.nan) for name in _AUDIT_METRICS}
 
     async def _rank(self, uid: str, size: int, group: _PendingGroup) -> RankedGroup:
         with contextlib.suppress(TimeoutError):

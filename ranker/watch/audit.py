@@ -165,7 +165,7 @@ async def ask(auditor: AuditorFunction, group: TrajectoryGroup, seconds: float) 
         RankerError: one that is fatal (no such judge, a refused key, no credit): no audit would succeed.
     """
     try:
-        said = await asyncio.wait_for(_called(auditor, group), seconds)
+        said = await asyncio.wait_for(called(auditor, group), seconds)
         if isinstance(said, RankedGroup):
             if said.error is not None:
                 raise said.error
@@ -181,7 +181,7 @@ async def ask(auditor: AuditorFunction, group: TrajectoryGroup, seconds: float) 
         return Answer([], usage, scrub(f"{type(error).__name__}: {error}"))
 
 
-async def _called(auditor: AuditorFunction, group: TrajectoryGroup) -> Any:
+async def called(auditor: AuditorFunction, group: TrajectoryGroup) -> Any:
     """What it returns; one that is not async runs in a thread of its own, so that one that hangs holds up no other."""
     if inspect.iscoroutinefunction(getattr(auditor, "func", auditor)):
         return await auditor(group)

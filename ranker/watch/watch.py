@@ -56,6 +56,7 @@ class Watch:
     audited: list[Audited] = field(default_factory=list)
     alarm: Alarm | None = None
     alarms: list[Alarm] = field(default_factory=list)
+    _start: float | None = None  # low end of the interval of the first audits, once there are enough
     _since: int = 0  # the audits that count for the next alarm, or for its end, begin here
 
     def add(self, step: int, found: Iterable[Audited]) -> Alarm | None:
@@ -78,8 +79,13 @@ class Watch:
 
     def bound(self) -> float:
         """What agreement must not fall below."""
-        start = agreement.first(self.audited).low
-        return self.min_agreement if start is None else max(self.min_agreement, start - self.max_drop)
+        if self._start is None:
+            self._start = agreement.first(self.audited).low
+        return (
+            self.min_agreement
+            if self._start is None
+            else max(self.min_agreement, self._start - self.max_drop)
+        )
 
     def metrics(self) -> dict[str, float | None]:
         """Agreement now and since the start with intervals, how much was audited, and whether there is an alarm."""

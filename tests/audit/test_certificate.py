@@ -21,7 +21,7 @@ from ranker.audit.certificate import (
     quality,
     reckoned,
 )
-from ranker.audit.result import Audit, Lift
+from ranker.audit.result import AuditResult, Lift
 from ranker.cli import app
 from ranker.statistics import NOTHING, Estimate
 from ranker.testing import Behaviour, JudgeServer
@@ -65,7 +65,7 @@ def test_without_truth_accuracy_is_reckoned_from_agreement():
     for accuracy in (0.5, 0.7, 1.0):
         repeated = accuracy**2 + (1 - accuracy) ** 2
         assert reckoned(Estimate(repeated, None, None)).value == pytest.approx(accuracy)
-    unknown = Audit("sim", 30, (), repeatability=Estimate(0.58, 0.54, 0.62))
+    unknown = AuditResult("sim", 30, (), repeatability=Estimate(0.58, 0.54, 0.62))
     assert features_of(unknown).accuracy == pytest.approx(0.7)
     known = replace(unknown, accuracy=Estimate(0.9, 0.85, 0.95))
     assert features_of(known).accuracy == 0.9
@@ -85,11 +85,11 @@ def test_the_exploit_is_the_largest_lift_of_a_flagged_edit():
         lift("cut_off", 3.0, -0.5, 6.5),
         replace(lift("unearned", 1.0, 0.8, 1.2), flagged=True),
     )
-    features = features_of(Audit("sim", 30, lifts, repeatability=Estimate(0.9, 0.8, 1.0)))
+    features = features_of(AuditResult("sim", 30, lifts, repeatability=Estimate(0.9, 0.8, 1.0)))
     assert (features.edit, features.exploit, features.harmless) == ("padding", 0.25, True)
     assert features.exploit_deviation == pytest.approx(1 / 1.96 / 8)
-    assert features_of(Audit("sim", 30, lifts)) is None
-    assert predict(Audit("sim", 30, lifts)) is None
+    assert features_of(AuditResult("sim", 30, lifts)) is None
+    assert predict(AuditResult("sim", 30, lifts)) is None
 
 
 def test_coefficients_are_fitted_again():

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ranker.errors import BudgetExceeded, ConfigurationError, GroupError, JudgeCallError, JudgeError
+from ranker import Audit
+from ranker.errors import (
+    BudgetExceeded,
+    ConfigurationError,
+    GroupError,
+    JudgeAlarm,
+    JudgeCallError,
+    JudgeError,
+)
 
 pytest.importorskip("art.rewards")  # there is another package of the name `art`
 
@@ -290,6 +298,33 @@ async def test_gathering_goes_on_without_the_groups_that_failed(serve, make):
         assert {t.metadata["value"]: round(t.reward, 6) for t in one} == {
             0: 0.0, 1: round(1 / 3, 6), 2: round(2 / 3, 6), 3: 1.0,
         }  # fmt: skip
+
+
+def truth(shown) -> list[float]:
+    """An auditor that knows what attempts are worth."""
+    return [worth(t.messages[-1]["content"]) for t in shown.trajectories]
+
+
+async def test_an_audit_is_in_the_metrics_and_stops_gathering_under_an_alarm(serve):
+    right, wrong = serve(worth), serve(lambda text: -worth(text))
+    audit = Audit(auditor=truth, share=1.0, on_alarm="stop")
+    rank = after_each("sim", base_url=right.base_url, audit=audit)
+    for n in range(3):
+        scored = await rank(group(n, n + 2, n + 4))
+        assert all(t.metrics["judge_agreement"] == 1.0 for t in scored)
+        assert scored.trajectories[0].metrics["audited_groups"] == n + 1
+
+    async def rollout(value: int) -> art.Trajectory:
+        return trajectory(f"A word worth {value}.")
+
+    with pytest.raises(JudgeAlarm):
+        await art.gather_trajectory_groups(
+            [art.TrajectoryGroup([rollout(k), rollout(k + 2), rollout(k + 4)]) for k in range(12)],
+            after_each=after_each("sim", base_url=wrong.base_url, audit=audit),
+            pbar_desc=None,
+        )
+    with pytest.raises(ConfigurationError, match="after_each"):
+        await ruler_score_group(group(1, 2), "sim", {"base_url": right.base_url}, audit=audit)
 
 
 async def test_limits_hold_for_all_groups_together(serve):

@@ -23,7 +23,7 @@ pytest.importorskip("trl")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranker import ConfigurationError, GroupError, JudgeCallError, VerdictError
+from ranker import Audit, ConfigurationError, GroupError, JudgeAlarm, JudgeCallError, VerdictError
 from ranker.aggregate.rewards import rank_rewards
 from ranker.integrations.batch_layout import BatchLayout, groups_of
 from ranker.integrations.completions import identity, messages_of, trajectory_of
@@ -193,6 +193,28 @@ def test_training_stops_where_it_is_told_to_or_nothing_would_succeed(serve, tmp_
         trainer_of(tmp_path, reward, rows(4, False)).train()
     assert "sk-wrong" not in str(caught.value)
     assert "sk-wrong" not in repr(reward)
+
+
+def test_an_audit_is_logged_and_stops_training_under_an_alarm(serve, tmp_path):
+    def auditor(group: Any) -> list[float]:
+        return [digits(t.messages[-1]["content"]) for t in group.trajectories]
+
+    right = serve(digits)
+    out = tmp_path / "audits.jsonl"
+    audit = Audit(auditor=auditor, share=1.0, on_alarm="stop")
+    reward = rank_reward("sim", base_url=right.base_url, audit=audit, audit_out=out)
+    trainer = trainer_of(tmp_path, reward, rows(8, False), max_steps=3)
+    trainer.train()
+    first, _, last, _ = trainer.state.log_history
+    assert last["rank_reward/judge_agreement"] == 1.0
+    assert (first["rank_reward/audited_groups"], last["rank_reward/audited_groups"]) == (2, 6)
+    assert [json.loads(line)["step"] for line in out.read_text().splitlines()] == [0, 0, 1, 1, 2, 2]
+    wrong = serve(lambda text: -digits(text))
+    reward = rank_reward("sim", base_url=wrong.base_url, audit=audit)
+    trainer = trainer_of(tmp_path, reward, rows(8, False), max_steps=30, max_completion_length=12)
+    with pytest.raises(JudgeAlarm, match="since step 0"):
+        trainer.train()
+    assert 0 < trainer.state.global_step < 30
 
 
 def test_several_judges_are_asked_at_once(tmp_path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ranker import Audit
 from ranker.errors import ConfigurationError
 from ranker.integrations.verifiers import rank_finalize
 
@@ -91,6 +92,25 @@ async def test_a_failed_group_is_a_failed_episode_without_rewards(serve):
     assert not episode.ok
     assert "JudgeCallError" in episode.last_error.message + episode.last_error.traceback
     assert all("rank_reward" not in t.rewards for t in episode.traces)
+
+
+async def test_an_audit_is_in_the_metrics_and_fails_episodes_under_an_alarm(serve):
+    def truth(group) -> list[float]:
+        return [worth(t.messages[-1]["content"]) for t in group.trajectories]
+
+    wrong = serve(lambda text: -worth(text))
+    audit = Audit(auditor=truth, share=1.0, on_alarm="stop")
+    finalize = rank_finalize("sim", base_url=wrong.base_url, audit=audit)
+    episodes = [
+        await episode_of(env(finalize, trace(f"worth {n}"), trace(f"worth {n + 2}"), trace(f"worth {n + 4}")))
+        for n in range(12)
+    ]
+    good = [e for e in episodes if e.ok]
+    assert 0 < len(good) < 12
+    assert [e.ok for e in episodes] == [n < len(good) for n in range(12)]
+    assert all(t.metrics["rank_reward/judge_agreement"] == 0.0 for e in good for t in e.traces)
+    assert all("JudgeAlarm" in e.last_error.message + e.last_error.traceback for e in episodes[len(good) :])
+    assert all("rank_reward" not in t.rewards for e in episodes[len(good) :] for t in e.traces)
 
 
 async def test_only_the_named_agents_finished_traces_are_the_group(serve):
