@@ -32,6 +32,7 @@ class GroupReward:
         anchored_parts: the same from each function, by its name.
         anchor_reason: the judge's sentence on the anchor.
         audit: what the auditor said, as JSON; None where it was not asked. See `grpo.auditing`.
+        judges: by function the judge that ranked the group, where it has one.
         consistency: agreement between the judge's passes, mean over the functions that tell it; None where none does.
         lift: what the functions said of the group with an edited copy, as JSON; None where they were not asked. See
             `grpo.lifting`.
@@ -47,6 +48,7 @@ class GroupReward:
     anchored_parts: Mapping[str, list[float | None]] = field(default_factory=dict)
     anchor_reason: str = ""
     audit: Mapping[str, Any] | None = None
+    judges: Mapping[str, str] = field(default_factory=dict)
     consistency: float | None = None
     lift: Mapping[str, Any] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import math
 import threading
@@ -107,7 +108,7 @@ class Rewarder:
             )
         if not any(r.weight for r in rewards):
             raise ConfigurationError("Every reward has weight 0; give at least one another weight.")
-        self._rewards = tuple(rewards)
+        self.rewards = tuple(rewards)
         self._aggregation = aggregation
         self._timeout = timeout
         self._auditing, self._lifting = auditing, lifting
@@ -116,17 +117,16 @@ class Rewarder:
         """Begin; `then` is called with the result in the background when it is there."""
         pending = PendingReward(self._timeout, len(group.rollouts), then)
         lifting = self._lifting
-        tries = (
-            [] if lifting is None else lifting.order(group)
-        )  # now: it depends on what is known at this step
-        asked = self._asked(group)
+        asks = copy.copy(self)  # as it is now: the judge may be another one when the thread comes to it
+        tries = [] if lifting is None else lifting.order(group)
+        asked = asks._asked(group)
 
         def work() -> None:
             try:
                 reward = asked()
                 if lifting is not None and tries and reward.error is None:
                     pending.known(reward)
-                    reward = lifting.added(group, reward, tries, self)
+                    reward = lifting.added(group, reward, tries, asks)
                 pending.finish(reward)
             except BaseException as error:
                 pending.fail(error)
@@ -166,8 +166,9 @@ class Rewarder:
         comparisons: dict[str, Mapping[str, Any]] = {}
         reasons_G = [""] * count
         passes: list[float] = []
+        judges: dict[str, str] = {}
         usage = Usage()
-        for reward in self._rewards:
+        for reward in self.rewards:
             try:
                 ranked = _call(reward, group.for_judge())
             except Exception as error:
@@ -183,6 +184,7 @@ class Rewarder:
                 anchored[reward.name] = [*placed(count, alive, values), value]
                 anchor_reason = (ranked.reasons[-1] if ranked.reasons else "") or anchor_reason
             usage += ranked.usage
+            judges |= {reward.name: ranked.judge} if ranked.judge else {}
             passes += [] if ranked.consistency is None else [ranked.consistency]
             if ranked.comparisons is not None:
                 comparisons[reward.name] = {**ranked.comparisons.to_dict(), "judge": ranked.judge}
@@ -197,22 +199,23 @@ class Rewarder:
             anchored_values=self.mixed(anchored) if anchored else [],
             anchored_parts=anchored,
             anchor_reason=anchor_reason,
+            judges=judges,
             consistency=math.fsum(passes) / len(passes) if passes else None,
         )
 
     def asked(self, group: TrajectoryGroup) -> list[RankedGroup]:
         """What each function says of a group, in their order. Raises whatever one of them raises."""
-        return [_call(reward, group) for reward in self._rewards]
+        return [_call(reward, group) for reward in self.rewards]
 
     @property
     def names(self) -> list[str]:
         """Of the functions, in their order."""
-        return [reward.name for reward in self._rewards]
+        return [reward.name for reward in self.rewards]
 
     def mixed(self, parts: Mapping[str, list[float | None]]) -> list[float | None]:
         """The rewards of a group from those of each function, by its name."""
-        weights = [r.weight for r in self._rewards]
-        return mix([parts[r.name] for r in self._rewards], weights, self._aggregation)
+        weights = [r.weight for r in self.rewards]
+        return mix([parts[r.name] for r in self.rewards], weights, self._aggregation)
 
 
 def _without_last(ranked: RankedGroup) -> Sequence[float | None]:

@@ -18,7 +18,7 @@ from grpo.errors import RunFolderError
 from grpo.lifting import lifting_for
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
-from grpo.people import People
+from grpo.retuning import retuning_for
 from grpo.rewards import Reward, Rewarder, RewardFunction, as_rewards
 from grpo.rollouts.anchors import make_anchors, share_for
 from grpo.rollouts.collect import (
@@ -33,17 +33,17 @@ from grpo.rollouts.collect import (
 from grpo.rollouts.engine import Engine, Sampler
 from grpo.rollouts.hand_over import HandOver
 from grpo.runs import checkpoint, metrics
-from grpo.runs.folder import RewardCache, RunFolder, whole_lines
+from grpo.runs.folder import RewardCache, RunFolder
 from grpo.runs.loggers import Logger, loggers
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.records import group_from_dict, group_to_dict, sample_record
-from grpo.runs.signs import Signs
 from grpo.runs.win_rate import WinRate
 from grpo.schedule import RunState, Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
+from grpo.watching import Watching
 from ranker import ConfigurationError
-from ranker.watch.audit import PEOPLE, Audit
+from ranker.watch.audit import Audit
 from ranker.watch.lifts import Lifts
 from ranker.watch.watch import Alarm, Watch
 
@@ -106,10 +106,10 @@ class GRPOTrainer:
     ):
         self.config = config = config or GRPOConfig()
         rewards = as_rewards(reward_fn)
-        self._auditing = auditing_for(audit, config, checker is not None, out)
-        self._lifting = lifting_for(audit, config)
+        auditing = auditing_for(audit, config, checker is not None, out)
+        lifting = lifting_for(audit, config)
         rewarder = Rewarder(
-            rewards, config.multi_objective_aggregation, config.reward_timeout, self._auditing, self._lifting
+            rewards, config.multi_objective_aggregation, config.reward_timeout, auditing, lifting
         )
         self._processes = processes = Processes()
         self.model, self.tokenizer = load(model, tokenizer, config)
@@ -129,7 +129,6 @@ class GRPOTrainer:
                 context_length(self.model), layout.packed and layout.head, config.bf16,
             )  # fmt: skip
         self._rollout, self._checker = rollout, checker
-        self.stopped: Alarm | None = None
         self.handed_back: int | None = None
         reference = Reference(self.model, config.beta != 0, share > 0)
         self._updater = Updater(self.model, config, layout, reference, processes)
@@ -137,23 +136,20 @@ class GRPOTrainer:
         self._loggers: list[Logger] = []
         audited = {} if audit is None else audit.to_dict()
         self._folder = self._open(out, resume, {**(describe or {}), **audited})
-        asks_people = audit is not None and audit.auditor == PEOPLE and self.is_main
-        self._people = People(self._out) if asks_people and self._out is not None else None
-        if self._people is not None:
-            log.warning("Audits wait for people: %s", self._people.command)
         self._collector = Collector(
             self.engine, self.tokenizer, self._example_of, rewarder, rollout, checker, config.num_generations, config.seed,
             self._reward_cache,
         )  # fmt: skip
-        self._wins: WinRate | None = None
         if share:
-            self._wins = WinRate()
             self._collector.anchors = make_anchors(
                 self._collector, dataset, reference, share, config, processes, self._out
             )
-        self._signs = Signs()
-        self._debiasing = Debiasing(processes, rewarder.mixed)
-        self._schedule = Schedule(self._collector, processes, config, self._debiasing)
+        debiasing = Debiasing(processes, rewarder.mixed)
+        self._watching = Watching(
+            processes, debiasing, self._folder, self._out, WinRate() if share else None, auditing, lifting,
+            retuning_for(audit, rewarder, config, out),
+        )  # fmt: skip
+        self._schedule = Schedule(self._collector, processes, config, debiasing)
         try:
             if resume:
                 self._resume()
@@ -165,12 +161,17 @@ class GRPOTrainer:
     @property
     def watch(self) -> Watch | None:
         """What the audits have found; None without `audit`."""
-        return None if self._auditing is None else self._auditing.watch
+        return None if (auditing := self._watching.auditing) is None else auditing.watch
+
+    @property
+    def stopped(self) -> Alarm | None:
+        """The alarm that ended the run; None where none did."""
+        return self._watching.stopped
 
     @property
     def lifts(self) -> Lifts | None:
         """What edited copies have shown; None without `Audit.lift_share`."""
-        return None if self._lifting is None else self._lifting.lifts
+        return None if (lifting := self._watching.lifting) is None else lifting.lifts
 
     @property
     def step(self) -> int:
@@ -196,7 +197,7 @@ class GRPOTrainer:
         if self._folder is not None:
             self._folder.hold()
         history = self._folder.metrics() if self._folder else []
-        if self.step == 0 and self._stops:
+        if self.step == 0 and self._watching.stops:
             self._save()
         if self.is_main:
             self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
@@ -246,7 +247,7 @@ class GRPOTrainer:
             return list(await asyncio.gather(*groups))
 
         groups = run_loop(work())
-        if self.step >= self.config.max_steps:
+        if self.step >= self.config.max_steps or self.stopped is not None:
             self._processes.wait()
             self._release()
         return groups
@@ -272,48 +273,13 @@ class GRPOTrainer:
         line = metrics.line(self.step, everyone, done, learning_rate)
         if self._servers is not None:
             line["server_mismatch"] = self._servers.gap
-        line |= self._debiasing.metrics()
-        line |= self._signs.metrics(everyone, line["words_mean"], line["entropy"])
-        if self._wins is not None:
-            line |= self._wins.metrics(everyone)
-        if self._auditing is not None:
-            line |= self._audited(everyone)
-        if self._lifting is not None:
-            lifts, warned = self._lifting.take(self.step, everyone, self._debiasing, self.is_main)
-            line |= lifts
-            if self._folder is not None and warned:
-                self._folder.add("warnings.jsonl", *warned)
+        line |= self._watching.metrics(self.step, everyone, line)
         line |= clock.fields(time.perf_counter() - began, tokens)
         if self._folder is not None:
             self._folder.add("samples.jsonl", *(sample_record(self.step, j) for j in everyone))
             self._folder.add("metrics.jsonl", line)
         self._schedule.watch(everyone)
         return line
-
-    def _audited(self, groups: Sequence[ScoredGroup]) -> dict[str, float | None]:
-        """Take the audits of a step in, and act on an alarm; the metrics."""
-        assert self._auditing is not None
-        answers = self._processes.gather([{} if self._people is None else self._people.answers()])[0]
-        found, records, alarm = self._auditing.take(self.step, groups, answers)
-        if self._people is not None:
-            for j in groups:
-                if j.reward.audit is not None:
-                    self._people.put(j.group)
-        if self._folder is not None:
-            self._folder.add("audits.jsonl", *records)
-        if alarm is not None:
-            action = self._auditing.audit.on_alarm
-            log.warning("Step %d: %s (on_alarm = %s).", self.step, alarm.reason, action)
-            if self._folder is not None:
-                self._folder.add("alarms.jsonl", {**alarm.to_dict(), "on_alarm": action})
-            if action == "stop":
-                self.stopped = alarm
-        return found
-
-    @property
-    def _stops(self) -> bool:
-        """Whether an earlier policy may have to be handed back."""
-        return self._auditing is not None and self._auditing.audit.on_alarm == "stop"
 
     def _hand_back(self, alarm: Alarm) -> None:
         """Bring the policy back to the newest checkpoint from before a stretch in which the judge was wrong."""
@@ -370,14 +336,13 @@ class GRPOTrainer:
         fields = {
             **asdict(state),
             "pending": sorted(everyone, key=lambda g: g["index"]),
-            "debiasing": self._debiasing.to_dict(),
-            "wins": [] if self._wins is None else self._wins.latest,
-            "signs": self._signs.to_dict(),
-            "lifts": {} if self._lifting is None else self._lifting.to_dict(),
+            "watching": self._watching.to_dict(),
         }
         folder = self._out / "checkpoints"
         checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
-        checkpoint.prune(folder, self.config.save_total_limit, self.config.save_steps if self._stops else 0)
+        checkpoint.prune(
+            folder, self.config.save_total_limit, self.config.save_steps if self._watching.stops else 0
+        )
 
     def _resume(self) -> None:
         assert self._out is not None
@@ -390,19 +355,9 @@ class GRPOTrainer:
             self._updater.restore(saved)
             state = dict(saved.state)
             pending = state.pop("pending")
-            self._debiasing.restore(state.pop("debiasing", {}))
-            self._signs = Signs.from_dict(state.pop("signs", {}))
-            lifts = state.pop("lifts", {})
-            if self._lifting is not None:
-                self._lifting.restore(lifts)
-            wins = [(float(won), int(of)) for won, of in state.pop("wins", [])]
-            if self._wins is not None:
-                self._wins.latest = wins
+            watched = state.pop("watching", {})
             self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
-            if self._auditing is not None:
-                self._auditing.resume(
-                    [r for _, r in whole_lines(self._out / "audits.jsonl") if r["step"] <= self.step]
-                )
+            self._watching.resume(watched, self.step)
             for fields in pending:
                 if fields["index"] % self._processes.world == self._processes.rank:
                     self._collector.send(group_from_dict(fields, self._example_of(fields["index"])))

@@ -24,7 +24,11 @@ from ranker.usage import Usage
 
 WRITTEN = (
     "config.json", "metrics.jsonl", "samples.jsonl", "rewards*.jsonl", "anchors.jsonl", "audits.jsonl", "alarms.jsonl",
-    "queue.jsonl", "warnings.jsonl", "evaluation.json", "curves.png", "checkpoints", "final",
+    "warnings.jsonl", "queue.jsonl", "retunes.jsonl", "judge_groups.jsonl", "judges", "evaluation.json", "curves.png",
+    "checkpoints", "final",
+)  # fmt: skip
+STEPWISE = (  # each line of them says of which step it is
+    "metrics.jsonl", "samples.jsonl", "audits.jsonl", "alarms.jsonl", "warnings.jsonl", "retunes.jsonl", "judge_groups.jsonl",
 )  # fmt: skip
 FORMAT = 1  # of everything in the folder; another number is not read
 
@@ -94,7 +98,15 @@ class RunFolder:
 
     def rewind(self, step: int) -> None:
         """Take away what was written after `step`, and any line cut off by a kill."""
-        for name in ("metrics.jsonl", "samples.jsonl", "audits.jsonl", "alarms.jsonl", "warnings.jsonl"):
+        for name in (
+            "metrics.jsonl",
+            "samples.jsonl",
+            "audits.jsonl",
+            "alarms.jsonl",
+            "warnings.jsonl",
+            "retunes.jsonl",
+            "judge_groups.jsonl",
+        ):
             file = self.path / name
             if not file.is_file():
                 continue

@@ -56,6 +56,8 @@ def sample_record(step: int, scored: ScoredGroup) -> dict[str, Any]:
             record["anchor"]["reason"] = reward.anchor_reason
     if group.example.get("id") is not None:
         record["row"] = group.example["id"]
+    if reward.judges:
+        record["judges"] = dict(reward.judges)
     if reward.error is not None:
         record["error"] = reward.error
     return record

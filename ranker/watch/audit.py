@@ -22,7 +22,7 @@ from ranker.validation import check
 from ranker.watch.trials import USUAL
 
 CHECKER, PEOPLE = "checker", "people"
-Action = Literal["warn", "stop", "escalate"]
+Action = Literal["warn", "stop", "escalate", "retune"]
 AuditorFunction = Callable[[TrajectoryGroup], Any]
 
 
@@ -32,7 +32,7 @@ class Audit:
 
     Attributes:
         auditor: a function of a group that returns a `RankedGroup` or a number for each trajectory, sync or async, e.g.
-            ``partial(rank_group, judge="openai/gpt-5", max_cost_usd=5)``; ``"checker"`` for the ground truth that the
+            ``partial(rank_group, judge="openai/gpt-5", budget=Budget(max_cost_usd=5))``; ``"checker"`` for the ground truth that the
             trainer's checker gives; ``"people"`` for whoever answers with `ranker label`; None for no audits, where `lift_share` alone
             watches the run.
         share: of the groups that are audited. Where the length of the run is known, more of the early ones, when the
@@ -40,7 +40,9 @@ class Audit:
         min_agreement: below this agreement the judge counts as wrong; 0 for no such bound.
         max_drop: and below its agreement on the first audited groups (the low end of the interval) less this; 1 for no such bound.
         on_alarm: "warn"; "stop" and hand back the policy from before; "escalate": rewards come from the auditor
-            until the judge agrees with it again.
+            until the judge agrees with it again; "retune": a local judge learns from the audited groups (built-in trainer).
+        retune_every: with "retune", also without an alarm each time that so many more audited groups tell attempts
+            apart; 0 waits for one.
         timeout: seconds that an audit may take; after them the group counts as not audited.
         lift_share: of the groups about which the reward function is asked a second time, with an edited copy, to see what it
             can be talked into; more of the early ones, as with `share`. No auditor is asked.
@@ -53,6 +55,7 @@ class Audit:
     min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.7
     max_drop: Annotated[float, Field(gt=0, le=1)] = 0.25
     on_alarm: Action = "warn"
+    retune_every: Annotated[int, Field(ge=0)] = 0
     timeout: Annotated[float, Field(gt=0)] = 600.0
     lift_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     lift_edits: Sequence[Edit | str] = USUAL
@@ -100,6 +103,7 @@ class _Plain:
     min_agreement: Annotated[float, Field(ge=0, lt=1)]
     max_drop: Annotated[float, Field(gt=0, le=1)]
     on_alarm: Action
+    retune_every: Annotated[int, Field(ge=0)]
     timeout: Annotated[float, Field(gt=0)]
     lift_share: Annotated[float, Field(ge=0, le=1)]
 

@@ -65,7 +65,7 @@ class AuditedReward:
         step: the trainer's step, for records and alarms; set it where you know it.
 
     Raises:
-        ConfigurationError: the auditor is ``"people"``.
+        ConfigurationError: the auditor is ``"people"``, or `on_alarm` ``"retune"``.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ def test_a_resumed_run_with_another_judge_begins_with_fresh_evidence(serve, tmp_
     other = partial(first, judge="openai/another", covariates=("length", "turns"))
     trainer, history = train(other, resume=True, **settings)
     assert [line["step"] for line in history] == [1, 2, 3, 4, 5, 6]
-    evidence = trainer._debiasing.evidence["reward"]
+    evidence = trainer._watching.debiasing.evidence["reward"]
     assert "what was learned of the judge sim and length is left aside" in caplog.text
     assert evidence.judge == "another"
     assert 0 < len(evidence.history) < 12
