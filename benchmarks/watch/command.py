@@ -34,14 +34,14 @@ def record(unit: Unit) -> Json:
     return {"seconds": round(time.monotonic() - began, 1), **made}
 
 
-def about(unit: Unit) -> Json:
+def about(unit: Unit, commit: str | None) -> Json:
     """What a record says of where it comes from."""
     return {
         "id": identity(unit),
         "arm": unit.arm.name,
         "seed": unit.seed,
         "steps": unit.steps,
-        "commit": provenance.commit(),
+        "commit": commit,
         "machine": provenance.machine(torch=True),
     }
 
@@ -64,7 +64,7 @@ def make(units: Sequence[Unit], folder: Path, workers: int, console: Console) ->
     found = {unit.id: whole for unit in units if (whole := _done(folder, unit)) is not None}
     missing = [unit for unit in units if unit.id not in found]
     console.print(f"{len(units)} runs, {len(found)} of them there already.", highlight=False)
-    failed = 0
+    failed, commit = 0, provenance.commit()  # of the code that the workers load
     with Progress(console=console, disable=not missing) as bar:
         task = bar.add_task("recording", total=len(missing))
         for unit, numbers in work(missing, workers, record):
@@ -73,7 +73,7 @@ def make(units: Sequence[Unit], folder: Path, workers: int, console: Console) ->
                 failed += 1
                 bar.print(f"{unit.arm.name}, seed {unit.seed}, failed: {numbers['error']}", highlight=False)
                 continue
-            found[unit.id] = {**about(unit), **numbers}
+            found[unit.id] = {**about(unit, commit), **numbers}
             recording.write(recording.file_of(folder, unit), found[unit.id])
     return [found[unit.id] for unit in units if unit.id in found], failed
 

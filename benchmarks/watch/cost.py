@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranker import TrajectoryGroup
-from ranker.judges.pricing import Price, cost_of
 from ranker.judges.base import Lineup
+from ranker.judges.pricing import Price, cost_of
 from ranker.prompting.prompt import build_prompt
 from ranker.prompting.template import RANK, load_template
 from ranker.prompting.truncation import estimate_tokens
