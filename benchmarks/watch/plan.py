@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmarks.study.plan import ARMS as OF_STUDY
 from benchmarks.study.plan import STEPS, Arm, Unit
@@ -28,6 +29,8 @@ BOUNDS = (0.6, 0.7, 0.75, 0.8)
 MAX_DROP = 0.25
 DRAWS = 20  # of the audited groups, for each run
 SHARE, AUDITOR, BOUND = 0.1, 1.0, 0.75  # the main setting
+OTHER_BOUNDS = (0.7, 0.75, 0.8, 0.85)
+SUSPICION = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Setting:
         min_agreement, max_drop: of `ranker.watch.watch.Watch`.
         power: of the schedule; 0.5 is that of `ranker.watch.audit.probability`, 0 audits early and late groups alike.
         ranking: whether the auditor gives a ranking only; one that errs always does.
+        waiting: what half of the audits wait for, instead of the schedule: "signs", until a metric that costs nothing
+            moves; "suspicion", for the times when the evidence so far is `SUSPICION` or more; empty for neither.
     """
 
     share: float = SHARE
@@ -48,6 +53,7 @@ class Setting:
     max_drop: float = MAX_DROP
     power: float = 0.5
     ranking: bool = False
+    waiting: Literal["", "signs", "suspicion"] = ""
 
 
 def asked() -> Iterator[Setting]:
@@ -58,9 +64,12 @@ def asked() -> Iterator[Setting]:
 
 
 def tried() -> Iterator[Setting]:
-    """Other ways to spend a tenth of the groups on audits."""
-    for power, bound, drop in itertools.product((0.0, 0.5, 0.75, 0.9), (0.7, 0.75, 0.8), (0.1, 0.25)):
-        yield Setting(min_agreement=bound, max_drop=drop, power=power)
+    """Ways to spend a tenth of the groups on audits."""
+    for bound in OTHER_BOUNDS:
+        for power in (0.5, 0.0, 0.75, 0.9):
+            yield Setting(min_agreement=bound, power=power)
+        yield Setting(min_agreement=bound, waiting="signs")
+        yield Setting(min_agreement=bound, waiting="suspicion")
 
 
 def arms(only: Sequence[str] = ()) -> list[Arm]:

@@ -19,6 +19,7 @@ from benchmarks.watch import plan
 from ranker import TrajectoryGroup
 from ranker.jsonl.appender import read_records
 from ranker.runtime.outputs import replace_file
+from ranker.watch.audit import Audit
 
 TENTHS = 10  # in which the desk's checker grades
 EVERY = 10  # groups from one whose prompt's tokens are counted to the next
@@ -77,8 +78,11 @@ class Run:
     prompt_tokens: Mapping[str, Sequence[int]]
 
 
-def record(unit: Unit) -> Json:
+def record(unit: Unit, audit: Audit | None = None) -> Json:
     """Train, and return what `read` makes a run of.
+
+    Args:
+        audit: of the run; its files are returned as "audits" and "alarms".
 
     Raises:
         RankerError, RuntimeError: it could not be done.
@@ -108,14 +112,21 @@ def record(unit: Unit) -> Json:
             checker=partial(graded, arm=unit.arm),
             config=config,
             out=folder,
+            audit=audit,
         )
         history = trainer.train()
-        groups = [packed(line) for line in read_records(Path(folder) / "samples.jsonl")]
+        lines = {name: _lines(Path(folder) / f"{name}.jsonl") for name in ("samples", "audits", "alarms")}
+    found = {} if audit is None else {name: lines[name] for name in ("audits", "alarms")}
     return {
+        **found,
         "columns": {name: [_short(line.get(name)) for line in history] for name in FREE},
         "prompt_tokens": counted.tokens(),
-        "groups": groups,
+        "groups": [packed(line) for line in lines["samples"]],
     }
+
+
+def _lines(path: Path) -> list[Json]:
+    return list(read_records(path)) if path.exists() else []
 
 
 class Counted:
