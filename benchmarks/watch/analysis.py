@@ -16,7 +16,9 @@ from benchmarks.watch.plan import AUDITORS, CHOOSING, EXPLOITED, GOOD, SHARES, S
 from benchmarks.watch.recording import Run
 from benchmarks.watch.replay import Outcome, audits, held, noise_for, replay
 from ranker.statistics import Estimate, mean, ratio
+from ranker.watch.agreement import compared
 
+FIRST = 5  # steps whose agreement is that at the start
 Said = Callable[["Seen"], float | None]
 
 
@@ -97,7 +99,6 @@ def of_arms(seen: Iterable[Seen], arms: Sequence[str], seeds: Sequence[int] | No
 def summary(seen: Sequence[Seen]) -> Json:
     """How a setting does on the arms that are exploited and on those with a good judge."""
     exploited, good = of_arms(seen, EXPLOITED), of_arms(seen, GOOD)
-    alarmed = [s for s in exploited if s.outcome.alarm is not None]
     return {
         "in_time": share(exploited, lambda s: float(s.in_time) if s.course.lost else None),
         "in_time_for_eyes": share(
@@ -108,14 +109,20 @@ def summary(seen: Sequence[Seen]) -> Json:
         "alarmed_where_lost": share(exploited, lambda s: has_alarm(s) if s.course.lost else None),
         "false": share(good, has_alarm),
         "false_by_arm": {arm: share(of_arms(good, [arm]), has_alarm) for arm in GOOD},
-        "lost_at_alarm": average(alarmed, lost_at_alarm),
-        "lost_at_end": average(exploited, lambda s: s.course.fall(s.run.steps)),
-        "handed_back": average(alarmed, handed_back),
-        "best": average(alarmed, lambda s: s.course.best),
-        "final_where_alarmed": average(alarmed, lambda s: s.course.at(s.run.steps)),
+        "where_alarmed": where_alarmed(exploited),
         "audited": average(seen, lambda s: s.outcome.audited),
         "audited_share": average(seen, lambda s: s.outcome.audited / len(s.run.groups)),
     }
+
+
+def _agreement(runs: Iterable[Run], since: int, until: int | None) -> Estimate:
+    """The judge's agreement with the truth on all groups of some steps, its interval over runs."""
+    values = []
+    for run in runs:
+        found = [compared(g.judge, g.truth) for g in run.groups if since <= g.step <= (until or run.steps)]
+        whole = sum(w for _, w in found)
+        values += [sum(a * w for a, w in found) / whole] if whole else []
+    return mean(values)
 
 
 def has_alarm(seen: Seen) -> float:
@@ -146,10 +153,27 @@ def of_arm(seen: Sequence[Seen], name: str) -> Json:
         "final": mean([c.curve[-1] for c in courses.values()]),
         "lost": [lost[seed] for seed in sorted(lost)],
         "alarmed": share(its, has_alarm),
+        "agreement_at_start": _agreement({s.run.seed: s.run for s in its}.values(), 1, FIRST),
+        "agreement": _agreement({s.run.seed: s.run for s in its}.values(), 1, None),
         "in_time": share(its, lambda s: float(s.in_time) if s.course.lost else None),
         "alarm_step": median(steps) if steps else None,
-        "lost_at_alarm": average(its, lost_at_alarm),
+        "where_alarmed": where_alarmed(its),
+    }
+
+
+def where_alarmed(seen: Sequence[Seen]) -> Json:
+    """The true reward in the replays with an alarm: what would be handed back, at the alarm, at the end without a stop, at its
+    best, and how far it had fallen by the alarm and by the end."""
+    its = [s for s in seen if s.outcome.alarm is not None]
+    return {
         "handed_back": average(its, handed_back),
+        "at_alarm": average(
+            its, lambda s: None if s.outcome.alarm is None else s.course.at(s.outcome.alarm.step)
+        ),
+        "final": average(its, lambda s: s.course.at(s.run.steps)),
+        "best": average(its, lambda s: s.course.best),
+        "lost_at_alarm": average(its, lost_at_alarm),
+        "lost_at_end": average(its, lambda s: s.course.fall(s.run.steps)),
     }
 
 

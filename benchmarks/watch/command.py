@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -15,9 +18,13 @@ from benchmarks.harness import Json, parser
 from benchmarks.study.command import check_installed
 from benchmarks.study.plan import STEPS, Unit
 from benchmarks.study.worker import work
-from benchmarks.watch import plan, recording
+from benchmarks.watch import analysis, cost, live, page, plan, recording
+from benchmarks.watch.examples import examples
+from benchmarks.watch.plan import Setting
+from benchmarks.watch.recording import Run
 from ranker.bench import provenance
 from ranker.errors import ConfigurationError
+from ranker.runtime.outputs import replace_file
 
 ABOUT = """When does the watch raise its alarm? Trains the same small agent under judges with and without a flaw that it
 learns to exploit, and replays audits of every kind over the recorded runs.
@@ -84,6 +91,92 @@ def _done(folder: Path, unit: Unit) -> Json | None:
     return dict(whole) if whole is not None and whole.get("id") == identity(unit) else None
 
 
+def figures(records: Sequence[Json], out: Path, draws: int, console: Console) -> Json:
+    """Replay, and whatever else `watch.json` holds."""
+    runs = [recording.read(one) for one in records]
+    asked, tried = list(plan.asked()), list(plan.tried())
+    with Progress(console=console) as bar:
+        task = bar.add_task("replaying", total=None)
+        replayed = analysis.replays(runs, asked, draws, lambda: bar.advance(task))
+        others = analysis.replays(runs, tried, draws, lambda: bar.advance(task))
+        found = analysis.figures(replayed, others, runs, draws)
+    counted = _kept(out / "tokens.json", lambda: cost.tokens(runs))
+    audited = {s["setting"]["share"]: s["audited"].value for s in found["settings"]}
+    return {
+        **found,
+        "examples": examples(runs),
+        "tokens": counted,
+        "dollars": cost.table(audited, counted),
+        "live": _kept(out / "live.json", lambda: _live(runs)),
+        "record_commits": sorted({str(one["commit"]) for one in records}),
+        "minutes_recording": round(sum(one["seconds"] for one in records) / 60, 1),
+    }
+
+
+def _live(runs: Sequence[Run]) -> list[Json]:
+    by_name = {(run.arm, run.seed): run for run in runs}
+    return [
+        live.compared(plan.units(plan.arms([arm]), [seed], by_name[arm, seed].steps)[0], by_name[arm, seed], Setting())
+        for arm, seed in live.RUNS
+        if (arm, seed) in by_name
+    ]  # fmt: skip
+
+
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What a file holds; made and written where it is not there."""
+    if not path.exists():
+        replace_file(path, (json.dumps(make(), indent=1) + "\n").encode())
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def study(
+    out: Path,
+    seeds: Sequence[int],
+    workers: int,
+    only: Sequence[str],
+    steps: int,
+    draws: int,
+    console: Console,
+) -> bool:
+    """Record, replay, draw; returns whether no run failed.
+
+    Raises:
+        ConfigurationError: an unknown arm, a missing package, a folder that cannot be written.
+    """
+    check_installed()
+    records, failed = make(plan.units(plan.arms(only), seeds, steps), out / "runs", workers, console)
+    words = [
+        "python",
+        "-m",
+        "benchmarks.watch",
+        "--seeds",
+        *map(str, seeds),
+        "--steps",
+        str(steps),
+        "--draws",
+        str(draws),
+    ]
+    found = {
+        "schema_version": 1,
+        "command": shlex.join([*words, *(word for name in only for word in ("--only", name))]),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(torch=True),
+        "seeds": list(seeds),
+        "steps": steps,
+        "draws": draws,
+        "runs": len(records),
+        "failed": failed,
+        **figures(records, out, draws, console),
+    }
+    text = json.dumps(found, indent=1, ensure_ascii=False, default=lambda estimate: estimate.to_dict(4))
+    replace_file(out / "watch.json", (text + "\n").encode())
+    path = page.write(found, out)
+    for rows in page.tables(found):
+        console.print(rows)
+    console.print(f"\nThe page: {path}", highlight=False)
+    return not failed
+
+
 def main() -> int:
     options = parser("benchmarks.watch", ABOUT)
     options.add_argument(
@@ -95,16 +188,13 @@ def main() -> int:
         "--only", metavar="ARM", action="append", default=[], help="only this arm; repeatable"
     )
     options.add_argument("--steps", type=int, default=STEPS, help="optimizer steps of each run")
+    options.add_argument("--draws", type=int, default=plan.DRAWS, help="of the audited groups, for each run")
     args = options.parse_args()
-    if min(args.workers, args.steps) < 1:
-        options.error("--workers and --steps must be at least 1.")
+    if min(args.workers, args.steps, args.draws) < 1:
+        options.error("--workers, --steps and --draws must be at least 1.")
     logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    console = Console()
     try:
-        check_installed()
-        units = plan.units(plan.arms(args.only), args.seeds, args.steps)
-        _, failed = make(units, args.out / "runs", args.workers, console)
-        return int(failed > 0)
+        return int(not study(**vars(args), console=Console()))
     except ConfigurationError as error:
         print(f"ranker: {error}", file=sys.stderr)
         return 2

@@ -8,7 +8,7 @@ from benchmarks.watch import recording
 from benchmarks.watch.plan import Setting
 from benchmarks.watch.recording import Run
 from benchmarks.watch.replay import audits, replay
-from ranker.watch.audit import CHECKER, Audit
+from ranker.watch.audit import Audit
 
 RUNS = (("position-3", 5), ("pretence-1.5", 5))
 
@@ -16,7 +16,7 @@ RUNS = (("position-3", 5), ("pretence-1.5", 5))
 def live(unit: Unit, setting: Setting) -> Json:
     """What the audit of a live run found."""
     audit = Audit(
-        auditor=CHECKER,
+        auditor="checker",
         share=setting.share,
         min_agreement=setting.min_agreement,
         max_drop=setting.max_drop,
