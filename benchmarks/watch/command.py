@@ -34,6 +34,9 @@ runs/*.json.gz, watch.json, figures and watch.html.
 """
 
 
+TABLE = 240  # columns of a table in Markdown, however wide the screen
+
+
 def record(unit: Unit) -> Json:
     """Do a unit in a worker."""
     began = time.monotonic()
@@ -172,7 +175,7 @@ def study(
     replace_file(out / "watch.json", (text + "\n").encode())
     path = page.write(found, out)
     for rows in page.tables(found):
-        console.print(rows)
+        console.print(rows, width=TABLE, crop=False)
     console.print(f"\nThe page: {path}", highlight=False)
     return not failed
 

@@ -50,6 +50,7 @@ def page(figures: Figures, drawings: Mapping[str, Drawing]) -> str:
         by_bound=[s for s in figures["settings"] if s["setting"]["share"] == SHARE and s["setting"]["auditor"] == 1 and not s["setting"]["ranking"]],
         ranking=setting(figures, ranking=True),
         way=way,
+        named=plots.named,
         chosen=chosen(figures),
         default=default(figures),
         exploited=EXPLOITED,
@@ -58,7 +59,7 @@ def page(figures: Figures, drawings: Mapping[str, Drawing]) -> str:
 
 def setting(figures: Figures, **of: Any) -> Json:
     """The summary of a setting that the study asks about; the main one, but for what is named."""
-    wanted = {"share": SHARE, "auditor": 1.0, "min_agreement": BOUND, "ranking": False, **of}
+    wanted = {"share": SHARE, "auditor": 1.0, "min_agreement": BOUND, "ranking": False, "equals": False, **of}
     found = (s for s in figures["settings"] if all(s["setting"][k] == v for k, v in wanted.items()))
     return dict(next(found))
 
@@ -96,14 +97,14 @@ def tables(figures: Figures) -> Iterator[Table]:
 
 def _by_setting(figures: Figures) -> Table:
     rows = _table(
-        "audited", "auditor right in", "in time, of runs that lost a quarter", "in time or nothing lost", "any alarm",
+        "audited", "auditor", "in time, of runs that lost a quarter", "in time or nothing lost", "any alarm",
         "false alarms", "true reward lost at the alarm",
     )  # fmt: skip
     for s in figures["settings"]:
         of = s["setting"]
         if of["min_agreement"] == BOUND and not of["ranking"]:
             rows.add_row(
-                f"{of['share']:.0%}", f"{of['auditor']:.0%}",
+                f"{of['share']:.0%}", plots.named(of["auditor"], of["equals"]),
                 *(f"{estimate(s[name]):.2f}" for name in ("in_time", "safe", "alarmed", "false")),
                 f"{estimate(s['where_alarmed']['lost_at_alarm']):.2f}",
             )  # fmt: skip

@@ -43,6 +43,7 @@ class Setting:
         min_agreement, max_drop: of `ranker.watch.watch.Watch`.
         power: of the schedule; 0.5 is that of `ranker.watch.audit.probability`, 0 audits early and late groups alike.
         ranking: whether the auditor gives a ranking only; one that errs always does.
+        equals: whether an auditor that errs ties the attempts that are equally good; otherwise it orders them at random.
         waiting: what half of the audits wait for, instead of the schedule: "signs", until a metric that costs nothing
             moves; "suspicion", for the times when the evidence so far is `SUSPICION` or more; empty for neither.
     """
@@ -53,6 +54,7 @@ class Setting:
     max_drop: float = MAX_DROP
     power: float = 0.5
     ranking: bool = False
+    equals: bool = False
     waiting: Literal["", "signs", "suspicion"] = ""
 
 
@@ -60,6 +62,8 @@ def asked() -> Iterator[Setting]:
     """The settings that the study asks about."""
     for share, auditor, bound in itertools.product(SHARES, AUDITORS, BOUNDS):
         yield Setting(share, auditor, bound)
+        if auditor < 1:
+            yield Setting(share, auditor, bound, equals=True)
     yield Setting(ranking=True)
 
 

@@ -13,6 +13,7 @@ from ranker.statistics import Estimate
 Figures = Mapping[str, Any]
 _REWARD, _ALL, _AUDITED, _ALARM = INK, COLOURS[2], COLOURS[0], COLOURS[1]
 COLUMNS = 2
+KINDS = [(a, equals) for a in AUDITORS for equals in (False, True) if a < 1 or not equals]
 _PLACES = (
     ("handed_back", "handed back", "o"),
     ("at_alarm", "at the alarm", "s"),
@@ -90,7 +91,7 @@ def _one(axes: Any, one: Json) -> None:
 
 def _main(figures: Figures, **of: float) -> Json | None:
     """The summary of a setting that the study asks about."""
-    wanted = {"share": SHARE, "auditor": 1.0, "min_agreement": BOUND, "ranking": False, **of}
+    wanted = {"share": SHARE, "auditor": 1.0, "min_agreement": BOUND, "ranking": False, "equals": False, **of}
     return next(
         (s for s in figures["settings"] if all(s["setting"][k] == v for k, v in wanted.items())), None
     )
@@ -99,28 +100,42 @@ def _main(figures: Figures, **of: float) -> Json | None:
 def _lines(axes: Any, figures: Figures, over: str, values: Sequence[float], key: str) -> list[str]:
     """A figure against a setting, a line for each auditor; what it says in words."""
     spoken = []
-    for i, auditor in enumerate(AUDITORS):
-        found = [(v, s) for v in values if (s := _main(figures, auditor=auditor, **{over: v})) is not None]
-        known = [(v, e) for v, s in found if (e := estimate(s[key])).value is not None]
+    for i, (auditor, equals) in enumerate(KINDS):
+        found = [(v, s) for v in values if (s := _main(figures, auditor=auditor, equals=equals, **{over: v}))]
+        known = [
+            (values.index(v) + 0.07 * (i - 2), e)
+            for v, s in found
+            if (e := estimate(s[key])).value is not None
+        ]
+        words = named(auditor, equals)
         if axes is not None:
-            for v, e in known:
-                place = values.index(v) + 0.08 * (i - 1)
-                axes.errorbar(place, e.value, yerr=reach(e), color=COLOURS[i], linewidth=1, capsize=2)
+            colour, marker = COLOURS[AUDITORS.index(auditor)], MARKERS[i][0]
+            for x, e in known:
+                axes.errorbar(x, e.value, yerr=reach(e), color=colour, linewidth=0.9, capsize=2)
+            places, heights = [x for x, _ in known], [e.value for _, e in known]
             axes.plot(
-                [values.index(v) + 0.08 * (i - 1) for v, _ in known],
-                [e.value for _, e in known],
-                color=COLOURS[i],
-                marker=MARKERS[i][0],
+                places,
+                heights,
+                color=colour,
+                marker=marker,
+                linestyle="--" if equals else "-",
                 linewidth=1.8,
-                label=f"auditor right in {auditor:.0%} of the pairs",
+                label=words,
             )
-        spoken += [f"{e.value:.2f} at {v:g} with {auditor:.2f}" for v, e in known]
+        spoken.append(f"{words}: {', '.join(f'{e.value:.2f}' for _, e in known)}")
     if axes is not None:
         names = [f"{v:.0%}" if over == "share" else f"{v:g}" for v in values]
         axes.set_xticks(range(len(values)), names)
         axes.set_xlim(-0.3, len(values) - 0.7)
         axes.set_ylim(-0.03, 1.03)
     return spoken
+
+
+def named(auditor: float, equals: bool) -> str:
+    """An auditor in words."""
+    if auditor == 1:
+        return "auditor always right"
+    return f"right in {auditor:.0%} of the pairs, {'equal attempts tied' if equals else 'never ties'}"
 
 
 def _panels(
@@ -170,7 +185,7 @@ def _in_time(figures: Figures) -> Drawing | None:
             ),
             ("share", SHARES, "alarmed", "Any alarm, of all runs with a flawed judge", share),
         ],
-        8.2,
+        9.0,
     )
 
 
@@ -182,7 +197,7 @@ def _false(figures: Figures) -> Drawing | None:
             ("min_agreement", BOUNDS, "false", f"False alarms at {SHARE:.0%} audits", "bound (min_agreement)"),
             ("min_agreement", BOUNDS, "in_time", f"In time, of runs that lost a quarter, at {SHARE:.0%} audits", "bound (min_agreement)"),
         ],
-        8.2,
+        9.0,
     )  # fmt: skip
 
 
@@ -207,7 +222,7 @@ def _lost(arms: Sequence[Json]) -> Drawing | None:
         axes.set_yticks(range(len(rows)), names, fontsize=8.5)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(0, 1)
-        axes.set_xlabel("true reward, mean of the replays with an alarm (their share in brackets)")
+        axes.set_xlabel("true reward, replays with an alarm (their share)")
         axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=2)
 
     def spoken(arm: Json) -> str:

@@ -164,16 +164,18 @@ def lots_of(seed: int, draw: int, count: int) -> tuple[float, ...]:
 def said(group: Group, setting: Setting, noise: float, seed: int, draw: int) -> list[float | None]:
     """What the auditor says of the attempts and, as the last, of the anchor.
 
-    The checker gives the truth itself. One that errs sees it through normal noise, and ranks.
+    The checker gives the truth itself. One that errs sees it through normal noise, one for each attempt or, where it ties
+    equal attempts, for each truth; and it ranks.
     """
     truths = [*group.truth, group.anchor]
     if setting.auditor >= 1 and not setting.ranking:
         return truths
     rng = np.random.default_rng([seed, draw, group.index])
+    known = {i: t for i, t in enumerate(truths) if t is not None}
+    levels = {t: t + noise * float(rng.standard_normal()) for t in sorted(set(known.values()))}
     seen = {
-        i: t + noise * e
-        for i, (t, e) in enumerate(zip(truths, rng.standard_normal(len(truths)), strict=True))
-        if t is not None
+        i: levels[t] if setting.equals or not noise else t + noise * float(rng.standard_normal())
+        for i, t in known.items()
     }
     order = sorted(seen, key=seen.__getitem__, reverse=True)
     tiers = tuple(tuple(same) for _, same in itertools.groupby(order, key=seen.__getitem__))
