@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -11,64 +11,19 @@ import numpy as np
 
 from benchmarks.harness import Json
 from benchmarks.watch import plan
-from benchmarks.watch.losses import Course, course, win_rate_correlation
-from benchmarks.watch.plan import AUDITORS, CHOOSING, EXPLOITED, GOOD, SHARES, Setting
+from benchmarks.watch.losses import win_rate_correlation
+from benchmarks.watch.plan import CHOOSING, EXPLOITED, GOOD, SHARES, Setting
 from benchmarks.watch.recording import Run
-from benchmarks.watch.replay import Outcome, audits, held, noise_for, replay
+from benchmarks.watch.replay import held
+from benchmarks.watch.replays import Seen
 from ranker.statistics import Estimate, mean, ratio
 from ranker.watch.agreement import compared
 
 FIRST = 5  # steps whose agreement is that at the start
-Said = Callable[["Seen"], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A replay beside what the run did."""
-
-    run: Run
-    course: Course
-    outcome: Outcome
-
-    @property
-    def in_time(self) -> bool:
-        """Whether the alarm came before a quarter was lost."""
-        return self.before(self.course.lost)
-
-    def before(self, step: int | None) -> bool:
-        """Whether there was an alarm before a step."""
-        alarm = self.outcome.alarm
-        return alarm is not None and (step is None or alarm.step < step)
+Said = Callable[[Seen], float | None]
 
 
 Replays = Mapping[Setting, Sequence[Seen]]
-
-
-def replays(
-    runs: Sequence[Run], settings: Iterable[Setting], draws: int, tell: Callable[[], None] = lambda: None
-) -> dict[Setting, list[Seen]]:
-    """Every setting over every run and draw.
-
-    Args:
-        tell: called after each sort of audit.
-    """
-    courses = [course(run) for run in runs]
-    noises = {a: noise_for(runs, a) for a in AUDITORS}
-    alike: dict[Setting, list[Setting]] = {}
-    for setting in settings:
-        sort = (
-            setting if setting.waiting == "suspicion" else replace(setting, min_agreement=0.0, max_drop=1.0)
-        )
-        alike.setdefault(sort, []).append(setting)
-    seen: dict[Setting, list[Seen]] = {s: [] for several in alike.values() for s in several}
-    for sort, several in alike.items():
-        for run, its in zip(runs, courses, strict=True):
-            for draw in range(draws):
-                found = audits(run, sort, draw, noises.get(sort.auditor, 0.0))
-                for setting in several:
-                    seen[setting].append(Seen(run, its, replay(found, setting)))
-        tell()
-    return seen
 
 
 def share(seen: Iterable[Seen], of: Said) -> Estimate:

@@ -22,6 +22,7 @@ from benchmarks.watch import analysis, cost, live, page, plan, recording
 from benchmarks.watch.examples import examples
 from benchmarks.watch.plan import Setting
 from benchmarks.watch.recording import Run
+from benchmarks.watch.replays import replays
 from ranker.bench import provenance
 from ranker.errors import ConfigurationError
 from ranker.runtime.outputs import replace_file
@@ -94,14 +95,14 @@ def _done(folder: Path, unit: Unit) -> Json | None:
     return dict(whole) if whole is not None and whole.get("id") == identity(unit) else None
 
 
-def figures(records: Sequence[Json], out: Path, draws: int, console: Console) -> Json:
+def figures(records: Sequence[Json], out: Path, draws: int, workers: int, console: Console) -> Json:
     """Replay, and whatever else `watch.json` holds."""
     runs = [recording.read(one) for one in records]
     asked, tried = list(plan.asked()), list(plan.tried())
     with Progress(console=console) as bar:
         task = bar.add_task("replaying", total=None)
-        replayed = analysis.replays(runs, asked, draws, lambda: bar.advance(task))
-        others = analysis.replays(runs, tried, draws, lambda: bar.advance(task))
+        replayed = replays(runs, asked, draws, workers, lambda: bar.advance(task))
+        others = replays(runs, tried, draws, workers, lambda: bar.advance(task))
         found = analysis.figures(replayed, others, runs, draws)
     counted = _kept(out / "tokens.json", lambda: cost.tokens(runs))
     audited = {s["setting"]["share"]: s["audited"].value for s in found["settings"]}
@@ -169,7 +170,7 @@ def study(
         "draws": draws,
         "runs": len(records),
         "failed": failed,
-        **figures(records, out, draws, console),
+        **figures(records, out, draws, workers, console),
     }
     text = json.dumps(found, indent=1, ensure_ascii=False, default=lambda estimate: estimate.to_dict(4))
     replace_file(out / "watch.json", (text + "\n").encode())
