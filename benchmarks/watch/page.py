@@ -49,6 +49,7 @@ def page(figures: Figures, drawings: Mapping[str, Drawing]) -> str:
         by_share=[s for s in figures["settings"] if s["setting"]["min_agreement"] == BOUND and not s["setting"]["ranking"]],
         by_bound=[s for s in figures["settings"] if s["setting"]["share"] == SHARE and s["setting"]["auditor"] == 1 and not s["setting"]["ranking"]],
         ranking=setting(figures, ranking=True),
+        every=setting(figures, share=1.0),
         way=way,
         named=plots.named,
         chosen=chosen(figures),

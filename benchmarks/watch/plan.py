@@ -65,6 +65,8 @@ def asked() -> Iterator[Setting]:
         if auditor < 1:
             yield Setting(share, auditor, bound, equals=True)
     yield Setting(ranking=True)
+    for bound in (BOUND, 0.8):
+        yield Setting(1.0, 1.0, bound, power=0.0)  # every group: the most that a bound can do
 
 
 def tried() -> Iterator[Setting]:
