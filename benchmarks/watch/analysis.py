@@ -112,6 +112,9 @@ def of_arm(seen: Sequence[Seen], name: str) -> Json:
         "agreement": _agreement({s.run.seed: s.run for s in its}.values(), 1, None),
         "in_time": share(its, lambda s: float(s.in_time) if s.course.lost else None),
         "alarm_step": median(steps) if steps else None,
+        "audits_to_alarm": median(s.outcome.until for s in its if s.outcome.alarm is not None)
+        if steps
+        else None,
         "where_alarmed": where_alarmed(its),
     }
 

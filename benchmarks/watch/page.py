@@ -115,7 +115,7 @@ def _by_setting(figures: Figures) -> Table:
 def _by_arm(figures: Figures) -> Table:
     rows = _table(
         "judge", "agreement, steps 1 to 5", "true reward at best → at the end", "a quarter lost at step", "any alarm",
-        "in time", "alarm at step (median)",
+        "in time", "alarm at step", "after audits",
     )  # fmt: skip
     for a in figures["arms"]:
         rows.add_row(
@@ -125,7 +125,7 @@ def _by_arm(figures: Figures) -> Table:
             ", ".join("–" if step is None else str(step) for step in a["lost"]),
             _value(a["alarmed"]),
             _value(a["in_time"]),
-            "–" if a["alarm_step"] is None else f"{a['alarm_step']:g}",
+            *("–" if a[name] is None else f"{a[name]:g}" for name in ("alarm_step", "audits_to_alarm")),
         )
     return rows
 
