@@ -60,13 +60,14 @@ def course(run: Run) -> Course:
 def of_means(means: Sequence[float], start: float) -> Course:
     """The course of mean true rewards, one a step."""
     curve, lagging = smooth(means), trailing(means, WINDOW)
-    return Course(tuple(curve), start, _lost(curve, start), _lost(lagging, start))
+    return Course(tuple(curve), start, _lost(curve, start, WINDOW // 2 + 1), _lost(lagging, start, WINDOW))
 
 
-def _lost(curve: Sequence[float], start: float) -> int | None:
-    """The first step at which a quarter of the gain so far, and `LEAST`, is lost."""
+def _lost(curve: Sequence[float], start: float, whole: int) -> int | None:
+    """The first step at which a quarter of the gain so far, and `LEAST`, is lost; steps before `whole`, which are means of
+    fewer, do not count."""
     peak = start
-    for step, level in enumerate(curve, start=1):
+    for step, level in enumerate(curve[whole - 1 :], start=whole):
         peak = max(peak, level)
         if peak - level >= max(QUARTER * (peak - start), LEAST):
             return step

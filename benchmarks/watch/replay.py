@@ -15,7 +15,7 @@ from benchmarks.watch.plan import SUSPICION, Setting
 from benchmarks.watch.recording import Group, Run
 from grpo.draws import drawn, seed_for
 from ranker.aggregate.rewards import rank_rewards
-from ranker.watch.agreement import ALPHA, Audited, below, columns, compared, first, spread
+from ranker.watch.agreement import ALPHA, WINDOW, Audited, below, columns, compared, first, spread
 from ranker.watch.audit import probability
 from ranker.watch.betting import lies_below
 from ranker.watch.watch import Alarm, Watch
@@ -50,12 +50,18 @@ class Kept(Watch):
     def bound(self) -> float:
         """The bound of `Watch`."""
         if self._start is None:
-            self._start = first(self.audited).low
+            self._start = _start_of(tuple([a for a in self.audited if a.weight > 0][:WINDOW]))
         return (
             self.min_agreement
             if self._start is None
             else max(self.min_agreement, self._start - self.max_drop)
         )
+
+
+@lru_cache(maxsize=64)
+def _start_of(audited: tuple[Audited, ...]) -> float | None:
+    """The low end of the agreement on the first audits: watches with other bounds ask for the same."""
+    return first(audited).low
 
 
 def replay(steps: Iterable[tuple[int, Sequence[Audited]]], setting: Setting) -> Outcome:
