@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.harness import Json
 from benchmarks.watch import plan
 from benchmarks.watch.losses import win_rate_correlation
-from benchmarks.watch.plan import CHOOSING, EXPLOITED, GOOD, SHARES, Setting
+from benchmarks.watch.plan import CHOOSING, EXPLOITED, GOOD, HONEST, SHARES, Setting
 from benchmarks.watch.recording import Run
 from benchmarks.watch.replay import held
 from benchmarks.watch.replays import Seen
@@ -63,7 +63,7 @@ def summary(seen: Sequence[Seen]) -> Json:
         "alarmed": share(exploited, has_alarm),
         "alarmed_where_lost": share(exploited, lambda s: has_alarm(s) if s.course.lost else None),
         "false": share(good, has_alarm),
-        "false_by_arm": {arm: share(of_arms(good, [arm]), has_alarm) for arm in GOOD},
+        "alarmed_by_arm": {arm: share(of_arms(seen, [arm]), has_alarm) for arm in HONEST},
         "where_alarmed": where_alarmed(exploited),
         "audited": average(seen, lambda s: s.outcome.audited),
         "audited_share": average(seen, lambda s: s.outcome.audited / len(s.run.groups)),

@@ -174,9 +174,10 @@ def study(
     }
     text = json.dumps(found, indent=1, ensure_ascii=False, default=lambda estimate: estimate.to_dict(4))
     replace_file(out / "watch.json", (text + "\n").encode())
-    path = page.write(found, out)
-    for rows in page.tables(found):
-        console.print(rows, width=TABLE, crop=False)
+    shown = json.loads(text)  # so that the page can be made again from the file
+    path = page.write(shown, out)
+    for rows in page.tables(shown):
+        Console(width=TABLE, quiet=console.quiet).print(rows)
     console.print(f"\nThe page: {path}", highlight=False)
     return not failed
 

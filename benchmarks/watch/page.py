@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def page(figures: Figures, drawings: Mapping[str, Drawing]) -> str:
         way=way,
         named=plots.named,
         chosen=chosen(figures),
-        default=default(figures),
+        default=row(figures, Setting()),
+        plain=row(figures, Setting(min_agreement=figures["chosen"]["min_agreement"])),
         exploited=EXPLOITED,
     )  # fmt: skip
 
@@ -70,17 +72,9 @@ def chosen(figures: Figures) -> Json:
     return dict(next(r for r in figures["tried"] if r["setting"] == figures["chosen"]))
 
 
-def default(figures: Figures) -> Json:
-    """The row of the main setting among them."""
-    usual = Setting()
-    return dict(
-        next(
-            r
-            for r in figures["tried"]
-            if (r["setting"]["min_agreement"], r["setting"]["power"], r["setting"]["waiting"])
-            == (usual.min_agreement, usual.power, usual.waiting)
-        )
-    )
+def row(figures: Figures, of: Setting) -> Json:
+    """The row of a setting among them."""
+    return dict(next(r for r in figures["tried"] if r["setting"] == asdict(of)))
 
 
 def way(of: Mapping[str, Any]) -> str:

@@ -161,7 +161,7 @@ def test_a_false_alarm_is_one_with_a_good_judge():
     found = replays([good, bad], [EVERY], 3)[EVERY]
     assert [s.run.seed for s in found] == [5] * 3 + [6] * 3
     assert analysis.summary(found)["false"].value == 0.5
-    assert analysis.summary(found)["false_by_arm"]["noise-0.8"].value == 0.5
+    assert analysis.summary(found)["alarmed_by_arm"]["noise-0.8"].value == 0.5
 
 
 def test_the_choice_is_made_on_some_seeds_and_confirmed_on_others():
