@@ -123,7 +123,7 @@ def where_alarmed(seen: Sequence[Seen]) -> Json:
     """The true reward in the replays with an alarm: what would be handed back, at the alarm, at the end without a stop, at its
     best, and how far it had fallen by the alarm and by the end."""
     its = [s for s in seen if s.outcome.alarm is not None]
-    return {
+    levels = {
         "handed_back": average(its, handed_back),
         "at_alarm": average(
             its, lambda s: None if s.outcome.alarm is None else s.course.at(s.outcome.alarm.step)
@@ -133,6 +133,7 @@ def where_alarmed(seen: Sequence[Seen]) -> Json:
         "lost_at_alarm": average(its, lost_at_alarm),
         "lost_at_end": average(its, lambda s: s.course.fall(s.run.steps)),
     }
+    return {name: estimate.within(0, 1) for name, estimate in levels.items()}
 
 
 def chosen(tried: Replays) -> tuple[list[Json], Setting]:
