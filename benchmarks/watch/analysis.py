@@ -180,7 +180,9 @@ def win_rates(runs: Sequence[Run]) -> list[Json]:
     rows = []
     for arm in dict.fromkeys(run.arm for run in runs):
         values = [v for run in runs if run.arm == arm and (v := win_rate_correlation(run)) is not None]
-        rows.append({"arm": arm, "correlation": mean(values), "values": [round(v, 3) for v in values]})
+        rows.append(
+            {"arm": arm, "correlation": mean(values).within(-1, 1), "values": [round(v, 3) for v in values]}
+        )
     return rows
 
 
