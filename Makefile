@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study quick-seeds desk-policy wheel api clean
+.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -85,6 +85,11 @@ quick-seeds: $(VENV)/dev.stamp
 # again, it continues).
 study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.study --out benchmarks/results/study
+
+# When the watch raises its alarm: 70 runs of the same policy under judges with and without a flaw, and audits replayed over
+# them (three quarters of an hour on two idle cores; started again, it continues. RANKER_DATA as for bench-judges).
+watch-study: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.watch --out benchmarks/results/watch
 
 # A real LLM of 135M learns from real judges, from noise that is as often right, and from the truth, 5 seeds each (20 runs
 # of some 15 minutes on one core; started again, it continues. TUNED names the folder of a tuned judge, as a further arm).

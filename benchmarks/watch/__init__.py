@@ -1,0 +1,1 @@
+"""When does the watch raise its alarm? Recorded training runs, and audits replayed over them."""
