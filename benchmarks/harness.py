@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,21 @@ def write_record(path: Path | None, record: Json) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
     say(f"written to {path}")
+
+
+def exit_code(work: Callable[[], bool]) -> int:
+    """Do work that can be interrupted, and go on with the same command later: 0 where all of it is done, 1 where not."""
+    from ranker.errors import ConfigurationError
+
+    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
+    try:
+        return int(not work())
+    except ConfigurationError as error:
+        say(f"ranker: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("ranker: interrupted; the same command continues from here.")
+        return 130
 
 
 def say(text: str) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.harness import parser
+from benchmarks.harness import exit_code, parser
 from benchmarks.study import analysis, page, plan, plots
 from benchmarks.study.plan import Unit
 from benchmarks.study.worker import work
@@ -145,12 +144,4 @@ def main() -> int:
     args = options.parse_args()
     if min(args.seeds, args.workers, args.steps) < 1:
         options.error("--seeds, --workers and --steps must be at least 1.")
-    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    try:
-        return int(not study(**vars(args), console=Console()))
-    except ConfigurationError as error:
-        print(f"ranker: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ranker: interrupted; the same command continues from here.", file=sys.stderr)
-        return 130
+    return exit_code(partial(study, **vars(args), console=Console()))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.harness import Json, parser
+from benchmarks.harness import Json, exit_code, parser
 from benchmarks.study.command import check_installed
 from benchmarks.study.plan import STEPS, Unit
 from benchmarks.study.worker import work
@@ -197,12 +196,4 @@ def main() -> int:
     args = options.parse_args()
     if min(args.workers, args.steps, args.draws) < 1:
         options.error("--workers, --steps and --draws must be at least 1.")
-    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
-    try:
-        return int(not study(**vars(args), console=Console()))
-    except ConfigurationError as error:
-        print(f"ranker: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ranker: interrupted; the same command continues from here.", file=sys.stderr)
-        return 130
+    return exit_code(partial(study, **vars(args), console=Console()))

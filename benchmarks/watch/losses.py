@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from benchmarks.study.analysis import smooth as trailing
 from benchmarks.watch.recording import Group, Run
 from benchmarks.watch.replay import by_step
-from grpo.rewards import wins_over
+from grpo.group_reward import wins_over
 from grpo.runs.win_rate import WinRate
 
 WINDOW = 5  # steps over which the true reward is smoothed: as many before as after

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 import sys
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
@@ -32,7 +30,6 @@ from ranker.serving.run import Listening, SilentServer, bind
 from ranker.serving.token import allowed, from_here
 
 _BODY = 100_000  # bytes of the largest request
-_CLOSE_SECONDS = 2  # for connections, at the end
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -61,20 +58,9 @@ def run(session: Session, port: int, *, shown: bool) -> None:
 
 
 async def _serve(session: Session, port: int, *, shown: bool) -> None:
-    logging.getLogger("uvicorn.error").disabled = True
     token = secrets.token_urlsafe(24)
     ended = asyncio.Event()
-    config = uvicorn.Config(
-        application(session, token, ended.set),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_CLOSE_SECONDS,
-    )
-    server = SilentServer(config)
+    server = SilentServer(application(session, token, ended.set))
     with bind(Listening(port=port)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"
         serving = asyncio.create_task(server.serve([listener]))

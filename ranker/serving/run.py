@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
@@ -35,6 +36,24 @@ class Listening:
 
 
 class SilentServer(uvicorn.Server):
+    """Serves an application in plain HTTP/1.1 and says nothing; uvicorn's own log is about its own steps, and requests that are not HTTP."""
+
+    def __init__(self, application: Any, **settings: Any):
+        logging.getLogger("uvicorn.error").disabled = True
+        super().__init__(
+            uvicorn.Config(
+                application,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_CLOSE_SECONDS,
+                **settings,
+            )
+        )
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """None: uvicorn would refuse connections at once, where its caller first finishes what is in progress."""
@@ -52,22 +71,9 @@ async def run(
     Raises:
         ConfigurationError: the address cannot be listened on.
     """
-    # What uvicorn logs is about its own steps, and requests that are not HTTP; failures of the others `Guard` has logged.
-    logging.getLogger("uvicorn.error").disabled = True
     gathering = Gathering(service.limits.held)
     server = SilentServer(
-        uvicorn.Config(
-            application(service, token, gathering),
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_CLOSE_SECONDS,
-        )
+        application(service, token, gathering), http=Connection, timeout_keep_alive=_KEEP_ALIVE_SECONDS
     )
     listener = bind(at)
     host, port = listener.getsockname()[:2]
