@@ -71,7 +71,7 @@ class _Audit(_Table):
     auditor: str | None = None
     judge: _Judge | None = None
     share: float = 0.1
-    min_agreement: float = 0.7
+    min_agreement: float = 0.6
     max_drop: float = 0.25
     on_alarm: str = "warn"
     retune_every: int = 0

@@ -52,7 +52,7 @@ class Audit:
 
     auditor: AuditorFunction | Literal["checker", "people"] | None = "checker"
     share: Annotated[float, Field(gt=0, le=1)] = 0.1
-    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.7
+    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.6
     max_drop: Annotated[float, Field(gt=0, le=1)] = 0.25
     on_alarm: Action = "warn"
     retune_every: Annotated[int, Field(ge=0)] = 0

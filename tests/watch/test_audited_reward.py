@@ -116,7 +116,7 @@ def test_a_vice_of_the_judge_raises_an_alarm_that_is_logged_once(serve, caplog):
     (alarm,) = reward.alarms
     assert reward.watch.alarm == alarm
     assert alarm.agreement.value == 0.0
-    assert alarm.bound == 0.7
+    assert alarm.bound == 0.6
     assert (alarm.began, alarm.step) == (1, reward.watch.alarms[0].step)
     assert reward.metrics()["judge_alarm"] == 1.0
     told = [r.getMessage() for r in caplog.records if "Judge alarm" in r.getMessage()]
