@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -119,9 +120,14 @@ def small(text: str) -> str:
 
 @pytest.mark.timeout(400)
 def test_training_commands_run_one_after_the_other(place):
-    """Those of the page on training, as a reader would type them; the runs are cut to two steps."""
-    (config,) = [code for _, code in blocks("toml")]
-    Path("tasks.toml").write_text(small(config).replace("max_cost_usd = 5.0\n", ""))
+    """Those of the page on training, as a reader would type them; the runs are cut to two steps, and are audited as the page
+    on watching says."""
+    config, audit = (
+        next(code for name, code in blocks("toml") if name.startswith(page))
+        for page in ("training.md", "watching.md")
+    )
+    audit = audit.replace("share = 0.1", "share = 1.0")  # of two steps a tenth may be none
+    Path("tasks.toml").write_text((small(config) + "\n" + audit).replace("max_cost_usd = 5.0\n", ""))
     Path("tasks.jsonl").write_text('{"prompt": [{"role": "user", "content": "w1 w2"}]}\n' * 3)
     lines = [
         line for name, code in blocks("bash") for line in code.splitlines() if name.startswith("training.md")
@@ -145,7 +151,9 @@ def test_training_commands_run_one_after_the_other(place):
             check=False,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
-    assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 2
+    steps = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert len(steps) == 2
+    assert steps[-1]["audit_calls"] > 0
     assert Path("run/curves.png").stat().st_size > 10_000
     assert len(Path("run2/metrics.jsonl").read_text().splitlines()) == 2
 
