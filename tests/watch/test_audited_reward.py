@@ -123,7 +123,7 @@ def test_a_vice_of_the_judge_raises_an_alarm_that_is_logged_once(serve, caplog):
     assert len(told) == 1
     assert "0.00 of what the auditor tells apart (95 % interval 0.00 to" in told[0]
     assert "since step 1 (20" in told[0]
-    assert "the bound is 0.70" in told[0]
+    assert "the bound is 0.60" in told[0]
 
 
 def test_stop_raises_from_then_on_and_nobody_is_asked_any_more(serve):
@@ -309,7 +309,7 @@ def test_the_watch_does_not_depend_on_who_answers_first():
                 await asyncio.sleep(delays.random() / 50)
             return values(group)
 
-        return AuditedReward(judge, Audit(auditor=auditor, share=0.6))
+        return AuditedReward(judge, Audit(auditor=auditor, share=0.6, min_agreement=0.7))
 
     async def at_once(audited: AuditedReward) -> None:
         await asyncio.gather(*(audited(group_of(n)) for n in range(80)))
@@ -515,7 +515,7 @@ def test_a_good_judge_raises_no_alarm_in_300_runs():
 def test_the_watch_is_that_of_its_audits():
     reward = AuditedReward(reversed_values, Audit(auditor=values, share=1.0))
     run(reward, range(12))
-    watch = Watch(0.7, 0.25)
+    watch = Watch(0.6, 0.25)
     for audited in reward.watch.audited:
         watch.add(audited.step, [audited])
     assert watch == reward.watch
