@@ -70,11 +70,17 @@ def _arm(by_seed: Mapping[int, Mapping[str, Any]], of_truth: Mapping[int, float]
         **{
             f"{name}_{when}": over(when, name) for name in ("words", "start_logprobs", "echoes") for when in ("before", "after")
         },
-        "minutes": round(float(np.mean([run["seconds"] for run in runs])) / 60, 1),
+        "minutes": _minutes([run["seconds"] for run in runs]),
         "curve": np.mean([[line["ground_truth_mean"] for line in run["history"]] for run in runs], axis=0)
         .round(4)
         .tolist(),
     }  # fmt: skip
+
+
+def _minutes(seconds: Sequence[float | None]) -> float | None:
+    """Their mean; a run that was paused, or shared its cores, says nothing."""
+    known = [s for s in seconds if s is not None]
+    return round(float(np.mean(known)) / 60, 1) if known else None
 
 
 def table(arms: Mapping[str, Json]) -> Table:
@@ -91,7 +97,7 @@ def table(arms: Mapping[str, Json]) -> Table:
         ]
         rows.add_row(
             label(judge), _value(arm, "accuracy_at_the_start", ".2f"), *(_interval(arm[name]) for name in ("before", "after", "recovery")),
-            *said, f"{arm['minutes']:g}",
+            *said, "–" if arm["minutes"] is None else f"{arm['minutes']:g}",
         )  # fmt: skip
     return rows
 
