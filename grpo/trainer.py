@@ -285,7 +285,13 @@ class GRPOTrainer:
         """Bring the policy back to the newest checkpoint from before a stretch in which the judge was wrong."""
         assert self._out is not None
         saved = checkpoint.newest(self._out / "checkpoints", alarm.began)
-        assert saved is not None  # the one of the start is kept
+        if saved is None:  # the run began with another `on_alarm`, which keeps fewer checkpoints
+            self.handed_back = self.step
+            log.warning(
+                "Training stopped at step %d. No checkpoint from before step %d is left: final/ holds the policy as it is now.",
+                self.step, alarm.began,
+            )  # fmt: skip
+            return
         self._updater.restore(saved)
         self.handed_back = int(saved.state["step"])
         log.warning(

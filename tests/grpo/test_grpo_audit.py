@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -184,6 +185,28 @@ def test_a_judge_that_is_wrong_from_the_start_hands_back_the_start(tmp_path):
     assert trainer.handed_back == 0
     assert len(history) < STEPS
     assert furthest(start, weights(trainer)) == 0.0
+
+
+def test_a_run_that_kept_nothing_to_hand_back_says_so(tmp_path, caplog):
+    """It began with "warn", which keeps the newest checkpoints alone, and goes on with "stop" under an alarm to come."""
+    out = tmp_path / "run"
+    turns_bad.calls = iter(range(1000))  # type: ignore[attr-defined]
+    more = {**LONG, "max_steps": 40, "save_steps": 1, "save_total_limit": 1}
+
+    def halt(line: Any) -> None:
+        if line["step"] == 10:
+            raise InterruptedError
+
+    trainer = begin(turns_bad, out=out, checker=truth, audit=Audit(share=1.0), **more)
+    with contextlib.suppress(InterruptedError):
+        trainer.train(halt)
+    trainer.close()
+    audit = Audit(share=1.0, on_alarm="stop")
+    resumed, _ = train(turns_bad, out=out, checker=truth, audit=audit, resume=True, **more)
+    assert resumed.stopped is not None
+    assert resumed.handed_back == resumed.step
+    assert "No checkpoint from before step" in caplog.text
+    assert (out / "final" / "model.safetensors").is_file()
 
 
 def test_escalated_rewards_are_the_auditors_until_the_judge_is_back(tmp_path):
