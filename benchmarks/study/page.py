@@ -24,10 +24,18 @@ def write(study: Study, folder: Path) -> Path:
         ConfigurationError: the page cannot be written.
     """
     drawings = plots.drawings(study)
+    return write_with(drawings, folder / "study.html", page(study, drawings))
+
+
+def write_with(drawings: Mapping[str, Drawing], path: Path, text: str) -> Path:
+    """Write a page, and its figures beside it.
+
+    Raises:
+        ConfigurationError: the page cannot be written.
+    """
     for name, drawing in drawings.items():
-        (folder / f"{name}.png").write_bytes(drawing.png())
-    path = folder / "study.html"
-    pages.write(path, page(study, drawings).encode())
+        (path.parent / f"{name}.png").write_bytes(drawing.png())
+    pages.write(path, text.encode())
     return path
 
 

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.harness import Json
+from benchmarks.study.page import write_with
 from benchmarks.watch import plots
 from benchmarks.watch.plan import BOUND, EXPLOITED, SHARE, Setting
 from benchmarks.watch.plots import estimate
@@ -33,11 +34,7 @@ def write(figures: Figures, folder: Path) -> Path:
         ConfigurationError: the page cannot be written.
     """
     drawings = plots.drawings(figures)
-    for name, drawing in drawings.items():
-        (folder / f"{name}.png").write_bytes(drawing.png())
-    path = folder / "watch.html"
-    pages.write(path, page(figures, drawings).encode())
-    return path
+    return write_with(drawings, folder / "watch.html", page(figures, drawings))
 
 
 def page(figures: Figures, drawings: Mapping[str, Drawing]) -> str:
