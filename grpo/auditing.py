@@ -71,7 +71,7 @@ class Auditing:
         return run_sync(ask(self.audit.auditor, group.for_judge(), self.audit.timeout))
 
     def added(self, group: RolloutGroup, reward: GroupReward, answer: Answer, escalated: bool) -> GroupReward:
-        """The rewards with what the auditor said beside them or, where the run is escalated, in their place."""
+        """The rewards with what the auditor said beside them or, where that is trained on, in their place."""
         count = len(group.rollouts)
         fields: dict[str, Any] = {
             "usage": answer.usage.to_dict(),
@@ -91,7 +91,8 @@ class Auditing:
             *shown, anchor = answer.values
         values = placed(count, group.alive, shown)
         fields |= {"values": values, "anchor": anchor}
-        if not escalated:
+        taught = self.audit.train_on_audits and None not in shown
+        if not (escalated or taught):
             return replace(reward, audit=fields)
         fields["judge"] = None if reward.error else reward.values
         parts = {**reward.parts, "auditor": values}

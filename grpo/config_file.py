@@ -74,6 +74,7 @@ class _Audit(_Table):
     min_agreement: float = 0.6
     max_drop: float = 0.25
     on_alarm: str = "warn"
+    train_on_audits: bool = False
     retune_every: int = 0
     timeout: float = 600.0
     lift_share: float = 0.0

@@ -14,6 +14,8 @@ from typing import Any
 
 from grpo.demo import desk_blocks
 from ranker import RankedGroup, rank_group
+from ranker.aggregate.rewards import rank_rewards
+from ranker.judges.verdict import tiers_of
 from ranker.suites import desk_world as desk
 from ranker.suites.desk import RUBRIC as DESK
 from ranker.testing import Behaviour, JudgeServer
@@ -58,6 +60,12 @@ def judge(group: Any, behaviour: Behaviour = Behaviour(noise=NOISE), **options: 
     with _lock:
         base_url = _server(behaviour).base_url
     return rank_group(group, "openai/simulated", RUBRIC, base_url=base_url, cache="off", **options)
+
+
+def auditor(group: Any) -> list[float]:
+    """Stands in for a strong judge: ranks by what the checker says, which is all that it tells."""
+    truths = [checker(t, group.metadata) for t in group.trajectories]
+    return rank_rewards(tiers_of(truths), len(truths))
 
 
 def embedded(group: Any) -> RankedGroup:

@@ -41,6 +41,8 @@ class Audit:
         max_drop: and below its agreement on the first audited groups (the low end of the interval) less this; 1 for no such bound.
         on_alarm: "warn"; "stop" and hand back the policy from before; "escalate": rewards come from the auditor
             until the judge agrees with it again; "retune": a local judge learns from the audited groups (built-in trainer).
+        train_on_audits: whether an audited group is trained on what the auditor said of it, in place of the judge's rewards;
+            where the auditor fails on a group or leaves an attempt out, the judge's stay.
         retune_every: with "retune", also without an alarm each time that so many more audited groups tell attempts
             apart; 0 waits for one.
         timeout: seconds that an audit may take; after them the group counts as not audited.
@@ -55,6 +57,7 @@ class Audit:
     min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.6
     max_drop: Annotated[float, Field(gt=0, le=1)] = 0.25
     on_alarm: Action = "warn"
+    train_on_audits: bool = False
     retune_every: Annotated[int, Field(ge=0)] = 0
     timeout: Annotated[float, Field(gt=0)] = 600.0
     lift_share: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -82,6 +85,11 @@ class Audit:
                 f'on_alarm="escalate" trains on the auditor\'s rankings, and {self.auditor} gives none to train on: name a '
                 'stronger judge as the auditor, or take on_alarm="stop".'
             )
+        if self.train_on_audits and not callable(self.auditor):
+            raise ConfigurationError(
+                f"train_on_audits needs an auditor whose rankings come at once and may be trained on, and {self.auditor} is none: "
+                "name a stronger judge as the auditor, or a function of a group."
+            )
 
     @property
     def edits(self) -> dict[str, Edit]:
@@ -103,6 +111,7 @@ class _Plain:
     min_agreement: Annotated[float, Field(ge=0, lt=1)]
     max_drop: Annotated[float, Field(gt=0, le=1)]
     on_alarm: Action
+    train_on_audits: bool
     retune_every: Annotated[int, Field(ge=0)]
     timeout: Annotated[float, Field(gt=0)]
     lift_share: Annotated[float, Field(ge=0, le=1)]

@@ -187,11 +187,11 @@ class AuditedReward:
             judge = None
             heard.answer = replace(heard.answer, error=f"nothing to compare: the reward function {error}")
         self._record(heard, judge)
-        if not heard.escalated:
-            return result
         why = heard.answer.error
         if why is None and isinstance(result, RankedGroup) and None in heard.answer.values:
             why = "it has no value for some of the attempts"
+        if not heard.escalated and (why or not self._audit.train_on_audits or None in heard.answer.values):
+            return result
         if why is not None:
             spent = result.usage if isinstance(result, RankedGroup) else Usage()
             raise JudgeError(

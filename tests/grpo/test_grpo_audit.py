@@ -251,6 +251,44 @@ def test_an_escalated_group_without_its_auditor_fails(tmp_path):
     assert "the judge is under an alarm, and the auditor failed: ValueError: gone" in last["error"]
 
 
+def test_audited_groups_are_trained_on_what_the_auditor_said(tmp_path):
+    """Where there is an answer that is whole; elsewhere, and where nothing was audited, on what the judge said."""
+
+    def judge(group: Any) -> list[float]:
+        if group.id.endswith("7"):
+            raise ValueError("not this one")
+        return opposite(group)
+
+    def auditor(group: Any) -> list[float | None]:
+        if group.id.endswith("1"):
+            raise ValueError("gone")
+        return [None, *spread(group)[1:]] if group.id.endswith("2") else list(spread(group))
+
+    audit = Audit(auditor=auditor, share=0.5, train_on_audits=True)
+    out = tmp_path / "run"
+    _, history = train(
+        judge, out=out, checker=truth, audit=audit, max_failed_share=1.0, **{**LONG, "max_steps": 24}
+    )
+    audits = {a["group"]: a for a in lines(out / "audits.jsonl")}
+    seen = set()
+    for sample in lines(out / "samples.jsonl"):
+        trained = [r["reward"] for r in sample["rollouts"]]
+        audited = audits.get(sample["group"])
+        last = sample["row"][-1]
+        kind = ("none" if audited is None else "whole", last if last in "127" else "other")
+        seen.add(kind)
+        if audited is not None and last not in "12":
+            assert trained == audited["auditor"]
+            assert audited["judge"] is None if last == "7" else audited["judge"] != audited["auditor"]
+        elif last == "7":
+            assert trained == [None] * len(trained)
+        else:
+            assert trained != [None] * len(trained)
+            assert audited is None or audited["error"] or trained == audited["judge"]
+    assert seen >= {(a, b) for a in ("none", "whole") for b in ("1", "2", "7", "other")}
+    assert all(line["judge_accuracy"] in (0.0, None) for line in history), "of the judge, not of its auditor"
+
+
 # Resuming.
 
 

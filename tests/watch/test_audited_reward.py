@@ -175,6 +175,24 @@ def test_escalate_takes_the_auditors_rewards_until_the_judge_is_right_again(serv
     assert "agrees with its auditor again" in caplog.text
 
 
+def test_audited_groups_get_the_auditors_rewards_where_one_trains_on_audits():
+    def auditor(group: TrajectoryGroup) -> list[float | None]:
+        found: list[float | None] = list(values(group))
+        asked.append(found)
+        if len(asked) == 3:
+            raise RuntimeError("gone")
+        return [None, *found[1:]] if len(asked) == 5 else found
+
+    asked: list[Any] = []
+    reward = AuditedReward(reversed_values, Audit(auditor=auditor, share=0.5, train_on_audits=True))
+    trained = [run(reward, [number])[0] for number in range(30)]
+    right = [t == pytest.approx(values(group_of(n))) for n, t in enumerate(trained)]
+    kept = [t == reversed_values(group_of(n)) for n, t in enumerate(trained)]
+    assert sum(right) == len(asked) - 2
+    assert sum(kept) == 30 - sum(right)
+    assert reward.metrics()["judge_agreement_since_start"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("shaped", "kind"),
     [(list, list), (tuple, tuple), (np.asarray, np.ndarray)],
