@@ -18,16 +18,25 @@ from grpo.config_file import read_settings
 from grpo.runs.metrics import mean_truth
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
+from grpo.trainer import GRPOTrainer
 from grpo.types import RolloutGroup
+from ranker import Audit
 from ranker.statistics import percentile
 
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def demo(out: Path, changes: Sequence[str], console: Console) -> None:
-    """Train the config `demo` and show what it did; leaves a run folder."""
+RETUNE = ("audit.on_alarm=retune", "audit.retune_every=8")
+
+
+def demo(out: Path, changes: Sequence[str], console: Console, retune: bool = False) -> None:
+    """Train the config `demo` and show what it did; leaves a run folder.
+
+    Args:
+        retune: whether the judge learns from its audits as it goes.
+    """
     say = partial(console.print, highlight=False)
-    settings = read_settings("demo", changes)
+    settings = read_settings("demo", [*(RETUNE if retune else ()), *changes])
     quiet()
     held_out = settings.examples("eval_dataset") or []
     trainer = make_trainer(settings, out)
@@ -37,8 +46,7 @@ def demo(out: Path, changes: Sequence[str], console: Console) -> None:
         "on attempts of clerks who\nmake mistakes. Each letter is answered "
         f"{config.num_generations} times; a judge orders the {config.num_generations} transcripts; ranks become rewards, and "
         "GRPO does the rest.\nThe judge is a language model in this process: SmolLM2-135M-Instruct with an adapter that comes "
-        "with the package (no key, no server).\nA checker knows the truth. Neither judge nor policy ever sees it: it only draws "
-        "the curve and says how often the judge is right.\n"
+        "with the package (no key, no server).\n" + _audit_in_words(settings.audit()) + "\n"
     )
     before = trainer.evaluate(held_out)
     say(f"Before: true reward {_mean_with_interval(before)} on {len(held_out)} letters it is not trained on.")
@@ -50,8 +58,61 @@ def demo(out: Path, changes: Sequence[str], console: Console) -> None:
         trainer.close()
     _group(console, out)
     _samples(console, before, after)
+    _watch(say, trainer, history, out)
     _curve(say, history, before, after)
     _cost(say, history, out)
+
+
+def _audit_in_words(audit: Audit | None) -> str:
+    if audit is None:
+        return "A checker knows the truth. Neither judge nor policy ever sees it: it only draws the curve.\n"
+    more = {
+        "stop": "When they no longer agree, training stops and hands back the policy from before.",
+        "retune": "The judge learns from its audits as the clerk goes on.",
+    }.get(audit.on_alarm, "When they no longer agree, it says so.")
+    taught = ", and trains on its ranking of those" if audit.train_on_audits else ""
+    return (
+        f"A strong judge audits {audit.share:.0%} of the groups{taught}; here the checker, which knows the truth, stands in for "
+        f"it.\nThe watch compares the two judges. {more}\nOtherwise the truth only draws the curve.\n"
+    )
+
+
+def _watch(
+    say: Callable[[str], None], trainer: GRPOTrainer, history: Sequence[Mapping[str, Any]], out: Path
+) -> None:
+    """What the audits showed, and what followed."""
+    line = history[-1]
+    if line.get("audited_groups") is None:
+        return
+    asked, every = len(_records(out / "audits.jsonl")), sum(m["groups"] for m in history)
+    agreed = [m["judge_agreement"] for m in history if m["judge_agreement"] is not None]
+    if agreed:
+        low, high = line["judge_agreement_low"], line["judge_agreement_high"]
+        say(
+            f"\nThe watch: the auditor was asked about {asked} of {every} groups ({asked / every:.0%}). The judge agreed with it on "
+            f"{agreed[0]:.2f} of what it tells apart at first, and on {agreed[-1]:.2f} ({low:.2f} to {high:.2f}) in the latest audits: "
+            f"{sparkline(agreed)}"
+        )
+    versions = _records(out / "retunes.jsonl")
+    for made in versions:
+        what = "taken" if made["accepted"] else "left aside"
+        measured = "" if "error" in made else (
+            f": {made['before']['value']:.2f} → {made['after']['value']:.2f} on {made['held_out']} audited groups that it did not "
+            "learn from"
+        )  # fmt: skip
+        say(f"  step {made['step']}: version {made['version']} of the judge {what}{measured}")
+    if trainer.stopped is not None:
+        say(
+            f"[bold red]Alarm in step {trainer.stopped.step}:[/bold red] {trainer.stopped.reason}.\n"
+            f"[bold]Training stopped there; the policy handed back is that of step {trainer.handed_back}.[/bold]"
+        )
+    elif not versions:
+        say("No alarm: they agree still.")
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of the run folder; none where there is no such file."""
+    return [json.loads(line) for line in open(path, encoding="utf-8")] if path.is_file() else []
 
 
 def _mean_with_interval(groups: Sequence[RolloutGroup]) -> str:
@@ -69,9 +130,11 @@ def interval(groups: Sequence[RolloutGroup]) -> tuple[float, float]:
 
 
 def _group(console: Console, out: Path) -> None:
-    """One of the first groups as the judge saw it: the attempts, its ranks, the truth."""
-    with open(out / "samples.jsonl", encoding="utf-8") as lines:
-        group = json.loads(lines.readline())
+    """One of the first groups that the judge alone ranked: the attempts, its ranks, the truth."""
+    audited = {audit["group"] for audit in _records(out / "audits.jsonl")}
+    group = next((g for g in _records(out / "samples.jsonl") if g["group"] not in audited), None)
+    if group is None:
+        return
     title = "One of the first groups, as ranked"
     table = Table("rank reward", "truth", "what the clerk did", title=title, title_justify="left")
     for attempt in sorted(group["rollouts"], key=lambda a: -(a["reward"] or 0.0)):

@@ -34,14 +34,22 @@ def demo(
         str, typer.Option(help="With --ranking, a local judge: local, local:NAME or local:PATH.")
     ] = "local",
     passes: Annotated[int, typer.Option(min=1, help="With --ranking, passes over each group.")] = 1,
+    retune: Annotated[
+        bool,
+        typer.Option(
+            "--retune", help="The judge learns from its audits while it trains the agent (20 minutes)."
+        ),
+    ] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config quick."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config demo."),
     ] = None,
 ) -> None:
-    """Train a small agent on a judge's rankings, in a minute or two: no key, no GPU.
+    """Train a small agent on a judge's rankings, in a few minutes: no key, no GPU.
 
-    Shows the true reward before and after with its curve, attempts before and after, and the judge's cost.
+    A strong judge, for which the checker stands in, audits a fifth of the groups: the watch sees whether the judge is still
+    right, and stops where it is not. Shows the true reward before and after with its curve, attempts before and after, and
+    the judge's cost.
     With --ranking: rewards and reasons of a small local model beside the ground truth.
     """
     if ranking:
@@ -54,7 +62,8 @@ def demo(
             f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."
         ) from None
     numbered = (Path("ranker-demo" if n == 1 else f"ranker-demo-{n}") for n in itertools.count(1))
-    start(out or next(path for path in numbered if not path.exists()), changes or [], Console())
+    folder = out or next(path for path in numbered if not path.exists())
+    start(folder, changes or [], Console(), retune)
 
 
 def _ranking(judge: str, passes: int) -> None:
