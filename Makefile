@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds desk-policy wheel api clean
+.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -79,7 +79,12 @@ gpu-wheels:
 
 # Whether the demo's gain holds under five seeds (some minutes).
 quick-seeds: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks.trainer.quick_seeds --json benchmarks/results/quick_seeds.json
+	$(BIN)/python -m benchmarks.trainer.seeds --json benchmarks/results/quick_seeds.json
+
+# `ranker demo` under five seeds, and with --retune (an hour and more of one core; started again, it goes on).
+demo-seeds: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.trainer.seeds --config demo --json benchmarks/results/demo_seeds.json
+	$(BIN)/python -m benchmarks.trainer.seeds --config demo --retune --json benchmarks/results/demo_retune_seeds.json
 
 # The training study: one small policy under judges of every quality (about an hour on two idle cores; started
 # again, it continues).

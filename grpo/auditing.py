@@ -52,7 +52,10 @@ class Auditing:
 
     def wants(self, index: int) -> bool:
         """Whether group `index` is audited: the same in every process and after a resume."""
-        share = 1.0 if self.escalated else probability(self.audit.share, index, self.planned)
+        if self.escalated:
+            return True
+        planned = None if self.audit.train_on_audits else self.planned
+        share = probability(self.audit.share, index, planned)
         return drawn(self.seed, index) < share
 
     def answer(self, group: RolloutGroup) -> Answer:

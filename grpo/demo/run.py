@@ -84,7 +84,7 @@ def _watch(
     line = history[-1]
     if line.get("audited_groups") is None:
         return
-    asked, every = len(_records(out / "audits.jsonl")), sum(m["groups"] for m in history)
+    asked, every = len(records(out / "audits.jsonl")), sum(m["groups"] for m in history)
     agreed = [m["judge_agreement"] for m in history if m["judge_agreement"] is not None]
     if agreed:
         low, high = line["judge_agreement_low"], line["judge_agreement_high"]
@@ -93,7 +93,7 @@ def _watch(
             f"{agreed[0]:.2f} of what it tells apart at first, and on {agreed[-1]:.2f} ({low:.2f} to {high:.2f}) in the latest audits: "
             f"{sparkline(agreed)}"
         )
-    versions = _records(out / "retunes.jsonl")
+    versions = records(out / "retunes.jsonl")
     for made in versions:
         what = "taken" if made["accepted"] else "left aside"
         measured = "" if "error" in made else (
@@ -110,7 +110,7 @@ def _watch(
         say("No alarm: they agree still.")
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def records(path: Path) -> list[dict[str, Any]]:
     """The lines of a file of the run folder; none where there is no such file."""
     return [json.loads(line) for line in open(path, encoding="utf-8")] if path.is_file() else []
 
@@ -131,8 +131,8 @@ def interval(groups: Sequence[RolloutGroup]) -> tuple[float, float]:
 
 def _group(console: Console, out: Path) -> None:
     """One of the first groups that the judge alone ranked: the attempts, its ranks, the truth."""
-    audited = {audit["group"] for audit in _records(out / "audits.jsonl")}
-    group = next((g for g in _records(out / "samples.jsonl") if g["group"] not in audited), None)
+    audited = {audit["group"] for audit in records(out / "audits.jsonl")}
+    group = next((g for g in records(out / "samples.jsonl") if g["group"] not in audited), None)
     if group is None:
         return
     title = "One of the first groups, as ranked"

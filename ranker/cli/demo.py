@@ -47,7 +47,7 @@ def demo(
 ) -> None:
     """Train a small agent on a judge's rankings, in a few minutes: no key, no GPU.
 
-    A strong judge, for which the checker stands in, audits a fifth of the groups: the watch sees whether the judge is still
+    A strong judge, for which the checker stands in, audits a sixth of the groups: the watch sees whether the judge is still
     right, and stops where it is not. Shows the true reward before and after with its curve, attempts before and after, and
     the judge's cost.
     With --ranking: rewards and reasons of a small local model beside the ground truth.
