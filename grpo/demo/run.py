@@ -58,7 +58,7 @@ def demo(out: Path, changes: Sequence[str], console: Console, retune: bool = Fal
         trainer.close()
     _group(console, out)
     _samples(console, before, after)
-    _watch(say, trainer, history, out)
+    show_audits(say, trainer, history, out)
     _curve(say, history, before, after)
     _cost(say, history, out)
 
@@ -77,7 +77,7 @@ def _audit_in_words(audit: Audit | None) -> str:
     )
 
 
-def _watch(
+def show_audits(
     say: Callable[[str], None], trainer: GRPOTrainer, history: Sequence[Mapping[str, Any]], out: Path
 ) -> None:
     """What the audits showed, and what followed."""
@@ -112,7 +112,8 @@ def _watch(
 
 def records(path: Path) -> list[dict[str, Any]]:
     """The lines of a file of the run folder; none where there is no such file."""
-    return [json.loads(line) for line in open(path, encoding="utf-8")] if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    return [json.loads(line) for line in lines if line]
 
 
 def _mean_with_interval(groups: Sequence[RolloutGroup]) -> str:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from grpo.demo.run import show_audits
+from ranker import Audit
 from ranker.jsonl.group_file import read_groups
 from tests.cli.test_cli import ranker
+from tests.grpo_runs import opposite, train
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +29,9 @@ def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
         "before and after",
         "True reward while training",
         "50 % is chance",
+        "A strong judge audits 16% of the groups, and trains on its ranking of those",
+        "The watch: the auditor was asked about",
+        "No alarm: they agree still.",
         "cost $0.00",
     ):
         assert text in done.stdout
@@ -35,6 +41,31 @@ def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 6
     assert (run / "curves.png").stat().st_size > 10_000
     assert (run / "final" / "model.safetensors").exists()
+
+
+@pytest.mark.timeout(400)
+def test_demo_with_retuning_is_the_same_run_with_a_judge_that_learns(tmp_path):
+    done = ranker("demo", "--retune", "--out", tmp_path / "run", "--set", "max_steps=1", COLUMNS="140")
+    assert done.returncode == 0, done.stderr
+    assert "The judge learns from its audits" in done.stdout
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["on_alarm"] == "retune"
+    assert config["audit"]["retune_every"] > 0
+
+
+def test_an_alarm_and_what_followed_is_told(tmp_path):
+    out, said = tmp_path / "run", []
+    audit = Audit(share=1.0, on_alarm="stop")
+    trainer, history = train(
+        opposite, out=out, checker=lambda t, _: sum(map(ord, str(t.messages[-1]["content"]))) % 97 / 97,
+        audit=audit, max_steps=10, groups_per_step=3, save_steps=2,
+    )  # fmt: skip
+    show_audits(said.append, trainer, history, out)
+    text = "\n".join(said)
+    assert trainer.stopped is not None
+    assert f"the auditor was asked about {3 * trainer.stopped.step} of" in text
+    assert f"Alarm in step {trainer.stopped.step}:" in text
+    assert f"the policy handed back is that of step {trainer.handed_back}." in text
 
 
 @pytest.mark.timeout(400)
