@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ranker.aggregate.agreement import agreement
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.jsonl.group_file import read_groups
 from ranker.judges.provider_error import short
 from ranker.prompting.transcript import transcribe
@@ -50,9 +51,7 @@ def demo(
     try:
         from grpo.demo.run import demo as start  # needs torch, which the reward library does without
     except ImportError as error:
-        raise ConfigurationError(
-            f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."
-        ) from None
+        raise ConfigurationError(f"The demo needs torch and more ({error}): {install('train')}.") from None
     numbered = (Path("ranker-demo" if n == 1 else f"ranker-demo-{n}") for n in itertools.count(1))
     start(out or next(path for path in numbered if not path.exists()), changes or [], Console())
 

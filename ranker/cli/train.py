@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 
 
 def train(
@@ -42,7 +43,5 @@ def train(
             train as start,  # the reward library does without torch; this command cannot
         )
     except ImportError as error:
-        raise ConfigurationError(
-            f"Training needs torch and more ({error}): pip install 'ranker-rl[train]'."
-        ) from None
+        raise ConfigurationError(f"Training needs torch and more ({error}): {install('train')}.") from None
     start(config, out, resume, changes or [], Console())

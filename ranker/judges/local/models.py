@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.validation import did_you_mean
 
 log = logging.getLogger("ranker")
@@ -299,10 +300,7 @@ def require_local() -> Any:
         import torch  # noqa: F401
         import transformers
     except ImportError:
-        raise ConfigurationError(
-            "A local judge needs torch and transformers: pip install 'ranker-rl[local]' "
-            "(on a machine without a GPU, pip install torch==2.13.0 first)."
-        ) from None
+        raise ConfigurationError(f"A local judge needs torch and transformers: {install('local')}.") from None
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return transformers
