@@ -1,4 +1,4 @@
-"""`ranker demo`: a small agent trained on a judge's rankings; with --ranking, groups ranked by a local model."""
+"""`ranker demo`: the config demo, an agent trained on a judge's rankings; with --ranking, groups ranked by a local model."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def demo(
     passes: Annotated[int, typer.Option(min=1, help="With --ranking, passes over each group.")] = 1,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config quick."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config demo; repeatable."),
     ] = None,
 ) -> None:
     """Train a small agent on a judge's rankings, in a minute or two: no key, no GPU.
 
     Shows the true reward before and after with its curve, attempts before and after, and the judge's cost.
-    With --ranking: rewards and reasons of a small local model beside the ground truth.
+    With --ranking: the rewards that a small local model gives, beside the ground truth.
     """
     if ranking:
         _ranking(judge, passes)
@@ -76,15 +76,19 @@ def _ranking(judge: str, passes: int) -> None:
 
 def _show(console: Console, ranked: RankedGroup) -> None:
     """One group's attempts, best reward first."""
+    said = (
+        ["the judge's reason"] if any(ranked.reasons) else []
+    )  # a judge that reads probabilities gives none
     table = Table(
-        "reward", "truth", "attempt", "the judge's reason", title=f"Group {ranked.group.id}", title_justify="left"
+        "reward", "truth", "attempt", *said, title=f"Group {ranked.group.id}", title_justify="left"
     )  # fmt: skip
     order = sorted(range(len(ranked.group)), key=lambda i: -(ranked.rewards[i] or 0.0))
     for i in order:
         trajectory = ranked.group.trajectories[i]
         last = transcribe(trajectory).pieces[-1].partition("\n")[2].strip()
         figures = f"{ranked.rewards[i]:.2f}", f"{trajectory.ground_truth:.1f}"
-        table.add_row(*figures, Text(short(last, 110)), Text(ranked.reasons[i]))
+        reason = [Text(ranked.reasons[i])] if said else []
+        table.add_row(*figures, Text(short(last, 110)), *reason)
     console.print(table)
 
 

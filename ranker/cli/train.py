@@ -17,7 +17,7 @@ def train(
     config: Annotated[
         str,
         typer.Argument(
-            help="A TOML file, or a packaged config: quick, smollm2 (see the documentation on training)."
+            help="A TOML file, or a packaged config: demo, quick, smollm2 (see the documentation on training)."
         ),
     ],
     out: Annotated[

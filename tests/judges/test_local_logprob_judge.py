@@ -54,7 +54,7 @@ def test_every_way_gives_a_verdict(model, way):
     made = verdict(judge_of(model, way), lineup_of())
     assert sorted(i for tier in made.tiers for i in tier) == [0, 1, 2, 3]
     assert all(0 <= s <= 1 for s in made.scores)
-    assert all(reason.endswith(f"{s:.3f}") for reason, s in zip(made.reasons, made.scores, strict=True))
+    assert made.reasons == ("",) * len(made.scores)
     assert made.usage.calls == 1
     assert made.usage.prompt_tokens > 50
     assert made.usage.completion_tokens == 0
