@@ -35,7 +35,7 @@ from ranker.runtime.event_loop import iterate_sync, run_sync
 from ranker.runtime.progress import Progress
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
 
-if TYPE_CHECKING:  # numpy and scipy are imported with the model
+if TYPE_CHECKING:  # numpy is imported with the model
     from ranker.debias.covariates import Covariate
     from ranker.debias.debiaser import Debiaser
 

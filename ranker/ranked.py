@@ -9,7 +9,7 @@ from ranker.errors import RankerError
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
 
-if TYPE_CHECKING:  # numpy and scipy are imported with the model
+if TYPE_CHECKING:  # numpy is imported with the model
     from ranker.debias.model import Comparisons
 
 

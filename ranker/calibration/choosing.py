@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
 from ranker.aggregate.agreement import agreeing
 from ranker.errors import ConfigurationError
@@ -142,7 +141,7 @@ def best_tolerance(scores: Scores, truths: Scores) -> float:
     """
     if all(len(set(t)) == len(t) for t in truths):
         return 0.0
-    gaps = np.concatenate([pdist(np.reshape(s, (-1, 1)), "cityblock") for s in scores])
+    gaps = np.concatenate([abs(np.subtract.outer(s, s))[np.triu_indices(len(s), 1)] for s in scores])
     grid = [0.0, *np.unique(np.quantile(gaps, _GRID)).tolist()]
     return float(max(grid, key=lambda tolerance: (_tau_b(scores, truths, tolerance), -tolerance)))
 
