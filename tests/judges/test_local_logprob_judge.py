@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from ranker import ConfigurationError, ContextLengthError, JudgeError, Trajector
 from ranker.judges.base import Lineup
 from ranker.judges.local.judge_file import Setup
 from ranker.judges.local.logprob_judge import LogprobJudge
-from ranker.judges.local.ways import JOINT, LETTERS, LOGPROB_WAYS, texts_of
+from ranker.judges.local.ways import JOINT, LETTERS, LOGPROB_WAYS, NOISE, texts_of
 from ranker.runtime.budget import Budget
 from tests.local_models import saved
 from tests.tuning_models import group
@@ -83,6 +85,18 @@ def test_a_wide_tolerance_ties_all(model):
         verdict(judge_of(model, tolerance=1e5), lineup_of()).tiers == ((0, 1, 2, 3),)
         or len(verdict(judge_of(model, tolerance=1e5), lineup_of()).tiers) == 1
     )
+
+
+@pytest.mark.parametrize("way", ["pointwise", "expected_digit"])
+def test_scores_within_the_noise_of_a_way_tie_whatever_the_judge_file_says(model, way):
+    made = verdict(judge_of(model, way, tolerance=0.0), lineup_of(12))
+    worth = [math.log(p / (1 - p)) for p in made.scores] if way == "pointwise" else made.scores
+    assert len(set(worth)) == 12
+    tops = [max(worth[i] for i in tier) for tier in made.tiers]
+    for tier, top in zip(made.tiers, tops, strict=True):
+        assert all(top - worth[i] <= NOISE[way] + 1e-9 for i in tier)
+    assert all(above - below > NOISE[way] - 1e-9 for above, below in itertools.pairwise(tops))
+    assert len(made.tiers) < 12
 
 
 def test_the_cache_knows_everything_that_shapes_a_score(model, tmp_path):
