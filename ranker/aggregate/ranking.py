@@ -75,8 +75,8 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
             for i in tier:
                 wins[i, worse] += 1.0
                 wins[i, [j for j in tier if j != i]] += 0.5
-    weights = _spectral(wins, prior)
-    return _equalize([float(w) for w in weights / weights.sum()])
+    weights_N = _spectral(wins, prior)
+    return _equalize([float(w) for w in weights_N / weights_N.sum()])
 
 
 def _spectral(wins_NN: np.ndarray, prior: float) -> np.ndarray:
@@ -85,7 +85,7 @@ def _spectral(wins_NN: np.ndarray, prior: float) -> np.ndarray:
     divide. `prior` is added to every rate. The package choix does the same, and brings scipy with it."""
     import numpy as np
 
-    weights_N = np.ones(len(wins_NN))
+    weights_N: np.ndarray = np.ones(len(wins_NN))
     for _ in range(1000):
         rates_NN = prior + wins_NN.T / np.add.outer(weights_N, weights_N)
         rates_NN -= np.diag(rates_NN.sum(axis=1))
@@ -95,7 +95,7 @@ def _spectral(wins_NN: np.ndarray, prior: float) -> np.ndarray:
         moved_N = np.log(weights_N / before_N)
         if abs(moved_N - moved_N.mean()).sum() <= 1e-8 * len(weights_N):
             break
-    return weights_N / weights_N.max()
+    return weights_N
 
 
 def _equalize(values: list[float]) -> list[float]:
