@@ -37,7 +37,7 @@ def read(judge: str, setup: Setup, groups: int, sink: Appender) -> None:
             name = f"{judge}@{setup.way}/{family}/{k}"
             if name in sink.done:
                 continue
-            scores = {}
+            scores: dict[str, list[float]] = {}
             for dtype, one in judges.items():
                 loaded = one.local.load()
                 read, _ = one.read(loaded, one.fitted(loaded, example.shown))
