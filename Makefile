@@ -1,4 +1,4 @@
-# make demo: train a small agent on a judge's rankings.   make test: what can be checked in three minutes; make test-all: all.
+# make install: the environment.   make demo: train a small agent on a judge's rankings.   make test: what can be checked in three minutes; make test-all: all.
 # Each creates .venv, installs what it needs and runs; nothing but Python 3.11+ and make is assumed.
 
 PYTHON ?= python3
@@ -7,14 +7,18 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy wheel api clean
+.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[train]'
+	$(PIP) --editable '.[train,serve]'
 	touch $@
+
+# What README.md starts with: the environment, to be activated.
+install: $(VENV)/local.stamp
+	@echo "Ready. Now: . $(VENV)/bin/activate"
 
 $(VENV)/dev.stamp: $(VENV)/local.stamp
 	$(PIP) --editable '.[train,otel,serve,dev]'
@@ -215,6 +219,10 @@ bench-ways: $(VENV)/dev.stamp
 	$(READ) --model qwen2.5-coder-1.5b-instruct --suite gsm8k-solutions --out $(WAYS)/qwen2.5-coder-1.5b.jsonl
 	$(READ) --model smollm2-135m-instruct --suite arithmetic --groups 60 --reference --out $(WAYS)/reference_likelihood.jsonl
 	$(BIN)/python -m benchmarks.judges.ways table $(WAYS)/*.jsonl --json $(WAYS)/summary.json
+
+# How far bfloat16 alone moves the differences of a local judge's scores (a quarter of an hour).
+bench-precision: $(VENV)/local.stamp
+	$(BIN)/python -m benchmarks.judges.precision --way pointwise --way expected_digit --out $(WAYS)/precision.jsonl
 
 # What tune-judge makes of 1,300 groups (a quarter of an hour; keep the machine idle).
 bench-tuned: $(VENV)/dev.stamp

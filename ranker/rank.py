@@ -35,7 +35,7 @@ from ranker.runtime.event_loop import iterate_sync, run_sync
 from ranker.runtime.progress import Progress
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
 
-if TYPE_CHECKING:  # numpy and scipy are imported with the model
+if TYPE_CHECKING:  # numpy is imported with the model
     from ranker.debias.covariates import Covariate
     from ranker.debias.debiaser import Debiaser
 
@@ -238,7 +238,7 @@ def rank_groups(
             name, no credit, a setting) is raised all the same, after the groups whose calls were in flight.
         max_calls, max_cost_usd: limits over all groups. With ``"skip"`` the groups they leave out
             come back with a BudgetExceeded error.
-        progress: show a progress bar.
+        progress: show a progress bar, or without a terminal a line every half minute.
         ordered: False yields each group as soon as it is ranked.
         debiaser: without it the groups of this call share a state of their own.
 

@@ -9,7 +9,7 @@ from ranker.errors import RankerError
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
 
-if TYPE_CHECKING:  # numpy and scipy are imported with the model
+if TYPE_CHECKING:  # numpy is imported with the model
     from ranker.debias.model import Comparisons
 
 
@@ -22,7 +22,7 @@ class RankedGroup:
         rewards: one float per trajectory, in [0, 1]; with ``reward="debiased"`` log-odds around 0; all None if the
             group failed.
         ranking: tiers of input indices, best first, e.g. ``[[2], [0, 3], [1]]``; empty if it failed.
-        reasons: one string per trajectory, from the first pass.
+        reasons: one string per trajectory, from the first pass; empty where the judge gave none.
         consistency: Kendall's W over passes, 1 for full agreement; None for a single pass.
         usage: calls, tokens and cost, including failed calls.
         judge: name of the judge.

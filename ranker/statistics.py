@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy import stats
+
+from ranker.distributions import student_quantile
 
 DRAWS = 4_000
 CONFIDENCE = 0.95
@@ -134,7 +136,7 @@ def resampled(num_N: np.ndarray, den_N: np.ndarray, seed: int = 0) -> np.ndarray
 def resamples(n: int, seed: int = 0, draws: int = DRAWS) -> np.ndarray:
     """How often each of n groups is drawn in each resample, shape (B, N).
 
-    Ratios of sums over these resamples are matrix products; scipy.stats.bootstrap would call Python for each.
+    Ratios of sums over these resamples are matrix products.
     """
     rng = np.random.default_rng(seed)
     times_BN: np.ndarray = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
@@ -144,7 +146,7 @@ def resamples(n: int, seed: int = 0, draws: int = DRAWS) -> np.ndarray:
 
 def expanded_tail(n: int, tail: float = _TAIL) -> float:
     """The quantile of the bootstrap distribution that bounds the expanded interval on n groups from below."""
-    return float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1)))
+    return NormalDist().cdf(math.sqrt(n / (n - 1)) * student_quantile(tail, n - 1))
 
 
 def _expanded(value: float, drawn_B: np.ndarray, n: int, tail: float = _TAIL) -> Estimate:
@@ -164,16 +166,10 @@ def percentile(statistic: Callable[..., Any], *columns_N: np.ndarray, draws: int
     value = float(statistic(*columns_N, axis=-1))
     if len(columns_N[0]) == 1:
         return Estimate(value, value, value)
-    low, high = stats.bootstrap(
-        columns_N,
-        statistic,
-        n_resamples=draws,
-        vectorized=True,
-        paired=True,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
+    n = len(columns_N[0])
+    drawn_BN = np.random.default_rng(0).integers(0, n, (draws, n))
+    value_B = statistic(*(column_N[drawn_BN] for column_N in columns_N), axis=-1)
+    low, high = np.quantile(value_B, (_TAIL, 1 - _TAIL))
     return Estimate(value, float(low), float(high))
 
 
@@ -218,4 +214,4 @@ def fieller(a: Mapping[int, float], b: Mapping[int, float]) -> Estimate:
 
 
 def _student(n: int) -> float:
-    return float(stats.t.ppf(1 - _TAIL, n - 1))
+    return student_quantile(1 - _TAIL, n - 1)

@@ -19,6 +19,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 ELSEWHERE = (
     "trl.md",
 )  # pages whose programs are run beside the framework: tests/integrations/test_integration_trl.py
+QUICK_START = "README.md-0"  # its commands go on where the one before stopped
 TOLD = ("training.md", "bench.md")  # pages whose commands go on where the one before stopped
 
 
@@ -39,6 +40,7 @@ def commands() -> list[tuple[str, str]]:
     lines = [
         (name, line) for name, line in lines if not line.startswith("ranker demo")
     ]  # tests/grpo/test_demo.py
+    lines = [(name, line) for name, line in lines if not (name == QUICK_START and "make" not in line)]
     lines = [(name, line) for name, line in lines if name.partition("-")[0] not in TOLD or "pip" in line]
     inline = re.findall(r"`(pip install [^`]+)`", (ROOT / "README.md").read_text())
     return lines + [("README.md-inline", line) for line in inline]
@@ -172,9 +174,37 @@ def test_bench_commands_run_one_after_the_other(place):
     assert "<html" in Path("bench/report.html").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_quick_start_is_short_and_goes_from_groups_to_a_trained_agent(place):
+    """The commands a new user types first, one after the other; the training is cut to two steps."""
+    (code,) = [code for name, code in blocks("bash") if name == QUICK_START]
+    lines = [shlex.split(line, comments=True) for line in code.splitlines()]
+    assert len(lines) <= 6
+    assert lines[:2] == [["make", "install"], [".", ".venv/bin/activate"]]
+    sample = Path("ranker/suites/data/sample.jsonl")
+    sample.parent.mkdir(parents=True)
+    sample.write_bytes((ROOT / sample).read_bytes())
+    for words in lines[2:]:
+        short = ["--set", "max_steps=2"] if words[1] == "demo" else []
+        command = [sys.executable, "-m", *words, *short]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+    assert len(Path("ranked.jsonl").read_text().splitlines()) == 12
+    assert Path("ranker-demo/curves.png").stat().st_size > 10_000
+
+
+def test_the_keyless_example_gives_what_it_says(place):
+    (code,) = [code for name, code in blocks("python") if name == "README.md-0"]
+    assert 'judge="local"' in code
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[1.0, 0.5, 0.0]\n"
+    assert f"# {done.stdout.strip()}" in code
+
+
 def test_readme_example_gives_what_it_says(place):
     """The rewards in the README are those of a judge that ranks the attempts as a reader would."""
-    (code,) = [code for name, code in blocks("python") if name == "README.md-0"]
+    (code,) = [code for name, code in blocks("python") if name == "README.md-1"]
     names: dict[str, object] = {}
     exec(code, names)
     ranked = names["ranked"]

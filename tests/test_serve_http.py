@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ranker.extras import install
 from ranker.testing import JudgeServer
 from tests.conftest import make_groups
 from tests.serve_process import Served, body_of, served
@@ -129,7 +130,7 @@ def test_without_the_extra_the_command_says_how_to_install_it(package):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert package in done.stderr
-    assert "pip install 'ranker-rl[serve]'" in done.stderr
+    assert install("serve") in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.harness import parser, say, source, write_record
 from benchmarks.study import analysis, plan
+from benchmarks.study.fitting import fit
 from benchmarks.study.plan import Arm
 from ranker.audit.audit import audit_judge
 from ranker.audit.certificate import (
@@ -24,7 +25,6 @@ from ranker.audit.certificate import (
     Features,
     Prediction,
     features_of,
-    fit,
     predicted,
     quality,
 )

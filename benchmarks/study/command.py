@@ -19,6 +19,7 @@ from benchmarks.study.plan import Unit
 from benchmarks.study.worker import work
 from ranker.bench import provenance
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.jsonl.appender import Appender, read_records
 from ranker.runtime.outputs import check_absent, replace_file
 
@@ -76,7 +77,7 @@ def check_installed() -> None:
     """
     for package, extra in (("torch", "train"), ("transformers", "train"), ("matplotlib", "bench")):
         if importlib.util.find_spec(package) is None:
-            raise ConfigurationError(f"The study needs {package}: pip install 'ranker-rl[{extra}]'.")
+            raise ConfigurationError(f"The study needs {package}: {install(extra)}.")
 
 
 def estimate(planned: int, missing: Sequence[Unit], workers: int) -> str:

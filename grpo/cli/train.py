@@ -49,7 +49,7 @@ def train(
     try:
         if trainer.step == 0:
             _evaluate(trainer, held_out, out, "before")
-        with TrainingProgress(console, config.max_steps, trainer.step) as progress:
+        with TrainingProgress(console, config.max_steps, trainer.step, shown=trainer.is_main) as progress:
             history = trainer.train(progress)
         after = _evaluate(trainer, held_out, out, "after")
     finally:

@@ -12,6 +12,7 @@ import torch
 
 from grpo.config import GRPOConfig
 from ranker import ConfigurationError
+from ranker.extras import install
 from ranker.judges.local.hidden_states import inner
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _with_lora(model: Any, config: GRPOConfig) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise ConfigurationError("lora_r needs peft: pip install 'ranker-rl[train]'.") from None
+        raise ConfigurationError(f"lora_r needs peft: {install('train')}.") from None
     if hasattr(model, "peft_config"):
         raise ConfigurationError("The model has adapters already; set lora_r = 0 to train those.")
     targets = config.lora_target_modules

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker import ConfigurationError
+from ranker.extras import install
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def loggers(names: Sequence[str], out: Path | None, config: Mapping[str, Any]) -
             trackers.append(_tensorboard(out) if name == "tensorboard" else _hosted(name, out, config))
         except ImportError:
             raise ConfigurationError(
-                f"report_to names {name}, which is not installed: pip install 'ranker-rl[{name}]'."
+                f"report_to names {name}, which is not installed: {install(name)}."
             ) from None
     return trackers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +11,13 @@ from ranker.runtime.terminal import bars
 
 
 class TrainingProgress:
-    """A bar on a terminal; elsewhere a line every ten seconds, and for the first and last step."""
+    """A bar on a terminal; elsewhere a line every half minute, and for the first and last step."""
 
-    def __init__(self, console: Console, total: int, done: int = 0):
-        self._console, self._total = console, total
-        self._last = 0.0
+    def __init__(self, console: Console, total: int, done: int = 0, *, shown: bool = True):
+        self._total = total
         self._cost = 0.0
         self._failed = 0
-        self._bar = bars(console.is_terminal, console)
+        self._bar = bars(shown, console)
         self._task = self._bar.add_task("step", total=total, completed=done, note="")
 
     def __enter__(self) -> TrainingProgress:
@@ -33,14 +31,9 @@ class TrainingProgress:
         """Take a step's metrics."""
         self._cost += line["judge_cost_usd"] or 0.0
         self._failed += line["failed_groups"]
-        summary = self._summary(line)
-        if not self._bar.disable:
-            self._bar.update(self._task, completed=line["step"], note=summary)
-            return
-        now = time.monotonic()
-        if line["step"] in (1, self._total) or now - self._last >= 10:
-            self._last = now
-            self._console.print(f"step {line['step']}/{self._total}  {summary}", highlight=False)
+        self._bar.update(self._task, completed=line["step"], note=self._summary(line))
+        if self._bar.disable and line["step"] in (1, self._total):
+            self._bar.say()
 
     def _summary(self, line: Mapping[str, Any]) -> str:
         measured = {

@@ -47,7 +47,7 @@ def agreement(ranked: Sequence[RankedGroup]) -> Estimate:
     """Pairwise accuracy over all groups, bootstrapped over groups; all None where no pair can be judged."""
     import numpy as np
 
-    from ranker.statistics import ratio  # scipy.stats takes a second to import; `ranker rank` only counts
+    from ranker.statistics import ratio  # numpy takes a moment to import; `ranker rank` only counts
 
     agreeing_N, pairs_N = np.array([agreeing_pairs(r) for r in ranked], dtype=float).reshape(-1, 2).T
     return ratio(agreeing_N, pairs_N, share=True)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # numpy is imported where it is needed
+    import numpy as np
 
 Tiers = tuple[tuple[int, ...], ...]
 
@@ -57,10 +61,8 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
 
     Every ranking is broken into all its pairs, a tie counting half for each side, and a Bradley–Terry
     model is fitted to the pairs; full breaking is consistent for Plackett–Luce (Azari Soufiani et al.
-    2013). `2·prior` pseudo-wins in every pair keep the fit finite if an item always wins (the
-    regularisation of choix).
+    2013). `2·prior` pseudo-wins in every pair keep the fit finite if an item always wins.
     """
-    import choix
     import numpy as np
 
     if n == 1:
@@ -73,9 +75,27 @@ def strengths(rankings: Iterable[Tiers], n: int, prior: float = 0.1) -> list[flo
             for i in tier:
                 wins[i, worse] += 1.0
                 wins[i, [j for j in tier if j != i]] += 0.5
-    params = choix.ilsr_pairwise_dense(wins, alpha=prior, max_iter=1000)
-    weights = np.exp(params - params.max())
-    return _equalize([float(w) for w in weights / weights.sum()])
+    weights_N = _spectral(wins, prior)
+    return _equalize([float(w) for w in weights_N / weights_N.sum()])
+
+
+def _spectral(wins_NN: np.ndarray, prior: float) -> np.ndarray:
+    """Bradley–Terry weights by iterative Luce spectral ranking (Maystre & Grossglauser 2015, algorithm 2): the weights are
+    the stationary distribution of a chain that moves from the loser of a pair to its winner, at rates that the weights
+    divide. `prior` is added to every rate. The package choix does the same, and brings scipy with it."""
+    import numpy as np
+
+    weights_N: np.ndarray = np.ones(len(wins_NN))
+    for _ in range(1000):
+        rates_NN = prior + wins_NN.T / np.add.outer(weights_N, weights_N)
+        rates_NN -= np.diag(rates_NN.sum(axis=1))
+        others_N = np.linalg.solve(rates_NN.T[:-1, :-1], -rates_NN.T[:-1, -1])
+        before_N, found_N = weights_N, np.append(others_N, 1.0)
+        weights_N = found_N * (len(found_N) / found_N.sum())
+        moved_N = np.log(weights_N / before_N)
+        if abs(moved_N - moved_N.mean()).sum() <= 1e-8 * len(weights_N):
+            break
+    return weights_N
 
 
 def _equalize(values: list[float]) -> list[float]:

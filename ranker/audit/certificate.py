@@ -19,10 +19,10 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import t as student
 
 from ranker.audit.result import AuditResult
+from ranker.debias.model import expit
+from ranker.distributions import student_quantile
 from ranker.statistics import Estimate
 
 LEVEL = 0.9  # of the interval
@@ -137,13 +137,13 @@ def _deviation(estimate: Estimate) -> float:
 
 def predicted(features: Features, model: Coefficients) -> Prediction:
     """The model's prediction."""
-    mean, deviation, captured = _moments([features], model)
-    reach = float(student.ppf((1 + LEVEL) / 2, FREEDOM) * deviation[0])
+    mean, deviation, captured = moments([features], model)
+    reach = student_quantile((1 + LEVEL) / 2, FREEDOM) * float(deviation[0])
     recovery = Estimate(float(mean[0]), float(mean[0]) - reach, float(mean[0]) + reach)
     return Prediction(recovery, float(captured[0]), features.accuracy, features.edit)
 
 
-def _moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and deviation of the recovery, and the probability of capture, of N judges."""
     accuracy_N = np.array([f.accuracy for f in features])
     unsure_N = np.array([f.accuracy_deviation for f in features])
@@ -161,38 +161,6 @@ def _moments(features: Sequence[Features], model: Coefficients) -> tuple[np.ndar
         + captured_N * (1 - captured_N) * (gain_N - outcome_N) ** 2
     )
     return mean_N, np.sqrt(variance_N), captured_N
-
-
-def fit(features: Sequence[Features], recovery_N: Sequence[float]) -> Coefficients:
-    """The most probable coefficients given what N policies kept, by Student's t, with weak priors that keep them
-    where they mean something."""
-    from scipy.optimize import minimize
-
-    target_N = np.array(recovery_N)
-
-    def model_of(p: np.ndarray) -> Coefficients:
-        return Coefficients(math.exp(p[0]), p[1], math.exp(p[2]), p[3], p[4], math.exp(p[5]), math.exp(p[6]))
-
-    def loss(p: np.ndarray) -> float:
-        mean_N, spread_N, _ = _moments(features, model_of(p))
-        likelihood = student.logpdf((target_N - mean_N) / spread_N, FREEDOM) - np.log(spread_N)
-        prior = ((p - _CENTRE) / _PRIOR) ** 2 / 2
-        return float(prior.sum() - likelihood.sum())
-
-    starts = [_CENTRE + _PRIOR * shift for shift in (0.0, *np.random.default_rng(0).normal(size=(12, 7)) / 2)]
-    best = min(
-        (
-            minimize(loss, start, method="Nelder-Mead", options={"maxiter": 6000, "fatol": 1e-8})
-            for start in starts
-        ),
-        key=lambda solution: solution.fun,
-    )
-    return model_of(best.x)
-
-
-# Of log τ, e₀, log w, c without and with harm, log spread, log captured spread.
-_CENTRE = np.array([math.log(0.06), 0.25, math.log(0.03), 0.0, -0.4, math.log(0.08), math.log(0.4)])
-_PRIOR = np.array([0.5, 0.1, 0.7, 0.4, 0.4, 0.7, 0.5])
 
 
 def quality(pairs: Sequence[tuple[Prediction, float]]) -> Mapping[str, float]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
 
 from ranker.aggregate.agreement import agreeing
 from ranker.aggregate.ranking import average_ranks
 from ranker.audit.result import AuditResult, Lift
 from ranker.audit.trials import Trial
 from ranker.debias.edits import Edit
+from ranker.distributions import student_tail, tau_b
 from ranker.ranked import RankedGroup
 from ranker.statistics import mean, ratio
 from ranker.usage import Usage
@@ -121,7 +122,8 @@ def _p_value(values: Sequence[float]) -> float:
     """Of a mean that is not above 0, by Student's t; without spread, the chance that so many agree by luck."""
     if float(np.ptp(values)) == 0.0:
         return float(0.5 ** len(values)) if values[0] > 0 else 1.0
-    return float(stats.ttest_1samp(values, 0.0, alternative="greater").pvalue)
+    n = len(values)
+    return student_tail(float(np.mean(values)) / (float(np.std(values, ddof=1)) / math.sqrt(n)), n - 1)
 
 
 def _positions(ranked: RankedGroup) -> list[float]:
@@ -132,9 +134,9 @@ def _positions(ranked: RankedGroup) -> list[float]:
     taus = []
     for x_NK, tiers in zip(compared.covariates_PNK, compared.tiers_P, strict=True):
         worth_N = [-rank for rank in average_ranks(tiers, len(x_NK))]
-        tau = stats.kendalltau([x_K[0] for x_K in x_NK], worth_N).statistic
+        tau = tau_b([x_K[0] for x_K in x_NK], worth_N)
         if np.isfinite(tau):
-            taus.append(float(tau))
+            taus.append(tau)
     return [float(np.mean(taus))] if taus else []
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 
 from ranker import __version__, pages
 from ranker.bench import provenance, tables
@@ -26,7 +25,7 @@ from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.jsonl.group_file import dump_line
 from ranker.runtime.budget import Budget
 from ranker.runtime.outputs import check_absent
-from ranker.runtime.terminal import bars
+from ranker.runtime.terminal import Bars, bars
 
 OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT = (
     "observations.jsonl", "results.json", "disagreements.jsonl", "report.html"
@@ -131,11 +130,13 @@ def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any]) -> int
 
 
 def _advance(
-    bar: Progress, ahead: Sequence[Forecast], passes: int
+    bar: Bars, ahead: Sequence[Forecast], passes: int
 ) -> Callable[[JudgeSpec, Observation | None], None]:
     """A progress bar for each judge; the function that advances it by a trial."""
     tasks = {
-        one.judge: bar.add_task(escape(one.judge), total=one.answered + one.calls // passes, note="")
+        one.judge: bar.add_task(
+            escape(one.judge), start=False, total=one.answered + one.calls // passes, note=""
+        )
         for one in ahead
     }
     cost: defaultdict[str, float] = defaultdict(float)
@@ -150,5 +151,9 @@ def _advance(
         if failed[name]:
             note += f" [red]{failed[name]} failed[/red]"
         bar.update(tasks[name], advance=1, note=note)
+        if seen is not None or bar.tasks[tasks[name]].completed == bar.tasks[tasks[name]].total:
+            bar.begin(
+                tasks[name]
+            )  # answers on record take no time, and judges on this machine wait for each other
 
     return advance

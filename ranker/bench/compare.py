@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel
-from scipy.stats import norm
 
 from ranker.bench.reading import read_json
 from ranker.errors import ConfigurationError
@@ -131,7 +131,7 @@ def _more(loss: Estimate, error: float | None, n: int, margin: float) -> int | N
         away = max(away, loss.value)
     if away == 0:
         return None
-    needed = (float(norm.ppf(0.975) + norm.ppf(POWER)) * error * math.sqrt(n) / away) ** 2
+    needed = ((NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(POWER)) * error * math.sqrt(n) / away) ** 2
     return max(1, int(np.ceil(needed)) - n)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from ranker.bench.observation import (
     Answers,
     Observation,
 )
+from ranker.distributions import tau_b
 from ranker.statistics import Estimate, difference, ratio
 
 CLEAN = (PLAIN, REVERSED, AGAIN)
@@ -83,13 +83,7 @@ def tau(answers: Answers) -> Parts:
 
 def kendall(values: Sequence[float], truths: Sequence[float]) -> float:
     """Kendall's tau-b (Kendall 1945); 0 for a judge that ties everything."""
-    from scipy.stats import kendalltau
-
-    if len(set(values)) < 2:
-        return 0.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return float(kendalltau(values, truths).statistic)
+    return tau_b(values, truths) if len(set(values)) > 1 else 0.0
 
 
 def _picks(answers: Answers, worth: Callable[[Sequence[float], Sequence[int]], float]) -> Parts:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.stats import norm
 
 from ranker.bench.attacks import INSTEAD, KINDS, attacked, controlled, worst_of
 from ranker.errors import ConfigurationError
@@ -156,7 +155,7 @@ def noise_for(accuracy: float, gaps_P: np.ndarray) -> float:
     low, high = 1e-6, 1e6
     for _ in range(100):
         middle = math.sqrt(low * high)
-        right = float(np.mean(norm.cdf(gaps_P / (middle * math.sqrt(2)))))
+        right = float(np.mean([(1 + math.erf(z)) / 2 for z in gaps_P / (2 * middle)]))
         low, high = (middle, high) if right > accuracy else (low, middle)
     return math.sqrt(low * high)
 

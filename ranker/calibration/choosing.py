@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
 from ranker.aggregate.agreement import agreeing
 from ranker.errors import ConfigurationError
@@ -64,6 +63,7 @@ def choose(
     folds: int = FOLDS,
     seed: int = 0,
     baseline: str = BASELINE,
+    least: Mapping[str, float] | None = None,
 ) -> Choice:
     """Choose a way and a tolerance, and measure that choice by cross-fitting.
 
@@ -80,6 +80,7 @@ def choose(
             in the bootstrap. None: all differ.
         folds: parts of the groups; each is measured once per split.
         baseline: the way to compare the choice with.
+        least: by way, the least tolerance: what the judge ties in any case.
 
     Raises:
         ConfigurationError: fewer than 8 groups (openings) with attempts of different truth, or scores that are not
@@ -95,7 +96,7 @@ def choose(
         fold_N = folds_of(bundle_N, folds, f"{seed}/{repeat}")
         for fold in range(int(fold_N.max()) + 1):
             others = np.flatnonzero(fold_N != fold)
-            way, tolerance = pick(scores_by_way, truths, right_N, others)
+            way, tolerance = pick(scores_by_way, truths, right_N, others, least)
             chosen[way] += 1
             own = np.flatnonzero(fold_N == fold)
             fitted_N[own] += (
@@ -104,7 +105,7 @@ def choose(
                 else right_N[way][own]
             )
     fitted_N /= REPEATS
-    way, tolerance = pick(scores_by_way, truths, right_N, np.arange(len(truths)))
+    way, tolerance = pick(scores_by_way, truths, right_N, np.arange(len(truths)), least)
     pairs_M = summed(pairs_N, bundle_N)
     fitted_M, right_M = summed(fitted_N, bundle_N), {w: summed(r, bundle_N) for w, r in right_N.items()}
     over = difference((fitted_M, pairs_M), (right_M[baseline], pairs_M))[0] if baseline in right_M else None
@@ -125,12 +126,14 @@ def pick(
     truths: Scores,
     right_N: Mapping[str, np.ndarray],
     groups: np.ndarray,
+    least: Mapping[str, float] | None = None,
 ) -> tuple[str, float]:
     """The way and the tolerance that `groups` (indices) choose, `right_N` being what `rights` gives."""
     way = max(right_N, key=lambda name: float(right_N[name][groups].sum()))
-    return way, best_tolerance(
+    best = best_tolerance(
         [scores_by_way[way][g] for g in groups.tolist()], [truths[g] for g in groups.tolist()]
     )
+    return way, max(best, (least or {}).get(way, 0.0))
 
 
 def best_tolerance(scores: Scores, truths: Scores) -> float:
@@ -142,7 +145,7 @@ def best_tolerance(scores: Scores, truths: Scores) -> float:
     """
     if all(len(set(t)) == len(t) for t in truths):
         return 0.0
-    gaps = np.concatenate([pdist(np.reshape(s, (-1, 1)), "cityblock") for s in scores])
+    gaps = np.concatenate([abs(np.subtract.outer(s, s))[np.triu_indices(len(s), 1)] for s in scores])
     grid = [0.0, *np.unique(np.quantile(gaps, _GRID)).tolist()]
     return float(max(grid, key=lambda tolerance: (_tau_b(scores, truths, tolerance), -tolerance)))
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ranker.aggregate.agreement import agreeing
-from ranker.calibration.choosing import Choice, pick, right_pairs, rights
+from ranker.calibration.choosing import Choice, choose, pick, right_pairs, rights
 from ranker.calibration.reading import Readings
 from ranker.calibration.threshold import Fitted, fit_threshold, least_groups, most_claimed
 from ranker.errors import RankerError
 from ranker.judges.cascade import confidence
 from ranker.judges.local.judge_file import SCHEMA, Setup
+from ranker.judges.local.ways import NOISE
 from ranker.runtime.terminal import facts, figures
 from ranker.tuning.examples import Source
 
@@ -60,6 +61,13 @@ def chosen(
     return replace(tried[choice.way], tolerance=choice.tolerance, measured=measured)
 
 
+def choice_of(readings: Readings, seed: int) -> Choice:
+    """The way and the tolerance that the readings choose; the tolerance is at least what a judge ties in any case."""
+    truths = [e.truths_G for e in readings.examples]
+    openings = [e.opening for e in readings.examples]
+    return choose(readings.scores, truths, openings=openings, seed=seed, least=NOISE)
+
+
 def fit(
     readings: Readings,
     choice: Choice,
@@ -85,7 +93,7 @@ def fit(
         return sure[way], [right_pairs(t, s, tolerance) for t, s in zip(truths, scores, strict=True)]
 
     def refit(groups: np.ndarray) -> tuple[list[float], list[float]]:
-        return judged(*pick(readings.scores, truths, right, groups))
+        return judged(*pick(readings.scores, truths, right, groups, NOISE))
 
     pairs = [agreeing(t, t)[1] for t in truths]
     confidences, right_N = judged(choice.way, choice.tolerance)

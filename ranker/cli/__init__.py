@@ -30,7 +30,6 @@ app = typer.Typer(
     name="ranker",
     help="Rewards for training LLM agents: show one judge a whole group of attempts, let it rank them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

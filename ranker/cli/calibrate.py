@@ -80,7 +80,7 @@ def calibrate(
     """
     options = judge_options(locals())
     from ranker.calibration import report
-    from ranker.calibration.choosing import LEAST, choose
+    from ranker.calibration.choosing import LEAST
     from ranker.calibration.reading import Reader, askable, read_all, setups, ways_of
     from ranker.judges.local.judge_file import write_judge
     from ranker.runtime.cache import open_cache
@@ -125,8 +125,7 @@ def calibrate(
     with interruptible(cached), bars(not quiet) as bar:
         task = bar.add_task("reading", total=len(examples), note="")
         readings = read_all(reader, examples, tried, lambda _: bar.advance(task))
-    truths = [e.truths_G for e in readings.examples]
-    choice = choose(readings.scores, truths, openings=[e.opening for e in readings.examples], seed=seed)
+    choice = report.choice_of(readings, seed)
     setup = report.chosen(tried, choice, readings, source, seed)
     console = report.Console(quiet)
     console.ways(choice, readings, source)

@@ -1,4 +1,4 @@
-"""`ranker demo`: a small agent trained on a judge's rankings; with --ranking, groups ranked by a local model."""
+"""`ranker demo`: the config demo, an agent trained on a judge's rankings; with --ranking, groups ranked by a local model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ranker.aggregate.agreement import agreement
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.jsonl.group_file import read_groups
 from ranker.judges.provider_error import short
 from ranker.prompting.transcript import transcribe
@@ -42,7 +43,7 @@ def demo(
     ] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config demo."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the config demo; repeatable."),
     ] = None,
 ) -> None:
     """Train a small agent on a judge's rankings, in a few minutes: no key, no GPU.
@@ -50,7 +51,7 @@ def demo(
     A strong judge, for which the checker stands in, audits a sixth of the groups: the watch sees whether the judge is still
     right, and stops where it is not. Shows the true reward before and after with its curve, attempts before and after, and
     the judge's cost.
-    With --ranking: rewards and reasons of a small local model beside the ground truth.
+    With --ranking: the rewards that a small local model gives, beside the ground truth.
     """
     if ranking:
         _ranking(judge, passes)
@@ -58,9 +59,7 @@ def demo(
     try:
         from grpo.demo.run import demo as start  # needs torch, which the reward library does without
     except ImportError as error:
-        raise ConfigurationError(
-            f"The demo needs torch and more ({error}): pip install 'ranker-rl[train]'."
-        ) from None
+        raise ConfigurationError(f"The demo needs torch and more ({error}): {install('train')}.") from None
     numbered = (Path("ranker-demo" if n == 1 else f"ranker-demo-{n}") for n in itertools.count(1))
     folder = out or next(path for path in numbered if not path.exists())
     start(folder, changes or [], Console(), retune)
@@ -86,15 +85,19 @@ def _ranking(judge: str, passes: int) -> None:
 
 def _show(console: Console, ranked: RankedGroup) -> None:
     """One group's attempts, best reward first."""
+    said = (
+        ["the judge's reason"] if any(ranked.reasons) else []
+    )  # a judge that reads probabilities gives none
     table = Table(
-        "reward", "truth", "attempt", "the judge's reason", title=f"Group {ranked.group.id}", title_justify="left"
+        "reward", "truth", "attempt", *said, title=f"Group {ranked.group.id}", title_justify="left"
     )  # fmt: skip
     order = sorted(range(len(ranked.group)), key=lambda i: -(ranked.rewards[i] or 0.0))
     for i in order:
         trajectory = ranked.group.trajectories[i]
         last = transcribe(trajectory).pieces[-1].partition("\n")[2].strip()
         figures = f"{ranked.rewards[i]:.2f}", f"{trajectory.ground_truth:.1f}"
-        table.add_row(*figures, Text(short(last, 110)), Text(ranked.reasons[i]))
+        reason = [Text(ranked.reasons[i])] if said else []
+        table.add_row(*figures, Text(short(last, 110)), *reason)
     console.print(table)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from ranker.cli.judge_options import interruptible, option
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 
 if TYPE_CHECKING:
     from ranker.labelling.session import Session
@@ -84,7 +85,7 @@ def in_browser(session: Session, port: int, *, shown: bool) -> None:
         if (error.name or "").partition(".")[0] == "ranker":
             raise
         raise ConfigurationError(
-            f"--browser needs the package {error.name}, which is not installed: pip install 'ranker-rl[serve]'."
+            f"--browser needs the package {error.name}, which is not installed: {install('serve')}."
         ) from None
     run(session, port, shown=shown)
 

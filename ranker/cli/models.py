@@ -7,23 +7,42 @@ from rich.console import Console
 from rich.table import Table
 
 from ranker.errors import ConfigurationError
-from ranker.judges.local.models import DEFAULT, KNOWN, KnownModel, fetch, installed, models_folder, remove
+from ranker.judges.local.models import (
+    ALIAS,
+    DEFAULT,
+    KNOWN,
+    KnownModel,
+    fetch,
+    installed,
+    models_folder,
+    remove,
+)
 
 app = typer.Typer(
     invoke_without_command=True,
-    help="Small local judge models: list, download and remove them.",
 )
 
 
 @app.callback()
 def show(context: typer.Context) -> None:
-    """List the models that local:NAME knows, and where they are stored."""
-    if context.invoked_subcommand is not None:
-        return
-    table = Table("judge", "size", "on disk", "what to expect", box=None, padding=(0, 2, 0, 0))
+    """Small local judge models: list, download and remove them. Without a command, the list."""
+    if context.invoked_subcommand is None:
+        list_models()
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the judges that need no key: the built-in one, and the models that local:NAME knows."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("judge", no_wrap=True)
+    for head in ("size", "on disk", "what to expect"):
+        table.add_column(head)
+    here = "yes" if installed(KNOWN[DEFAULT]) else "no"
+    table.add_row("local (default)", f"{KNOWN[DEFAULT].megabytes} MB", here, _embedded())
     for model in KNOWN.values():
-        name = f"local:{model.name}" + (" (default)" if model.name == DEFAULT else "")
-        table.add_row(name, f"{model.megabytes} MB", "yes" if installed(model) else "no", model.note)
+        short = f"in short local:{ALIAS}; " if model.name == DEFAULT else ""
+        on_disk = "yes" if installed(model) else "no"
+        table.add_row(f"local:{model.name}", f"{model.megabytes} MB", on_disk, short + model.note)
     console = Console()
     console.print(table)
     console.print(f"Stored in {models_folder()} ($RANKER_MODELS names another folder; a NAME.gguf in it is used for local:NAME). "
@@ -31,8 +50,15 @@ def show(context: typer.Context) -> None:
                   soft_wrap=True, highlight=False)  # fmt: skip
 
 
+def _embedded() -> str:
+    from ranker.judges.embedded import known_for
+
+    return f"local:{ALIAS} with an adapter that comes with Ranker; pairs in the right order: {known_for()}"
+
+
 def _known(name: str) -> KnownModel:
     bare = name.removeprefix("local:")
+    bare = DEFAULT if bare in ("local", ALIAS) else bare
     if bare not in KNOWN:
         raise ConfigurationError(f"{name!r} is not a known model; available: {', '.join(KNOWN)}.")
     return KNOWN[bare]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.runtime.outputs import check_outputs
 
 
@@ -47,9 +48,7 @@ def _curves(folder: Path) -> Path:
     try:
         from grpo.runs.plot import plot
     except ImportError as error:
-        raise ConfigurationError(
-            f"A run's curves need more ({error}): pip install 'ranker-rl[train]'."
-        ) from None
+        raise ConfigurationError(f"A run's curves need more ({error}): {install('train')}.") from None
     path = folder / "curves.png"
     check_outputs({"curves.png": path}, [folder / "metrics.jsonl"])
     try:
@@ -59,7 +58,7 @@ def _curves(folder: Path) -> Path:
     if not drawn:
         raise ConfigurationError(
             f"No curves: {folder / 'metrics.jsonl'} holds no finished step, or matplotlib is missing "
-            "(pip install 'ranker-rl[bench]')."
+            f"({install('bench')})."
         )
     return path
 

@@ -13,6 +13,7 @@ import typer
 from ranker.cli import judge_options as shared
 from ranker.cli.judge_options import LIMITS, PROMPT, option
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.judges.preflight import preflight
 from ranker.prompting.rubric import read_rubric
 from ranker.rank import judge_for
@@ -98,7 +99,7 @@ def serve(
         if (error.name or "").partition(".")[0] == "ranker":
             raise
         raise ConfigurationError(
-            f"`ranker serve` needs the package {error.name}, which is not installed: pip install 'ranker-rl[serve]'."
+            f"`ranker serve` needs the package {error.name}, which is not installed: {install('serve')}."
         ) from None
     from ranker.serving.token import find_token, loopback
 

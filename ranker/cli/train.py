@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 
 
 def train(
     config: Annotated[
         str,
         typer.Argument(
-            help="A TOML file, or a packaged config: quick, smollm2 (see the documentation on training)."
+            help="A TOML file, or a packaged config: demo, quick, smollm2 (see the documentation on training)."
         ),
     ],
     out: Annotated[
@@ -42,7 +43,5 @@ def train(
             train as start,  # the reward library does without torch; this command cannot
         )
     except ImportError as error:
-        raise ConfigurationError(
-            f"Training needs torch and more ({error}): pip install 'ranker-rl[train]'."
-        ) from None
+        raise ConfigurationError(f"Training needs torch and more ({error}): {install('train')}.") from None
     start(config, out, resume, changes or [], Console())

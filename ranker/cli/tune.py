@@ -12,6 +12,7 @@ from ranker.cli.judge_options import Quiet, interruptible, option
 from ranker.cli.tune_progress import Bar
 from ranker.cli.tune_report import show
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.runtime.outputs import check_outputs
 
 WAYS = ("pointwise", "pointwise_in_context", "first_token", "expected_digit")
@@ -101,9 +102,7 @@ def tune_judge(
         from ranker.tuning.config import Tuning
         from ranker.tuning.run import Run
     except ImportError as error:
-        raise ConfigurationError(
-            f"Tuning needs torch and more ({error}): pip install 'ranker-rl[train]'."
-        ) from None
+        raise ConfigurationError(f"Tuning needs torch and more ({error}): {install('train')}.") from None
     tuning = Tuning(
         model, tuned_way, loss, epochs, learning_rate=learning_rate, minutes=minutes, seed=seed,
         most_tokens=most_tokens, template=template,

@@ -16,7 +16,7 @@ PHASES = {"before": "the base", "after": "the judge", "checking": "validation", 
 
 
 class Bar:
-    """Bars on a terminal, a line per validation elsewhere."""
+    """Bars on a terminal; elsewhere a line every half minute, one per validation, and one before each measurement."""
 
     def __init__(self, shown: bool):
         self._shown = shown
@@ -39,10 +39,9 @@ class Bar:
                 print(f"ranker: step {now.step} of {now.steps}: {figures(now)}", file=sys.stderr)
             elif self._shown and now.phase in ("before", "after") and now.done == 1:
                 print(f"ranker: measuring {PHASES[now.phase]} on {now.of} groups …", file=sys.stderr)
-            return
         done, total = (now.step, now.steps) if training else (now.done, now.of)
         if now.phase not in self._tasks:
-            self._tasks[now.phase] = self._bars.add_task(PHASES[now.phase], note="")
+            self._tasks[now.phase] = self._bars.add_task(PHASES[now.phase], completed=done, note="")
         note = figures(now) if training else ""
         self._bars.update(self._tasks[now.phase], completed=done, total=total, note=note)
         if now.phase == "checking" and done == total:

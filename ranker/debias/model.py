@@ -27,18 +27,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from ranker.aggregate.ranking import Tiers
 from ranker.debias.covariates import POSITION
+from ranker.debias.newton import minimum
 from ranker.statistics import Estimate
 
 EPSILON_DEVIATION = 1.5
 EFFECT_DEVIATION = 5.0  # of φ and β
 DELTA_RATE = 0.02  # a fall costs little to explain by it, so that it is no evidence of bias
 FEW = 10  # groups
-_PRECISE = {"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-12}
 _Z = 1.959963984540054  # the normal quantile of a 95 % interval
 
 
@@ -169,14 +167,9 @@ def fit(history: Sequence[Comparisons], start: Sequence[float] | None = None) ->
     first = np.zeros(n + d)
     first[n : n + k] = 0.0 if start is None else start
     first[n + d - e :] = 0.1
-    solution = minimize(
-        loss,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(None, None)] * (n + d - e) + [(0.0, None)] * e,
-        options=_PRECISE,
-    ).x
+    solution = minimum(
+        loss, lambda p: _curvature(pairs, p[:n], p[n:], precision), first, np.arange(n + d) >= n + d - e
+    )
     epsilon_n, effect_D = solution[:n], solution[n:]
     beta_K = np.zeros(k)
     beta_K[told_apart] = effect_D[k : d - e]
@@ -258,9 +251,13 @@ def _worth(
         gradient_n = pairs.per_attempt(-pairs.weight_M * expit(-margin_M), n) + precision * theta_n
         return float(value), gradient_n
 
-    theta_n = minimize(loss, np.zeros(n), jac=True, method="L-BFGS-B", options=_PRECISE).x
-    d = len(effect_D)
-    curvature = _curvature(pairs, theta_n, effect_D, np.concatenate([np.full(n, precision), np.zeros(d)]))
+    precision_nD = np.concatenate([np.full(n, precision), np.zeros(len(effect_D))])
+
+    def curvature_nn(theta_n: np.ndarray) -> np.ndarray:
+        return _curvature(pairs, theta_n, effect_D, precision_nD)[:n, :n]
+
+    theta_n = minimum(loss, curvature_nn, np.zeros(n), np.zeros(n, dtype=bool))
+    curvature = _curvature(pairs, theta_n, effect_D, precision_nD)
     covariance_nn = np.linalg.inv(curvature[:n, :n])
     moved_nD = np.where(effect_D != 0.0, covariance_nn @ curvature[:n, n:], 0.0)
     variance_n = np.diag(covariance_nn) + np.einsum("nd,de,ne->n", moved_nD, covariance_DD, moved_nD)
@@ -303,6 +300,13 @@ def _effect_deviations(pairs: _Pairs, solution: np.ndarray, covariance: np.ndarr
     variance_D = np.maximum(robust_D, np.diag(profile_DD)) if groups < FEW else robust_D
     deviation_D: np.ndarray = np.sqrt(np.where(unseen_D, EFFECT_DEVIATION**2, variance_D))
     return deviation_D
+
+
+def expit(x: np.ndarray) -> np.ndarray:
+    """The logistic function σ(x); exact where it is close to 0, and without overflow."""
+    small = np.exp(-np.abs(x))
+    share: np.ndarray = np.where(x >= 0, 1.0, small) / (1 + small)
+    return share
 
 
 def _explained(bias_n: np.ndarray, theta_n: np.ndarray, spans: Sequence[tuple[int, int]]) -> float | None:

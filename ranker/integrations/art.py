@@ -180,7 +180,7 @@ def _with_rewards(
                     "ruler_score": reward,
                     **metrics,
                 },
-                "logs": [*trajectory.logs, f"RULER explanation: {reason}"],
+                "logs": [*trajectory.logs, *([f"RULER explanation: {reason}"] if reason else [])],
             }
         )
         for trajectory, reward, reason in zip(group.trajectories, ranked.rewards, ranked.reasons, strict=True)

@@ -19,7 +19,7 @@ from ranker.runtime.budget import Budget
 from ranker.trajectory import TrajectoryGroup
 from ranker.watch.audit import CHECKER, Audit
 
-if TYPE_CHECKING:  # numpy and scipy are imported with the model
+if TYPE_CHECKING:  # numpy is imported with the model
     from ranker.debias.debiaser import Debiaser
     from ranker.watch.records import Record
     from ranker.watch.reward import AuditedReward, Heard

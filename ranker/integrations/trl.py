@@ -28,7 +28,7 @@ from ranker.rank import OnError
 from ranker.ranked import RankedGroup
 from ranker.trajectory import TrajectoryGroup
 
-if TYPE_CHECKING:  # numpy and scipy are imported with it
+if TYPE_CHECKING:  # numpy is imported with it
     from ranker.watch.reward import AuditedReward
 
 __all__ = ["RankReward", "rank_reward"]

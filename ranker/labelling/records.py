@@ -14,7 +14,7 @@ from ranker.labelling.order import equal_pairs
 from ranker.ranked import RESULT_FIELDS
 from ranker.trajectory import TrajectoryGroup
 
-if TYPE_CHECKING:  # scipy takes a second to import, and is needed for the agreement alone
+if TYPE_CHECKING:  # numpy takes a moment to import, and is needed for the agreement alone
     from ranker.statistics import Estimate
 
 LABEL = "label"  # the field that tells our lines from a judge's

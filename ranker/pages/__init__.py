@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.runtime.outputs import replace_file
 
 LONG, SHOWN = 1_500, 1_200  # characters from which a text is folded, and those that stay in sight
@@ -28,7 +29,7 @@ _UNSEEN = re.compile(
 def environment(folder: Path) -> jinja2.Environment:
     """Templates of `folder`, which extend `base.html.j2` of this one.
 
-    Filters: `num`, `money`, `folded`, `pretty`, and `above` and `below` of an `Estimate`.
+    Filters: `num`, `money`, `folded`, `pretty`, and `above` and `below` of an `Estimate`. Functions: `install`.
     """
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
@@ -45,6 +46,7 @@ def environment(folder: Path) -> jinja2.Environment:
         above=lambda estimate, bound: estimate.above(bound),
         below=lambda estimate, bound: estimate.below(bound),
     )
+    env.globals["install"] = install
     return env
 
 

@@ -1,4 +1,4 @@
-"""The progress bar: groups done, rate, failures, cost."""
+"""Progress of ranking: groups done, rate, failures, cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ranker.usage import Usage
 
 
 class Progress:
-    """A progress bar on standard error; silent unless that is a terminal."""
+    """A progress bar on standard error, or lines where that is no terminal."""
 
     def __init__(self, total: int | None, shown: bool = True):
         from ranker.runtime.terminal import bars
@@ -25,14 +25,10 @@ class Progress:
         self._bar.stop()
 
     def advance(self, ranked: RankedGroup) -> None:
-        if self._bar.disable:
+        if self._bar.silent:
             return
         self._usage += ranked.usage
         self._failed += ranked.error is not None
-        speed = self._bar.tasks[0].speed or 0.0
-        status = f"{speed:.1f}/s"
-        if self._usage.cost_usd:
-            status += f" ${self._usage.cost_usd:.4f}"
-        if self._failed:
-            status += f" [red]{self._failed} failed[/red]"
-        self._bar.update(self._task, advance=1, note=status)
+        cost = f"${self._usage.cost_usd:.4f}" if self._usage.cost_usd else ""
+        failed = f"[red]{self._failed} failed[/red]" if self._failed else ""
+        self._bar.update(self._task, advance=1, note=" ".join(filter(None, (cost, failed))))

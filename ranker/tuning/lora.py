@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 
 TARGETS = ("q_proj", "v_proj", "o_proj", "down_proj")
 
@@ -36,7 +37,7 @@ def with_lora(model: Any, lora: Lora, adapter: Path | None, seed: int) -> Any:
     try:
         from peft import LoraConfig, PeftModel, get_peft_model
     except ImportError:
-        raise ConfigurationError("Tuning needs peft: pip install 'ranker-rl[local]'.") from None
+        raise ConfigurationError(f"Tuning needs peft: {install('local')}.") from None
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.filterwarnings("ignore", category=FutureWarning)
         torch.manual_seed(seed)

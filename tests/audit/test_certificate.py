@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.study.fitting import fit
 from ranker.audit.certificate import (
     Coefficients,
     Features,
     coefficients,
     features_of,
-    fit,
     predict,
     predicted,
     quality,

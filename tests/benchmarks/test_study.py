@@ -15,6 +15,7 @@ from benchmarks.study.analysis import median_steps, steps_to
 from benchmarks.study.command import estimate, summary
 from benchmarks.study.plan import ARMS, TRUTH, Arm, JudgeSpec, Unit
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 
 
 def exam(truth: float, **more: float) -> dict[str, float]:
@@ -278,5 +279,5 @@ def test_what_is_missing_is_said_before_an_hour_is_spent(monkeypatch):
             "find_spec",
             lambda name, *a, gone=package: None if name == gone else find_spec(name, *a),
         )
-        with pytest.raises(ConfigurationError, match=rf"{package}: pip install 'ranker-rl\[{extra}\]'"):
+        with pytest.raises(ConfigurationError, match=re.escape(f"{package}: {install(extra)}")):
             command.check_installed()

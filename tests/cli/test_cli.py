@@ -251,10 +251,14 @@ def test_cache_is_shown_and_cleared(serve, tmp_path):
 
 
 def test_models_are_listed():
-    done = ranker("models", COLUMNS="200")
+    done, listed = ranker("models", COLUMNS="200"), ranker("models", "list", COLUMNS="200")
     assert done.returncode == 0
-    assert "local:smollm2-135m-instruct (default)" in done.stdout
+    assert done.stdout == listed.stdout
+    assert "local (default)" in done.stdout
+    assert "local:smollm2-135m-instruct" in done.stdout
+    assert "arithmetic 0.80" in done.stdout
     assert "chance" in done.stdout
+    assert "…" not in ranker("models", COLUMNS="80").stdout
     unknown = ranker("models", "fetch", "nobody")
     assert unknown.returncode == 2
     assert "not a known model" in unknown.stderr
@@ -267,6 +271,29 @@ def test_help_teaches(args):
     done = ranker(*args)
     assert done.returncode == 0
     assert len(done.stdout) > 300
+
+
+def test_a_shell_completes_commands_and_options():
+    code = "import sys; sys.argv[0] = 'ranker'; from ranker.cli import main; main()"
+
+    def completed(*words: str) -> list[str]:
+        asked = {
+            "_RANKER_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **asked},
+            check=False,
+        )
+        return done.stdout.split()
+
+    assert completed("ranker", "ra") == ["rank"]
+    assert {"list", "fetch", "remove"} <= set(completed("ranker", "models", ""))
+    assert "--judge" in completed("ranker", "rank", "--ju")
 
 
 def test_version_and_usage_errors():

@@ -35,15 +35,27 @@ def warn_once(text: str) -> None:
     log.warning("%s", text)
 
 
+def known_for() -> str:
+    """What the judge was measured to be good at: the suites, with the share of pairs that it orders as the truth does."""
+    return _good(_families(read_judge(FOLDER)[0]["measured"])) or "none shown"
+
+
 def summary(measured: Mapping[str, Any]) -> str:
     """One sentence from what was measured."""
-    families = measured.get("families") or {}
-    if not families:
-        raise ConfigurationError("The embedded judge has no figures with it.")
-    good = [name for name, f in families.items() if f["low"] > 0.5]
+    families = _families(measured)
     bad = [name for name, f in families.items() if f["low"] <= 0.5]
-    shown = ", ".join(f"{name} {families[name]['value']:.2f}" for name in good)
-    text = f"The local judge is small. Pairs it orders as the truth does: {shown or 'none shown'}."
+    text = f"The local judge is small. Pairs it orders as the truth does: {_good(families) or 'none shown'}."
     if bad:
         text += f" Not shown to beat a coin on {', '.join(bad)}."
     return text + " Measure it on groups of yours: ranker calibrate."
+
+
+def _families(measured: Mapping[str, Any]) -> Mapping[str, Any]:
+    families: Mapping[str, Any] = measured.get("families") or {}
+    if not families:
+        raise ConfigurationError("The embedded judge has no figures with it.")
+    return families
+
+
+def _good(families: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {f['value']:.2f}" for name, f in families.items() if f["low"] > 0.5)

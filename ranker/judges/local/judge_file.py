@@ -35,8 +35,8 @@ class Setup:
     Attributes:
         base: what `local:` takes; None for the default model.
         way: see `ranker.judges.local.ways`.
-        tolerance: scores at most this far apart tie; in the unit of the way: log-odds of Yes, log-probability of
-            the letter, a digit over 9, or log-probability of a reference's token.
+        tolerance: scores at most this far apart tie, at least those within `ways.NOISE`; in the unit of the way: log-odds
+            of Yes, log-probability of the letter, a digit over 9, or log-probability of a reference's token.
         adapter: folder of a LoRA in PEFT's format.
         template: name of the prompt template.
         measured: measurements on groups with a known truth, as `calibrate` and `tune-judge` write it.

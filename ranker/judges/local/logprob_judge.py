@@ -17,6 +17,7 @@ from ranker.judges.local.ways import (
     KEYS,
     LETTERS,
     LOGPROB_WAYS,
+    NOISE,
     Shown,
     fit,
     framing,
@@ -62,7 +63,8 @@ class LogprobJudge:
         max_group: the most attempts of one verdict; larger groups are ranked in windows.
 
     Its verdicts carry `scores` in [0, 1]: the probability of Yes, of being named the best, of a token of the
-    reference, or the expected digit over 9. Attempts that read alike are read once and tie.
+    reference, or the expected digit over 9; they carry no reasons. Attempts that read alike are read once and tie,
+    and so do those whose scores are no further apart than the tolerance or the noise of the way (`NOISE`).
 
     Raises:
         ConfigurationError: a setting that cannot be, no such model, adapter or template.
@@ -164,8 +166,8 @@ class LogprobJudge:
         chances = probabilities(self.setup.way, scores)
         media = sorted({kind for t in lineup.trajectories for kind in transcript_of(t).media})
         return Verdict(
-            tiers_within(scores, self.setup.tolerance),
-            tuple(_reason(self.setup.way, p) for p in chances),
+            tiers_within(scores, max(self.setup.tolerance, NOISE.get(self.setup.way, 0.0))),
+            ("",) * len(chances),  # it gives none: a number in words would say no more than `scores`
             scores=chances,
             usage=usage,
             prompt_id=self.template.prompt_id,
@@ -232,14 +234,3 @@ class LogprobJudge:
         segments = question(texts, self.setup.way, self.template, loaded.frame, loaded.encode)
         scores = read_scores(loaded, segments, self.setup.way, len(texts.attempts))
         return scores, sum(map(len, segments))
-
-
-def _reason(way: str, score: float) -> str:
-    what = {
-        "first_token": "named the best with probability",
-        "expected_digit": "expected grade, of 1:",
-        "reference_likelihood": "mean probability of the right answer's tokens",
-        "number_likelihood": "mean probability of its numbers",
-        "pointwise_with_numbers": "good, its numbers weighed in, of 1:",
-    }
-    return f"{what.get(way, 'good with probability')} {score:.3f}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.judges.local.models import KNOWN, check_name, find_model, require_local
 from ranker.judges.local.ways import Frame
 
@@ -179,7 +180,7 @@ def merged(model: Any, adapter: Path) -> Any:
     try:
         from peft import PeftModel
     except ImportError:
-        raise ConfigurationError("A tuned judge needs peft: pip install 'ranker-rl[local]'.") from None
+        raise ConfigurationError(f"A tuned judge needs peft: {install('local')}.") from None
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 from ranker.validation import did_you_mean
 
 log = logging.getLogger("ranker")
@@ -51,6 +52,7 @@ class KnownModel:
 
 
 DEFAULT = "smollm2-135m-instruct"
+ALIAS = "smollm2"  # the default by a name that is quick to type
 WEAK = "weak: near chance on maths and on tool use; good for trying Ranker, not for training on its word"
 _UNMEASURED = "small: measure it on groups of your own with ground truth before you trust it"
 
@@ -89,8 +91,8 @@ def find_model(name: str | None, report: Report = log.info) -> tuple[str, str]:
         ConfigurationError: no such file or name, or a model that cannot be fetched.
     """
     check_name(name)
-    if name is None or name in KNOWN or name == "smollm2":
-        known = KNOWN[DEFAULT if name in (None, "smollm2") else str(name)]
+    if name is None or name in KNOWN or name == ALIAS:
+        known = KNOWN[DEFAULT if name in (None, ALIAS) else str(name)]
         folder = fetch(known, report)
         origin = json.loads((folder / _ORIGIN).read_text())
         return str(folder), f"{known.name}@{(origin.get('revision') or origin.get('sha256', ''))[:12]}"
@@ -114,7 +116,7 @@ def check_name(name: str | None) -> None:
     Raises:
         ConfigurationError: no such file or name.
     """
-    if name is None or name in KNOWN or name == "smollm2":
+    if name is None or name in KNOWN or name == ALIAS:
         return
     path = Path(name).expanduser()
     gguf = path if path.suffix == ".gguf" else models_folder() / f"{name}.gguf"
@@ -124,7 +126,7 @@ def check_name(name: str | None) -> None:
         raise ConfigurationError(f"There is no model at {name}.")
     if not _HUB_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"There is no model called {name!r}.{did_you_mean(name, (*KNOWN, 'smollm2', 'embedded'))} There are {', '.join(KNOWN)}; or give a folder of safetensors, a GGUF "
+            f"There is no model called {name!r}.{did_you_mean(name, (*KNOWN, ALIAS, 'embedded'))} There are {', '.join(KNOWN)}; or give a folder of safetensors, a GGUF "
             "file, or a hub name (ORGANISATION/NAME)."
         )
 
@@ -299,10 +301,7 @@ def require_local() -> Any:
         import torch  # noqa: F401
         import transformers
     except ImportError:
-        raise ConfigurationError(
-            "A local judge needs torch and transformers: pip install 'ranker-rl[local]' "
-            "(on a machine without a GPU, pip install torch==2.13.0 first)."
-        ) from None
+        raise ConfigurationError(f"A local judge needs torch and transformers: {install('local')}.") from None
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return transformers

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import string
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
@@ -62,6 +62,14 @@ KEYS: dict[Way, str] = {way: way for way in WAYS} | {way: name for name, way in 
 # Ways of earlier versions that no measurement showed to be worth their cost, and what to use instead.
 REMOVED: dict[str, Way] = {"compared": "pointwise_in_context"}
 LETTERS = string.ascii_uppercase
+# Scores at most this far apart tie, whatever a judge file says. In one of ten pairs, bfloat16 alone moves the difference
+# of two scores by as much (benchmarks/results/ways/precision.jsonl): another machine may order them the other way. Of
+# the ways that are not here it was not measured.
+NOISE: Mapping[str, float] = {
+    "pointwise": 0.1,
+    "expected_digit": 0.015,
+    "pointwise_with_numbers": 0.1,
+}
 # These read all attempts in one sequence, each named by a letter.
 JOINT: frozenset[Way] = frozenset({"first_token", "pointwise_in_context"})
 
