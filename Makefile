@@ -237,9 +237,10 @@ desk-policy: $(VENV)/local.stamp
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel
 
-# docs/api.md, from the code.
+# docs/api.md and docs/commands/, from the code.
 api: $(VENV)/local.stamp
 	$(BIN)/python -m docs.api
+	$(BIN)/python -m docs.commands
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
