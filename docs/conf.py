@@ -31,12 +31,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 # Pages of the site that are files elsewhere in the repository. Links to these files lead to the pages.
 ELSEWHERE = {
+    "site/examples": "examples/README.md",
     "site/changes": "CHANGELOG.md",
     "site/contributing": "CONTRIBUTING.md",
     "site/card": "ranker/judges/embedded/CARD.md",
 }
 CONTENTS = ("index", "commands/ranker")  # their lists of links are the navigation
-_LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?!\w+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
+_LINK = re.compile(
+    r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?!\w+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)"
+)
 _SECTION = re.compile(r"^## (.+?)$\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _ENTRY = re.compile(r"^\* \[([^\]]+)\]\(([^):#]+)\.md\)", re.MULTILINE)
 
@@ -97,7 +100,9 @@ def reference() -> str:
 
 def docstring(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """A docstring as Sphinx reads it: examples in fences, and bare ones in a module's, are code."""
-    text = re.sub(r"^Args beyond those of (.*):$", r"Beside the arguments of \1:\n\nArgs:", "\n".join(lines), flags=re.M)
+    text = re.sub(
+        r"^Args beyond those of (.*):$", r"Beside the arguments of \1:\n\nArgs:", "\n".join(lines), flags=re.M
+    )
     text = re.sub(r"^```python\n(.*?)^```$", lambda fenced: code(fenced[1]), text, flags=re.DOTALL | re.M)
     if what == "module":
         text = "\n\n".join(code(part) if is_code(part) else part for part in text.split("\n\n"))

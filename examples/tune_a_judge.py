@@ -33,17 +33,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     given.out.mkdir(exist_ok=True)
     ranked, judge = given.out / "ranked.jsonl", given.out / "judge"
-    ranker(
-        "rank",
-        given.groups,
-        "--judge",
-        given.strong,
-        "--max-cost",
-        given.max_cost,
-        "--on-error",
-        "skip",
-        "--out",
-        ranked,
-    )
+    limits = ["--max-cost", given.max_cost, "--on-error", "skip"]
+    ranker("rank", given.groups, "--judge", given.strong, *limits, "--out", ranked)
     ranker("tune-judge", ranked, "--base", given.base, "--out", judge)
     ranker("rank", given.groups, "--judge", f"local:{judge}", "--out", given.out / "by_the_small_judge.jsonl")
