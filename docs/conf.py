@@ -124,7 +124,7 @@ def signature(
 def is_code(paragraph: str) -> bool:
     flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     try:
-        return bool(compile(paragraph, "", "exec", flags).body)  # type: ignore[attr-defined]
+        return bool(compile(paragraph, "", "exec", flags).body)
     except SyntaxError:
         return False
 
