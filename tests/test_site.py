@@ -80,7 +80,7 @@ def test_other_files_of_the_repository_are_pages_or_are_handed_out(site):
     for page, words in {
         "changes": "Keep a Changelog",
         "contributing": "Data flow",
-        "card": "held-out",
+        "card": "held out from training",
         "examples": "choose_a_judge.py",
     }.items():
         assert words in (site / "site" / f"{page}.html").read_text()
