@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy wheel api clean
+.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy docs wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -21,7 +21,7 @@ install: $(VENV)/local.stamp
 	@echo "Ready. Now: . $(VENV)/bin/activate"
 
 $(VENV)/dev.stamp: $(VENV)/local.stamp
-	$(PIP) --editable '.[train,otel,serve,dev]'
+	$(PIP) --editable '.[train,otel,serve,docs,dev]'
 	touch $@
 
 demo: $(VENV)/local.stamp
@@ -247,12 +247,17 @@ bench-audit: $(VENV)/dev.stamp
 desk-policy: $(VENV)/local.stamp
 	$(BIN)/python -m grpo.demo.desk_policy grpo/demo/desk_policy.safetensors
 
+# The documentation as a site, build/docs/index.html.
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
+
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel
 
-# docs/api.md, from the code.
+# docs/api.md and docs/commands/, from the code.
 api: $(VENV)/local.stamp
 	$(BIN)/python -m docs.api
+	$(BIN)/python -m docs.commands
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,11 +16,16 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-ELSEWHERE = (
-    "trl.md",
-)  # pages whose programs are run beside the framework: tests/integrations/test_integration_trl.py
+# Pages whose programs are run beside the framework (tests/integrations/test_integration_trl.py), or between their commands.
+ELSEWHERE = ("trl.md", "tutorial.md")
+TOLD = ("training.md", "bench.md", "tutorial.md")  # pages whose commands go on where the one before stopped
 QUICK_START = "README.md-0"  # its commands go on where the one before stopped
-TOLD = ("training.md", "bench.md")  # pages whose commands go on where the one before stopped
+# Of the commands shown in docs/commands/: those that train, read a real model, or go on until they are stopped.
+OWN_TESTS = {
+    "calibrate": "calibration/test_calibrate.py",
+    "tune-judge": "tuning/test_tune_command.py",
+    "serve": "serving/test_serve.py",
+}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -202,6 +207,65 @@ def test_the_keyless_example_gives_what_it_says(place):
     assert f"# {done.stdout.strip()}" in code
 
 
+@pytest.mark.timeout(600)
+def test_tutorial_runs_from_its_first_command_to_its_last(place, monkeypatch):
+    """As a reader would type it, programs between the commands; models are tiny, runs two steps, and a server is the judge."""
+    from tests.grpo_models import llama, tokenizer
+
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for language, code in re.findall(r"^```(bash|python)\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        if language == "python":
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{code}\n{done.stderr[-4000:]}"
+            assert done.stdout
+            continue
+        for line in code.splitlines():
+            words = [w.replace("smollm2", "tiny") for w in shlex.split(line, comments=True)]
+            words = ["openai/gpt-5-mini" if w == "local" else w for w in words]
+            if words[0] == "pip":
+                continue  # test_commands_run
+            if words[0] == "cd":
+                monkeypatch.chdir(words[1])
+                config = small(Path("config.toml").read_text()).replace('"local"', '"openai/gpt-5-mini"')
+                Path("config.toml").write_text(config)
+                llama(max_position_embeddings=512).save_pretrained("tiny")
+                tokenizer().save_pretrained("tiny")
+                continue
+            words += ["--set", "max_steps=2"] if "quick" in words else []
+            words = [sys.executable, "-m", *words]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+    steps = [json.loads(line) for line in Path("watched/metrics.jsonl").read_text().splitlines()]
+    assert len(steps) == 2
+    assert all(step["ground_truth_mean"] is not None for step in steps)
+    assert "pairwise_accuracy" in Path("bench/results.json").read_text()
+
+
+@pytest.mark.timeout(600)
+def test_commands_shown_in_the_help_run(place):
+    """One after the other, in the order of `ranker --help`; what takes long is cut, or run by tests of its own."""
+    order = re.findall(
+        r"^\* \[([\w-]+)\]", (ROOT / "docs" / "commands" / "ranker.md").read_text(), re.MULTILINE
+    )
+    ran = []
+    for name in order:
+        page = (ROOT / "docs" / "commands" / f"{name}.md").read_text()
+        for code in re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+            for line in code.splitlines():
+                command, *words = shlex.split(line)[1:]
+                if command in OWN_TESTS:
+                    assert (ROOT / "tests" / OWN_TESTS[command]).exists()
+                    continue
+                words = ["noisy:0.75" if w == "local" else w for w in words]
+                words += {"bench": ["--groups", "2"]}.get(command, [])
+                start = [sys.executable, "-m", "ranker", command, *words]
+                done = subprocess.run(start, input="q\n", capture_output=True, text=True, check=False)
+                assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+                ran.append(command)
+    assert {"init", "rank", "bench", "audit", "compare", "label", "report"} <= set(ran)
+
+
 def test_readme_example_gives_what_it_says(place):
     """The rewards in the README are those of a judge that ranks the attempts as a reader would."""
     (code,) = [code for name, code in blocks("python") if name == "README.md-1"]
@@ -214,6 +278,6 @@ def test_readme_example_gives_what_it_says(place):
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
+    for page in [*PAGES, ROOT / "examples" / "README.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -16,6 +16,7 @@ from ranker.cli import (
     calibrate,
     compare,
     demo,
+    init,
     label,
     models,
     rank,
@@ -36,6 +37,7 @@ app = typer.Typer(
     epilog="Start with [bold]ranker demo[/bold]. Exit codes: 0 done, 1 some groups failed, "
     "2 usage or configuration error, 130 interrupted (what was finished is saved).",
 )
+app.command("init")(init.init)
 app.command("rank")(rank.rank)
 app.command("bench")(bench.bench)
 app.command("audit")(audit.audit)

@@ -34,7 +34,9 @@ from ranker.testing.simulated import blocks
 from tests.grpo_models import llama, tokenizer
 
 GROUP = 4
-PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "trl.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "integrations" / "trl.md"
+EXAMPLE = ROOT / "examples" / "train_with_trl.py"
 LONELY = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -498,10 +500,15 @@ def test_the_same_picture_is_the_same_prompt():
 
 
 @pytest.mark.timeout(600)
-def test_the_page_does_what_it_says(serve, tmp_path):
-    """Its program, with a model of some thousand weights and two steps."""
+@pytest.mark.parametrize("source", [PAGE, EXAMPLE], ids=["page", "example"])
+def test_the_page_and_the_example_do_what_they_say(serve, tmp_path, source):
+    """Their programs, with a model of some thousand weights and two steps."""
     server = serve(digits, keep_prompts=True)
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    (code,) = (
+        re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+        if source == PAGE
+        else [EXAMPLE.read_text()]
+    )
     llama().save_pretrained(tmp_path / "tiny")
     tokenizer().save_pretrained(tmp_path / "tiny")
     for there, here in {
@@ -510,7 +517,11 @@ def test_the_page_does_what_it_says(serve, tmp_path):
     }.items():
         assert there in code
         code = code.replace(there, here)
-    reached = {"OPENAI_API_BASE": server.base_url, "OPENAI_API_KEY": "sk-for-the-documents-0000"}
+    reached = {
+        "OPENAI_API_BASE": server.base_url,
+        "OPENAI_API_KEY": "sk-for-the-documents-0000",
+        "RANKER_JUDGE": "openai/gpt-5-mini",
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
