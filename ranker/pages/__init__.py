@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,16 @@ def money(x: float | None) -> str:
     if x is None:
         return "unknown"
     return f"${x:,.2f}" if x >= 0.095 or x == 0 else f"${x:.2g}"
+
+
+def places(tiers: Iterable[Sequence[int]]) -> dict[int, str]:
+    """Each member's place, from 1; tied members get the range of theirs."""
+    found, before = {}, 0
+    for tier in tiers:
+        last = before + len(tier)
+        found.update(dict.fromkeys(tier, str(last) if len(tier) == 1 else f"{before + 1}–{last}"))
+        before = last
+    return found
 
 
 def folded(text: str) -> tuple[str, str]:
