@@ -14,9 +14,10 @@ from pydantic import BaseModel, Field, StrictInt
 
 from ranker.labelling.order import OrderError, parse_order, render_order
 from ranker.labelling.session import Session
+from ranker.pages import with_script
 from ranker.serving.body import json_route
 from ranker.serving.failure import Failure
-from ranker.serving.local_page import guarded, json_reply, rendered, serve
+from ranker.serving.local_page import guarded, json_reply, serve
 
 _BODY = 100_000  # bytes of the largest request
 
@@ -55,7 +56,7 @@ def application(session: Session, token: str, end: Callable[[], None]) -> FastAP
         token: what requests must carry.
         end: called when everything is labelled or the person stops.
     """
-    app = guarded(token, lambda nonce: rendered(Path(__file__).parent, nonce=nonce))
+    app = guarded(token, lambda nonce: with_script(Path(__file__).parent, nonce=nonce))
 
     @app.get("/state")
     async def state() -> Response:

@@ -49,6 +49,15 @@ def environment(folder: Path) -> jinja2.Environment:
     return env
 
 
+def with_script(folder: Path, **values: Any) -> str:
+    """`page.html.j2` of a folder, a page that has a script; it may include what stands here. Its parts are not indented
+    by their templates, and all that it shows comes later, as data."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]), autoescape=True
+    )
+    return env.get_template("page.html.j2").render(**values)
+
+
 def write(path: Path, content: bytes) -> None:
     """Replace the file as a whole.
 

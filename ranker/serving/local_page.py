@@ -9,10 +9,8 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
@@ -110,12 +108,6 @@ def policy(nonce: str) -> str:
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def rendered(folder: Path, **values: Any) -> str:
-    """`page.html.j2` of a folder."""
-    env = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True)
-    return env.get_template("page.html.j2").render(**values)
 
 
 def json_reply(body: Any) -> Response:
