@@ -98,7 +98,7 @@ def _order(wanted: Filter, after: Cursor | None) -> tuple[str, list[str], list[A
     if wanted.order == "file":
         sign, way = ("<", "DESC") if wanted.descending else (">", "ASC")
         return (
-            f"groups.line {way}",
+            f"{'words.rowid' if match_of(wanted.words) else 'groups.line'} {way}",  # FTS5 has its rows in this order
             [] if after is None else [f"groups.line {sign} ?"],
             [] if after is None else [after[1]],
         )

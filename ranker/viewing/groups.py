@@ -53,11 +53,13 @@ class ListRow:
 class Page:
     """Attributes:
     count: of all groups that pass the filter.
+    more: whether there are more than these.
     next: where the next page begins; None after the last.
     """
 
     rows: list[ListRow]
     count: int
+    more: bool
     next: Cursor | None
 
 
@@ -141,12 +143,18 @@ class Groups:
         if len(entries) > most:
             last = entries[most - 1]
             following = (None if wanted.order == "file" else getattr(last, wanted.order), last.line)
-        return Page(rows, self._index.count(wanted), following)
+        count, beyond = (len(rows), False) if after is None and following is None else self._index.count(wanted)
+        return Page(rows, count, beyond, following)
 
-    def find(self, name: str, judge: str | None = None) -> int | None:
-        """The line of the group with this id; the first, where several judges ranked it."""
+    def find(self, name: str) -> int | None:
+        """The line of the group with this id; the first, where several judges ranked it. ``line:N`` is a line without
+        one."""
+        number = name.removeprefix("line:")
+        if number != name and number.isdecimal() and len(number) < 16:
+            entry = self._index.entry(int(number))
+            return entry.line if entry is not None and self._id_of(entry) in (None, name) else None
         for entry in self._index.of_id(name):
-            if judge in (None, entry.judge) and self._id_of(entry) == name:
+            if self._id_of(entry) == name:
                 return entry.line
         return None
 

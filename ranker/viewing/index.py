@@ -13,7 +13,8 @@ import tempfile
 import time
 import weakref
 import zlib
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,7 @@ from ranker.viewing.find import Cursor, Filter, query_of
 from ranker.viewing.index_file import (
     TAIL,
     changed,
+    clear,
     connect,
     evict,
     fact,
@@ -36,6 +38,9 @@ from ranker.viewing.index_file import (
 from ranker.viewing.index_rows import hash_of, insert, judge_number
 from ranker.viewing.lines import Stale, take
 from ranker.viewing.records import STATES
+
+
+_COUNTED = 10_000  # groups with a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +123,25 @@ class Index:
 
     def restart(self) -> None:
         """Begin anew: the file was replaced, or changed in its middle."""
-        remove(self.path)
         self._torn = False
-        self.path = self._open()
+        with self._db() as db:
+            clear(db, self.file)
+
+    @contextmanager
+    def _db(self) -> Iterator[sqlite3.Connection]:
+        """A connection.
+
+        Raises:
+            ConfigurationError: the index cannot be used.
+        """
+        try:
+            with closing(connect(self.path)) as db:
+                yield db
+        except sqlite3.Error as error:
+            raise ConfigurationError(
+                f"The index {self.path} cannot be used ({error}); free some space, remove it, or set RANKER_CACHE to "
+                "another folder."
+            ) from None
 
     def grow(self, seconds: float = 0.2) -> bool:
         """Index further lines for about so long; whether there may be more.
@@ -131,7 +152,7 @@ class Index:
         """
         until = time.monotonic() + seconds
         try:
-            with open(self.file, "rb") as file, closing(connect(self.path)) as db:
+            with open(self.file, "rb") as file, self._db() as db:
                 if changed(db, file):
                     raise Stale
                 while True:
@@ -143,10 +164,6 @@ class Index:
             return False  # it is still to come
         except OSError as error:
             raise ConfigurationError(f"{self.file} cannot be read: {error.strerror}.") from None
-        except sqlite3.Error as error:
-            raise ConfigurationError(
-                f"The index {self.path} cannot be written ({error}); free some space, or set RANKER_CACHE to another folder."
-            ) from None
 
     def _batch(self, db: sqlite3.Connection, file: BinaryIO) -> bool:
         """Index a batch of lines; whether there may be more."""
@@ -174,7 +191,7 @@ class Index:
 
     def find(self, wanted: Filter, after: Cursor | None = None, most: int = 50) -> list[Entry]:
         """The next groups of a filter, in its order."""
-        with closing(connect(self.path)) as db:
+        with self._db() as db:
             query = query_of(wanted, judge_number(db, wanted.judge), after)
             names = _judges(db)
             rows = db.execute(
@@ -183,21 +200,25 @@ class Index:
             )
             return [_entry(row, names) for row in rows]
 
-    def count(self, wanted: Filter) -> int:
-        """How many groups pass a filter."""
-        with closing(connect(self.path)) as db:
+    def count(self, wanted: Filter) -> tuple[int, bool]:
+        """How many groups pass a filter, and whether there may be more: those with common words are not all counted."""
+        with self._db() as db:
             query = query_of(wanted, judge_number(db, wanted.judge))
-            what = "count(*)"
-            return int(db.execute(f"SELECT {what} FROM {query.sql}", query.values).fetchone()[0])  # noqa: S608
+            counted = f"SELECT count(*) FROM {query.sql}"  # noqa: S608 - no text from outside
+            if wanted.words:
+                counted = f"SELECT count(*) FROM (SELECT 1 FROM {query.sql} LIMIT {_COUNTED + 1})"  # noqa: S608
+            found = int(db.execute(counted, query.values).fetchone()[0])
+            more = bool(wanted.words) and found > _COUNTED
+            return (_COUNTED if more else found), more
 
     def entry(self, line: int) -> Entry | None:
-        with closing(connect(self.path)) as db:
+        with self._db() as db:
             row = db.execute("SELECT * FROM groups WHERE line = ?", (line,)).fetchone()
             return None if row is None else _entry(row, _judges(db))
 
     def of_id(self, name: str, most: int = 16) -> list[Entry]:
         """The first lines about the group of this id. Another group may, rarely, be among them."""
-        with closing(connect(self.path)) as db:
+        with self._db() as db:
             rows = db.execute(
                 "SELECT groups.* FROM ids JOIN groups USING (line) WHERE hash = ? ORDER BY line LIMIT ?",
                 (hash_of(name), most),
@@ -227,7 +248,7 @@ class Index:
     def facts(self) -> Facts:
         """What is known of the file so far."""
         size = self.file.stat().st_size if self.file.exists() else 0
-        with closing(connect(self.path)) as db:
+        with self._db() as db:
             found = dict(db.execute("SELECT name, value FROM facts"))
             judges = {
                 _text(n): c

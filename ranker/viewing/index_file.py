@@ -28,28 +28,38 @@ CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=non
 
 
 def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode."""
     db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
     db.execute("PRAGMA synchronous = NORMAL")
     return db
 
 
 def prepare(path: Path, file: Path) -> None:
-    """Make the tables, unless they are there and are those of this very file."""
+    """Make the tables, unless they are there; empty them where they are of what the file was before."""
     for _ in range(2):
         with closing(connect(path)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
+            if version in (0, _VERSION):
                 with transaction(db):
                     if not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                         for statement in filter(str.strip, _SCHEMA.split(";")):
                             db.execute(statement)
                         db.execute(f"PRAGMA user_version = {_VERSION}")
+                if _is_stale(db, file):
+                    clear(db, file)
                 return
-            if version == _VERSION and not _is_stale(db, file):
-                return
-        remove(path)
-    raise sqlite3.OperationalError("another process makes it again and again")
+        remove(path)  # of another version
+    raise sqlite3.OperationalError("another version makes it again and again")
+
+
+def clear(db: sqlite3.Connection, file: Path) -> None:
+    """Empty the tables, unless another process did: whoever reads meanwhile sees all or nothing."""
+    with transaction(db):
+        if _is_stale(db, file):
+            for table in ("facts", "groups", "ids", "judges", "faults"):
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these names
+            db.execute("INSERT INTO words (words) VALUES ('delete-all')")
 
 
 def _is_stale(db: sqlite3.Connection, file: Path) -> bool:
@@ -75,29 +85,25 @@ def changed(db: sqlite3.Connection, file: BinaryIO) -> bool:
 
 
 def fact(db: sqlite3.Connection, name: str, default: Any) -> Any:
+    """What is noted under a name."""
     row = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
     return default if row is None else row[0]
 
 
 def put(db: sqlite3.Connection, **facts: Any) -> None:
+    """Note facts."""
     db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
 
 
 def folder_of_indices() -> Path | None:
+    """Where indices are kept; None where nothing is."""
     cache = cache_path()
     return None if cache is None else cache.with_name("views")
 
 
 def name_of(file: Path) -> str:
-    """The name of a file's index: another one when the file is replaced."""
-    try:
-        state = file.stat()
-        which = f"{state.st_dev}/{state.st_ino}"
-    except OSError:
-        which = "to come"
-    return hashlib.sha256(
-        f"{os.path.realpath(file)}\0{which}".encode("utf-8", "surrogateescape")
-    ).hexdigest()[:24]
+    """The name of a file's index."""
+    return hashlib.sha256(os.path.realpath(file).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
 def evict(folder: Path) -> None:
@@ -108,5 +114,6 @@ def evict(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
+    """Remove an index."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -68,7 +68,7 @@ class Shown:
     def page(self, wanted: Filter, after: Cursor | None = None) -> dict[str, Any]:
         """A page of the list."""
         if self.groups is None:
-            return {"rows": [], "count": 0, "next": None}
+            return {"rows": [], "count": 0, "more": False, "next": None}
         return asdict(self.groups.page(wanted, after))
 
     def line_of(self, name: str) -> int | None:
