@@ -27,10 +27,11 @@ from urllib.parse import urlencode
 
 from benchmarks.harness import Json, add_record, parser, say, source, write_record
 
-_WORDS = (
-    "the order was refunded after thirty days because it arrived faulty and customer asked for a replacement of shoes "
-    "jacket radio lamp kettle with receipt before delivery policy allows repair reject escalate prime number divides"
-).split()
+_WORDS = [
+    f"{word}{ending}"
+    for word in ("order", "refund", "kettle", "jacket", "repair", "policy", "deliver")
+    for ending in ("", "s", "ed", "ing", "able")
+]
 _QUERIES: dict[str, dict[str, str]] = {
     "first page": {},
     "last page": {"sort": "-file"},
@@ -72,7 +73,7 @@ def write(path: Path, groups: int) -> None:
             ]
             ids = [m["id"] for m in members]
             said: Json = {"rewards": dict(zip(ids, rewards, strict=True))}
-            said["reasons"] = {name: "It answers what was asked, and says why." for name in ids}
+            said["reasons"] = dict.fromkeys(ids, "It answers what was asked, and says why.")
             if g % 100 == 7:
                 said = {"error": {"type": "JudgeCallError", "message": "the server did not answer"}}
             record = {"id": f"task{g:09d}", **said, "judge": f"judge-{'ab'[g % 2]}", "step": g // 1_000}
@@ -84,7 +85,9 @@ def viewer(path: Path, cache: Path) -> Iterator[tuple[str, int, float]]:
     """`ranker view` on a file: address, process and seconds until the address was printed."""
     started = time.monotonic()
     command = [sys.executable, "-m", "ranker", "view", str(path), "--no-open"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "RANKER_CACHE": str(cache)})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "RANKER_CACHE": str(cache)}
+    )
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
@@ -97,7 +100,9 @@ def viewer(path: Path, cache: Path) -> Iterator[tuple[str, int, float]]:
 def ask(address: str, what: str, **query: str) -> tuple[Json, float]:
     """A reply, and the seconds it took."""
     base, token = address.split("?token=")
-    request = urllib.request.Request(f"{base}{what}?{urlencode(query)}", headers={"Authorization": f"Bearer {token}"})
+    request = urllib.request.Request(
+        f"{base}{what}?{urlencode(query)}", headers={"Authorization": f"Bearer {token}"}
+    )
     started = time.monotonic()
     with urllib.request.urlopen(request, timeout=600) as reply:
         told = json.load(reply)
@@ -127,7 +132,9 @@ def measure(groups: int, repeats: int, folder: Path) -> Json:
         }
         slowest, began = 0.0, time.monotonic()
         while not (state := ask(address, "state")[0])["indexed"]["done"]:
-            slowest = max(slowest, ask(address, "groups", words="kettle")[1], ask(address, "groups", state="tied")[1])
+            slowest = max(
+                slowest, ask(address, "groups", words="kettle")[1], ask(address, "groups", state="tied")[1]
+            )
             time.sleep(1)
         record["indexing"] = {
             "seconds": round(time.monotonic() - began),
@@ -138,7 +145,10 @@ def measure(groups: int, repeats: int, folder: Path) -> Json:
         times = {}
         for name, query in _QUERIES.items():
             asked = [ask(address, "groups", **query) for _ in range(repeats)]
-            times[name] = {"found": asked[0][0]["count"], "slowest_seconds": round(max(t for _, t in asked), 3)}
+            times[name] = {
+                "found": asked[0][0]["count"],
+                "slowest_seconds": round(max(t for _, t in asked), 3),
+            }
             say(f"{name}: {times[name]}")
         line = page["rows"][-1]["line"]
         times["a group"] = {"found": 1, "slowest_seconds": round(ask(address, f"group/{line}")[1], 3)}
@@ -158,8 +168,12 @@ def measure(groups: int, repeats: int, folder: Path) -> Json:
 def main() -> None:
     options = parser("benchmarks.load.view_speed", __doc__)
     options.add_argument("--groups", type=int, default=1_000_000)
-    options.add_argument("--repeats", type=int, default=3, help="times that each reply is asked for; the slowest counts")
-    options.add_argument("--folder", type=Path, help="where the groups are written (3 GB a million); default: temporary files")
+    options.add_argument(
+        "--repeats", type=int, default=3, help="times that each reply is asked for; the slowest counts"
+    )
+    options.add_argument(
+        "--folder", type=Path, help="where the groups are written (3 GB a million); default: temporary files"
+    )
     add_record(options)
     asked = options.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:

@@ -20,7 +20,8 @@ def show(
         ),
     ],
     group: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Of the group to show. Default: a list of the first groups.")
+        str | None,
+        typer.Argument(metavar="[ID]", help="Of the group to show. Default: a list of the first groups."),
     ] = None,
 ) -> None:
     """Look at a group in the terminal: its attempts in the judge's order, with reasons, rewards and truth. Without ID: the
@@ -42,7 +43,9 @@ def show(
             return
         line = shown.line_of(group)
         if line is None:
-            raise ConfigurationError(f"{path} holds no group {group!r}; `ranker show {path}` lists the first ones.")
+            raise ConfigurationError(
+                f"{path} holds no group {group!r}; `ranker show {path}` lists the first ones."
+            )
         terminal.group(shown.card_of(line))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -25,11 +25,16 @@ def view(
     no_open: Annotated[bool, option("Only print the page's address.", None, "--no-open")] = False,
     export: Annotated[
         Path | None,
-        option("Write one page that holds the groups and needs no server, instead of serving.", metavar="FILE.html"),
+        option(
+            "Write one page that holds the groups and needs no server, instead of serving.",
+            metavar="FILE.html",
+        ),
     ] = None,
     ids: Annotated[
         list[str] | None,
-        option("With --export, the id of a group; repeatable. Default: the first 50 of the file.", None, "--id"),
+        option(
+            "With --export, the id of a group; repeatable. Default: the first 50 of the file.", None, "--id"
+        ),
     ] = None,
 ) -> None:
     """Look at groups in the browser: attempts side by side in the judge's order, with reasons, rewards and truth; of a run
@@ -44,7 +49,9 @@ def view(
     from ranker.viewing.source import source_of
 
     if ids and export is None:
-        raise ConfigurationError("--id chooses the groups of --export FILE.html; in the page, search for an id.")
+        raise ConfigurationError(
+            "--id chooses the groups of --export FILE.html; in the page, search for an id."
+        )
     shown = Shown(source_of(path))
     try:
         if export is not None:

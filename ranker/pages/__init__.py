@@ -52,9 +52,7 @@ def environment(folder: Path) -> jinja2.Environment:
 def with_script(folder: Path, **values: Any) -> str:
     """`page.html.j2` of a folder, a page that has a script; it may include what stands here. Its parts are not indented
     by their templates, and all that it shows comes later, as data."""
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]), autoescape=True
-    )
+    env = jinja2.Environment(loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]), autoescape=True)
     return env.get_template("page.html.j2").render(**values)
 
 

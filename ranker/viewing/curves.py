@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from array import array
 from collections.abc import Sequence
@@ -107,7 +108,7 @@ class Curves:
                 drawn = [
                     {"key": key, "label": label, **self._line(key, each)}
                     for key, label in lines
-                    if any(value == value for value in self._values[key])
+                    if not all(map(math.isnan, self._values[key]))
                 ]
                 if drawn:
                     panels.append({"title": title, "lines": drawn})
@@ -134,7 +135,11 @@ def records_of(path: Path) -> list[dict[str, Any]]:
             for raw in file:
                 try:
                     record = json.loads(raw)
-                    text = record.get("reason") or record.get("message") or f"{record.get('edit', 'a copy')} is liked"
+                    text = (
+                        record.get("reason")
+                        or record.get("message")
+                        or f"{record.get('edit', 'a copy')} is liked"
+                    )
                     found.append({"step": int(record["step"]), "text": str(visible(str(text)))[:500]})
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                     continue
@@ -147,7 +152,7 @@ def _means(values: Sequence[float], each: int) -> list[float | None]:
     """The mean of every so many values, over those that are there."""
     means: list[float | None] = []
     for start in range(0, len(values) - each + 1, each):
-        known = [v for v in values[start : start + each] if v == v]  # noqa: PLR0124 - not NaN
+        known = [v for v in values[start : start + each] if not math.isnan(v)]
         means.append(float(f"{sum(known) / len(known):.6g}") if known else None)
     return means
 

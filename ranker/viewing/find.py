@@ -57,7 +57,9 @@ def query_of(wanted: Filter, judge: int | None, after: Cursor | None = None) -> 
         judge: the number of the judge that the filter names; None where it names none.
         after: value and line of the row that the last page ended with.
     """
-    tables, where, values = "groups", [], []
+    tables = "groups"
+    where: list[str] = []
+    values: list[Any] = []
     words = match_of(wanted.words)
     if words:
         tables = "words CROSS JOIN groups ON groups.line = words.rowid"

@@ -143,7 +143,9 @@ class Groups:
         if len(entries) > most:
             last = entries[most - 1]
             following = (None if wanted.order == "file" else getattr(last, wanted.order), last.line)
-        count, beyond = (len(rows), False) if after is None and following is None else self._index.count(wanted)
+        count, beyond = (
+            (len(rows), False) if after is None and following is None else self._index.count(wanted)
+        )
         return Page(rows, count, beyond, following)
 
     def find(self, name: str) -> int | None:
@@ -169,7 +171,9 @@ class Groups:
             return None
         group, fault = self._read(entry)
         if group is None:
-            return Card(line, f"line:{line}", "", None, None, "bad", None, None, None, (), (), 0.0, 0, (), fault=fault)
+            return Card(
+                line, f"line:{line}", "", None, None, "bad", None, None, None, (), (), 0.0, 0, (), fault=fault
+            )
         card = self._plain(line, group)
         return with_opinions(card, [*self._siblings(entry, group), *self._audit(card, group)])
 
@@ -178,7 +182,7 @@ class Groups:
 
     def _siblings(self, entry: Entry, group: Judged) -> list[tuple[int, Card]]:
         """Cards of other judges on the very same attempts."""
-        found = []
+        found: list[tuple[int, Card]] = []
         for other in self._index.of_id(group.id):
             if other.line == entry.line or len(found) >= _JUDGES:
                 continue

@@ -39,7 +39,6 @@ from ranker.viewing.index_rows import hash_of, insert, judge_number
 from ranker.viewing.lines import Stale, take
 from ranker.viewing.records import STATES
 
-
 _COUNTED = 10_000  # groups with a word
 
 
@@ -255,7 +254,7 @@ class Index:
                 for n, c in db.execute("SELECT name, groups FROM judges ORDER BY groups DESC LIMIT 100")
             }
             faults = tuple(db.execute("SELECT line, fault FROM faults ORDER BY line LIMIT 20"))
-        states = {name: found.get(f"state {name}", 0) for name in STATES}
+        states: dict[str, int] = {name: found.get(f"state {name}", 0) for name in STATES}
         low, high = found.get("step low"), found.get("step high")
         return Facts(
             end=found.get("end", 0),
@@ -274,8 +273,9 @@ def _judges(db: sqlite3.Connection) -> dict[int, str]:
 
 
 def _entry(row: tuple[Any, ...], judges: dict[int, str]) -> Entry:
-    *place, judge, step, size, spread, agreement, state = row
-    return Entry(*place, judges.get(judge), step, size, spread, agreement, STATES[state])
+    line, start, length, crc, judge, step, size, spread, agreement, state = row
+    judged_by = judges.get(judge)
+    return Entry(line, start, length, crc, judged_by, step, size, spread, agreement, STATES[state])
 
 
 def _text(raw: bytes) -> str:

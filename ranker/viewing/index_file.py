@@ -81,7 +81,7 @@ def changed(db: sqlite3.Connection, file: BinaryIO) -> bool:
     ):
         return True
     file.seek(max(0, end - TAIL))
-    return file.read(end - max(0, end - TAIL)) != fact(db, "tail", b"")
+    return bool(file.read(end - max(0, end - TAIL)) != fact(db, "tail", b""))
 
 
 def fact(db: sqlite3.Connection, name: str, default: Any) -> Any:

@@ -182,7 +182,7 @@ def _rewards(
     if not isinstance(ranking, list):
         return None
     try:
-        tiers = [[names.index(str(name)) for name in tier] for tier in ranking]
+        tiers = tuple(tuple(names.index(str(name)) for name in tier) for tier in ranking)
         if sorted(i for tier in tiers for i in tier) == list(range(len(names))):
             return list(rank_rewards(tiers, len(names)))
     except (ValueError, TypeError):

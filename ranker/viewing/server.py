@@ -6,7 +6,7 @@ import asyncio
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import FastAPI, Query, Response
 from pydantic import BaseModel, Field
@@ -45,7 +45,7 @@ class Asked(BaseModel):
 
     def filter(self, shown: Shown) -> Filter:
         """The filter."""
-        order: Order = self.sort.removeprefix("-")  # type: ignore[assignment] - one of them
+        order = cast("Order", self.sort.removeprefix("-"))
         found = Filter(
             words=self.words,
             judge=self.judge,

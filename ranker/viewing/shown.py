@@ -46,7 +46,8 @@ class Shown:
             facts = self.groups.facts()
             told["indexed"] = {**asdict(facts), "done": facts.done, "fault": self.groups.fault}
             told["indexed"]["judges"] = [
-                {"name": name, "shown": str(visible(name)), "groups": count} for name, count in facts.judges.items()
+                {"name": name, "shown": str(visible(name)), "groups": count}
+                for name, count in facts.judges.items()
             ]
             told["indexed"]["bad"] = [[line, str(visible(fault))] for line, fault in facts.bad]
         if self.curves is not None:
@@ -107,8 +108,15 @@ def _audit(figures: dict[str, Any]) -> dict[str, Any]:
         for lift in figures["lifts"]
         if isinstance(lift, dict)
     ]
-    more = {name: _estimate(figures.get(name)) for name in ("agreement", "repeatability", "position", "accuracy")}
-    return {"judge": str(visible(str(figures.get("judge")))), "groups": figures.get("groups"), "lifts": lifts, **more}
+    more = {
+        name: _estimate(figures.get(name)) for name in ("agreement", "repeatability", "position", "accuracy")
+    }
+    return {
+        "judge": str(visible(str(figures.get("judge")))),
+        "groups": figures.get("groups"),
+        "lifts": lifts,
+        **more,
+    }
 
 
 def _estimate(value: Any) -> dict[str, float] | None:

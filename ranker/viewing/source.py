@@ -75,7 +75,11 @@ def _folder(path: Path) -> Source:
     if "audit.json" in there:
         return Source(path, "audit", None)
     files = sorted(name for name in there if name.endswith((".jsonl", ".jsonl.gz")))
-    more = f" It holds {', '.join(files[:5])}{' …' if len(files) > 5 else ''}: name one of them." if files else ""
+    more = (
+        f" It holds {', '.join(files[:5])}{' …' if len(files) > 5 else ''}: name one of them."
+        if files
+        else ""
+    )
     raise ConfigurationError(f"{path} is no folder of a benchmark, a run or an audit.{more or ' ' + _WHAT}")
 
 
@@ -147,5 +151,7 @@ def audit_of(source: Source) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is no audit.json of `ranker audit` ({error!r}); run it again.") from None
+        raise ConfigurationError(
+            f"{path} is no audit.json of `ranker audit` ({error!r}); run it again."
+        ) from None
     return dict(figures)

@@ -41,7 +41,9 @@ class SuiteTexts:
             groups = self._suites[suite] = self._load(suite, index + 1)
         if isinstance(groups, Lost):
             return groups
-        if index >= len(groups) or [t.ground_truth for t in groups[index].trajectories] != observation.get("truths"):
+        if index >= len(groups) or [t.ground_truth for t in groups[index].trajectories] != observation.get(
+            "truths"
+        ):
             return Lost(f"{suite} holds other groups now than when the judge was asked.")
         return groups[index]
 
@@ -50,7 +52,9 @@ class SuiteTexts:
         file = None if name in (*GENERATED, *PRACTICE) else file_of(suite)
         if name not in (*GENERATED, *PRACTICE) and (file is None or not file.is_file()):
             where = "its folder" if file is not None else "the folder of its file, named in the suite"
-            return Lost(f"The attempts of {suite} are not in the benchmark's folder: start `ranker view` where {where} is.")
+            return Lost(
+                f"The attempts of {suite} are not in the benchmark's folder: start `ranker view` where {where} is."
+            )
         try:
             room = max(100, 1 << (count - 1).bit_length())  # made in few steps, where many are looked at
             return load(suite, room, self._seed).groups

@@ -55,12 +55,18 @@ class Terminal:
         self._console.print(table)
         rest = page.count - len(page.rows)
         more = f" and {rest:,} more{'' if facts.done else ', at least'}" if rest or not facts.done else ""
-        self._note(f"{len(page.rows)} groups{more}. With an id: that group. `ranker view` shows and searches all.")
+        self._note(
+            f"{len(page.rows)} groups{more}. With an id: that group. `ranker view` shows and searches all."
+        )
 
     def group(self, card: Card) -> None:
         """A group with its attempts, best first."""
         self._console.print(Text(f"Group {card.id}", style="bold"))
-        facts = [("judge", card.judge or ""), ("step", "" if card.step is None else str(card.step)), *card.notes]
+        facts = [
+            ("judge", card.judge or ""),
+            ("step", "" if card.step is None else str(card.step)),
+            *card.notes,
+        ]
         if card.pairs:
             facts.append(("agreement with the truth", f"{num(card.right, 'g')} of {card.pairs} pairs"))
         if card.state == "tied":
@@ -114,7 +120,9 @@ class Terminal:
         if figures:
             self._console.print(Text("   ".join(figures), style="cyan"))
         if attempt.reason:
-            self._console.print(Padding(Text(f"“{attempt.reason}”", style="italic"), (0, 0, 0, 2), expand=False))
+            self._console.print(
+                Padding(Text(f"“{attempt.reason}”", style="italic"), (0, 0, 0, 2), expand=False)
+            )
         for opinion in card.opinions[1:]:
             if opinion.reasons[i]:
                 self._note(f"{opinion.judge}: {opinion.reasons[i]}")
@@ -143,9 +151,13 @@ class Terminal:
             table.add_column(name, overflow="fold")
         for lift in audit["lifts"]:
             places = lift["places"] or {}
-            interval = f"{num(places['low'])} to {num(places['high'])}" if {"low", "high"} <= places.keys() else "–"
+            interval = (
+                f"{num(places['low'])} to {num(places['high'])}" if {"low", "high"} <= places.keys() else "–"
+            )
             falls = "falls for it" if lift["flagged"] else ""
-            table.add_row(Text(lift["edit"]), num(places.get("value")), interval, Text(falls, style="bold red"))
+            table.add_row(
+                Text(lift["edit"]), num(places.get("value")), interval, Text(falls, style="bold red")
+            )
         self._console.print(table)
 
     def _text(self, text: str) -> None:

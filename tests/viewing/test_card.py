@@ -24,7 +24,11 @@ def test_attempts_stand_in_the_judges_order_with_what_is_known_of_each():
     record = ranked(3)
     record["rewards"] = {"t0": 0.0, "t1": 1.0, "t2": 0.5, "t3": 0.5}
     record["ranking"] = [["t1"], ["t2", "t3"], ["t0"]]
-    record |= {"consistency": 0.8, "prompt_id": "rank.v1", "usage": {"calls": 2, "prompt_tokens": 900, "cost_usd": 0.0123}}
+    record |= {
+        "consistency": 0.8,
+        "prompt_id": "rank.v1",
+        "usage": {"calls": 2, "prompt_tokens": 900, "cost_usd": 0.0123},
+    }
     shown = card(record)
     assert [(a.name, a.place, a.reward, a.true_place) for a in shown.attempts] == [
         ("t1", "1", 1.0, "2"), ("t2", "2–3", 0.5, "3"), ("t3", "2–3", 0.5, "4"), ("t0", "4", 0.0, "1"),
@@ -42,7 +46,14 @@ def test_attempts_stand_in_the_judges_order_with_what_is_known_of_each():
 def test_advantages_are_the_trainers():
     from grpo.advantages import group_advantages
 
-    for rewards in ([0.0, 1 / 3, 2 / 3, 1.0], [1.0, None, 0.5], [0.5, 0.5], [1.0], [None, None], [-3.2, 1.7, 0.4]):
+    for rewards in (
+        [0.0, 1 / 3, 2 / 3, 1.0],
+        [1.0, None, 0.5],
+        [0.5, 0.5],
+        [1.0],
+        [None, None],
+        [-3.2, 1.7, 0.4],
+    ):
         (expected,) = group_advantages([rewards])
         mine = advantages_of(rewards)
         assert [a is None for a in mine] == [a is None for a in expected.values]
@@ -67,7 +78,11 @@ def test_debiased_rewards_turn_marks_and_covariates_are_shown():
     record["covariates"] = {"t0": {"length": 12}}
     record["cut"] = {"t0": 70}
     record["trajectories"][0]["messages"][1:] = [
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {"name": "look", "arguments": "{}"}}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "function": {"name": "look", "arguments": "{}"}}],
+        },
         {"role": "tool", "tool_call_id": "c", "content": "found"},
         {"role": "assistant", "content": "Done."},
     ]
@@ -95,7 +110,11 @@ def test_rewards_beside_the_attempts_and_labels_count_as_rewards():
 
 
 def test_a_sample_of_a_run_has_its_own_advantages_and_anchor():
-    anchor = {"messages": [{"role": "assistant", "content": "As at the start."}], "reward": 0.2, "ground_truth": 0.0}
+    anchor = {
+        "messages": [{"role": "assistant", "content": "As at the start."}],
+        "reward": 0.2,
+        "ground_truth": 0.0,
+    }
     shown = card(sample(3, 9, anchor=anchor, row="row-1"))
     assert (shown.id, shown.step, shown.judge) == ("3/9", 3, "small")
     assert [(a.name, a.reward, a.advantage) for a in shown.attempts] == [
@@ -114,7 +133,10 @@ def test_hostile_text_is_made_visible_everywhere():
     record["reasons"] = dict.fromkeys(record["reasons"], evil)
     record["covariates"] = {"t0": {evil: 1}}
     for member in record["trajectories"]:
-        member["messages"] = [{"role": "user", "content": evil}, {"role": "assistant", "content": evil, evil: evil}]
+        member["messages"] = [
+            {"role": "user", "content": evil},
+            {"role": "assistant", "content": evil, evil: evil},
+        ]
     shown = json.dumps(asdict(card(record)), ensure_ascii=False)
     assert not set(shown) & set("\x1b\u202e\x00\ud800")
     assert "⟨U+001B⟩[2J⟨U+202E⟩" in shown
@@ -130,7 +152,12 @@ def test_judges_stand_side_by_side_on_the_same_attempts_alone(tmp_path):
     groups = Groups(source_of(write(tmp_path / "g.jsonl", [ranked(0), other, elsewhere, ranked(1)])))
     first, second = groups.card(1).opinions
     assert (first.judge, first.places, first.right, first.pairs) == ("judge-a", ("1", "2", "3", "4"), 6.0, 6)
-    assert (second.judge, second.line, second.places, second.right) == ("judge-b", 2, ("4", "3", "2", "1"), 0.0)
+    assert (second.judge, second.line, second.places, second.right) == (
+        "judge-b",
+        2,
+        ("4", "3", "2", "1"),
+        0.0,
+    )
     assert (second.alike, second.both) == (0.0, 6)
     assert groups.card(3).opinions == groups.card(4).opinions == ()
 

@@ -30,7 +30,13 @@ def lines(index: Index, **wanted) -> list[int]:
 
 @pytest.fixture
 def file(tmp_path):
-    groups = [ranked(0), tied(1), failed(2), ranked(3, judge="judge-b", step=7), {"id": "g4", "trajectories": [["no"]]}]
+    groups = [
+        ranked(0),
+        tied(1),
+        failed(2),
+        ranked(3, judge="judge-b", step=7),
+        {"id": "g4", "trajectories": [["no"]]},
+    ]
     wrong = ranked(5, judge="judge-b", step=9)
     wrong["rewards"] = {"t0": 0.0, "t1": 0.1, "t2": 0.2, "t3": 0.3}
     return write(tmp_path / "groups.jsonl", [*groups, wrong, "{not json", "[1]", '{"id": "x"}'])
@@ -158,7 +164,9 @@ def test_a_kill_while_indexing_loses_nothing(tmp_path):
         f"index = Index(Path({str(file)!r}))\nwhile index.grow(0.0): print(index.facts().groups, flush=True)"
     )
     environment = {**os.environ, "RANKER_CACHE": str(cache)}
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
+    ) as child:
         assert child.stdout is not None
         for _ in range(3):
             child.stdout.readline()
@@ -198,7 +206,13 @@ def test_text_that_utf8_cannot_hold_is_found_too(tmp_path):
 
 def test_a_byte_order_mark_and_empty_lines_are_passed_over(tmp_path):
     file = tmp_path / "g.jsonl"
-    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(ranked(0)).encode() + b"\n\n  \n" + json.dumps(ranked(1)).encode() + b"\n")
+    file.write_bytes(
+        b"\xef\xbb\xbf"
+        + json.dumps(ranked(0)).encode()
+        + b"\n\n  \n"
+        + json.dumps(ranked(1)).encode()
+        + b"\n"
+    )
     index = indexed(file)
     assert lines(index) == [1, 4]
     assert json.loads(index.read(index.entry(4)))["id"] == "g1"

@@ -7,7 +7,19 @@ import re
 import signal
 import time
 
-from tests.viewing.viewer import failed, make_run, metrics, process, ranked, ranker, sample, tied, viewer, write, write_many
+from tests.viewing.viewer import (
+    failed,
+    make_run,
+    metrics,
+    process,
+    ranked,
+    ranker,
+    sample,
+    tied,
+    viewer,
+    write,
+    write_many,
+)
 
 
 def until(view, found, seconds: float = 30.0):
@@ -20,7 +32,9 @@ def until(view, found, seconds: float = 30.0):
 
 
 def test_groups_are_listed_filtered_and_opened(tmp_path):
-    file = write(tmp_path / "g.jsonl", [ranked(0), tied(1), failed(2), "{bad", *(ranked(i) for i in range(4, 70))])
+    file = write(
+        tmp_path / "g.jsonl", [ranked(0), tied(1), failed(2), "{bad", *(ranked(i) for i in range(4, 70))]
+    )
     with viewer(file) as view:
         state = until(view, lambda s: s["indexed"]["done"])
         assert (state["kind"], state["name"], state["indexed"]["groups"]) == ("groups", "g.jsonl", 70)
@@ -59,8 +73,14 @@ def test_only_who_has_the_token_gets_in(tmp_path):
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
     html = page.decode()
-    assert re.findall(r"<(?:script|style)[^>]*>", html) == [f'<style nonce="{nonce}">', f'<script nonce="{nonce}">']
-    assert not re.search(r"(?:src|action)\s*=\s*[\"']|https?://(?!www\.w3\.org/2000/svg)|\burl\(|@import|innerHTML|insertAdjacent|eval\(| style=", html)
+    assert re.findall(r"<(?:script|style)[^>]*>", html) == [
+        f'<style nonce="{nonce}">',
+        f'<script nonce="{nonce}">',
+    ]
+    assert not re.search(
+        r"(?:src|action)\s*=\s*[\"']|https?://(?!www\.w3\.org/2000/svg)|\burl\(|@import|innerHTML|insertAdjacent|eval\(| style=",
+        html,
+    )
     assert headers["cache-control"] == "no-store"
 
 
@@ -100,7 +120,9 @@ def test_a_run_has_curves_steps_and_alarms_and_is_live(tmp_path):
         assert (curves["first"], curves["last"], curves["alarmed"]) == (1, 5, [[4, 5]])
         titles = [panel["title"] for panel in curves["panels"]]
         assert "KL to the reference" not in titles  # it was not measured
-        (agreement,) = (p["lines"][0] for p in curves["panels"] if p["title"] == "Judge's agreement with its auditor")
+        (agreement,) = (
+            p["lines"][0] for p in curves["panels"] if p["title"] == "Judge's agreement with its auditor"
+        )
         assert agreement["low"][0] == 0.75
         assert [r["step"] for r in view.json("groups", step=3)["rows"]] == [3, 3]
         assert {r["step"] for r in view.json("groups", alarm="true")["rows"]} == {4, 5}
@@ -129,8 +151,18 @@ def test_an_audits_figures_are_shown(tmp_path):
     folder = tmp_path / "audit"
     folder.mkdir()
     one = {"value": 0.6, "low": 0.2, "high": 1.0}
-    lift = {"edit": "padding\u202e", "worth": "same", "trials": 9, "places": one, "effect": one, "wins": one, "flagged": True}
-    (folder / "audit.json").write_text(json.dumps({"judge": "j", "groups": 9, "lifts": [lift], "accuracy": one}))
+    lift = {
+        "edit": "padding\u202e",
+        "worth": "same",
+        "trials": 9,
+        "places": one,
+        "effect": one,
+        "wins": one,
+        "flagged": True,
+    }
+    (folder / "audit.json").write_text(
+        json.dumps({"judge": "j", "groups": 9, "lifts": [lift], "accuracy": one})
+    )
     with viewer(folder) as view:
         audit = view.json("state")["audit"]
         assert audit["lifts"][0]["edit"] == "padding⟨U+202E⟩"

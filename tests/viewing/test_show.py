@@ -11,7 +11,10 @@ PLAIN = {"COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
 
 def test_a_list_and_a_group(tmp_path):
     other = ranked(0, judge="judge-b")
-    file = write(tmp_path / "g.jsonl", [ranked(0), tied(1), failed(2), "{bad", other, *(ranked(i) for i in range(5, 60))])
+    file = write(
+        tmp_path / "g.jsonl",
+        [ranked(0), tied(1), failed(2), "{bad", other, *(ranked(i) for i in range(5, 60))],
+    )
     listed = ranker("show", file, **PLAIN)
     assert listed.returncode == 0, listed.stderr
     lines = listed.stdout.splitlines()
@@ -19,7 +22,17 @@ def test_a_list_and_a_group(tmp_path):
     assert lines[4].split()[:2] == ["line:4", "bad"]
     assert lines[-1].strip().startswith("40 groups and 20 more.")
     group = ranker("show", file, "g0", **PLAIN).stdout
-    for text in ("Group g0", "judge judge-a", "6 of 6 pairs", "Question 0", "1  t0", "reward 1.00", "Reason 3.", "It is 3", "judge-b"):
+    for text in (
+        "Group g0",
+        "judge judge-a",
+        "6 of 6 pairs",
+        "Question 0",
+        "1  t0",
+        "reward 1.00",
+        "Reason 3.",
+        "It is 3",
+        "judge-b",
+    ):
         assert text in group
     assert "The judge failed. JudgeCallError" in ranker("show", file, "g2", **PLAIN).stdout
     assert "Line 4 is not JSON" in ranker("show", file, "line:4", **PLAIN).stdout
@@ -33,7 +46,9 @@ def test_a_run_and_an_audit(tmp_path):
     assert "Attempt 1 of step 2." in group
     folder = tmp_path / "audit"
     folder.mkdir()
-    (folder / "audit.json").write_text(json.dumps({"judge": "j", "lifts": [{"edit": "padding", "flagged": True}]}))
+    (folder / "audit.json").write_text(
+        json.dumps({"judge": "j", "lifts": [{"edit": "padding", "flagged": True}]})
+    )
     assert "falls for it" in ranker("show", folder, **PLAIN).stdout
 
 

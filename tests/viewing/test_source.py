@@ -27,7 +27,17 @@ def test_folders_and_files_are_told_apart(tmp_path):
         path: source_of(path).kind
         for path in (run, run / "metrics.jsonl", run / "samples.jsonl", begun, bench, bench / "results.json", audit, audit / "audit.json", groups)
     }  # fmt: skip
-    assert list(kinds.values()) == ["run", "run", "groups", "run", "bench", "bench", "audit", "audit", "groups"]
+    assert list(kinds.values()) == [
+        "run",
+        "run",
+        "groups",
+        "run",
+        "bench",
+        "bench",
+        "audit",
+        "audit",
+        "groups",
+    ]
     assert source_of(begun).file == begun / "samples.jsonl"
 
 
@@ -65,7 +75,9 @@ def test_packed_files_and_arrays_are_laid_out_by_lines(tmp_path):
         source = source_of(path)
         assert source.path == path
         assert source.file != path
-        assert [json.loads(line)["id"] for line in source.file.read_text().splitlines()] == [f"g{i}" for i in range(count)]
+        assert [json.loads(line)["id"] for line in source.file.read_text().splitlines()] == [
+            f"g{i}" for i in range(count)
+        ]
 
 
 def test_bad_lines_before_the_first_group_are_no_reason_to_refuse(tmp_path):

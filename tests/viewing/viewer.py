@@ -96,7 +96,15 @@ def sample(step: int, group: int, **more: Any) -> Json:
     ]
     prompt = [{"role": "user", "content": f"Task {group}."}]
     judges = {"judge": "small"}
-    return {"step": step, "group": group, "version": step - 1, "prompt": prompt, "rollouts": rollouts, "judges": judges, **more}
+    return {
+        "step": step,
+        "group": group,
+        "version": step - 1,
+        "prompt": prompt,
+        "rollouts": rollouts,
+        "judges": judges,
+        **more,
+    }
 
 
 def metrics(step: int, **more: Any) -> Json:
@@ -120,7 +128,14 @@ def make_run(folder: Path, steps: int = 5) -> Path:
     (folder / "config.json").write_text(json.dumps({"format": 1, "ranker_version": "0"}))
     write(folder / "metrics.jsonl", [metrics(s) for s in range(1, steps + 1)])
     write(folder / "samples.jsonl", [sample(s, 2 * s + k) for s in range(1, steps + 1) for k in range(2)])
-    audit = {"step": 2, "group": 4, "agreement": 0.0, "weight": 1.0, "judge": [0.0, 0.5, 1.0], "auditor": [1.0, 0.5, 0.0]}
+    audit = {
+        "step": 2,
+        "group": 4,
+        "agreement": 0.0,
+        "weight": 1.0,
+        "judge": [0.0, 0.5, 1.0],
+        "auditor": [1.0, 0.5, 0.0],
+    }
     write(folder / "audits.jsonl", [{**audit, "error": None, "usage": {}}])
     write(folder / "alarms.jsonl", [{"step": 4, "began": 3, "reason": "agreement fell to 0.70"}])
     return folder
