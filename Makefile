@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy docs wheel api clean
+.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy docs wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -233,6 +233,10 @@ bench-tuned: $(VENV)/dev.stamp
 # RANKER_DATA as for bench-ways and bench-judges).
 bench-audit-local: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.audit_local --cache build/audit_local.sqlite --json benchmarks/results/audit_local.json
+
+# `ranker view` over a million ranked groups: first page, filters, memory (ten minutes and 3 GB of disk).
+bench-view: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.load.view_speed --json benchmarks/results/view_speed.json
 
 # Speed of local models (keep the machine idle; RANKER_MODELS as for bench-ways).
 bench-local: $(VENV)/dev.stamp

@@ -74,6 +74,7 @@ def train(
     if calls:
         say(f"The judge: {calls:,} calls, ${cost:.4f}")
     say(f"The trained model: {out / 'final'}")
+    say(f"Its samples and curves: ranker view {out}", markup=False)
     return history
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import Line, read_lines
-from ranker.pages import visible
+from ranker.pages import places, visible
 from ranker.statistics import Estimate
 
 _REMEDY = "`ranker bench … --out` with the same folder writes it again; recorded answers are reused."
@@ -219,7 +219,7 @@ def _disagreement(line: Line, results: Results, simulated: set[str]) -> dict[str
     if sorted(i for tier in tiers for i in tier) != list(range(len(ids))):
         raise ValueError("the ranking does not name every trajectory once")
     levels = sorted({t for t in truths if t is not None}, reverse=True)
-    place, true_place = _places(tiers), _places([[i for i, t in enumerate(truths) if t == x] for x in levels])
+    place, true_place = places(tiers), places([[i for i, t in enumerate(truths) if t == x] for x in levels])
     shared = _shared([t.messages for t in group.trajectories])
     first = group.trajectories[0]
     alike = first.tools if all(t.tools == first.tools for t in group.trajectories) else None
@@ -239,16 +239,6 @@ def _disagreement(line: Line, results: Results, simulated: set[str]) -> dict[str
             for tier in tiers for i in tier
         ],
     }  # fmt: skip
-
-
-def _places(tiers: Iterable[Sequence[int]]) -> dict[int, str]:
-    """Each member's place, from 1; tied members get the range of theirs."""
-    places, before = {}, 0
-    for tier in tiers:
-        last = before + len(tier)
-        places.update(dict.fromkeys(tier, str(last) if len(tier) == 1 else f"{before + 1}–{last}"))
-        before = last
-    return places
 
 
 def _shared(conversations: Sequence[Sequence[Any]]) -> int:

@@ -22,8 +22,10 @@ from ranker.cli import (
     rank,
     report,
     serve,
+    show,
     train,
     tune,
+    view,
 )
 from ranker.errors import RankerError
 
@@ -43,6 +45,8 @@ app.command("bench")(bench.bench)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("calibrate")(calibrate.calibrate)
+app.command("view")(view.view)
+app.command("show")(show.show)
 app.command("label")(label.label)
 app.command("train")(train.train)
 app.command("tune-judge")(tune.tune_judge)

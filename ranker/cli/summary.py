@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ranker.aggregate.agreement import agreeing_pairs
 from ranker.errors import RankerError
@@ -83,5 +85,6 @@ def show(summary: Summary, seconds: float, judge: Judge | None, to: str) -> None
         ("agrees with truth", f"{accuracy} of {summary.pairs} pairs (0.5 is chance)" if accuracy else ""),
         ("elsewhere", f"{summary.elsewhere} shards, by other processes" if summary.elsewhere else ""),
         ("written to", to),
+        ("look at them", f"ranker view {shlex.quote(to)}" if Path(to).is_file() and summary.lines else ""),
     ]
     Console(stderr=True).print(facts(rows))

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import sys
-import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, FastAPI, Response
 from pydantic import BaseModel, Field, StrictInt
 
-from ranker.errors import RankerError
-from ranker.jsonl.group_file import dump_line
 from ranker.labelling.order import OrderError, parse_order, render_order
 from ranker.labelling.session import Session
+from ranker.pages import with_script
 from ranker.serving.body import json_route
-from ranker.serving.failure import Failure, failure_of
-from ranker.serving.run import Listening, SilentServer, bind
-from ranker.serving.token import allowed, from_here
+from ranker.serving.failure import Failure
+from ranker.serving.local_page import guarded, json_reply, serve
 
 _BODY = 100_000  # bytes of the largest request
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 class About(BaseModel):
@@ -54,31 +39,14 @@ def run(session: Session, port: int, *, shown: bool) -> None:
         ConfigurationError: the port is taken.
         KeyboardInterrupt: Ctrl-C.
     """
-    asyncio.run(_serve(session, port, shown=shown))
 
+    async def until_ended() -> None:
+        ended = asyncio.Event()
+        if session.ended:
+            ended.set()
+        await serve(lambda token: application(session, token, ended.set), port, ended, shown=shown)
 
-async def _serve(session: Session, port: int, *, shown: bool) -> None:
-    token = secrets.token_urlsafe(24)
-    ended = asyncio.Event()
-    server = SilentServer(application(session, token, ended.set))
-    with bind(Listening(port=port)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"
-        serving = asyncio.create_task(server.serve([listener]))
-        try:
-            print(address, flush=True)  # noqa: T201 - what the command is asked for
-            if shown:
-                _open(address)
-            if not session.ended:
-                await ended.wait()
-        finally:
-            server.should_exit = True
-            await serving
-
-
-def _open(address: str) -> None:
-    """Open a browser with windows, where there may be one; one in this terminal would take it."""
-    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    asyncio.run(until_ended())
 
 
 def application(session: Session, token: str, end: Callable[[], None]) -> FastAPI:
@@ -88,42 +56,12 @@ def application(session: Session, token: str, end: Callable[[], None]) -> FastAP
         token: what requests must carry.
         end: called when everything is labelled or the person stops.
     """
-
-    async def check(request: Request) -> None:
-        if not from_here(request.headers.get("host"), request.headers.get("origin")):
-            raise Failure(
-                403, "Forbidden", "The page answers only to localhost or a loopback address, and to itself."
-            )
-        header = request.headers.get("authorization")
-        if request.url.path == "/":
-            header = f"Bearer {request.query_params.get('token', '')}"
-        if not allowed(header, token):
-            raise Failure(
-                401, "Unauthorized", "The token is missing or wrong: use the address that was printed."
-            )
-
-    async def fail(_: Request, error: Exception) -> Response:
-        failure = failure_of(error)
-        return Response(failure.body(), failure.status, {**failure.headers, **_HEADERS}, "application/json")
-
-    app = FastAPI(
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        dependencies=[Depends(check)],
-        exception_handlers={Failure: fail, RankerError: fail, RequestValidationError: fail},
-    )
-
-    @app.get("/")
-    async def page() -> Response:
-        nonce = secrets.token_urlsafe(16)
-        return HTMLResponse(page_of(nonce), headers={**_HEADERS, "Content-Security-Policy": policy(nonce)})
+    app = guarded(token, lambda nonce: with_script(Path(__file__).parent, nonce=nonce))
 
     @app.get("/state")
     async def state() -> Response:
         session.refresh()
-        return _json(state_of(session))
+        return json_reply(state_of(session))
 
     app.include_router(_answers(session, end))
     return app
@@ -142,7 +80,7 @@ def _answers(session: Session, end: Callable[[], None]) -> APIRouter:
     def changed(said: str) -> Response:
         if session.ended:
             end()
-        return _json({**state_of(session), "said": said})
+        return json_reply({**state_of(session), "said": said})
 
     @router.post("/order")
     async def order(answer: Answer) -> Response:
@@ -167,7 +105,7 @@ def _answers(session: Session, end: Callable[[], None]) -> APIRouter:
     @router.post("/stop")
     async def stop() -> Response:
         end()
-        return _json({"state": "stopped", "said": "Stopped.", "progress": asdict(session.progress)})
+        return json_reply({"state": "stopped", "said": "Stopped.", "progress": asdict(session.progress)})
 
     return router
 
@@ -182,24 +120,6 @@ def state_of(session: Session) -> dict[str, Any]:
     return {**common, **shown, "state": "group"}
 
 
-def policy(nonce: str) -> str:
-    """The page's own script and style, requests to its server, and nothing else."""
-    return (
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-def page_of(nonce: str) -> str:
-    """The page; what it shows comes from /state."""
-    env = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
-    return env.get_template("page.html.j2").render(nonce=nonce)
-
-
 @contextmanager
 def _room() -> Iterator[Callable[[int], None]]:
     yield lambda _: None
-
-
-def _json(body: Any) -> Response:
-    return Response(dump_line(body), headers=_HEADERS, media_type="application/json")

@@ -71,7 +71,7 @@ def view_of(group: TrajectoryGroup, shown: Sequence[int]) -> View:
     members = [group.trajectories[i] for i in shown]
     common = common_messages([t.messages for t in members])
     alike = all(t.tools == members[0].tools for t in members)
-    shared = [*(_tools(members[0].tools) if alike else ()), *_blocks(members[0].messages[:common])]
+    shared = [*(tools_of(members[0].tools) if alike else ()), *blocks_of(members[0].messages[:common])]
     attempts = [_attempt(t, common, with_tools=not alike) for t in members]
     return View(_text(group.task), _text(group.rubric), tuple(shared), tuple(attempts))
 
@@ -88,21 +88,22 @@ def _attempt(trajectory: Trajectory, common: int, *, with_tools: bool) -> Attemp
     own = trajectory.messages[common:]
     spoken = [i for i, message in enumerate(own) if message["role"] == "assistant"]
     at = spoken[-1] if spoken else 0
-    steps, last = list(_blocks(own[:at])), list(_blocks(own[at:], own[:at]))
+    steps, last = list(blocks_of(own[:at])), list(blocks_of(own[at:], own[:at]))
     if with_tools:
-        steps = [*_tools(trajectory.tools), *steps]
+        steps = [*tools_of(trajectory.tools), *steps]
     for number, history in enumerate(trajectory.histories, start=1):
         steps.append(Block("field", f"further conversation {number} of this attempt", ""))
-        steps += _blocks(history)
+        steps += blocks_of(history)
     return Attempt(tuple(steps), tuple(last))
 
 
-def _tools(tools: Sequence[Mapping[str, Any]] | None) -> list[Block]:
+def tools_of(tools: Sequence[Mapping[str, Any]] | None) -> list[Block]:
+    """The block of an attempt's tools; none where it has none."""
     count = f"{len(tools or ())} tool{'' if len(tools or ()) == 1 else 's'} available"
     return [Block("tools", count, visible(pretty(tools)))] if tools else []
 
 
-def _blocks(
+def blocks_of(
     messages: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] = ()
 ) -> Iterator[Block]:
     """The blocks of messages; `before` are earlier ones, for the names of tools that were called in them."""

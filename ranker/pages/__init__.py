@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def environment(folder: Path) -> jinja2.Environment:
     return env
 
 
+def with_script(folder: Path, **values: Any) -> str:
+    """`page.html.j2` of a folder, a page that has a script; it may include what stands here. Its parts are not indented
+    by their templates, and all that it shows comes later, as data."""
+    env = jinja2.Environment(loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]), autoescape=True)
+    return env.get_template("page.html.j2").render(**values)
+
+
 def write(path: Path, content: bytes) -> None:
     """Replace the file as a whole.
 
@@ -85,6 +93,16 @@ def money(x: float | None) -> str:
     if x is None:
         return "unknown"
     return f"${x:,.2f}" if x >= 0.095 or x == 0 else f"${x:.2g}"
+
+
+def places(tiers: Iterable[Sequence[int]]) -> dict[int, str]:
+    """Each member's place, from 1; tied members get the range of theirs."""
+    found, before = {}, 0
+    for tier in tiers:
+        last = before + len(tier)
+        found.update(dict.fromkeys(tier, str(last) if len(tier) == 1 else f"{before + 1}–{last}"))
+        before = last
+    return found
 
 
 def folded(text: str) -> tuple[str, str]:

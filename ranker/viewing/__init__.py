@@ -1,0 +1,1 @@
+"""`ranker view` and `ranker show`: groups, judges and runs for people, in a local page, a file or the terminal."""
