@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
 from ranker.judges.local import open_logprob_judge
 from ranker.judges.local.judge_file import read_judge, setup_from
 
-log = logging.getLogger("ranker")
 FOLDER = Path(__file__).parent
 
 
@@ -23,27 +18,6 @@ def embedded_judge(**options: Any) -> Judge:
     Raises:
         ConfigurationError: torch or transformers is missing, or an option it does not take.
     """
-    setup = setup_from(*read_judge(FOLDER))
-    judge = open_logprob_judge(setup, name="local", **options)
-    warn_once(summary(setup.measured))
-    return judge
+    from ranker.judges.embedded.judge import EmbeddedJudge
 
-
-@cache
-def warn_once(text: str) -> None:
-    """Say at the first use what the judge is known to be good for, and for what not."""
-    log.warning("%s", text)
-
-
-def summary(measured: Mapping[str, Any]) -> str:
-    """One sentence from what was measured."""
-    families = measured.get("families") or {}
-    if not families:
-        raise ConfigurationError("The embedded judge has no figures with it.")
-    good = [name for name, f in families.items() if f["low"] > 0.5]
-    bad = [name for name, f in families.items() if f["low"] <= 0.5]
-    shown = ", ".join(f"{name} {families[name]['value']:.2f}" for name in good)
-    text = f"The local judge is small. Pairs it orders as the truth does: {shown or 'none shown'}."
-    if bad:
-        text += f" Not shown to beat a coin on {', '.join(bad)}."
-    return text + " Measure it on groups of yours: ranker calibrate."
+    return open_logprob_judge(setup_from(*read_judge(FOLDER)), name="local", kind=EmbeddedJudge, **options)
