@@ -237,9 +237,10 @@ desk-policy: $(VENV)/local.stamp
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel
 
-# docs/api.md, from the code.
+# docs/api.md, from the code, and docs/which-judge.md, from the judges on record.
 api: $(VENV)/local.stamp
 	$(BIN)/python -m docs.api
+	$(BIN)/python -m docs.which_judge
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -129,7 +129,9 @@ def says(trajectory: Trajectory) -> str:
     """The text of the last message that has any."""
     for message in reversed(trajectory.messages):
         content = message.get("content")
-        parts = [content] if isinstance(content, str) else content if isinstance(content, (list, tuple)) else []
+        parts = (
+            [content] if isinstance(content, str) else content if isinstance(content, (list, tuple)) else []
+        )
         texts = (part if isinstance(part, str) else part.get("text") for part in parts)
         text = " ".join(text for text in texts if isinstance(text, str)).strip()
         if text:
@@ -152,7 +154,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     numbers = len(widths) - 1  # the column before the last holds names
     lines = []
     for row in rows:
-        cells = [cell.rjust(w) if k < numbers else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=False))]
+        cells = [
+            cell.rjust(w) if k < numbers else cell.ljust(w)
+            for k, (cell, w) in enumerate(zip(row, widths, strict=False))
+        ]
         lines.append("  ".join([*cells, clipped(row[-1], left)]).rstrip())
     return lines
 

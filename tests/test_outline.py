@@ -48,7 +48,9 @@ def test_repr_is_a_line_with_counts_and_first_words() -> None:
         ground_truth=0.5,
     )
     assert repr(one).startswith('<Trajectory a: 2 messages, 1 tool, ground_truth=0.5, "23 because xxx')
-    assert repr(group(task="Name a prime.")) == '<TrajectoryGroup primes: 3 trajectories, task "Name a prime.">'
+    assert (
+        repr(group(task="Name a prime.")) == '<TrajectoryGroup primes: 3 trajectories, task "Name a prime.">'
+    )
     assert repr(ranked()) == (
         "<RankedGroup primes: 3 trajectories, judge openai/gpt-5-mini, rewards [0.00, 0.50, 1.00]>"
     )
@@ -93,7 +95,7 @@ def test_print_fits_a_screen_whatever_the_attempts_hold() -> None:
 def test_print_shows_the_truth_where_it_is_known_and_the_attempt_where_there_is_no_reason() -> None:
     known = TrajectoryGroup([Trajectory(t.messages, id=t.id, ground_truth=0.25) for t in group()])
     told = str(ranked(known, reasons=[""] * 3, consistency=0.75))
-    assert told.split("\n")[0].endswith("consistency 0.75")
+    assert told.split("\n", maxsplit=1)[0].endswith("consistency 0.75")
     assert told.split("\n")[1].split() == ["place", "reward", "truth", "id", "attempt"]
     assert "It is 2." in told
 
@@ -107,7 +109,9 @@ def test_rows_have_the_same_columns_whatever_the_group() -> None:
     assert [row["place"] for row in tied] == [1, 1, 3]
     failed = ranked(rewards=[None] * 3, ranking=[], reasons=[], error=JudgeError("away")).to_dicts()
     assert [list(row) for row in failed] == [list(tied[0])] * 3
-    assert {(row["place"], row["reward"], row["error"]) for row in failed} == {(None, None, "JudgeError: away")}
+    assert {(row["place"], row["reward"], row["error"]) for row in failed} == {
+        (None, None, "JudgeError: away")
+    }
 
 
 def test_frames_of_one_group_and_of_many() -> None:

@@ -75,7 +75,9 @@ def _hosted(name: str, out: Path | None, config: Mapping[str, Any]) -> Logger:
 
     def show(rows: list[list[Any]], step: int) -> None:
         if name == "trackio":  # whose page shows text as Markdown
-            rows = [[samples.unmarked(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+            rows = [
+                [samples.unmarked(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+            ]
         table = library.Table(columns=list(samples.COLUMNS), data=rows, allow_mixed_types=True)
         library.log({"samples": table}, step=step)
 

@@ -35,7 +35,9 @@ def markdown(table: Sequence[Sequence[Any]]) -> str:
         cell = dict(zip(COLUMNS, row, strict=True))
         facts = [f"group {cell['group']}, attempt {cell['attempt']}"]
         facts += [
-            f"{name} {cell[name]:.3g}" for name in ("reward", "advantage", "ground_truth") if cell[name] is not None
+            f"{name} {cell[name]:.3g}"
+            for name in ("reward", "advantage", "ground_truth")
+            if cell[name] is not None
         ]
         parts.append(f"**{' · '.join(facts)}**")
         parts += [_indented(cell[name]) for name in ("prompt", "reply", "reason", "error") if cell[name]]

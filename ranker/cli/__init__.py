@@ -16,9 +16,11 @@ from ranker.cli import (
     calibrate,
     compare,
     demo,
+    judges,
     label,
     models,
     rank,
+    recommend,
     report,
     serve,
     train,
@@ -41,6 +43,8 @@ app.command("rank")(rank.rank)
 app.command("bench")(bench.bench)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
+app.command("judges")(judges.judges)
+app.command("recommend")(recommend.recommend)
 app.command("calibrate")(calibrate.calibrate)
 app.command("label")(label.label)
 app.command("train")(train.train)

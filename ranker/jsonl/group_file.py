@@ -124,7 +124,8 @@ def unranked(fields: Mapping[str, Any]) -> dict[str, Any]:
     members = own.get("trajectories")
     if isinstance(members, list):
         own["trajectories"] = [
-            {k: v for k, v in m.items() if k != REWARD} if isinstance(m, dict) and REWARD in m else m for m in members
+            {k: v for k, v in m.items() if k != REWARD} if isinstance(m, dict) and REWARD in m else m
+            for m in members
         ]
     return own
 

@@ -61,7 +61,9 @@ def test_tensorboard_gets_samples_as_text(history: Any) -> None:
     assert shown.step == 1, "the first step and every tenth"
     assert told.count("**group ") == 8
     assert "**group 0, attempt 3 · reward 3 · advantage 1.16**" in told
-    said = json.loads((out / "samples.jsonl").read_text().splitlines()[0])["rollouts"][3]["messages"][-1]["content"]
+    said = json.loads((out / "samples.jsonl").read_text().splitlines()[0])["rollouts"][3]["messages"][-1][
+        "content"
+    ]
     assert all(f"    {line}" in told for line in said.splitlines() if line.strip().isalnum())
 
 
@@ -70,7 +72,12 @@ def test_samples_are_a_row_for_each_attempt_whatever_it_holds() -> None:
     attempt = {"messages": [{"role": "assistant", "content": hostile * 900}], "reward": 0.5, "advantage": None,
                "ground_truth": None, "reason": hostile}  # fmt: skip
     broken = {"messages": None, "reward": None, "advantage": None, "ground_truth": None, "error": "it broke"}
-    record = {"step": 10, "group": 7, "prompt": [{"role": "user", "content": "Say."}], "rollouts": [attempt, broken]}
+    record = {
+        "step": 10,
+        "group": 7,
+        "prompt": [{"role": "user", "content": "Say."}],
+        "rollouts": [attempt, broken],
+    }
     assert [step for step in range(1, 31) if samples.due(step)] == [1, 10, 20, 30]
     table = samples.rows([record] * 9)
     assert len(table) == 2 * samples.GROUPS
@@ -88,14 +95,21 @@ def test_samples_are_a_row_for_each_attempt_whatever_it_holds() -> None:
 
 @pytest.mark.usefixtures("socket_enabled")  # W&B talks to a process of its own
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_hosted_trackers_get_numbers_and_a_table(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosted_trackers_get_numbers_and_a_table(
+    name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Offline, with the library itself where it is installed."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
     [tracker] = loggers((name,), tmp_path / "run", {"seed": 1})
-    attempt = {"messages": [{"role": "assistant", "content": "w1"}], "reward": 0.5, "advantage": None, "ground_truth": 1.0}
+    attempt = {
+        "messages": [{"role": "assistant", "content": "w1"}],
+        "reward": 0.5,
+        "advantage": None,
+        "ground_truth": 1.0,
+    }
     groups = [{"step": 1, "group": 0, "prompt": [], "rollouts": [attempt] * 2}]
     tracker.log(1, {"step": 1, "reward_mean": 0.5}, groups)
     tracker.log(2, {"step": 2, "reward_mean": 0.6}, groups)

@@ -71,7 +71,9 @@ def test_each_trajectory_has_its_reward_beside_its_id():
     assert [t["reward"] for t in record["trajectories"]] == [0.0, 1.0] == list(record["rewards"].values())
     assert "reward" not in json.dumps(ranked_record(record, failed)), "one of an earlier ranking is dropped"
     bare = {"trajectories": [list(t.messages) for t in group]}
-    assert ranked_record(bare, ranked)["trajectories"] == bare["trajectories"], "a list of messages has no place for it"
+    assert ranked_record(bare, ranked)["trajectories"] == bare["trajectories"], (
+        "a list of messages has no place for it"
+    )
 
 
 def test_a_ranked_file_as_input_is_the_same_group_and_its_rewards_reach_no_judge(serve, tmp_path):
@@ -84,7 +86,9 @@ def test_a_ranked_file_as_input_is_the_same_group_and_its_rewards_reach_no_judge
     first, second = records(out), records(tmp_path / "again.jsonl")
     first.sort(key=lambda r: r["id"])
     second.sort(key=lambda r: r["id"])
-    assert [list(r["rewards"].values()) for r in first] == [[t["reward"] for t in r["trajectories"]] for r in first]
+    assert [list(r["rewards"].values()) for r in first] == [
+        [t["reward"] for t in r["trajectories"]] for r in first
+    ]
     assert [r["rewards"] for r in second] == [r["rewards"] for r in first]
     assert server.requests == 4
     assert len(shown) == 16

@@ -42,7 +42,10 @@ def test_a_card_of_a_group_that_was_not_ranked_or_failed() -> None:
 
 def test_everything_from_outside_is_text() -> None:
     of = hostile()
-    for card in (of._repr_html_(), ranked(of, reasons=[HOSTILE] * 2, judge=HOSTILE, warnings=(HOSTILE,))._repr_html_()):
+    for card in (
+        of._repr_html_(),
+        ranked(of, reasons=[HOSTILE] * 2, judge=HOSTILE, warnings=(HOSTILE,))._repr_html_(),
+    ):
         assert "<script" not in card
         assert "<img" not in card
         assert "\u202e" not in card
@@ -52,7 +55,9 @@ def test_everything_from_outside_is_text() -> None:
 
 def test_a_card_of_a_huge_group_is_bounded_and_says_what_is_missing() -> None:
     long = [{"role": "assistant", "content": "w" * 100_000}] * 200
-    card = TrajectoryGroup([Trajectory([{"role": "user", "content": f"{i}"}, *long]) for i in range(100)])._repr_html_()
+    card = TrajectoryGroup(
+        [Trajectory([{"role": "user", "content": f"{i}"}, *long]) for i in range(100)]
+    )._repr_html_()
     assert len(card) < 1_000_000
     assert "84 more attempts" in card
     assert "181 earlier messages" in card

@@ -21,7 +21,11 @@ KINDS = {
 }
 """What attempts may look like, and the suites of real attempts that look like it."""
 
-_CODE = re.compile(r"^\s*(?:return\b|def \w+\(|for .+:$|if .+:$|while .+:$|import \w|class \w+.*[:{]$|[\w.\[\]]+ [-+*/]?= .*[\w)\]};]$|```\w)", re.M)
+_READ = 20_000  # characters of a reply
+_CODE = re.compile(
+    r"^[ \t]*(?:return\b|def \w+\(|for .+:$|if .+:$|while .+:$|import \w|class \w+.*[:{]$|[\w.\[\]]+ [-+*/]?= .*[\w)\]};]$|```\w)",
+    re.M,
+)
 _CALCULATION = re.compile(r"\d\s*[-+*/×·÷]\s*\(?\$?\d[^\n=]{0,40}=")
 
 
@@ -35,7 +39,7 @@ def kind_of(trajectories: Sequence[Trajectory]) -> str | None:
 
 
 def _calls_tools(trajectory: Trajectory) -> bool:
-    return any(m.get("tool_calls") or m["role"] in ("tool", "function") for m in trajectory.messages)
+    return any(bool(m.get("tool_calls")) or m["role"] in ("tool", "function") for m in trajectory.messages)
 
 
 def _is_code(trajectory: Trajectory) -> bool:
@@ -53,6 +57,6 @@ def _converses(trajectory: Trajectory) -> bool:
 
 def _reply(trajectory: Trajectory) -> str:
     content: Any = trajectory.messages[-1].get("content")
-    if isinstance(content, str):
-        return content
-    return "\n".join(p["text"] for p in content or () if isinstance(p, dict) and isinstance(p.get("text"), str))
+    parts = [content] if isinstance(content, str) else content if isinstance(content, (list, tuple)) else []
+    texts = (part if isinstance(part, str) else part.get("text") for part in parts)
+    return "\n".join(text for text in texts if isinstance(text, str))[:_READ]
