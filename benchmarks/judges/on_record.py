@@ -23,6 +23,7 @@ SCORES = datetime.date(2026, 11, 22)
 LOCAL = datetime.date(2026, 11, 21)
 WAYS = datetime.date(2026, 11, 21)
 REAL = datetime.date(2026, 11, 30)
+FEWEST = 10  # groups, below which a figure says next to nothing
 BUSY = "the machine was busy: the seconds are not given"
 
 
@@ -50,6 +51,8 @@ def _local() -> Iterator[Record]:
     """Local models that write their verdicts."""
     results = _read("judges/local/results.json")
     for record in records.measured(results, LOCAL):
+        if record.groups < FEWEST:
+            continue
         told: Json = {"command": "make bench-judges"}
         if record.judge != records.BASELINE:
             told |= {"seconds_per_group": None, "note": BUSY}
@@ -72,6 +75,17 @@ def _ways() -> Iterator[Record]:
 
 def _real() -> Iterator[Record]:
     """The embedded judge on real attempts."""
+    tau = embedded.summary(RESULTS / "embedded" / "tau_airline.jsonl")["families"]["tau-airline"]
+    yield Record(
+        judge="local",
+        suite="tau-airline",
+        date=SCORES,
+        command=f"python -m {embedded.MODULE} measure ranker/judges/embedded --families tau-airline --groups 25 "
+        "--out tau_airline.jsonl",
+        groups=tau["groups"],
+        metrics={"pairwise_accuracy": _estimate(tau)},
+        per_group={"cost_usd": 0.0},
+    )
     for path in sorted((RESULTS / "judges").glob("embedded*/results.json")):
         for record in records.measured(json.loads(path.read_text()), REAL):
             told: Json = {} if record.judge == records.BASELINE else {"seconds_per_group": None, "note": BUSY}

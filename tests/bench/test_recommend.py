@@ -123,7 +123,11 @@ def test_it_measures_those_in_reach_and_prints_the_command(
     server = openai(groups)
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "mine.jsonl", groups)
-    judges = [w for name in ("openai/gpt-5-mini", "noisy:0.6", "anthropic/claude-haiku-4-5") for w in ("--judge", name)]
+    judges = [
+        w
+        for name in ("openai/gpt-5-mini", "noisy:0.6", "anthropic/claude-haiku-4-5")
+        for w in ("--judge", name)
+    ]
     words = ("recommend", "mine.jsonl", "--budget", "1", *judges)
     done = here(*words)
     assert done.code == 0, done.told
@@ -137,7 +141,9 @@ def test_it_measures_those_in_reach_and_prints_the_command(
     assert server.requests == 12, "a second run reuses the answers"
 
 
-def test_a_budget_of_nothing_calls_nothing_that_costs(openai: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_of_nothing_calls_nothing_that_costs(
+    openai: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     groups = make_groups(12)
     server = openai(groups)
     monkeypatch.chdir(tmp_path)
@@ -154,7 +160,9 @@ def test_without_ground_truth_it_says_how_to_get_some(openai: Any, tmp_path: Pat
     server = openai(groups)
     path = tmp_path / "mine.jsonl"
     path.write_text(
-        "".join(json.dumps({"trajectories": [{"messages": list(t.messages)} for t in g]}) + "\n" for g in groups)
+        "".join(
+            json.dumps({"trajectories": [{"messages": list(t.messages)} for t in g]}) + "\n" for g in groups
+        )
     )
     done = here("recommend", path, "--budget", "1", "--judge", "openai/gpt-5-mini")
     assert done.code == 0

@@ -35,7 +35,9 @@ def test_a_benchmark_publishes_what_it_measured_once(serve: Any, tmp_path: Path)
     groups = make_groups(8)
     server = serve(knowing(groups))
     suite, file = write(tmp_path / "mine.jsonl", groups), tmp_path / "to" / "judges.jsonl"
-    words = args_for(server, suite, tmp_path / "out", "--judge", "noisy:0.8", "--price", "1,2", "--publish", file)
+    words = args_for(
+        server, suite, tmp_path / "out", "--judge", "noisy:0.8", "--price", "1,2", "--publish", file
+    )
     assert here(*words).code == 0
     assert here(*words).code == 0
     first, second = lines(file)
@@ -46,7 +48,9 @@ def test_a_benchmark_publishes_what_it_measured_once(serve: Any, tmp_path: Path)
     assert (first["groups"], first["ranker"]) == (8, read(tmp_path / "out")["ranker"])
     assert set(first["metrics"]) == set(records.KEPT)
     [cell, *_] = read(tmp_path / "out")["cells"]
-    assert first["metrics"]["pairwise_accuracy"]["value"] == cell["metrics"]["pairwise_accuracy"]["value"] == 1.0
+    assert (
+        first["metrics"]["pairwise_accuracy"]["value"] == cell["metrics"]["pairwise_accuracy"]["value"] == 1.0
+    )
     assert first["per_group"]["cost_usd"] == cell["per_group"]["cost_usd"] > 0
     assert first["seconds_per_group"] > 0
     assert str(tmp_path) not in file.read_text()
@@ -112,7 +116,13 @@ def test_the_newest_measurement_counts_and_any_goes_before_a_reckoning() -> None
 
 def test_the_best_judge_comes_first_and_what_was_not_measured_is_a_dash() -> None:
     good, bad = (
-        record(judge=name, metrics={"pairwise_accuracy": Estimate(x, x - 0.1, x + 0.1), "length_bias": Estimate(-0.2, None, None)})
+        record(
+            judge=name,
+            metrics={
+                "pairwise_accuracy": Estimate(x, x - 0.1, x + 0.1),
+                "length_bias": Estimate(-0.2, None, None),
+            },
+        )
         for name, x in (("good", 0.8), ("bad", 0.4))
     )
     unknown = record(judge="|x|", per_group={"cost_usd": None})
@@ -129,7 +139,9 @@ def test_the_command_shows_packaged_and_own_records(tmp_path: Path) -> None:
     assert "local" in done.out
     assert "humaneval" not in done.out
     own = tmp_path / "own.jsonl"
-    records.append(own, [record(judge="mine", suite="game24", metrics={"pairwise_accuracy": Estimate(1.0, 0.9, 1.0)})])
+    records.append(
+        own, [record(judge="mine", suite="game24", metrics={"pairwise_accuracy": Estimate(1.0, 0.9, 1.0)})]
+    )
     done = here("judges", own, "--suite", "game24")
     assert done.out.index("mine") < done.out.index("local")
     wrong = here("judges", "--suite", "game42")
@@ -143,7 +155,9 @@ def test_what_is_on_record_follows_from_the_recorded_benchmarks() -> None:
     known = {r.id for r in packaged}
     made = recorded()
     assert [f"{r.judge} on {r.suite}" for r in made if r.id not in known] == []
-    assert {r.id for r in packaged if not r.reckoned} == {r.id for r in made}, "each measured one has its benchmark"
+    assert {r.id for r in packaged if not r.reckoned} == {r.id for r in made}, (
+        "each measured one has its benchmark"
+    )
     for one in packaged:
         assert one.date <= datetime.datetime.now(datetime.UTC).date()
         assert one.reckoned == (one.prices is not None) == ("pairwise_accuracy" not in one.metrics)

@@ -22,7 +22,9 @@ GENERATED = {"arithmetic": {"value": 0.8, "low": 0.78, "high": 0.82}}
 
 
 @pytest.mark.parametrize("suite", REAL)
-def test_groups_of_each_suite_are_of_its_kind(suite: str, real_groups: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_of_each_suite_are_of_its_kind(
+    suite: str, real_groups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RANKER_DATA", str(real_groups))
     [kind] = [kind for kind, suites in KINDS.items() if suite in suites]
     seen = Counter(kind_of(g.trajectories) for g in load(suite, 40).groups)
@@ -43,7 +45,14 @@ def test_replies_of_any_form_are_looked_at_in_time() -> None:
     assert kind_of(reply("")) is None
     assert kind_of(reply([{"type": "text", "text": "3 + 4 = 7\n7 * 2 = 14"}])) == "worked calculations"
     began = time.perf_counter()
-    for text in ("\n" * 300_000, "1 " * 150_000, "a = " * 90_000, "1" + " " * 300_000, "x" * 300_000, "1+(" * 99_000):
+    for text in (
+        "\n" * 300_000,
+        "1 " * 150_000,
+        "a = " * 90_000,
+        "1" + " " * 300_000,
+        "x" * 300_000,
+        "1+(" * 99_000,
+    ):
         kind_of(reply(text))
     assert time.perf_counter() - began < 5
 
