@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ranker.bench.records import Record, by_suite, newest, read_judges
+from ranker.bench.records import BASELINE, Record, by_suite, newest, read_judges
 from ranker.bench.records_text import MEANING, markdown
 from ranker.suites import GENERATED, REAL
 
@@ -65,20 +65,17 @@ def page() -> str:
     """The whole page as Markdown."""
     records = newest(read_judges())
     measured = by_suite(r for r in records if not r.reckoned)
-    parts = [HEAD, "## On real attempts\n", f"{_legend()}\n", *_tables(measured, REAL)]
+    asked = any(not r.reckoned and not r.judge.startswith("local") and r.judge != BASELINE for r in records)
+    parts = [HEAD, "## On real attempts\n", f"{MEANING}\n", *_tables(measured, REAL)]
     parts += ["## On generated attempts\n", *_tables(measured, (*GENERATED, "desk"))]
-    return "\n".join((*parts, _prices([r for r in records if r.reckoned]), TAIL, _commands(records)))
-
-
-def _legend() -> str:
-    return f"{MEANING} A dash: not measured."
+    return "\n".join((*parts, _prices([r for r in records if r.reckoned], asked), TAIL, _commands(records)))
 
 
 def _tables(measured: dict[str, list[Record]], suites: Sequence[str]) -> list[str]:
     return [f"### {suite}\n\n{markdown(measured[suite])}\n" for suite in suites if suite in measured]
 
 
-def _prices(records: Sequence[Record]) -> str:
+def _prices(records: Sequence[Record], asked: bool) -> str:
     suites = [suite for suite in (*REAL, *GENERATED) if any(r.suite == suite for r in records)]
     cost = {(r.judge, r.suite): r.dollars for r in records}
     judges = sorted({r.judge for r in records}, key=lambda j: sum(cost.get((j, s)) or 0 for s in suites))
@@ -90,12 +87,12 @@ def _prices(records: Sequence[Record]) -> str:
         rows.append([f"`{judge}`", *("–" if x is None else f"{x:.2f}" for x in figures)])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     stated = ", ".join(sorted({f"{r.prices} on {r.date}" for r in records}))
+    unasked = "" if asked else "No judge behind an API has been put on record yet. "
     return f"""\
 ## What API judges would cost
 
-Nobody has put a measurement of these judges on record yet. Their price can be reckoned without a call: dollars for ranking 1,000
-groups once, from the tokens of the prompts and a reply of a sentence on each attempt, at the list prices in {stated}.
-What a model thinks before it answers comes on top, and for judges that think can cost more than all the rest; `--batch` halves
+{unasked}Reckoned without a call: dollars for ranking 1,000 groups once, from the tokens of the prompts and a reply of a sentence on each
+attempt, both estimated, at the list prices in {stated}. What a model thinks before it answers comes on top, and for judges that think can cost more than all the rest; `--batch` halves
 the price where the provider has a batch API.
 
 {table}
@@ -105,12 +102,28 @@ the price where the provider has a batch API.
 def _commands(records: Sequence[Record]) -> str:
     lines: dict[str, list[str]] = {}
     for record in records:
-        note = f" ({record.note})" if record.note else ""
-        lines.setdefault(f"`{record.command}`, {record.date}{note}", []).append(
-            f"{record.judge} on {record.suite}"
+        what = (
+            "the prices above" if record.reckoned else f"{record.judge} on {record.suite}, {record.groups:,}"
         )
-    shown = "\n".join(f"* {command}: {', '.join(what)}" for command, what in lines.items())
-    return f"## How each record was made\n\n{shown}\n"
+        lines.setdefault(made_by(record), []).append(what)
+    shown = "\n".join(f"* {command}: {'; '.join(dict.fromkeys(what))}" for command, what in lines.items())
+    return f"""\
+## How each record was made
+
+With JUDGE, SUITE and the number N of groups as stated; [judges.jsonl](../ranker/bench/data/judges.jsonl) has every command, with the commit.
+
+{shown}
+"""
+
+
+def made_by(record: Record) -> str:
+    """The command of a record, with what differs between records of one kind left open, its date, and its note."""
+    command = record.command
+    opened = ((record.judge, "--judge", "JUDGE"), (record.suite, "--suite", "SUITE"), (record.suite, "--families", "SUITE"),
+              (str(record.groups), "--groups", "N"))  # fmt: skip
+    for value, name, instead in opened:
+        command = command.replace(f"{name} {value} ", f"{name} {instead} ")
+    return f"`{command}`, {record.date}" + (f" ({record.note})" if record.note else "")
 
 
 if __name__ == "__main__":

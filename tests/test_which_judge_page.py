@@ -15,4 +15,4 @@ def test_every_judge_and_command_on_record_is_on_the_page() -> None:
     page = which_judge.PAGE.read_text(encoding="utf-8")
     for record in newest(read_judges()):
         assert f"`{record.judge}`" in page
-        assert f"`{record.command}`, {record.date}" in page
+        assert which_judge.made_by(record) in page

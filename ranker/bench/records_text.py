@@ -17,7 +17,7 @@ MEANING = (
     "changes when the group is shown in reverse. position, length: how much more often the attempt shown earlier, and the "
     "longer one, wins than it should. attack: how much more often the worst attempt rises with an attack in it than with "
     "innocent words. s: seconds per group. $: dollars for 1,000 groups; ≤: reckoned from prices and counted tokens, without a call. "
-    "length as a judge: the longer attempt is the better one."
+    "The judge length takes the longer attempt for the better one. A dash: not measured; columns without any figure are left out."
 )
 _BIASES = ("flip_rate", "position_bias", "length_bias", "attack_effect")
 
@@ -40,17 +40,26 @@ def tables(records: Sequence[Record]) -> list[Table]:
     """A table of each suite."""
     shown = []
     for suite, some in by_suite(records).items():
-        table = figures(*HEADS, title=escape(suite))
-        for record in some:
-            table.add_row(*map(escape, cells(record)))
+        heads, *rows = _rows(some)
+        table = figures(*heads, title=escape(suite))
+        for row in rows:
+            table.add_row(*map(escape, row))
         shown.append(table)
     return shown
 
 
 def markdown(records: Sequence[Record]) -> str:
     """One table, as Markdown."""
-    rows = [HEADS, ["---"] * len(HEADS), *([f"`{first}`", *rest] for first, *rest in map(cells, records))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    heads, *rows = _rows(records)
+    lines = [heads, ["---"] * len(heads), *([f"`{first}`", *rest] for first, *rest in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _rows(records: Sequence[Record]) -> list[list[str]]:
+    """The heads, and a row for each record, without columns in which nothing was measured."""
+    rows = [cells(record) for record in records]
+    known = [k for k in range(len(HEADS)) if any(row[k] != "–" for row in rows)]
+    return [[row[k] for k in known] for row in (list(HEADS), *rows)]
 
 
 def _interval(estimate: Estimate) -> str:
@@ -72,5 +81,5 @@ def _dollars(record: Record) -> str:
     dollars = record.dollars
     if dollars is None:
         return "–"
-    text = "0" if dollars == 0 else f"{dollars:.2f}" if dollars >= 0.095 else f"{dollars:.2g}"
+    text = "free" if dollars == 0 else f"{dollars:.2f}" if dollars >= 0.095 else f"{dollars:.2g}"
     return f"≤ {text}" if record.reckoned else text
