@@ -65,10 +65,12 @@ class Choice:
     """Attributes:
     judge: to use; None where none is shown to be better than chance.
     reason: in a sentence or two.
+    measured: whether any judge was.
     """
 
     judge: str | None
     reason: str
+    measured: bool = True
 
 
 def candidates(
@@ -139,7 +141,7 @@ def choose(results: Mapping[str, Any], measured: Sequence[Candidate], margin: fl
     }
     known = [c for c in measured if accuracy.get(c.judge.name, Estimate(None, None, None)).value is not None]
     if not known:
-        return Choice(None, "No judge gave a verdict that can be measured.")
+        return Choice(None, "No judge gave a verdict that can be measured.", measured=False)
     best = max(known, key=lambda c: accuracy[c.judge.name].value or 0.0)
     name = best.judge.name
     if not accuracy[name].above(0.5):

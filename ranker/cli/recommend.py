@@ -42,8 +42,8 @@ def recommend(
 ) -> None:
     """Say which judge to use: forecast what each costs, measure those within reach and budget on some of the groups, compare.
 
-    Without ground truth nothing is measured: it says what each would cost, and how to get ground truth. Exit codes: 0 a judge is
-    recommended, or there is no ground truth; 1 no judge can be recommended; 2 usage error.
+    Without ground truth nothing is measured: it says what each would cost, and how to get ground truth. Exit codes: 0 done, be it
+    that no judge is good enough; 1 no judge could be measured; 2 usage error.
 
     [bold]ranker recommend groups.jsonl --budget 1 --judge openai/gpt-5-mini --judge local[/bold]
     """
@@ -85,10 +85,10 @@ def recommend(
             results = read_results(out)
             choice = recommend.choose(results, plan.measured)
         else:
-            choice = recommend.Choice(None, "No judge could be measured.")
+            choice = recommend.Choice(None, "No judge could be measured.", measured=False)
     print(choice.reason)
     if choice.judge is None:
-        raise typer.Exit(1)
+        raise typer.Exit(0 if choice.measured else 1)
     chosen = next(c for c in plan.measured if c.judge.name == choice.judge)
     cost = next(cell["per_group"]["cost_usd"] for cell in results["cells"] if cell["judge"] == choice.judge)
     print(recommend_text.command(chosen, groups, len(every), rubric, cost))
