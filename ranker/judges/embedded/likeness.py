@@ -39,7 +39,7 @@ def kind_of(trajectories: Sequence[Trajectory]) -> str | None:
 
 
 def _calls_tools(trajectory: Trajectory) -> bool:
-    return any(bool(m.get("tool_calls")) or m["role"] in ("tool", "function") for m in trajectory.messages)
+    return any(bool(m.get("tool_calls") or m["role"] in ("tool", "function")) for m in trajectory.messages)
 
 
 def _is_code(trajectory: Trajectory) -> bool:
