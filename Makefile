@@ -258,10 +258,11 @@ docs: $(VENV)/dev.stamp
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel
 
-# docs/api.md and docs/commands/, from the code.
+# docs/api.md and docs/commands/, from the code, and docs/which-judge.md, from the judges on record.
 api: $(VENV)/local.stamp
 	$(BIN)/python -m docs.api
 	$(BIN)/python -m docs.commands
+	$(BIN)/python -m docs.which_judge
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

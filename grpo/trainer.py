@@ -205,8 +205,6 @@ class GRPOTrainer:
             while self.step < self.config.max_steps and self.stopped is None:
                 line = self._one_step()
                 history.append(line)
-                for logger in self._loggers:
-                    logger.log(line["step"], line)
                 if report is not None and self.is_main:
                     report(line)
                 every = self.config.save_steps
@@ -275,9 +273,13 @@ class GRPOTrainer:
             line["server_mismatch"] = self._servers.gap
         line |= self._watching.metrics(self.step, everyone, line)
         line |= clock.fields(time.perf_counter() - began, tokens)
+        if self._folder is not None or self._loggers:
+            samples = [sample_record(self.step, j) for j in everyone]
         if self._folder is not None:
-            self._folder.add("samples.jsonl", *(sample_record(self.step, j) for j in everyone))
+            self._folder.add("samples.jsonl", *samples)
             self._folder.add("metrics.jsonl", line)
+        for logger in self._loggers:
+            logger.log(self.step, line, samples)
         self._schedule.watch(everyone)
         return line
 

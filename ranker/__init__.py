@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ranker.judges.llm import LLMJudge
     from ranker.judges.local import LocalJudge
     from ranker.judges.verdict import Verdict
+    from ranker.outline import to_pandas
     from ranker.rank import rank_group, rank_group_async, rank_groups, rank_groups_async
     from ranker.ranked import RankedGroup
     from ranker.runtime.budget import Budget
@@ -51,6 +52,7 @@ _HOMES = {
     "ranker.judges.base": ("FunctionJudge", "Judge", "Lineup"),
     "ranker.judges.llm": ("LLMJudge",),
     "ranker.judges.local": ("LocalJudge",),
+    "ranker.outline": ("to_pandas",),
     "ranker.rank": ("rank_group", "rank_group_async", "rank_groups", "rank_groups_async"),
     "ranker.ranked": ("RankedGroup",),
     "ranker.trajectory": ("Trajectory", "TrajectoryGroup"),
@@ -93,6 +95,7 @@ __all__ = [
     "rank_group_async",
     "rank_groups",
     "rank_groups_async",
+    "to_pandas",
 ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from ranker import outline
 from ranker.errors import RankerError
-from ranker.trajectory import TrajectoryGroup
+from ranker.trajectory import Trajectory, TrajectoryGroup
 from ranker.usage import Usage
 
 if TYPE_CHECKING:  # numpy is imported with the model
@@ -16,6 +18,8 @@ if TYPE_CHECKING:  # numpy is imported with the model
 @dataclass(frozen=True, slots=True)
 class RankedGroup:
     """The result of `rank_group`. All lists are in the input order of the trajectories.
+
+    `print` shows it as a table and a notebook as a card; `len` and iteration are those of the trajectories.
 
     Attributes:
         group: the input group.
@@ -48,6 +52,35 @@ class RankedGroup:
     error: RankerError | None = None
     reward_deviation: list[float] | None = None
     comparisons: Comparisons | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return iter(self.group)
+
+    def __repr__(self) -> str:
+        return outline.of_ranked(self)
+
+    def __str__(self) -> str:
+        return outline.table(self)
+
+    def _repr_html_(self) -> str:
+        from ranker.pages.card import card
+
+        return card(self.group, self)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """A row for each trajectory: group, trajectory, place, reward, reason, ground_truth, consistency, judge, error."""
+        return outline.rows_of(self)
+
+    def to_pandas(self) -> Any:
+        """The rows of `to_dicts` as a `pandas.DataFrame`; `ranker.to_pandas` takes many groups.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+        """
+        return outline.to_pandas([self])
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that a line of ranked output adds to its group, keyed by trajectory id."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from ranker import outline
 from ranker.errors import GroupError
 from ranker.message import plain_messages
 from ranker.plain import plain, unarrayed
@@ -52,6 +53,9 @@ class Trajectory:
             object.__setattr__(self, "ground_truth", _finite(self.ground_truth, name))
         if not isinstance(self.metadata, Mapping):
             raise GroupError(f"{name}: metadata must be a mapping.")
+
+    def __repr__(self) -> str:
+        return outline.of_trajectory(self)
 
     def bare(self) -> Trajectory:
         """The same attempt without what a judge must not see: id, ground truth, metadata."""
@@ -161,6 +165,17 @@ class TrajectoryGroup:
 
     def __len__(self) -> int:
         return len(self.trajectories)
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return iter(self.trajectories)
+
+    def __repr__(self) -> str:
+        return outline.of_group(self)
+
+    def _repr_html_(self) -> str:
+        from ranker.pages.card import card
+
+        return card(self)
 
     @property
     def ids(self) -> list[str]:

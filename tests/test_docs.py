@@ -18,7 +18,12 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 # Pages whose programs are run beside the framework (tests/integrations/test_integration_trl.py), or between their commands.
 ELSEWHERE = ("trl.md", "tutorial.md")
-TOLD = ("training.md", "bench.md", "tutorial.md")  # pages whose commands go on where the one before stopped
+TOLD = (
+    "training.md",
+    "bench.md",
+    "tutorial.md",
+    "which-judge.md",
+)  # pages whose commands go on where the one before stopped
 QUICK_START = "README.md-0"  # its commands go on where the one before stopped
 # Of the commands shown in docs/commands/: those that train, read a real model, or go on until they are stopped.
 OWN_TESTS = {
@@ -46,7 +51,7 @@ def commands() -> list[tuple[str, str]]:
         (name, line) for name, line in lines if not line.startswith("ranker demo")
     ]  # tests/grpo/test_demo.py
     lines = [(name, line) for name, line in lines if not (name == QUICK_START and "make" not in line)]
-    lines = [(name, line) for name, line in lines if name.partition("-")[0] not in TOLD or "pip" in line]
+    lines = [(name, line) for name, line in lines if name.rpartition("-")[0] not in TOLD or "pip" in line]
     inline = re.findall(r"`(pip install [^`]+)`", (ROOT / "README.md").read_text())
     return lines + [("README.md-inline", line) for line in inline]
 
@@ -71,7 +76,7 @@ def place(serve, tmp_path, monkeypatch):
     [
         pytest.param(code, id=name)
         for name, code in blocks("python")
-        if name.partition("-")[0] not in ELSEWHERE
+        if name.rpartition("-")[0] not in ELSEWHERE
     ],
 )
 def test_programs_run(place, code):
@@ -165,18 +170,19 @@ def test_training_commands_run_one_after_the_other(place):
     assert len(Path("run2/metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_bench_commands_run_one_after_the_other(place):
-    """Those of the page on measuring judges, as a reader would type them."""
-    lines = [
-        line for name, code in blocks("bash") for line in code.splitlines() if name.startswith("bench.md")
-    ]
+@pytest.mark.parametrize(
+    ("page", "results"), [("bench.md", "bench"), ("which-judge.md", "recommend")], ids=lambda name: name
+)
+def test_bench_commands_run_one_after_the_other(place, page, results):
+    """Those of the pages on measuring and choosing judges, as a reader would type them."""
+    lines = [line for name, code in blocks("bash") for line in code.splitlines() if name.startswith(page)]
     assert len(lines) >= 4
     for line in lines:
         words = [sys.executable, "-m", "ranker", *shlex.split(line, comments=True)[1:]]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
-    assert "openai/gpt-5-mini" in Path("bench/results.json").read_text()
-    assert "<html" in Path("bench/report.html").read_text()
+    assert "openai/gpt-5-mini" in Path(results, "results.json").read_text()
+    assert "<html" in Path(results, "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 python -m benchmarks.judges.embedded tune --out DIR
 python -m benchmarks.judges.embedded measure DIR --groups 400 --out FILE
+python -m benchmarks.judges.embedded card
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +21,7 @@ from rich.progress import track
 
 from benchmarks.harness import Json, parser, source
 from ranker.aggregate.agreement import agreeing
+from ranker.bench.records import BASELINE, newest, read_judges
 from ranker.calibration.threshold import Fitted, fit_threshold
 from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.cascade import confidence
@@ -27,7 +30,7 @@ from ranker.judges.local.logprob_judge import LogprobJudge
 from ranker.judges.local.scores import probabilities
 from ranker.judges.local.ways import Way, fit
 from ranker.statistics import Estimate, ratio
-from ranker.suites import GENERATED, load
+from ranker.suites import GENERATED, REAL, load
 from ranker.tuning.examples import Example, from_groups
 from ranker.tuning.run import Run, Tuning, TuningProgress
 
@@ -163,15 +166,41 @@ def install(run: Path, records: Path) -> None:
                 "records": records.name}  # fmt: skip
     shipped = {**judge, "base": "smollm2-135m-instruct", "adapter": "adapter", "measured": measured}
     write_judge(home / FILE, shipped)
-    card = Path(__file__).with_name("embedded_card.md.j2").read_text(encoding="utf-8")
-    text = jinja2.Template(card, trim_blocks=True, keep_trailing_newline=True).render(
-        **accuracy,
-        run=run.name,
-        records=records.name,
-        stages=_stages(training),
+    card(home)
+
+
+def card(home: Path) -> None:
+    """Put what is on record of the judge on real attempts beside its other figures, and write its card."""
+    judge, _ = read_judge(home)
+    measured = judge["measured"]
+    measured["real"] = on_real_attempts()
+    write_judge(home / FILE, judge)
+    words = shlex.split(measured["trained_on"]["command"])
+    template = Path(__file__).with_name("embedded_card.md.j2").read_text(encoding="utf-8")
+    text = jinja2.Template(template, trim_blocks=True, keep_trailing_newline=True).render(
+        **{key: measured[key] for key in ("families", "mean", "real", "records")},
+        run=words[words.index("--out") + 1],
+        stages=_stages(measured),
         megabytes=(home / "adapter" / "adapter_model.safetensors").stat().st_size / 1e6,
     )
     (home / "CARD.md").write_text(text, encoding="utf-8")
+
+
+def on_real_attempts() -> Json:
+    """What is on record of `local` on each suite of real attempts, and of the longer attempt there."""
+    known = {(r.judge, r.suite): r for r in newest(read_judges()) if not r.reckoned}
+    figures: Json = {}
+    for suite in REAL:
+        own, length = known.get(("local", suite)), known.get((BASELINE, suite))
+        if own is not None:
+            longer = None if length is None else length.accuracy.value
+            figures[suite] = {
+                **own.accuracy.to_dict(),
+                "groups": own.groups,
+                "longer": longer,
+                "command": own.command,
+            }
+    return figures
 
 
 def main() -> None:
@@ -192,8 +221,13 @@ def main() -> None:
     installing = commands.add_parser("install")
     installing.add_argument("run", type=Path)
     installing.add_argument("records", type=Path)
+    commands.add_parser("card", help="write the packaged judge's card again, with what is on record")
     args = options.parse_args()
-    if args.command == "install":
+    if args.command == "card":
+        import ranker.judges.embedded
+
+        card(Path(ranker.judges.embedded.__file__).parent)
+    elif args.command == "install":
         install(args.run, args.records)
     elif args.command == "tune":
         counts = FURTHER if args.start else GROUPS

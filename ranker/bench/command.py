@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from collections import Counter, defaultdict
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ranker import __version__, pages
-from ranker.bench import provenance, tables
+from ranker.bench import provenance, records, tables
 from ranker.bench.forecast import Forecast, forecast
 from ranker.bench.judge_spec import JudgeSpec
 from ranker.bench.matrix import Log, Matrix, run
@@ -38,6 +39,7 @@ class BenchSettings:
     """Attributes:
     max_cost_usd: for everything in the folder, including earlier runs.
     dry_run: forecast only.
+    publish: a file of judges on record, to which the figures are added; with `dry_run` the forecast.
     """
 
     matrix: Matrix
@@ -45,6 +47,7 @@ class BenchSettings:
     max_cost_usd: float | None = None
     dry_run: bool = False
     quiet: bool = False
+    publish: Path | None = None
 
 
 async def bench(settings: BenchSettings, console: Console) -> int:
@@ -65,6 +68,8 @@ async def bench(settings: BenchSettings, console: Console) -> int:
         if not settings.quiet:
             console.print(tables.forecast(ahead, settings.max_cost_usd))
         if settings.dry_run:
+            if settings.publish is not None:
+                _publish(settings, records.reckoned(ahead, matrix, header(matrix), _today()))
             return 0
         budget = Budget(max_cost_usd=settings.max_cost_usd, cost_usd=log.spent)
         with bars(not settings.quiet) as bar:
@@ -83,10 +88,24 @@ async def bench(settings: BenchSettings, console: Console) -> int:
     if not settings.quiet:
         console.print(*tables.cells(figures), tables.NOTE, sep="\n", highlight=False)
     write_report(out)
+    if settings.publish is not None:
+        _publish(settings, records.measured(figures, _today()))
     if not settings.quiet:
         paths = f"Figures: {out / RESULTS}\nReport: {out / REPORT}"
         console.print(paths, highlight=False, markup=False, soft_wrap=True)
     return _code(stopped, figures)
+
+
+def _publish(settings: BenchSettings, some: Sequence[records.Record]) -> None:
+    assert settings.publish is not None
+    added = records.append(settings.publish, some)
+    if not settings.quiet:
+        known = f", {len(some) - added} were there already" if added < len(some) else ""
+        print(f"{settings.publish}: {added} record{'' if added == 1 else 's'} added{known}")
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def check_folder(out: Path) -> None:

@@ -17,9 +17,11 @@ from ranker.cli import (
     compare,
     demo,
     init,
+    judges,
     label,
     models,
     rank,
+    recommend,
     report,
     serve,
     show,
@@ -44,6 +46,8 @@ app.command("rank")(rank.rank)
 app.command("bench")(bench.bench)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
+app.command("judges")(judges.judges)
+app.command("recommend")(recommend.recommend)
 app.command("calibrate")(calibrate.calibrate)
 app.command("view")(view.view)
 app.command("show")(show.show)

@@ -27,7 +27,8 @@ def bench(
         list[str],
         option(
             "Repeatable. toolenv, constraints, arithmetic, code, answers, lookup (with settings, e.g. "
-            "code:difficulty=0.8,size=8), tau-airline, gsm8k-solutions, or a group file with ground_truth.",
+            "code:difficulty=0.8,size=8); real attempts: tau-airline, gsm8k-solutions, humaneval-samples, game24, "
+            "topical-chat; or a group file with ground_truth.",
             None,
             "--suite",
         ),
@@ -71,6 +72,13 @@ def bench(
         option("Dollars, over all runs into --out; stops before the call that would exceed it.", LIMITS),
     ] = None,
     price: shared.Price = None,
+    publish: Annotated[
+        Path | None,
+        option(
+            "Append a record for each judge and suite to this file, which ranker judges shows beside the packaged records. With "
+            "--dry-run, what each judge would cost."
+        ),
+    ] = None,
     dry_run: Annotated[bool, option("Only show the forecast.", LIMITS, "--dry-run")] = False,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -92,7 +100,7 @@ def bench(
     from ranker.prompting.rubric import read_rubric
     from ranker.suites import file_of, load
 
-    outputs = {"--out": [out / name for name in command.WRITTEN]}
+    outputs = {"--out": [out / name for name in command.WRITTEN], "--publish": publish}
     shared.check_files(outputs, map(file_of, suites), rubric=rubric)
     names = dict.fromkeys([*judges, "length"])
     with shared.interruptible():
@@ -103,5 +111,5 @@ def bench(
             CONDITIONS[:1] if accuracy_only else CONDITIONS,
             concurrency,
         )
-        settings = command.BenchSettings(matrix, out, max_cost, dry_run, quiet)
+        settings = command.BenchSettings(matrix, out, max_cost, dry_run, quiet, publish)
         raise typer.Exit(asyncio.run(command.bench(settings, Console())))

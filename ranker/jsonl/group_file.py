@@ -15,7 +15,8 @@ from ranker.jsonl.objects import Record, read_objects
 from ranker.ranked import RESULT_FIELDS, RankedGroup
 from ranker.trajectory import TrajectoryGroup, group_from_dict
 
-_HIDDEN = ("ground_truth", "metadata")  # of an attempt: no judge sees them
+REWARD = "reward"  # what a ranked line says of each attempt, beside "rewards" by id
+_HIDDEN = ("ground_truth", "metadata", REWARD)  # of an attempt: no judge sees them
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,34 @@ def dump_line(record: Mapping[str, Any]) -> bytes:
 
 
 def ranked_record(fields: Mapping[str, Any], ranked: RankedGroup) -> dict[str, Any]:
-    """The output record of a group: its line's own fields, and the ranking's. Results of an earlier ranking in the line
-    are dropped."""
-    own = {k: v for k, v in fields.items() if k not in RESULT_FIELDS}
+    """The output record of a group: its line's own fields, each of its attempts with its reward, and the ranking's. Results of
+    an earlier ranking in the line are dropped."""
+    own = unranked(fields)
+    members = own.get("trajectories")
+    if ranked.error is None and isinstance(members, list) and len(members) == len(ranked):
+        own["trajectories"] = list(map(_rewarded, members, ranked.rewards))
     named = {} if ranked.group.id is None else {"id": ranked.group.id}
     return {**own, **named, **ranked.to_dict()}
+
+
+def unranked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A line's fields without what an earlier ranking added."""
+    own = {k: v for k, v in fields.items() if k not in RESULT_FIELDS}
+    members = own.get("trajectories")
+    if isinstance(members, list):
+        own["trajectories"] = [
+            {k: v for k, v in m.items() if k != REWARD} if isinstance(m, dict) and REWARD in m else m
+            for m in members
+        ]
+    return own
+
+
+def _rewarded(member: Any, reward: float | None) -> Any:
+    """An attempt as it stands in the line, its reward beside its id; one that is a list or a string stays as it is."""
+    if not isinstance(member, dict) or "role" in member:
+        return member
+    named = {"id": member["id"]} if "id" in member else {}
+    return {**named, REWARD: reward, **member}
 
 
 def rewards_of(fields: Mapping[str, Any], group: TrajectoryGroup) -> list[float] | None:

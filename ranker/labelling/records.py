@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ranker.aggregate.ranking import Tiers
 from ranker.aggregate.rewards import rank_rewards
 from ranker.jsonl.appender import read_records
-from ranker.jsonl.group_file import Line, print_of
+from ranker.jsonl.group_file import Line, print_of, unranked
 from ranker.labelling.order import equal_pairs
-from ranker.ranked import RESULT_FIELDS
 from ranker.trajectory import TrajectoryGroup
 
 if TYPE_CHECKING:  # numpy takes a moment to import, and is needed for the agreement alone
@@ -25,8 +24,8 @@ def labelled(line: Line, tiers: Tiers, name: str, seconds: float) -> dict[str, A
     the line are dropped."""
     assert line.group is not None
     truths = rank_rewards(tiers, len(line.group))
-    own = {k: v for k, v in line.fields.items() if k not in RESULT_FIELDS}
-    members = [{**m, "ground_truth": truth} for m, truth in zip(_members(line.fields), truths, strict=True)]
+    own = unranked(line.fields)
+    members = [{**m, "ground_truth": truth} for m, truth in zip(_members(own), truths, strict=True)]
     return {
         "id": line.id,
         LABEL: {"seconds": round(seconds, 1)},

@@ -24,7 +24,9 @@ from ranker.trajectory import TrajectoryGroup
 
 GENERATED = ("toolenv", "constraints", "arithmetic", "code", "answers", "lookup")
 PRACTICE = ("desk",)  # for tuning judges; their length says something of the truth, so they measure none
-PUBLISHED = ("tau-airline", "gsm8k-solutions")
+PUBLISHED = ("tau-airline", "gsm8k-solutions")  # fetched from their source
+PACKAGED = ("humaneval-samples", "game24", "topical-chat")
+REAL = (*PUBLISHED, *PACKAGED)  # attempts that were not generated for the suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class Suite:
 
 def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
     """The suite that `spec` names: a generated one (``toolenv``, with settings
-    ``toolenv:difficulty=0.8,size=8,split=train``), a published one (``tau-airline``, ``tau-airline:FILE``), or a
-    group file with ground truth.
+    ``toolenv:difficulty=0.8,size=8,split=train``), one of real attempts (``game24``, ``tau-airline``,
+    ``tau-airline:FILE``), or a group file with ground truth.
 
     Args:
         n: the most groups; None for 100 generated ones, or the whole file.
@@ -63,10 +65,14 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
         from ranker.suites import published
 
         return _informative(spec, published.load(name, Path(rest) if rest else None), n)
+    if name in PACKAGED:
+        from ranker.suites import packaged
+
+        return _informative(spec, packaged.load(name, Path(rest) if rest else None), n)
     path = Path(spec)
     if not path.is_file():
         raise ConfigurationError(
-            f"There is no suite {spec!r}. Choose {', '.join([*GENERATED, *PUBLISHED])}, or name a group file "
+            f"There is no suite {spec!r}. Choose {', '.join([*GENERATED, *REAL])}, or name a group file "
             "(JSONL) whose trajectories have ground_truth."
         )
     from ranker.jsonl.group_file import read_groups
@@ -83,7 +89,7 @@ def file_of(spec: str) -> Path | None:
     name, _, rest = spec.partition(":")
     if name in GENERATED or name in PRACTICE:
         return None
-    return (Path(rest) if rest else None) if name in PUBLISHED else Path(spec)
+    return (Path(rest) if rest else None) if name in REAL else Path(spec)
 
 
 def _settings(spec: str, text: str) -> dict[str, Any]:

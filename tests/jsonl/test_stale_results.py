@@ -8,7 +8,7 @@ import pytest
 
 from ranker import ConfigurationError, GroupError, RankedGroup, RankerError, Usage
 from ranker.bench.observation import Observation
-from ranker.jsonl.group_file import ranked_record, rewards_of
+from ranker.jsonl.group_file import print_of, ranked_record, rewards_of
 from ranker.ranked import RESULT_FIELDS
 from ranker.trajectory import group_from_dict
 from ranker.tuning.examples import read_examples
@@ -57,7 +57,44 @@ def test_the_fields_of_a_result_are_those_that_a_result_adds():
     assert full.to_dict().keys() | failed.to_dict().keys() == RESULT_FIELDS == STALE.keys()
     for ranked in (full, failed):
         record = ranked_record(line(group, **STALE), ranked)
+        if ranked is full:
+            assert [t.pop("reward") for t in record["trajectories"]] == full.rewards
         assert record == {**line(group), **ranked.to_dict()}
+
+
+def test_each_trajectory_has_its_reward_beside_its_id():
+    (group,) = make_groups(1, size=2)
+    ranked = RankedGroup(group, [0.0, 1.0], [[1], [0]], ["", ""])
+    failed = RankedGroup(group, [None, None], [], ["", ""], error=RankerError("no"))
+    record = ranked_record(line(group), ranked)
+    assert [list(t)[:2] for t in record["trajectories"]] == [["id", "reward"]] * 2
+    assert [t["reward"] for t in record["trajectories"]] == [0.0, 1.0] == list(record["rewards"].values())
+    assert "reward" not in json.dumps(ranked_record(record, failed)), "one of an earlier ranking is dropped"
+    bare = {"trajectories": [list(t.messages) for t in group]}
+    assert ranked_record(bare, ranked)["trajectories"] == bare["trajectories"], (
+        "a list of messages has no place for it"
+    )
+
+
+def test_a_ranked_file_as_input_is_the_same_group_and_its_rewards_reach_no_judge(serve, tmp_path):
+    groups, shown = make_groups(2), []
+    server = serve(lambda text: shown.append(text) or float(len(text)))
+    source, out = write(tmp_path / "in.jsonl", *map(line, groups)), tmp_path / "out.jsonl"
+    judge = ("--judge", "sim", "--base-url", server.base_url, "-q")
+    assert here("rank", source, *judge, "--out", out).code == 0
+    assert here("rank", out, *judge, "--out", tmp_path / "again.jsonl").code == 0
+    first, second = records(out), records(tmp_path / "again.jsonl")
+    first.sort(key=lambda r: r["id"])
+    second.sort(key=lambda r: r["id"])
+    assert [list(r["rewards"].values()) for r in first] == [
+        [t["reward"] for t in r["trajectories"]] for r in first
+    ]
+    assert [r["rewards"] for r in second] == [r["rewards"] for r in first]
+    assert server.requests == 4
+    assert len(shown) == 16
+    assert not any("reward" in text for text in shown)
+    for one, other in zip(map(line, groups), first, strict=True):
+        assert print_of(one) == print_of(other), "what was ranked goes on from either file"
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["ranked", "failed"])

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import pytest_socket
 
-import ranker.judges.embedded
 from benchmarks.judges import embedded
 from ranker import rank_group
-from ranker.judges.embedded import FOLDER, summary
+from ranker.judges.embedded import FOLDER
+from ranker.judges.embedded.judge import warn_once
 from ranker.judges.local.judge_file import read_judge
-from ranker.suites import GENERATED, load
+from ranker.suites import GENERATED, REAL, load
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +40,9 @@ def test_the_adapter_is_small_and_the_card_tells_every_figure(measured):
         assert (
             f"| `{family}` | {figures['value']:.3f} | {figures['low']:.3f} to {figures['high']:.3f} |" in card
         )
+    assert set(measured["real"]) == set(REAL)
+    for suite, f in measured["real"].items():
+        assert f"| `{suite}` | {f['value']:.2f} | {f['low']:.2f} to {f['high']:.2f} | {f['groups']} |" in card
     assert str(measured["tuning"]["seed"]) in card
     assert measured["trained_on"]["command"] in card
 
@@ -49,20 +52,22 @@ def test_the_figures_follow_from_the_recorded_scores(measured):
     if not records.exists():  # an installed package has no records
         pytest.skip("no records here")
     assert embedded.summary(records)["families"] == measured["families"]
+    assert embedded.on_real_attempts() == measured["real"]
 
 
-def test_at_the_first_use_it_says_what_it_can_do_and_what_not(measured, caplog, network):
-    ranker.judges.embedded.warn_once.cache_clear()
+def test_it_says_once_what_it_got_on_attempts_like_these(measured, caplog, network):
+    warn_once.cache_clear()
+    (game,) = load("game24", 1).groups
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             rank_group(["4", "5"], "local", task="What is 2 + 2?", cache="off")
-    assert caplog.text.count("The local judge is small") == 1
-    for family, figures in measured["families"].items():
-        assert family in caplog.text
-        assert (figures["low"] <= 0.5) == (family in caplog.text.partition("Not shown to beat a coin on")[2])
-    made = {"families": {"a": {"value": 0.8, "low": 0.7}, "b": {"value": 0.52, "low": 0.45}}}
-    assert "a 0.80" in summary(made)
-    assert "Not shown to beat a coin on b" in summary(made)
+            rank_group(list(game)[:2], "local", cache="off")
+    unlike, like = [r.message for r in caplog.records if "The local judge is small" in r.message]
+    assert "measured on no real attempts that look like these" in unlike
+    assert all(family in unlike for family in measured["families"])
+    for suite in ("gsm8k-solutions", "game24"):
+        f = measured["real"][suite]
+        assert f"{f['value']:.2f} ({f['low']:.2f} to {f['high']:.2f}) on {suite}" in like
 
 
 @pytest.mark.timeout(300)

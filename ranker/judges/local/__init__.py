@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
 from ranker.judges.local.judge import LocalJudge
 from ranker.judges.local.judge_file import Setup, is_judge_file
 from ranker.judges.local.ways import is_way, way_named
+
+if TYPE_CHECKING:
+    from ranker.judges.local.logprob_judge import LogprobJudge
 
 __all__ = ["LocalJudge", "is_judge_file", "judge_from", "open_local", "open_logprob_judge"]
 
@@ -37,8 +40,13 @@ def judge_from(setup: Setup, name: str, **options: Any) -> Judge:
     return LocalJudge(setup.base, **{"template": setup.template, **options})
 
 
-def open_logprob_judge(setup: Setup, *, name: str, **options: Any) -> Judge:
+def open_logprob_judge(
+    setup: Setup, *, name: str, kind: type[LogprobJudge] | None = None, **options: Any
+) -> Judge:
     """A judge that is asked for probabilities.
+
+    Args:
+        kind: a class of such judges; `LogprobJudge` without one.
 
     Raises:
         ConfigurationError: options it does not take, or settings that cannot be.
@@ -52,4 +60,4 @@ def open_logprob_judge(setup: Setup, *, name: str, **options: Any) -> Judge:
             f"The judge {name} is asked for probabilities and does not take {', '.join(wrong)}; it takes "
             f"{', '.join(takes)}."
         )
-    return LogprobJudge(setup, name=name, **options)
+    return (kind or LogprobJudge)(setup, name=name, **options)
