@@ -37,6 +37,7 @@ class _Judge(_Table):
     passes: int = 1
     reward: str | None = None
     covariates: list[str] | None = None
+    credit: str | None = None
     seed: int = 0
     max_calls: int | None = None
     max_cost_usd: float | None = None
@@ -93,6 +94,7 @@ class _Simulated(_Table):
     noise: float = 0.0
     position_bias: float = 0.0
     length_bias: float = 0.0
+    turn_accuracy: float = 1.0
     seed: int = 0
 
 
