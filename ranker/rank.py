@@ -65,7 +65,7 @@ async def rank_group_async(
     **options: Unpack[JudgeOptions],
 ) -> RankedGroup:
     """Rank one group. See `rank_group`."""
-    chosen = judge_for(judge, reward, base_url, api_key, options, credit)
+    chosen = judge_for(judge, reward, base_url, api_key, options, credit=credit)
     _check(passes, reward)
     debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     budget = budget or Budget(max_calls, max_cost_usd)
@@ -181,7 +181,7 @@ async def rank_groups_async(
         raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
     if concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
-    chosen = judge_for(judge, reward, base_url, api_key, options, credit)
+    chosen = judge_for(judge, reward, base_url, api_key, options, credit=credit)
     debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     run = Pipeline(
         chosen,
@@ -285,6 +285,7 @@ def judge_for(
     base_url: str | None,
     api_key: str | None,
     options: Mapping[str, Any],
+    *,
     credit: Credit | None = None,
 ) -> Judge:
     """The judge that is named, set up to give what a reward rule and `credit` need.

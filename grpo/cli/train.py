@@ -90,7 +90,7 @@ def check_judges(rewards: Sequence[Reward]) -> None:
             options = {name: settings[name] for name in JudgeOptions.__annotations__.keys() & settings.keys()}
             judge, rule = settings.get("judge"), settings.get("reward", "rank")
             reach = settings.get("base_url"), settings.get("api_key")
-            named = judge_for(judge, rule, *reach, options, settings.get("credit"))
+            named = judge_for(judge, rule, *reach, options, credit=settings.get("credit"))
             run_sync(preflight(named))
 
 

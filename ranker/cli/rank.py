@@ -125,7 +125,7 @@ def rank(
         judge=lambda: (
             batch_judge(judge, reward, base_url, store_of(plan, out), {**options, "credit": credit})
             if batch
-            else judge_for(judge, reward, base_url, None, options, credit)
+            else judge_for(judge, reward, base_url, None, options, credit=credit)
         ),
         budget=lambda: budget_of(budget, max_calls, max_cost),
         options={

@@ -109,7 +109,7 @@ def serve(
             f"--host {host} can be reached by others, who could spend your budget: put a token into "
             "$RANKER_SERVE_TOKEN or --token-file."
         )
-    chosen = judge_for(judge, reward, base_url, None, options, credit)
+    chosen = judge_for(judge, reward, base_url, None, options, credit=credit)
     _check_price(chosen, max_cost)
     asyncio.run(preflight(chosen))
     service = Service(
