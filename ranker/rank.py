@@ -109,8 +109,7 @@ def rank_group(
         reward: ``"rank"`` (linear in the average rank), ``"score"`` (the judge's scores),
             ``"strength"`` (softmax of Plackett–Luce strengths), ``"top_heavy"`` (NDCG gains) or ``"debiased"``
             (log-odds of the worth without what `covariates` do to the judge; see `ranker.debias`).
-        credit: ``"turns"`` to have the judge say, in the same call, which turns helped and which hurt:
-            `RankedGroup.turn_rewards`.
+        credit: ``"turns"``: the judge also says which turns helped and which hurt (`RankedGroup.turn_rewards`).
         covariates: with ``"debiased"`` what may sway the judge; default length.
         debiaser: with ``"debiased"`` the state to go on from, in the place of `covariates`; it remembers the
             group. Without it each group stands alone.
