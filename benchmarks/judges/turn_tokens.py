@@ -83,7 +83,10 @@ def main() -> None:
     options.add_argument("--tokenizer", type=Path, help="a model's tokenizer.json")
     add_record(options)
     args = options.parse_args()
-    record: dict[str, Any] = {**source("benchmarks.judges.turn_tokens"), "estimated": measure(args.groups, estimate_tokens)}
+    record: dict[str, Any] = {
+        **source("benchmarks.judges.turn_tokens"),
+        "estimated": measure(args.groups, estimate_tokens),
+    }
     if args.tokenizer is not None:
         from tokenizers import Tokenizer
 
