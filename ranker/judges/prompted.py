@@ -195,8 +195,8 @@ class PromptedJudge(ABC):
     async def _ask(self, prompt: Prompt, lineup: Lineup, budget: Budget) -> Verdict:
         key = ""
         if self.cache is not None:
-            asked = {} if self.credit is None else {"credit": self.credit}
-            key = cache_key(**self.identity(), form=self.form, messages=prompt.messages, **asked)
+            turns = {} if self.credit is None else {"credit": self.credit}
+            key = cache_key(**self.identity(), form=self.form, messages=prompt.messages, **turns)
         first = self._cached_reply(key)
         if first is None:
             first, verdict = await self._call(prompt.messages, prompt, budget, Usage())

@@ -253,14 +253,16 @@ def _best(
     results: Sequence[Mapping[str, Any]], said: Sequence[str], left: int, order: int, action: str | None
 ) -> float:
     """The best score that can be reached in as many turns as are left, in one word to the customer."""
-    look, resolve = {"order": order}, {"order": order, "done": action or next(iter(ACTIONS))}
+    right = action or next(iter(ACTIONS))
+    look: Mapping[str, Any] = {"order": order}
+    resolve: Mapping[str, Any] = {"order": order, "done": right}
     best = 0.0
     for calls in ((), (look,), (resolve,), (look, resolve)):
         if len(calls) < left:
             whole = [*results, *calls]
             done = [r["done"] for r in whole if "done" in r]
             reply = ACTIONS[done[0]] if done else ""
-            best = max(best, grade(whole, [*said, reply], reply, order, resolve["done"]))
+            best = max(best, grade(whole, [*said, reply], reply, order, right))
     return best
 
 
