@@ -50,6 +50,7 @@ fix: $(VENV)/dev.stamp
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.fuzzing.replies --count 1000000 --json benchmarks/results/fuzz/replies.json
 	$(BIN)/python -m tests.fuzzing.trajectories --count 100000 --json benchmarks/results/fuzz/trajectories.json
+	$(BIN)/python -m tests.fuzzing.turns --count 100000 --json benchmarks/results/fuzz/turns.json
 
 # Every figure of the reward core beside RULER's, in one run (10 minutes; RULER gets its own environment).
 bench-core: $(VENV)/dev.stamp

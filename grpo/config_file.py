@@ -37,6 +37,7 @@ class _Judge(_Table):
     passes: int = 1
     reward: str | None = None
     covariates: list[str] | None = None
+    credit: str | None = None
     seed: int = 0
     max_calls: int | None = None
     max_cost_usd: float | None = None
@@ -93,12 +94,13 @@ class _Simulated(_Table):
     noise: float = 0.0
     position_bias: float = 0.0
     length_bias: float = 0.0
+    turn_accuracy: float = 1.0
     seed: int = 0
 
 
 class _Run(_Table):
-    """What a file may say beside the fields of GRPOConfig. `reward` and `covariates` are for every judge whose table
-    does not name its own."""
+    """What a file may say beside the fields of GRPOConfig. `reward`, `covariates` and `credit` are for every judge
+    whose table does not name its own."""
 
     model: str
     dataset: str
@@ -110,6 +112,7 @@ class _Run(_Table):
     simulated: _Simulated | None = None
     reward: str | None = None
     covariates: list[str] | None = None
+    credit: str | None = None
     audit: _Audit | None = None
 
 
@@ -146,7 +149,7 @@ class Settings:
     def rewards(self) -> list[Reward]:
         """The judge and the reward functions, with names and weights."""
         rewards = []
-        rule = {key: self.said[key] for key in ("reward", "covariates") if key in self.said}
+        rule = {key: self.said[key] for key in ("reward", "covariates", "credit") if key in self.said}
         if "simulated" in self.said:
             from grpo.demo import quick
 

@@ -25,6 +25,7 @@ from ranker.aggregate.pipeline import Pipeline
 from ranker.aggregate.rewards import RULES, RewardRule
 from ranker.errors import ConfigurationError, RankerError
 from ranker.judges.base import Judge, SizedJudge
+from ranker.judges.credit import Credit, check_credit, require_credit
 from ranker.judges.options import JudgeOptions, check_options
 from ranker.judges.registry import resolve
 from ranker.prompting.rubric import read_rubric
@@ -51,6 +52,7 @@ async def rank_group_async(
     *,
     task: str | None = None,
     reward: RewardRule = "rank",
+    credit: Credit | None = None,
     covariates: Sequence[Covariate] | None = None,
     debiaser: Debiaser | None = None,
     seed: int = 0,
@@ -63,12 +65,12 @@ async def rank_group_async(
     **options: Unpack[JudgeOptions],
 ) -> RankedGroup:
     """Rank one group. See `rank_group`."""
-    chosen = judge_for(judge, reward, base_url, api_key, options)
+    chosen = judge_for(judge, reward, base_url, api_key, options, credit=credit)
     _check(passes, reward)
     debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     budget = budget or Budget(max_calls, max_cost_usd)
-    rubric = read_rubric(rubric)
-    run = Pipeline(chosen, _sized(chosen), rubric, passes, reward, seed, budget, Slots(passes), debiaser)
+    rubric, slots = read_rubric(rubric), Slots(passes)
+    run = Pipeline(chosen, _sized(chosen), rubric, passes, reward, seed, budget, slots, debiaser, credit)
     ranked = await run.rank(group, task)
     return ranked if debiaser is None else debiaser.reward(ranked)
 
@@ -81,6 +83,7 @@ def rank_group(
     *,
     task: str | None = None,
     reward: RewardRule = "rank",
+    credit: Credit | None = None,
     covariates: Sequence[Covariate] | None = None,
     debiaser: Debiaser | None = None,
     seed: int = 0,
@@ -106,6 +109,7 @@ def rank_group(
         reward: ``"rank"`` (linear in the average rank), ``"score"`` (the judge's scores),
             ``"strength"`` (softmax of Plackett–Luce strengths), ``"top_heavy"`` (NDCG gains) or ``"debiased"``
             (log-odds of the worth without what `covariates` do to the judge; see `ranker.debias`).
+        credit: ``"turns"``: the judge also says which turns helped and which hurt (`RankedGroup.turn_rewards`).
         covariates: with ``"debiased"`` what may sway the judge; default length.
         debiaser: with ``"debiased"`` the state to go on from, in the place of `covariates`; it remembers the
             group. Without it each group stands alone.
@@ -133,6 +137,7 @@ def rank_group(
             passes,
             task=task,
             reward=reward,
+            credit=credit,
             covariates=covariates,
             debiaser=debiaser,
             seed=seed,
@@ -156,6 +161,7 @@ async def rank_groups_async(
     concurrency: int = 16,
     on_error: OnError = "raise",
     reward: RewardRule = "rank",
+    credit: Credit | None = None,
     covariates: Sequence[Covariate] | None = None,
     debiaser: Debiaser | None = None,
     seed: int = 0,
@@ -174,7 +180,7 @@ async def rank_groups_async(
         raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
     if concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
-    chosen = judge_for(judge, reward, base_url, api_key, options)
+    chosen = judge_for(judge, reward, base_url, api_key, options, credit=credit)
     debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     run = Pipeline(
         chosen,
@@ -186,6 +192,7 @@ async def rank_groups_async(
         budget or Budget(max_calls, max_cost_usd),
         Slots(concurrency),
         debiaser,
+        credit,
     )
 
     async def one(item: Any) -> RankedGroup:
@@ -217,6 +224,7 @@ def rank_groups(
     concurrency: int = 16,
     on_error: OnError = "raise",
     reward: RewardRule = "rank",
+    credit: Credit | None = None,
     covariates: Sequence[Covariate] | None = None,
     debiaser: Debiaser | None = None,
     seed: int = 0,
@@ -254,6 +262,7 @@ def rank_groups(
             concurrency=concurrency,
             on_error=on_error,
             reward=reward,
+            credit=credit,
             covariates=covariates,
             debiaser=debiaser,
             seed=seed,
@@ -270,17 +279,27 @@ def rank_groups(
 
 
 def judge_for(
-    judge: JudgeLike, reward: str, base_url: str | None, api_key: str | None, options: Mapping[str, Any]
+    judge: JudgeLike,
+    reward: str,
+    base_url: str | None,
+    api_key: str | None,
+    options: Mapping[str, Any],
+    *,
+    credit: Credit | None = None,
 ) -> Judge:
-    """The judge that is named, set up to give what a reward rule needs.
+    """The judge that is named, set up to give what a reward rule and `credit` need.
 
     Raises:
-        ConfigurationError: an option that no judge has, or that this one does not take.
+        ConfigurationError: an option that no judge has, or that this one does not take; or it cannot name turns.
     """
     check_options(options)
-    if reward == "score" and (judge is None or isinstance(judge, str)):
-        options = {"form": "scores", **options}
-    return resolve(judge, base_url=base_url, api_key=api_key, **options)
+    check_credit(credit)
+    if judge is None or isinstance(judge, str):
+        form = {"form": "scores"} if reward == "score" else {}
+        options = {**form, "credit": credit, **options}
+    chosen = resolve(judge, base_url=base_url, api_key=api_key, **options)
+    require_credit(chosen, credit)
+    return chosen
 
 
 def _debiaser(

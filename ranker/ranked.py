@@ -37,6 +37,10 @@ class RankedGroup:
         reward_deviation: with ``reward="debiased"`` the posterior standard deviation of each reward.
         comparisons: with ``reward="debiased"`` what the judge said of the attempts and their copies; a trainer weighs
             it together with that of other groups.
+        turn_rewards: with ``credit="turns"`` for each trajectory a list with a value for each of its assistant messages
+            (`ranker.trajectory.assistant_turns`): from -1, the judge says that it hurt, to 1, that it helped, as the mean
+            over passes, of which one that does not name the turn counts as 0; None for a turn that no pass named. None
+            where they were not asked for, or the group failed.
     """
 
     group: TrajectoryGroup
@@ -52,6 +56,7 @@ class RankedGroup:
     error: RankerError | None = None
     reward_deviation: list[float] | None = None
     comparisons: Comparisons | None = field(default=None, repr=False)
+    turn_rewards: list[list[float | None]] | None = None
 
     def __len__(self) -> int:
         return len(self.group)
@@ -101,6 +106,8 @@ class RankedGroup:
         }
         if self.reward_deviation is not None:
             added["reward_deviation"] = dict(zip(ids, self.reward_deviation, strict=True))
+        if self.turn_rewards is not None:
+            added["turn_rewards"] = dict(zip(ids, self.turn_rewards, strict=True))
         if self.consistency is not None:
             added["consistency"] = self.consistency
         if any(self.cut):

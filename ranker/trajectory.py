@@ -191,6 +191,16 @@ class TrajectoryGroup:
         return names
 
 
+def assistant_turns(trajectory: Trajectory) -> list[Mapping[str, Any]]:
+    """The turns of a trajectory: its assistant messages in order, those of `messages` first, then of each history."""
+    return [
+        m
+        for history in (trajectory.messages, *trajectory.histories)
+        for m in history
+        if m["role"] == "assistant"
+    ]
+
+
 def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:
     """Make a TrajectoryGroup of what a user may hand in.
 

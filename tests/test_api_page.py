@@ -31,7 +31,10 @@ def test_signatures_are_those_of_the_code():
         "async LLMJudge.complete(messages: Sequence[Message], ids: Sequence[str], budget: Budget) -> Reply"
         in PAGE
     )
-    assert "class Truth(source: Iterable[TrajectoryGroup] | Callable[[str], float])" in PAGE
+    assert (
+        "class FunctionJudge(function: Callable[[Sequence[Trajectory]], Any], name: str | None = None)"
+        in PAGE
+    )
     assert '    on_error: OnError = "raise",\n' in PAGE
 
 

@@ -90,7 +90,8 @@ def check_judges(rewards: Sequence[Reward]) -> None:
             settings = function.keywords
             options = {name: settings[name] for name in JudgeOptions.__annotations__.keys() & settings.keys()}
             judge, rule = settings.get("judge"), settings.get("reward", "rank")
-            named = judge_for(judge, rule, settings.get("base_url"), settings.get("api_key"), options)
+            reach = settings.get("base_url"), settings.get("api_key")
+            named = judge_for(judge, rule, *reach, options, credit=settings.get("credit"))
             run_sync(preflight(named))
 
 

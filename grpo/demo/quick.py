@@ -52,7 +52,7 @@ _lock = threading.Lock()
 @cache
 def _server(behaviour: Behaviour) -> JudgeServer:
     """It ends with the process."""
-    return JudgeServer(desk_blocks.worth, behaviour).__enter__()
+    return JudgeServer(desk_blocks.worth, behaviour, turns=desk_blocks.turn_worth).__enter__()
 
 
 def judge(group: Any, behaviour: Behaviour = Behaviour(noise=NOISE), **options: Any) -> RankedGroup:  # noqa: B008 - frozen

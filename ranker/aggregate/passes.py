@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ranker.aggregate.ranking import merge
+from ranker.aggregate.turns import mean_marks
 from ranker.errors import ContextLengthError, JudgeError, RankerError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import Verdict
@@ -110,6 +111,7 @@ class PassRunner:
             reasons=_to_lineup(verdict.reasons, order, n, ""),
             scores=_to_lineup(verdict.scores, order, n, 0.0) if verdict.scores and whole else None,
             cut=_to_lineup(verdict.cut, order, n, 0) if verdict.cut else (),
+            turns=_to_lineup(verdict.turns, order, n, None) if verdict.turns else None,
         )
 
     async def _windows(self, order: Order, size: int, seed: int, spent: Usage) -> Verdict:
@@ -135,6 +137,7 @@ class PassRunner:
             shown = tuple(i for tier in merged for i in tier)
         reasons = [next((v.reasons[i] for v in verdicts if v.reasons[i]), "") for i in range(n)]
         cut = tuple(max((v.cut[i] for v in verdicts if v.cut), default=0) for i in range(n))
+        marks = [[m for v in verdicts if v.turns and (m := v.turns[i]) is not None] for i in range(n)]
         note = f"The group was too large for one call; {len(verdicts)} overlapping windows of {size} were merged."
         return Verdict(
             merged,
@@ -143,6 +146,7 @@ class PassRunner:
             prompt_id=verdicts[0].prompt_id,
             cut=cut,
             warnings=(*dict.fromkeys(w for v in verdicts for w in v.warnings), note),
+            turns=tuple(mean_marks(seen) if seen else {} for seen in marks) if any(marks) else None,
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ranker.aggregate.dedupe import distinct_of, spread
+from ranker.aggregate.dedupe import Distinct, distinct_of, spread
 from ranker.aggregate.passes import PassRunner, Slots
 from ranker.aggregate.ranking import Tiers, kendall_w, mean_ranking
 from ranker.aggregate.rewards import (
@@ -20,6 +20,7 @@ from ranker.aggregate.rewards import (
     strength_rewards,
     top_heavy_rewards,
 )
+from ranker.aggregate.turns import turn_rewards
 from ranker.errors import (
     ContextLengthError,
     GroupError,
@@ -30,7 +31,8 @@ from ranker.errors import (
     scrub,
 )
 from ranker.judges.base import Judge, Lineup, SizedJudge
-from ranker.judges.verdict import tiers_of
+from ranker.judges.credit import Credit
+from ranker.judges.verdict import Verdict, tiers_of
 from ranker.prompting.orders import balanced_orders
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
@@ -57,6 +59,7 @@ class Pipeline:
     budget: Budget
     slots: Slots
     debiaser: Debiaser | None = None
+    credit: Credit | None = None
 
     async def rank(self, group: Any, task: str | None = None) -> RankedGroup:
         """Rank what `as_group` takes; with a debiaser, the result holds what the judge said of it and its copies.
@@ -99,6 +102,7 @@ class Pipeline:
             cut=ranked.cut[:n],
             warnings=(*ranked.warnings, *warnings),
             comparisons=None if judged is None else debiaser.compare(lineup, *judged),
+            turn_rewards=None if ranked.turn_rewards is None else ranked.turn_rewards[:n],
         )
 
     async def _rank(self, group: TrajectoryGroup, split: bool = True) -> tuple[RankedGroup, Judged | None]:
@@ -115,6 +119,7 @@ class Pipeline:
                 [""] * n,
                 judge=self.judge.name,
                 warnings=distinct.warnings,
+                turn_rewards=None if self.credit is None else turn_rewards([], group.trajectories),
             )
             return alone, None
         rubric = self.rubric or group.rubric
@@ -133,6 +138,7 @@ class Pipeline:
             rewards = strength_rewards([spread(tiers, member) for tiers in rankings], n)
         else:
             rewards = (top_heavy_rewards if self.reward == "top_heavy" else rank_rewards)(ranking, n)
+        turns, silent = self._turns(verdicts, distinct)
         first = verdicts[0]
         ranked = RankedGroup(
             group,
@@ -144,6 +150,20 @@ class Pipeline:
             judge=self.judge.name,
             prompt_id=first.prompt_id,
             cut=tuple(first.cut[u] for u in member) if first.cut else (),
-            warnings=tuple(dict.fromkeys((*distinct.warnings, *(w for v in verdicts for w in v.warnings)))),
+            warnings=tuple(
+                dict.fromkeys((*distinct.warnings, *(w for v in verdicts for w in v.warnings), *silent))
+            ),
+            turn_rewards=turns,
         )
         return ranked, (member, rankings, orders)
+
+    def _turns(
+        self, verdicts: Sequence[Verdict], distinct: Distinct
+    ) -> tuple[list[list[float | None]] | None, list[str]]:
+        """The rewards of turns where they are asked for, and a warning where no verdict says anything of them."""
+        if self.credit is None:
+            return None, []
+        rewards = turn_rewards(verdicts, distinct.trajectories)
+        silent = all(verdict.turns is None for verdict in verdicts)
+        note = f"The judge {self.judge.name} was asked for turns and returned none."
+        return [list(rewards[u]) for u in distinct.member], [note] if silent else []

@@ -48,6 +48,12 @@ RewardRule = Annotated[
         "Linear in rank; the judge's scores; Plackett-Luce strength; NDCG-like; or without what length does to the judge."
     ),
 ]
+Credit = Annotated[
+    Literal["turns"] | None,
+    option(
+        "turns: the judge also says, in the same call, which turns of each attempt helped and which hurt."
+    ),
+]
 Temperature = Annotated[float | None, option("Sampling temperature. Default: the provider's.", JUDGE)]
 MaxTokens = Annotated[int | None, option("Most tokens per reply.", JUDGE)]
 Extra = Annotated[

@@ -50,6 +50,7 @@ def rank(
         option("Passes over each group, in position-balanced orders. Weak judges gain most.", min=1),
     ] = 1,
     reward: shared.RewardRule = "rank",
+    credit: shared.Credit = None,
     concurrency: Annotated[
         int | None,
         option("Judge calls in flight: 16, or 2000 with --batch, where it is the batch size.", LIMITS, min=1),
@@ -122,15 +123,16 @@ def rank(
         retry_failed=retry_failed,
         quiet=quiet,
         judge=lambda: (
-            batch_judge(judge, reward, base_url, store_of(plan, out), options)
+            batch_judge(judge, reward, base_url, store_of(plan, out), {**options, "credit": credit})
             if batch
-            else judge_for(judge, reward, base_url, None, options)
+            else judge_for(judge, reward, base_url, None, options, credit=credit)
         ),
         budget=lambda: budget_of(budget, max_calls, max_cost),
         options={
             "rubric": None if rubric is None else shared.rubric_of(rubric),
             "passes": passes,
             "reward": reward,
+            "credit": credit,
             "concurrency": concurrency or (2_000 if batch else 16),
             "seed": seed,
         },

@@ -37,6 +37,7 @@ def serve(
         option("Judge calls per group, each in another order; a request may set its own.", min=1, max=64),
     ] = 1,
     reward: shared.RewardRule = "rank",
+    credit: shared.Credit = None,
     seed: Annotated[int, option("Same seed and inputs: same prompts, unless the request sets a seed.")] = 0,
     host: Annotated[
         str, option("Address to listen on; any but loopback requires a token.", SERVER)
@@ -109,14 +110,16 @@ def serve(
             f"--host {host} can be reached by others, who could spend your budget: put a token into "
             "$RANKER_SERVE_TOKEN or --token-file."
         )
-    chosen = judge_for(judge, reward, base_url, None, options)
+    chosen = judge_for(judge, reward, base_url, None, options, credit=credit)
     _check_price(chosen, max_cost)
     asyncio.run(preflight(chosen))
     service = Service(
         chosen,
         Metrics(),
         Limits(concurrency, queue, request_timeout, max_body * 1_000_000),
-        Defaults(None if rubric is None else read_rubric(shared.rubric_of(rubric)), passes, reward, seed),
+        Defaults(
+            None if rubric is None else read_rubric(shared.rubric_of(rubric)), passes, reward, seed, credit
+        ),
         Budget(max_calls, max_cost),
     )
     code, cut = asyncio.run(run(service, token, Listening(host, port, grace), _say))

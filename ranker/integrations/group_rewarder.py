@@ -74,7 +74,8 @@ class GroupRewarder:
         )
         own = inspect.signature(rank_group_async).parameters
         judge_options = {name: value for name, value in options.items() if name not in own}
-        judge_for(judge, rule, options.get("base_url"), options.get("api_key"), judge_options)
+        reach = options.get("base_url"), options.get("api_key")
+        judge_for(judge, rule, *reach, judge_options, credit=options.get("credit"))
         self.audited: AuditedReward | None = None
         self._shares = False  # whether its watch is that of all processes
         if audit is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from ranker.errors import GroupError
 from ranker.jsonl.objects import Record, read_objects
 from ranker.ranked import RESULT_FIELDS, RankedGroup
-from ranker.trajectory import TrajectoryGroup, group_from_dict
+from ranker.trajectory import TrajectoryGroup, assistant_turns, group_from_dict
 
 REWARD = "reward"  # what a ranked line says of each attempt, beside "rewards" by id
 _HIDDEN = ("ground_truth", "metadata", REWARD)  # of an attempt: no judge sees them
@@ -155,6 +155,32 @@ def rewards_of(fields: Mapping[str, Any], group: TrajectoryGroup) -> list[float]
             "Rank it again with `ranker rank`."
         )
     return [float(value) for value in values]
+
+
+def turn_rewards_of(fields: Mapping[str, Any], group: TrajectoryGroup) -> list[list[float | None]] | None:
+    """The rewards of turns in a ranked line, in the order of its group; None if it has none, or failed.
+
+    Raises:
+        GroupError: they are not, for each trajectory, one number from -1 to 1 or null for each assistant message.
+    """
+    rewards = fields.get("turn_rewards")
+    if fields.get("error") is not None or not isinstance(rewards, Mapping):
+        return None
+    counts = {name: len(assistant_turns(t)) for name, t in zip(group.ids, group.trajectories, strict=True)}
+    values = [rewards.get(name) for name in group.ids]
+    if rewards.keys() != counts.keys() or not all(
+        isinstance(own, list) and len(own) == count and all(_is_turn_reward(v) for v in own)
+        for own, count in zip(values, counts.values(), strict=True)
+    ):
+        raise GroupError(
+            f"Group {fields.get('id')!r}: its turn_rewards are not one number from -1 to 1, or null, for each assistant "
+            "message of its trajectories. Rank it again with `ranker rank --credit turns`."
+        )
+    return [[None if value is None else float(value) for value in own or ()] for own in values]
+
+
+def _is_turn_reward(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and -1 <= value <= 1)
 
 
 def print_of(fields: Mapping[str, Any]) -> int:

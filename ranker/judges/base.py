@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from ranker.errors import JudgeError
+from ranker.judges.credit import Credit
+from ranker.judges.turn_marks import Marks
 from ranker.judges.verdict import Verdict, check_tiers
 from ranker.runtime.budget import Budget
-from ranker.trajectory import Trajectory
+from ranker.trajectory import Trajectory, assistant_turns
 from ranker.usage import Usage
 
 
@@ -36,7 +38,10 @@ class Lineup:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Ranks a lineup. Any class with these two members is a judge."""
+    """Ranks a lineup. Any class with these two members is a judge.
+
+    One whose verdicts say which turns helped and which hurt has an attribute ``credit`` that is ``"turns"``.
+    """
 
     @property
     def name(self) -> str: ...
@@ -74,8 +79,12 @@ class FunctionJudge:
     """A judge backed by a function, sync or async.
 
     `function` takes the trajectories in shuffled order and returns either tiers of positions, best first
-    (``[[2], [0, 1]]``), or one number per trajectory, higher is better.
+    (``[[2], [0, 1]]``), or one number per trajectory, higher is better. Or a pair of one of these and the worth of turns:
+    for each trajectory a list with a number from -1 (hurt) to 1 (helped), or None, for each of its assistant messages
+    (`ranker.trajectory.assistant_turns`), or None for the whole list.
     """
+
+    credit: Credit | None = "turns"
 
     def __init__(self, function: Callable[[Sequence[Trajectory]], Any], name: str | None = None):
         self._function = function
@@ -96,14 +105,41 @@ class FunctionJudge:
                 raise JudgeError(f"The judge {self.name} raised {type(error).__name__}: {error}") from error
         usage = Usage(calls=1)
         try:
+            answer, turns = _divided(answer, lineup.trajectories)
             items = list(answer)
             if items and not isinstance(items[0], (list, tuple)):
                 values = [float(value) for value in items]
                 if len(values) != n or not all(map(math.isfinite, values)):
                     raise JudgeError(f"The judge {self.name} must return {n} finite numbers, not {answer!r}.")
-                return Verdict(tiers_of(values), ("",) * n, usage=usage)
-            return Verdict(check_tiers(items, n), ("",) * n, usage=usage)
+                return Verdict(tiers_of(values), ("",) * n, usage=usage, turns=turns)
+            return Verdict(check_tiers(items, n), ("",) * n, usage=usage, turns=turns)
         except (TypeError, ValueError) as error:
             raise JudgeError(
                 f"The judge {self.name} must return tiers of positions or {n} numbers: {error}"
             ).spent(usage) from None
+
+
+def _divided(answer: Any, trajectories: Sequence[Trajectory]) -> tuple[Any, tuple[Marks, ...] | None]:
+    """The ranking or scores that a function returned, and the turns, None where it returned none.
+
+    Raises:
+        ValueError: turns that are not one number from -1 to 1, or None, for each assistant message.
+    """
+    if not (isinstance(answer, tuple) and len(answer) == 2 and _is_turns(answer[1], len(trajectories))):
+        return answer, None
+    marks = []
+    for trajectory, values in zip(trajectories, answer[1], strict=True):
+        count = len(assistant_turns(trajectory))
+        if values is not None and len(values) != count:
+            raise ValueError(f"{len(values)} values for the {count} turns of an attempt")
+        named = {k: float(value) for k, value in enumerate(values or ()) if value is not None}
+        if not all(-1 <= value <= 1 for value in named.values()):
+            raise ValueError(f"the values of turns must be from -1 to 1, not {values!r}")
+        marks.append(named)
+    return answer[0], tuple(marks)
+
+
+def _is_turns(value: Any, n: int) -> bool:
+    """Whether this is a list of lists for n trajectories: no tier, which holds numbers, and no number."""
+    listed = isinstance(value, (list, tuple)) and len(value) == n
+    return listed and all(item is None or isinstance(item, (list, tuple)) for item in value)

@@ -24,9 +24,9 @@ from ranker.judges.reask import is_reask
 from ranker.judges.reply_limit import Limited, ReplyLimit
 from ranker.judges.servers import server_of
 from ranker.judges.transport import LiteLLMTransport, ServerTransport, Transport
-from ranker.judges.verdict import Form, schema
+from ranker.judges.verdict import schema
 from ranker.prompting.images import IMAGE_TOKENS, count_images, words_of
-from ranker.prompting.prompt import Message, folded, reply_room
+from ranker.prompting.prompt import Message, folded
 from ranker.prompting.truncation import estimate_tokens
 from ranker.runtime.budget import Budget
 from ranker.secrets import bare_url, hide_url
@@ -242,7 +242,7 @@ class LLMJudge(PromptedJudge):
             mode, folds = self._mode, self._folds
             asked = folded(messages) if folds else messages
             left = 0 if self._reply_limit.own is None else await self.window() - tokens
-            shape = _response_format(mode, self.form, ids if self._ids_in_schema else None)
+            shape = self._response_format(mode, ids)
             request = self._reply_limit.limited(left, shape)
             try:
                 completion, cost = await self._send(asked, request, tokens, len(ids), budget)
@@ -268,7 +268,7 @@ class LLMJudge(PromptedJudge):
         """One request. What it cost counts in the budget whatever became of it: at its price where the reply tells
         it, at the estimate where a provider may have charged and the reply was lost."""
         price = self.price
-        wanted = self._max_tokens or reply_room(n)
+        wanted = self._max_tokens or self.reply_room(n)
         await self._limit.wait(tokens + wanted)
         estimate = None
         if price is not None:
@@ -314,6 +314,15 @@ class LLMJudge(PromptedJudge):
         self._folds = True
         return True
 
+    def _response_format(self, mode: str, ids: Sequence[str]) -> dict[str, Any]:
+        if mode == "text":
+            return {}
+        if mode == "json_object":
+            return {"response_format": {"type": "json_object"}}
+        of_reply = schema(self.form, ids if self._ids_in_schema else None, self.credit)
+        shape = {"name": "verdict", "strict": True, "schema": of_reply}
+        return {"response_format": {"type": "json_schema", "json_schema": shape}}
+
     def _learn(self, error: ContextLengthError) -> int | None:
         """The window that a server states where it is smaller than believed, else None. It is remembered, unless the server
         names the one that is believed too: the smaller number is then what it left for this prompt."""
@@ -323,15 +332,6 @@ class LLMJudge(PromptedJudge):
         if self._window is None or not re.search(rf"\b{self._window}\b", str(error)):
             self._window, self._asked_window = stated, True
         return stated
-
-
-def _response_format(mode: str, form: Form, ids: Sequence[str] | None) -> dict[str, Any]:
-    if mode == "text":
-        return {}
-    if mode == "json_object":
-        return {"response_format": {"type": "json_object"}}
-    shape = {"name": "verdict", "strict": True, "schema": schema(form, ids)}
-    return {"response_format": {"type": "json_schema", "json_schema": shape}}
 
 
 def _pause(state: Any) -> float:

@@ -64,7 +64,7 @@ class JudgeOptions(TypedDict, total=False):
 
 
 _OF_RANKING = (
-    "task", "reward", "seed", "base_url", "api_key", "max_calls", "max_cost_usd", "budget", "progress", "passes",
+    "task", "reward", "credit", "seed", "base_url", "api_key", "max_calls", "max_cost_usd", "budget", "progress", "passes",
     "rubric", "concurrency", "on_error", "ordered",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from ranker.errors import ConfigurationError, ContextLengthError, RankerError, VerdictError
 from ranker.judges.base import Lineup
+from ranker.judges.credit import Credit, check_credit
 from ranker.judges.json_reply import MOST_TEXT
 from ranker.judges.reask import reask
 from ranker.judges.verdict import Form, Verdict, parse_verdict
@@ -55,6 +56,7 @@ class PromptedJudge(ABC):
         template: name of the prompt template; None for the packaged template of the form.
         prompt_folder: a folder of your own templates, searched first.
         form: form of the reply: a ranking or scores.
+        credit: "turns" to have the judge also say which turns helped and which hurt, with a ranking.
         sharing: which text that recurs in a group is shown once: "fine" for messages, lines and sentences, "messages" for
             whole messages only, "off" for none.
         max_reasks: how often to ask again after an unusable reply, naming its fault.
@@ -69,20 +71,28 @@ class PromptedJudge(ABC):
         template: str | None = None,
         prompt_folder: str | Path | None = None,
         form: Form = "ranking",
+        credit: Credit | None = None,
         sharing: Sharing = "fine",
         max_reasks: int = 4,
         max_group: int = 32,
         cache: str | Path | Cache | bool | None = None,
         record: str | Path | None = None,
     ):
-        from ranker.prompting.template import SCORE
+        from ranker.prompting.template import BLOCKS, SCORE, TURN_BLOCKS, TURNS
 
+        check_credit(credit)
+        if credit is not None and form != "ranking":
+            raise ConfigurationError(
+                'credit="turns" goes with a ranking; leave form="scores" and reward="score" out.'
+            )
         folder = None if prompt_folder is None else str(prompt_folder)
         self.form: Form = form
+        self.credit: Credit | None = credit
         if sharing not in get_args(Sharing):
             raise ConfigurationError(f"sharing={sharing!r}; choose {', '.join(get_args(Sharing))}.")
         self.sharing: Sharing = sharing
-        self.template = load_template(template or (RANK if form == "ranking" else SCORE), folder)
+        ours = TURNS if credit else RANK if form == "ranking" else SCORE
+        self.template = load_template(template or ours, folder, TURN_BLOCKS if credit else BLOCKS)
         self.max_reasks = max_reasks
         self.max_group = max(2, max_group)
         self.cache = open_cache(cache)
@@ -113,10 +123,20 @@ class PromptedJudge(ABC):
         """Ask the model once, retrying failed calls; errors carry their usage."""
 
     async def capacity(self, lineup: Lineup) -> int:
-        room = await self.window() - prompts.reply_room(min(len(lineup.trajectories), self.max_group))
+        room = await self.window() - self.reply_room(min(len(lineup.trajectories), self.max_group))
         return prompts.capacity(
-            lineup, self.template, room=room, count=self.count, most=self.max_group, sharing=self.sharing
+            lineup,
+            self.template,
+            room=room,
+            count=self.count,
+            most=self.max_group,
+            sharing=self.sharing,
+            credit=self.credit,
         )
+
+    def reply_room(self, n: int) -> int:
+        """Tokens reserved for a reply on n trajectories."""
+        return prompts.reply_room(n, self.credit)
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
         prompt = await self._prompt(lineup)
@@ -135,11 +155,8 @@ class PromptedJudge(ABC):
                 left = shrink.pop(0)
                 shown = sum(self.count(message["content"]) for message in prompt.messages)
                 # A number that is no window (what the server leaves for a prompt, say) holds for this group too.
-                room = (
-                    int(left * shown)
-                    if error.window is None
-                    else error.window - prompts.reply_room(len(prompt.ids))
-                )
+                own = self.reply_room(len(prompt.ids))
+                room = int(left * shown) if error.window is None else error.window - own
                 try:
                     prompt = await self._prompt(lineup, room, check_size=True)
                 except ContextLengthError as final:
@@ -156,10 +173,17 @@ class PromptedJudge(ABC):
         images = images_of(lineup.trajectories) if seen else {}
         room = None
         if size > SMALL or check_size or images:
-            room = await self.window() - prompts.reply_room(len(lineup.trajectories))
+            room = await self.window() - self.reply_room(len(lineup.trajectories))
             room = room if limit is None else min(room, limit)
         most = min(most_images(room), sum(image is not None for image in images.values()))
-        build = partial(prompts.build_prompt, lineup, self.template, count=self.count, sharing=self.sharing)
+        build = partial(
+            prompts.build_prompt,
+            lineup,
+            self.template,
+            count=self.count,
+            sharing=self.sharing,
+            credit=self.credit,
+        )
         try:
             prompt = build(room=None if room is None else room - most * IMAGE_TOKENS)
         except ContextLengthError:
@@ -171,7 +195,8 @@ class PromptedJudge(ABC):
     async def _ask(self, prompt: Prompt, lineup: Lineup, budget: Budget) -> Verdict:
         key = ""
         if self.cache is not None:
-            key = cache_key(**self.identity(), form=self.form, messages=prompt.messages)
+            turns = {} if self.credit is None else {"credit": self.credit}
+            key = cache_key(**self.identity(), form=self.form, messages=prompt.messages, **turns)
         first = self._cached_reply(key)
         if first is None:
             first, verdict = await self._call(prompt.messages, prompt, budget, Usage())
@@ -192,7 +217,7 @@ class PromptedJudge(ABC):
                 raise self._unusable(fault, asked).spent(usage) from None
             room = None
             if first.usage.prompt_tokens:  # what the server counted
-                room = await self.window() - first.usage.prompt_tokens - prompts.reply_room(len(prompt.ids))
+                room = await self.window() - first.usage.prompt_tokens - self.reply_room(len(prompt.ids))
             try:
                 reply, verdict = await self._call_again(prompt, reply, fault, room, budget)
             except ContextLengthError as error:
@@ -250,7 +275,7 @@ class PromptedJudge(ABC):
 
     def _read(self, reply: Reply, prompt: Prompt) -> Verdict | VerdictError:
         try:
-            return parse_verdict(reply.text, prompt.ids, self.form)
+            return parse_verdict(reply.text, prompt.ids, self.form, prompt.turns)
         except VerdictError as fault:
             return fault
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranker.errors import ConfigurationError
 from ranker.judges.base import FunctionJudge, Judge
+from ranker.judges.credit import cannot_name_turns
 from ranker.judges.names import mistyped, unknown_judge
 from ranker.judges.servers import server_of
 
@@ -55,6 +56,8 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
         if local:
             if base_url is not None or api_key is not None:
                 raise ConfigurationError(f"{judge} runs in this process; leave base_url and api_key out.")
+            if "credit" in options:
+                raise cannot_name_turns(f"{judge} (a model in this process)")
             return _local(judge.partition(":")[2], judge, options)
         if judge.endswith(".json"):
             reached = {"base_url": base_url, "api_key": api_key}
@@ -95,6 +98,8 @@ def _from_file(path: Path, name: str, options: dict[str, Any]) -> Judge:
         from ranker.judges.api_file import api_judge_from
 
         return api_judge_from(content, **options)
+    if "credit" in options:
+        raise cannot_name_turns(name)
     if content["judge"] != "cascade":
         return judge_from(setup_from(content, home), name, **options)
     from ranker.judges.cascade import cascade_from

@@ -6,13 +6,15 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any, Literal
 
 from ranker.errors import VerdictError
+from ranker.judges.credit import Credit
 from ranker.judges.json_reply import Effort, UnfitJSON, holders, repaired, spoken
+from ranker.judges.turn_marks import Marks, read_turns, turns_schema
 from ranker.usage import Usage
 
 Form = Literal["ranking", "scores"]
@@ -32,6 +34,8 @@ class Verdict:
         prompt_id: template name, version and hash; None for a judge that is a function.
         cut: characters of each trajectory that were left out to fit the context window.
         warnings: what the user should know about how the trajectories were shown.
+        turns: for each position the turns that the judge named, from 0, with 1 for one that helped and -1 for one that
+            hurt; None where it was not asked, or did not see the trajectory.
     """
 
     tiers: tuple[tuple[int, ...], ...]
@@ -41,6 +45,7 @@ class Verdict:
     prompt_id: str | None = None
     cut: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
+    turns: tuple[Marks | None, ...] | None = None
 
 
 def check_tiers(tiers: Any, n: int) -> tuple[tuple[int, ...], ...]:
@@ -68,27 +73,34 @@ def tiers_of(scores: Sequence[float]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(levels[s]) for s in sorted(levels, reverse=True))
 
 
-def schema(form: Form = "ranking", ids: Sequence[str] | None = None) -> dict[str, Any]:
+def schema(
+    form: Form = "ranking", ids: Sequence[str] | None = None, credit: Credit | None = None
+) -> dict[str, Any]:
     """JSON schema of a reply. The same for every call, since providers compile a new one slowly, unless it names `ids`: then
     no other can be written, none twice among reasons, scores and rankings of up to four, and no list or reason without end."""
+    turns = {} if credit is None else {"turns": turns_schema(ids)}
     if ids is None:
         name: dict[str, Any] = {"type": "string"}
         number: dict[str, Any] = {"type": "number"}
         ranking = _array(_array(name))
         scores = _array(_object(id=name, score=number))
         return _object(
-            reasons=_array(_object(id=name, reason=name)), **{form: scores if form == "scores" else ranking}
+            reasons=_array(_object(id=name, reason=name)),
+            **turns,
+            **{form: scores if form == "scores" else ranking},
         )
     reason = {"type": "string", "maxLength": _LONGEST_REASON}
     reasons = _each(_object(id={"const": i}, reason=reason) for i in ids)
     if form == "scores":
         return _object(
-            reasons=reasons, scores=_each(_object(id={"const": i}, score={"type": "number"}) for i in ids)
+            reasons=reasons,
+            **turns,
+            scores=_each(_object(id={"const": i}, score={"type": "number"}) for i in ids),
         )
     if len(ids) <= _LISTED:
-        return _object(reasons=reasons, ranking={"enum": list(rankings(ids))})
+        return _object(reasons=reasons, **turns, ranking={"enum": list(rankings(ids))})
     some = {"minItems": 1, "maxItems": len(ids)}
-    return _object(reasons=reasons, ranking=_array(_array({"enum": list(ids)}, **some), **some))
+    return _object(reasons=reasons, **turns, ranking=_array(_array({"enum": list(ids)}, **some), **some))
 
 
 def rankings(ids: Sequence[str]) -> Iterator[list[list[str]]]:
@@ -121,8 +133,13 @@ def _each(items: Iterable[Any]) -> dict[str, Any]:
     return {"type": "array", "prefixItems": listed, "minItems": len(listed), "maxItems": len(listed)}
 
 
-def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") -> Verdict:
-    """Read a reply on trajectories shown as `ids`.
+def parse_verdict(
+    text: str | None,
+    ids: Sequence[str],
+    form: Form = "ranking",
+    turns: Sequence[Collection[int]] | None = None,
+) -> Verdict:
+    """Read a reply on trajectories shown as `ids`; `turns`, where they are asked for, are the numbers shown of each.
 
     Code fences, thoughts, prose around the JSON and one object around the verdict are passed over; commas before
     closing brackets, raw line breaks in strings and backslashes that escape nothing are forgiven. Whatever is not an
@@ -136,21 +153,26 @@ def parse_verdict(text: str | None, ids: Sequence[str], form: Form = "ranking") 
         raise VerdictError("The reply is empty.", raw_text=raw)
     try:
         effort = Effort(raw)
-        replies, fault = _replies(raw, form, effort)
+        keys = (form,) if turns is None else (form, "turns")
+        replies, fault = _replies(raw, form, keys, effort)
         if fault is not None and (mended := repaired(raw)) != raw:
-            replies, fault = _replies(mended, form, effort)
+            replies, fault = _replies(mended, form, keys, effort)
     except UnfitJSON as error:
         raise VerdictError(str(error), raw_text=raw) from None
     if fault is not None:
         raise VerdictError(fault, raw_text=raw)
-    verdicts = [_read(reply, ids, form, raw) for reply in replies]
+    verdicts = [_read(reply, ids, form, turns, raw) for reply in replies]
     if any((v.tiers, v.scores) != (verdicts[0].tiers, verdicts[0].scores) for v in verdicts):
         raise VerdictError("The reply holds several rankings that differ.", raw_text=raw)
+    if any(v.turns != verdicts[0].turns for v in verdicts):
+        raise VerdictError('The reply holds several "turns" that differ.', raw_text=raw)
     return verdicts[-1]
 
 
-def _replies(text: str, form: Form, effort: Effort) -> tuple[list[dict[str, Any]], str | None]:
-    """The objects with the key `form` that a reply speaks, and what is wrong with the reply."""
+def _replies(
+    text: str, form: Form, keys: Sequence[str], effort: Effort
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The objects with the key `form` that a reply speaks, and what is wrong with the reply; `keys` stand nowhere else."""
     said = spoken(text, effort)
     for value in list(said.objects):
         if form not in value and isinstance(value.get("arguments"), str):  # a tool call, written out
@@ -169,22 +191,25 @@ def _replies(text: str, form: Form, effort: Effort) -> tuple[list[dict[str, Any]
     ]
     if min((depth for depth, _ in replies), default=2) > 1:
         return [], f'There is no complete JSON object with "{form}" in the reply.'
-    if any(_BROKEN[form].search(prose) for prose in said.prose):
-        return [], f'Beside its "{form}" the reply holds another that is not complete JSON.'
+    for key in keys:
+        if any(_BROKEN[key].search(prose) for prose in said.prose):
+            return [], f'Beside its "{key}" the reply holds another that is not complete JSON.'
     return [reply for _, reply in replies], None
 
 
-def _broken(form: Form) -> re.Pattern[str]:
+def _broken(form: str) -> re.Pattern[str]:
     """A ranking in the text outside of JSON objects: its key in quotation marks, or before a list."""
     return re.compile(
         rf"""["']{form}\\*["']\s*+:|\b{form}\b[\s"'*`\\]{{0,8}}[:=][\s"'*`]{{0,8}}\[""", re.IGNORECASE
     )
 
 
-_BROKEN: dict[Form, re.Pattern[str]] = {"ranking": _broken("ranking"), "scores": _broken("scores")}
+_BROKEN: dict[str, re.Pattern[str]] = {key: _broken(key) for key in ("ranking", "scores", "turns")}
 
 
-def _read(reply: dict[str, Any], ids: Sequence[str], form: Form, raw: str) -> Verdict:
+def _read(
+    reply: dict[str, Any], ids: Sequence[str], form: Form, turns: Sequence[Collection[int]] | None, raw: str
+) -> Verdict:
     position = {name: i for i, name in enumerate(ids)}
     reasons = [""] * len(ids)
     comments = reply.get("reasons")
@@ -194,10 +219,11 @@ def _read(reply: dict[str, Any], ids: Sequence[str], form: Form, raw: str) -> Ve
             name = item.get("id")
             if isinstance(name, str) and name in position:
                 reasons[position[name]] = item["reason"].strip()
+    marks = None if turns is None else read_turns(reply, ids, turns, raw)
     if form == "scores":
         scores = _scores(reply[form], position, raw)
-        return Verdict(tiers_of(scores), tuple(reasons), tuple(scores))
-    return Verdict(_tiers(reply[form], position, raw), tuple(reasons))
+        return Verdict(tiers_of(scores), tuple(reasons), tuple(scores), turns=marks)
+    return Verdict(_tiers(reply[form], position, raw), tuple(reasons), turns=marks)
 
 
 def _tiers(ranking: Any, position: dict[str, int], raw: str) -> tuple[tuple[int, ...], ...]:

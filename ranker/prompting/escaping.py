@@ -18,7 +18,7 @@ from functools import cache
 TAGS = (
     "trajectories", "trajectory", "shared", "system", "developer", "user", "assistant", "tools",
     "tool", "function", "call", "reasoning", "refusal", "cut", "image", "audio", "file", "history",
-    "task", "rubric",
+    "task", "rubric", "turn",
 )  # fmt: skip
 
 # Characters that may stand between the letters of a disguised tag: white space, controls, and what

@@ -10,12 +10,14 @@ from typing import Any
 
 from ranker.errors import ConfigurationError, ContextLengthError
 from ranker.judges.base import Lineup
+from ranker.judges.credit import Credit
 from ranker.prompting.escaping import neutral
 from ranker.prompting.ids import fresh_ids
 from ranker.prompting.sharing import Shared, Sharing, share
 from ranker.prompting.template import Template
 from ranker.prompting.transcript import transcript_of
 from ranker.prompting.truncation import FLOOR, PART_FLOOR, minimum_tokens, truncate
+from ranker.prompting.turns import numbered, turns_shown
 
 Message = dict[str, Any]  # role, and content: text, or parts where images go along
 
@@ -31,6 +33,7 @@ class Prompt:
         cut: characters of each trajectory that were cut to fit.
         warnings: notes on images and other media that were replaced by placeholders.
         seed: seed of the ids, together with the text.
+        turns: where they are numbered, the numbers of the turns that are shown of each trajectory.
     """
 
     messages: tuple[Message, ...]
@@ -39,11 +42,12 @@ class Prompt:
     cut: tuple[int, ...]
     warnings: tuple[str, ...]
     seed: int
+    turns: tuple[frozenset[int], ...] | None = None
 
 
-def reply_room(n: int) -> int:
-    """Tokens reserved for a reply on n trajectories: one sentence each, and the ranking."""
-    return 128 + 72 * n
+def reply_room(n: int, credit: Credit | None = None) -> int:
+    """Tokens reserved for a reply on n trajectories: one sentence each, the ranking, and the turns where they are asked for."""
+    return 128 + (72 if credit is None else 104) * n
 
 
 def build_prompt(
@@ -53,6 +57,7 @@ def build_prompt(
     room: int | None,
     count: Callable[[str], int],
     sharing: Sharing = "fine",
+    credit: Credit | None = None,
 ) -> Prompt:
     """Render `lineup` into at most `room` tokens as counted by `count`; None if there is no known limit.
 
@@ -61,12 +66,14 @@ def build_prompt(
         ConfigurationError: the template omits trajectories.
     """
     transcripts = [transcript_of(t) for t in lineup.trajectories]
-    whole = share([t.pieces for t in transcripts], sharing)
+    pieces = _pieces(lineup, credit)
+    whole = share(pieces, sharing)
     ids = _ids(lineup, whole)
     media = sorted({kind for t in transcripts for kind in t.media})
     warnings = tuple(f"The judge cannot see {kind} content; it is shown as <{kind} …>." for kind in media)
     messages = _messages(lineup, template, whole, ids, cut=False)
-    prompt = Prompt(messages, ids, template.prompt_id, (0,) * len(ids), warnings, lineup.seed)
+    turns = None if credit is None else turns_shown(whole)
+    prompt = Prompt(messages, ids, template.prompt_id, (0,) * len(ids), warnings, lineup.seed, turns)
     # Tokenizers produce at most one token per byte, so small prompts need no counting.
     if room is None or sum(len(m["content"]) for m in messages) * 4 + 64 <= room:
         return prompt
@@ -74,7 +81,7 @@ def build_prompt(
     if over <= 0:
         return prompt
     space = room - _frame_tokens(lineup, template, count)
-    unshared = Shared((), tuple("".join(t.pieces) for t in transcripts))
+    unshared = Shared((), tuple(map("".join, pieces)))
     while True:
         truncated = truncate(whole, space, count)
         if truncated is None and len(ids) == 2:  # fewer cannot be compared: more is cut, or written twice
@@ -88,8 +95,14 @@ def build_prompt(
         messages = _messages(lineup, template, shared, ids, cut=True)
         over = _tokens(messages, count) - room
         if over <= 0:
-            return replace(prompt, messages=messages, cut=lost)
+            turns = None if credit is None else turns_shown(shared)
+            return replace(prompt, messages=messages, cut=lost, turns=turns)
         space -= over  # tags around parts, and token boundaries that differ in the whole
+
+
+def _pieces(lineup: Lineup, credit: Credit | None) -> list[tuple[str, ...]]:
+    transcripts = [transcript_of(t) for t in lineup.trajectories]
+    return [t.pieces for t in transcripts] if credit is None else numbered(transcripts)
 
 
 def _tokens(messages: Sequence[Message], count: Callable[[str], int]) -> int:
@@ -105,13 +118,15 @@ def capacity(
     count: Callable[[str], int],
     most: int,
     sharing: Sharing = "fine",
+    credit: Credit | None = None,
 ) -> int:
     """How many of a lineup's trajectories are certain to fit into one prompt, at most `most`.
 
     Raises:
         ContextLengthError: not even two fit.
     """
-    shared = share([transcript_of(t).pieces for t in lineup.trajectories], sharing)
+    pieces = _pieces(lineup, credit)
+    shared = share(pieces, sharing)
     space = room - _frame_tokens(lineup, template, count)
     parts, streams = minimum_tokens(shared, count)
     streams.sort(reverse=True)
@@ -123,9 +138,7 @@ def capacity(
         fitting += 1
     if fitting < 2 and len(streams) > 1:
         # A window shares less text than the whole group: count each trajectory with its own parts.
-        need = sum(
-            sorted(min(FLOOR, count("".join(transcript_of(t).pieces))) for t in lineup.trajectories)[-2:]
-        )
+        need = sum(sorted(min(FLOOR, count("".join(own))) for own in pieces)[-2:])
         if need > space:
             raise _too_long(need, space, room)
         fitting = 2

@@ -1,7 +1,7 @@
 """Prompt templates: loading, hashing and rendering of blocks.
 
 A template is a jinja2 file `NAME.vN.j2` with the blocks `system`, `user`, `retry` (names the fault of
-a reply) and `rubric` (the default rubric). The template for local judges that read probabilities has the
+a reply) and `rubric` (the default rubric); one that asks for turns has the block `turns` too. The template for local judges that read probabilities has the
 blocks `ASK_BLOCKS` instead.
 """
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 BLOCKS = ("system", "user", "retry", "rubric")
 RANK = "rank.v1"
 SCORE = "score.v1"
+TURNS = "turns.v1"
 ASK = "ask.v1"
+TURN_BLOCKS = (*BLOCKS, "turns")
 ASK_BLOCKS = ("rubric", "head", "label", "alone", "together", "digits", "letter", "reference")
 
 
@@ -83,9 +85,10 @@ def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str,
         raise ConfigurationError(f"The prompt template {name} cannot be read: {error}") from None
     missing = [b for b in needs if b not in blocks]
     if missing:
+        parent = {BLOCKS: RANK, TURN_BLOCKS: TURNS}.get(needs, ASK)
         raise ConfigurationError(
             f"The prompt template {name} has no block {', '.join(missing)}; "
-            f'start it with {{% extends "{RANK if needs is BLOCKS else ASK}.j2" %}} and override what you change.'
+            f'start it with {{% extends "{parent}.j2" %}} and override what you change.'
         )
     return Template(name, template, blocks, digest.hexdigest()[:12])
 

@@ -33,10 +33,17 @@ _UNSAID = {"type": ("message",), "status": ("completed",), "source": ("input", "
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One trajectory's pieces of text, in order, and the kinds of media left out of them."""
+    """One trajectory as text.
+
+    Attributes:
+        pieces: in order.
+        media: the kinds of media left out of them.
+        turns: for each assistant message the number of its first piece.
+    """
 
     pieces: tuple[str, ...]
     media: tuple[str, ...] = ()
+    turns: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
@@ -57,6 +64,7 @@ def transcribe(trajectory: Trajectory, exact: Mapping[int, str] | None = None) -
     instead = exact or {}
     media: list[str] = []
     pieces: list[str] = []
+    turns: list[int] = []
     number = 0
 
     def add(written: list[str], seen: list[str]) -> None:
@@ -76,10 +84,12 @@ def transcribe(trajectory: Trajectory, exact: Mapping[int, str] | None = None) -
             calls = Calls()
             for message in history:
                 seen: list[str] = []
+                if message["role"] == "assistant":
+                    turns.append(len(pieces))
                 add(_message(message, calls, seen), seen)
     except RecursionError:
         raise GroupError("A message holds a value that is nested too deeply; leave it out.") from None
-    return Transcript(tuple(pieces), tuple(media))
+    return Transcript(tuple(pieces), tuple(media), tuple(turns))
 
 
 def transcript_of(trajectory: Trajectory) -> Transcript:

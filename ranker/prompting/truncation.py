@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ranker.prompting.sharing import PART_REFERENCE, Shared, expand
+from ranker.prompting.turns import TURN
 
 FLOOR = 512  # tokens; no text is cut below this, larger groups are split into windows instead
 PART_FLOOR = 128  # tokens; where two attempts do not fit else, no shared part is cut below this
@@ -13,6 +14,8 @@ _HEADER = re.compile(
     r"^<(?:system|developer|user|assistant|tool|function|call|reasoning|refusal|tools|history)(?: [^>\n]*)?>",
     re.MULTILINE,
 )
+# What ends an assistant's turn.
+_OTHERS = re.compile(r"^<(?:system|developer|user|tool|function|tools|history)(?: [^>\n]*)?>", re.MULTILINE)
 # An unfinished tag: cut here, it could merge with what follows into a different tag.
 _OPENED = re.compile(r"(?:<|\uff1c|\ufe64|&)[^<>\uff1c\ufe64\uff1e]*\Z")
 _TAG = re.compile(r"</?[a-z]+\d*(?: [^<>\n]*)?/?>")
@@ -102,7 +105,7 @@ def cut_middle(text: str, keep: int, parts: Sequence[str]) -> str:
     """Keep about `keep` characters of `text`, half from each end, with `<cut N/>` between.
 
     Cuts fall outside tags. If the tail starts inside a message, its opening tag is repeated after the
-    marker, so that its text is not attributed to another role.
+    marker, so that its text is not attributed to another role; so is the tag of a numbered turn.
     """
     marker = 40
     half = max(0, (keep - marker) // 2)
@@ -121,9 +124,16 @@ def cut_middle(text: str, keep: int, parts: Sequence[str]) -> str:
     if stop <= start:
         return text
     tail = text[stop:]
-    headers = list(_HEADER.finditer(expand(text[start:stop], parts)))
+    lost = expand(text[start:stop], parts)
     first = PART_REFERENCE.match(tail)
-    opens = _HEADER.match(expand(first.group(), parts) if first else tail)
-    again = headers[-1].group() + "\n" if headers and not opens else ""
+    opening = expand(first.group(), parts) if first else tail
+    again = ""
+    if not TURN.match(opening):
+        turns = list(TURN.finditer(lost))
+        if turns and not _OTHERS.search(lost, turns[-1].end()) and not _OTHERS.match(opening):
+            again = turns[-1].group() + "\n"
+        headers = list(_HEADER.finditer(lost))
+        said = bool(turns) and (not headers or headers[-1].start() < turns[-1].start())
+        again += headers[-1].group() + "\n" if headers and not said and not _HEADER.match(opening) else ""
     head = text[:start] if not start or text[start - 1] == "\n" else text[:start] + "\n"
     return f"{head}<cut {stop - start}/>\n{again}{tail}"

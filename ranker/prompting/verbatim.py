@@ -75,7 +75,7 @@ def verbatim(trajectories: Sequence[Trajectory]) -> list[Transcript]:
     shown: list[Transcript] = []
     for trajectory, own, media in zip(trajectories, pieces, notes, strict=True):
         exact = transcribe(trajectory, {i: own[i] for i in range(before, len(own) - after)})
-        shown.append(Transcript(exact.pieces, (*transcript_of(trajectory).media, *media)))
+        shown.append(Transcript(exact.pieces, (*transcript_of(trajectory).media, *media), exact.turns))
     return shown
 
 

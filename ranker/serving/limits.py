@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ranker.aggregate.rewards import RewardRule
 from ranker.judges.base import Judge, Lineup, SizedJudge
+from ranker.judges.credit import Credit
 from ranker.judges.verdict import Verdict
 from ranker.runtime.budget import Budget
 
@@ -41,6 +42,7 @@ class Defaults:
     passes: int = 1
     reward: RewardRule = "rank"
     seed: int = 0
+    credit: Credit | None = None
 
 
 class _Bounded:
@@ -48,6 +50,7 @@ class _Bounded:
 
     def __init__(self, judge: Judge, slots: asyncio.Semaphore):
         self._inner = judge
+        self.credit = getattr(judge, "credit", None)
         self._slots = slots
 
     @property

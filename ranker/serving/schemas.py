@@ -40,6 +40,7 @@ def _decimal(text: str) -> str:
 Text = InstanceOf[str]  # pydantic's own `str` refuses lone surrogates
 JsonObject = InstanceOf[dict[str, Any]]  # as it came, not copied
 Share = Annotated[float, Field(ge=0, le=1)]
+TurnShare = Annotated[float, Field(ge=-1, le=1)]
 GroupSize = Annotated[int, Field(ge=2, le=MAX_GROUP), BeforeValidator(_decimal)]
 GROUP_SIZE = (
     "OpenRLHF 0.9 and later send attempts one by one: how many form a group (n_samples_per_prompt). Each waits for the "
@@ -110,6 +111,10 @@ class Ranked(BaseModel):
         None, description="Characters that the judge did not see, by trajectory id."
     )
     warnings: list[str] | SkipJsonSchema[None] = None
+    turn_rewards: dict[str, list[TurnShare | None]] | SkipJsonSchema[None] = Field(
+        None,
+        description="With --credit turns, by trajectory id: for each assistant message from -1 (hurt) to 1 (helped), or null.",
+    )
 
 
 class Attempts(BaseModel):

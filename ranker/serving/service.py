@@ -198,6 +198,7 @@ class Service:
                     job.rubric or self._defaults.rubric,
                     job.passes or self._defaults.passes,
                     reward=self._defaults.reward,
+                    credit=self._defaults.credit,
                     seed=self._defaults.seed if job.seed is None else job.seed,
                     budget=self._budget,
                 )

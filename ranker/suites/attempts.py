@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -160,3 +161,13 @@ def tool(name: str, description: str, /, **properties: Any) -> dict[str, Any]:
         "type": "function",
         "function": {"name": name, "description": description, "parameters": parameters},
     }
+
+
+def turn_values(scores: Sequence[tuple[float, float]]) -> list[float]:
+    """What each turn did, from the score in hand and the best in reach before the first and after each: what it took from
+    the best (below 0), or else what it added to the score in hand."""
+    values = []
+    for (held, best), (held_after, best_after) in itertools.pairwise(scores):
+        lost = round(best_after - best, 9)
+        values.append(lost if lost < 0 else max(0.0, round(held_after - held, 9)))
+    return values

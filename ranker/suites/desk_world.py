@@ -29,6 +29,7 @@ from typing import Any, Protocol
 
 from openai.types.chat import ChatCompletion
 
+from ranker.suites.attempts import turn_values
 from ranker.suites.tables import load
 from ranker.trajectory import Trajectory
 
@@ -209,6 +210,60 @@ def grade(
     rambled = sum(len(text.split()) for text in said) > WORDS
     tenths = 2 * looked + 2 * resolved + 4 * right + 2 * honest - wasted - rambled
     return max(0, tenths) / 10
+
+
+Turn = tuple[
+    str, bool, Sequence[Mapping[str, Any]]
+]  # what was said, whether tools were called, what they returned
+
+
+def turn_truths(trajectory: Trajectory, row: Mapping[str, Any]) -> list[float]:
+    """What each assistant message of an attempt did for the checker's score, in [-1, 1].
+
+    After each turn there is the score in hand, were the attempt to end there, and the best one in reach, were all that is
+    left to be done right. A turn that brings the best down hurt by as much (below 0). Any other helped by what it added to
+    the score in hand, which may be nothing (0). So a look-up of the right order is worth 0.2, the right action after it 0.6,
+    a true reply 0.2; an order resolved without a look -0.6 or worse, however well the guess comes out.
+    """
+    turns: list[tuple[str, bool, list[Mapping[str, Any]]]] = []
+    for message in trajectory.messages:
+        if message["role"] == "assistant":
+            turns.append((message.get("content") or "", bool(message.get("tool_calls")), []))
+        elif message["role"] == "tool" and turns:
+            turns[-1][2].append(json.loads(message["content"]))
+    return turn_worths(turns, row["order"], row["action"])
+
+
+def turn_worths(turns: Sequence[Turn], order: int, action: str | None) -> list[float]:
+    """The same from what was said and done in each turn; without the right `action`, as where it was never looked up."""
+    results: list[Mapping[str, Any]] = []
+    said: list[str] = []
+    scores: list[tuple[float, float]] = [(0.0, 1.0)]
+    for number, (text, called, returned) in enumerate(turns, start=1):
+        results += returned
+        said.append(text)
+        held = grade(results, said, "" if called else text, order, action)
+        scores.append(
+            (held, max(held, _best(results, said, TURNS - number, order, action)) if called else held)
+        )
+    return turn_values(scores)
+
+
+def _best(
+    results: Sequence[Mapping[str, Any]], said: Sequence[str], left: int, order: int, action: str | None
+) -> float:
+    """The best score that can be reached in as many turns as are left, in one word to the customer."""
+    right = action or next(iter(ACTIONS))
+    look: Mapping[str, Any] = {"order": order}
+    resolve: Mapping[str, Any] = {"order": order, "done": right}
+    best = 0.0
+    for calls in ((), (look,), (resolve,), (look, resolve)):
+        if len(calls) < left:
+            whole = [*results, *calls]
+            done = [r["done"] for r in whole if "done" in r]
+            reply = ACTIONS[done[0]] if done else ""
+            best = max(best, grade(whole, [*said, reply], reply, order, right))
+    return best
 
 
 def actions_named(text: str) -> set[str]:

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ranker.suites.attempts import Generator, Members
+from ranker.suites.attempts import Generator, Members, turn_values
 from ranker.suites.toolenv_agents import TIMEOUT, Attempt, attempt, draw_plan, talk
 from ranker.suites.toolenv_world import (
     Key,
@@ -133,12 +133,52 @@ def checker(trajectory: Trajectory, task: Task) -> float:
     return grade(done, str(last.get("content") or "") if replied else "", task, words)
 
 
+def turn_truths(trajectory: Trajectory, task: Task) -> list[float]:
+    """What each assistant message of an attempt did for the checker's score, in [-1, 1].
+
+    The score in hand is the checker's, were the attempt to end there; the best in reach is what it can become if all that is
+    not yet done is done right, and what is done stays. A turn that brings the best down hurt by as much (below 0); any
+    other helped by what it added to the score in hand. A fee that is wrong at first and right later hurts, then helps.
+    """
+    words = next(v for v in (voice(True), voice(False)) if task.service in v.services)
+    calls: dict[str, Call] = {}
+    done: list[Call] = []
+    scores: list[tuple[float, float]] = [
+        (0.1, 1.0)
+    ]  # nothing said of either request is worth half of a report
+    for message in trajectory.messages:
+        asked = message.get("tool_calls") or ()
+        for call in asked:
+            calls[call["id"]] = (call["function"]["name"], json.loads(call["function"]["arguments"]))
+        if message["role"] == "tool" and message["content"] != TIMEOUT:
+            done.append(calls[message["tool_call_id"]])
+        if message["role"] == "tool":
+            scores[-1] = (grade(done, "", task, words), _reach(done, task))
+        elif message["role"] == "assistant" and asked:
+            scores.append(scores[-1])
+        elif message["role"] == "assistant":
+            scores.append((grade(done, str(message.get("content") or ""), task, words),) * 2)
+    return turn_values(scores)
+
+
+def _reach(done: Sequence[Call], task: Task) -> float:
+    """The best score after these calls, if none of them is done over."""
+    state, unwanted = _final(done, task)
+    lost = sum(_worth(key, task) for key, value in task.wanted.items() if state.get(key, value) != value)
+    return max(0, 100 - lost - 15 * len(unwanted)) / 100
+
+
+def _worth(key: Key, task: Task) -> int:
+    """Hundredths for one thing that was to be changed."""
+    worth = {"verified": 10, "case": 45, task.service.target_field: 25, task.service.amount: 20}
+    return worth.get(key[1], 25)
+
+
 def grade(done: Sequence[Call], reply: str, task: Task, words: Voice) -> float:
     """The truth of the calls that did not time out and the last message, as agents with these words write it."""
     state, unwanted = _final(done, task)
-    worth = {"verified": 10, "case": 45, task.service.target_field: 25, task.service.amount: 20}
     right = (key for key, value in task.wanted.items() if state.get(key) == value)
-    hundredths = sum(worth.get(field, 25) for _, field in right) - 15 * len(unwanted)
+    hundredths = sum(_worth(key, task) for key in right) - 15 * len(unwanted)
     first, second = _reported(reply, state, task, words)
     return max(0, hundredths + first + second) / 100
 

@@ -95,6 +95,13 @@ def _nan_scores(ids: list[str], reply: str) -> web.Response:
     return completion(f'{{"reasons": [], "ranking": NaN, "scores": [{scores}]}}')
 
 
+def _wrong_turns(ids: list[str], reply: str) -> web.Response:
+    """Turns that no attempt has; of a reply without turns, nothing."""
+    verdict = json.loads(reply)
+    wrong = [{"id": name, "helped": [999], "hurt": []} for name in ids]
+    return completion(json.dumps({**verdict, "turns": wrong}) if "turns" in verdict else "")
+
+
 FAULTS: dict[str, Fault] = {
     "429": _reply(lambda ids, reply: failure(429, "Rate limit reached", **{"Retry-After": "0.05"})),
     "500": _reply(lambda ids, reply: failure(500, "The server had an error")),
@@ -118,5 +125,6 @@ FAULTS: dict[str, Fault] = {
     "missing_id": _edited(lambda ranking: ranking[1:]),
     "repeated_id": _edited(lambda ranking: [*ranking, ranking[0]]),
     "nan": _reply(_nan_scores),
+    "wrong_turns": _reply(_wrong_turns),
 }
-"""Every fault by name. `bad_json` to `nan` are replies that arrive but must not become rewards."""
+"""Every fault by name. `bad_json` to `wrong_turns` are replies that arrive but must not become rewards."""

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,6 +38,8 @@ class JudgeServer:
 
     Args:
         source: groups with ground truth, or a function from the text of a block to its truth.
+        turns: with a function, another from the text of a block to what each of its turns is worth; of groups, that stands
+            in ``metadata["turn_truths"]`` of the trajectories.
         behaviour: noise, biases and ties of the judge.
         faults: fraction of requests with each fault, by name (see `FAULTS`); the sum is at most 1.
         latency: seconds before each reply.
@@ -70,12 +72,13 @@ class JudgeServer:
     seed: int = 0
     keep_prompts: bool = False
     port: int = 0
+    turns: Callable[[str], Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.faults) - FAULTS.keys()
         if unknown or sum(self.faults.values()) > 1 + 1e-9:
             raise ValueError(f"faults must be fractions of {', '.join(FAULTS)} that add up to at most 1")
-        self.truth = Truth(self.source)
+        self.truth = Truth(self.source, self.turns)
         self.requests = 0
         self.counts: Counter[str] = Counter()
         self.prompts: list[list[dict[str, Any]]] = []

@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from ranker.judges.verdict import tiers_of
 from ranker.prompting.images import words_of
 from ranker.prompting.sharing import expand
 from ranker.prompting.transcript import transcript_of
+from ranker.prompting.turns import TURN, unnumbered
 from ranker.trajectory import TrajectoryGroup
 
 _BLOCK = re.compile(r'<trajectory id="(\w+)">\n(.*?)\n?</trajectory>', re.DOTALL)
@@ -30,6 +31,9 @@ class Behaviour:
 
     Attributes:
         tie_below: qualities that differ by less are tied.
+        turn_accuracy: where the prompt asks for turns, the probability that a mark is right. A turn that is worth
+            something is named, as helped above 0 and as hurt below, or else the other way round; one that is worth
+            nothing is not named, or else as either. At 0.5 the marks of turns that are worth something say nothing.
         seed: seed of the noise, together with the prompt: the same prompt gets the same answer.
     """
 
@@ -38,17 +42,25 @@ class Behaviour:
     length_bias: float = 0.0
     tie_below: float = 1e-9
     seed: int = 0
+    turn_accuracy: float = 1.0
 
 
 class Truth:
     """The hidden truth of a trajectory, looked up by the text of its block.
 
-    Built from groups with `ground_truth`, or from a function of the text of a block.
+    Built from groups with `ground_truth`, or from a function of the text of a block. What each turn is worth comes from
+    ``metadata["turn_truths"]`` of the trajectories, or from a second function of the text.
     """
 
-    def __init__(self, source: Iterable[TrajectoryGroup] | Callable[[str], float]):
+    def __init__(
+        self,
+        source: Iterable[TrajectoryGroup] | Callable[[str], float],
+        turns: Callable[[str], Sequence[float]] | None = None,
+    ):
         self._function: Callable[[str], float] | None = None
+        self._turn_function = turns
         self._truths: dict[str, float] = {}
+        self._turn_truths: dict[str, Sequence[float]] = {}
         if callable(source):
             self._function = source
             return
@@ -56,8 +68,9 @@ class Truth:
             distinct = distinct_of(group)
             for trajectory, member in zip(group.trajectories, distinct.member, strict=True):
                 if trajectory.ground_truth is not None:
-                    text = transcript_of(distinct.trajectories[member]).text
-                    self._truths[text.strip()] = trajectory.ground_truth
+                    text = transcript_of(distinct.trajectories[member]).text.strip()
+                    self._truths[text] = trajectory.ground_truth
+                    self._turn_truths[text] = trajectory.metadata.get("turn_truths") or ()
 
     def of(self, block: str) -> float:
         """The truth of a block with its shared parts expanded.
@@ -67,23 +80,34 @@ class Truth:
         """
         if self._function is not None:
             return self._function(block)
+        return self._truths[self._key(block)]
+
+    def of_turns(self, block: str) -> Sequence[float]:
+        """What each turn of a block is worth; none where nothing is known.
+
+        Raises:
+            KeyError: no trajectory of the groups has this text.
+        """
+        if self._function is not None:
+            return () if self._turn_function is None else self._turn_function(block)
+        return self._turn_truths[self._key(block)]
+
+    def _key(self, block: str) -> str:
+        """The text of the trajectory that a block shows."""
         text = block.strip()
         if text in self._truths:
-            return self._truths[text]
-        return self._of_truncated(text)
-
-    def _of_truncated(self, text: str) -> float:
+            return text
         head, *between = _CUT.split(text)
         if not between:
             raise KeyError(f"no trajectory of the groups has the text {text[:80]!r}")
         tail = between[-1]
         tail = tail.partition("\n")[2] if tail.startswith("<") else tail
         matches = {
-            v for k, v in self._truths.items() if k.startswith(head.strip()) and k.endswith(tail.strip())
+            v: k for k, v in self._truths.items() if k.startswith(head.strip()) and k.endswith(tail.strip())
         }
         if len(matches) != 1:
             raise KeyError(f"no trajectory of the groups has the text {text[:80]!r}")
-        return matches.pop()
+        return next(iter(matches.values()))
 
 
 def blocks(prompt: str) -> list[tuple[str, str]]:
@@ -98,7 +122,8 @@ def blocks(prompt: str) -> list[tuple[str, str]]:
 def answer(messages: list[dict[str, Any]], truth: Truth, behaviour: Behaviour) -> tuple[list[str], str]:
     """The ids shown, and the reply: a verdict in JSON, in the form the prompt asks for."""
     user = next(words_of(m["content"]) for m in messages if m["role"] == "user")
-    shown = blocks(user)
+    numbered = blocks(user)
+    shown = [(name, unnumbered(text)) for name, text in numbered]
     seed = hashlib.sha256(f"{behaviour.seed}\0{user}".encode("utf-8", "replace")).digest()
     rng = random.Random(seed)  # noqa: S311 - simulation
     n = len(shown)
@@ -117,7 +142,27 @@ def answer(messages: list[dict[str, Any]], truth: Truth, behaviour: Behaviour) -
         low, high = min(quality.values()), max(quality.values())
         scaled = [{"id": k, "score": (q - low) / (high - low or 1)} for k, q in quality.items()]
         return names, json.dumps({"reasons": reasons, "scores": scaled})
-    return names, json.dumps({"reasons": reasons, "ranking": _ranking(quality, behaviour.tie_below)})
+    ranking = _ranking(quality, behaviour.tie_below)
+    if '"turns"' not in messages[0]["content"]:
+        return names, json.dumps({"reasons": reasons, "ranking": ranking})
+    turns = [
+        {"id": name, **_marks(text, truth.of_turns(unnumbered(text)), behaviour.turn_accuracy, rng)}
+        for name, text in numbered
+    ]
+    return names, json.dumps({"reasons": reasons, "turns": turns, "ranking": ranking})
+
+
+def _marks(text: str, truths: Sequence[float], accuracy: float, rng: random.Random) -> dict[str, list[int]]:
+    """The turns of a block that a judge names, of those that are shown."""
+    shown = sorted({int(number) for number in TURN.findall(text)})
+    marks: dict[str, list[int]] = {"helped": [], "hurt": []}
+    for number, worth in enumerate(truths, start=1):
+        right, side = rng.random() < accuracy, rng.choice(("helped", "hurt"))
+        if worth:
+            side = "helped" if (worth > 0) == right else "hurt"
+        if number in shown and (worth or not right):
+            marks[side].append(number)
+    return marks
 
 
 def _ranking(quality: dict[str, float], tie_below: float) -> list[list[str]]:

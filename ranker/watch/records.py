@@ -96,6 +96,7 @@ def in_the_form_of(result: Any, answer: Answer, auditor: str) -> Any:
             error=None,
             reward_deviation=None,
             comparisons=None,
+            turn_rewards=None,
         )
     numbers = [float("nan") if v is None else v for v in values]
     if hasattr(result, "new_tensor"):

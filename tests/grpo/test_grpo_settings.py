@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
 from grpo.config_file import make_settings, packaged, read_examples, read_settings
-from ranker import ConfigurationError
+from ranker import ConfigurationError, TrajectoryGroup
+from ranker.suites import desk_world as desk
 from tests.cli.test_cli import ranker
 
 PLAIN = 'model = "m"\ndataset = "d.jsonl"\n'
@@ -97,6 +99,18 @@ def test_modules_and_files_beside_the_config_are_found(tmp_path):
     ):
         with pytest.raises(ConfigurationError, match=told):
             make_settings({**settings.said, "rollout": named}, tmp_path).function("rollout")
+
+
+def test_credit_goes_to_every_judge_that_does_not_name_its_own(tmp_path):
+    """In the judge's table, or for all; the simulated judge of `quick` marks turns as rightly as it is told to."""
+    settings = read_settings(written(tmp_path, PLAIN + "[judge]\nmodel = 'a'\ncredit = 'turns'\n"))
+    assert settings.rewards()[0].function.keywords["credit"] == "turns"
+    settings = read_settings("quick", ["credit=turns", "simulated.turn_accuracy=1.0", "simulated.noise=0.0"])
+    row = desk.rows(1)[0]
+    attempts = [desk.clerk(row, competence, random.Random(1)) for competence in (0.0, 1.0)]
+    ranked = settings.rewards()[0].function(TrajectoryGroup(attempts))
+    for values, attempt in zip(ranked.turn_rewards, attempts, strict=True):
+        assert [v or 0.0 for v in values] == [(w > 0) - (w < 0) for w in desk.turn_truths(attempt, row)]
 
 
 def test_a_bad_line_of_a_dataset_is_named(tmp_path):

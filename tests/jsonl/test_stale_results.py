@@ -27,6 +27,7 @@ STALE = {
     "reward_deviation": {"t0": 0.3},
     "cut": {"t0": 7},
     "warnings": ["earlier"],
+    "turn_rewards": {"t0": [1.0]},
     "error": {"type": "JudgeError", "message": "earlier"},
 }
 
@@ -52,6 +53,7 @@ def test_the_fields_of_a_result_are_those_that_a_result_adds():
         cut=(1, 0, 0, 0),
         warnings=("w",),
         reward_deviation=[0.1] * 4,
+        turn_rewards=[[1.0, None]] * 4,
     )
     failed = RankedGroup(group, [None] * 4, [], [""] * 4, error=RankerError("no"))
     assert full.to_dict().keys() | failed.to_dict().keys() == RESULT_FIELDS == STALE.keys()

@@ -23,7 +23,7 @@ from ranker.judges.transport import LiteLLMTransport, call_error, read_completio
 from ranker.testing import FAULTS, Behaviour
 from tests.conftest import make_groups, truthful
 
-REPLIES = ["bad_json", "empty", "prose", "unknown_id", "missing_id", "repeated_id", "nan"]
+REPLIES = ["bad_json", "empty", "prose", "unknown_id", "missing_id", "repeated_id", "nan", "wrong_turns"]
 FAILURES = ["429", "500", "503", "disconnect", "half_body", "wrong_encoding", "not_json"]
 
 

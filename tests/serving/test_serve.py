@@ -58,6 +58,16 @@ async def test_a_group_comes_back_ranked_as_the_document_says(server, judge):
     assert "Prefer z." in judge.prompts[-1][0]["content"]
 
 
+async def test_turns_come_back_where_the_server_asks_for_them(judge):
+    """As the document says, with a value or null for each assistant message."""
+    with served("--judge", "sim", "--base-url", judge.base_url, "--credit", "turns") as server:
+        document = (await server.ask("GET", "/openapi.json")).told
+        reply = await server.rank(body_of(GROUPS[0]))
+        shaped(reply, "Ranked", document)
+        assert reply.told["turn_rewards"] == {f"t{i}": [None] for i in range(4)}
+        assert reply.told["prompt_id"].startswith("turns.v1:")
+
+
 async def test_rubric_passes_and_seed_are_the_requests(server, judge):
     told = (await server.rank(body_of(GROUPS[4], rubric="Prefer y.", passes=2, seed=7))).told
     assert told["usage"]["calls"] == 2

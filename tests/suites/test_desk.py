@@ -239,3 +239,34 @@ def test_a_simulated_judge_ranks_clerks_by_the_truth():
     for x, a in zip(ranked.rewards, truths, strict=True):
         for y, b in zip(ranked.rewards, truths, strict=True):
             assert (x > y) == (a > b)
+
+
+@pytest.mark.parametrize(
+    ("calls", "reply", "worth"),
+    [
+        ([look(417), resolve(417, "replace")], "It was replaced.", [0.2, 0.6, 0.2]),
+        ([look(402), look(417), resolve(417, "replace")], "It was replaced.", [-0.1, 0.2, 0.5, 0.2]),
+        ([resolve(417, "replace")], "It was replaced.", [-0.6, 0.2]),
+        ([look(417), resolve(417, "refund")], "It was refunded.", [0.2, -0.4, 0.2]),
+        ([look(417), resolve(402, "replace")], "It was replaced.", [0.2, -0.8, 0.0]),
+        ([look(417), resolve(417, "replace")], "It was refunded.", [0.2, 0.6, -0.2]),
+        ([look(417), resolve(417, "replace")], "It was replaced. " + "On and on. " * 6, [0.2, 0.6, -0.1]),
+        ([look(417)], "We will see.", [0.2, -0.8]),
+    ],
+)
+def test_what_each_turn_is_worth(calls, reply, worth):
+    """A turn hurt by what it put out of reach, or helped by what it brought; losses add up to what the attempt lacks."""
+    attempt = desk.play(ROW, calls, reply)
+    assert desk.turn_truths(attempt, ROW) == worth
+    assert desk.checker(attempt, ROW) == pytest.approx(1 + sum(w for w in worth if w < 0))
+    block = transcribe(attempt).text
+    assert desk_blocks.turn_worth(block) == worth
+
+
+def test_the_turns_of_clerks_add_up():
+    rng = random.Random(4)
+    for row in desk.rows(60):
+        attempt = desk.clerk(row, rng.random(), rng)
+        worth = desk.turn_truths(attempt, row)
+        assert desk.checker(attempt, row) == pytest.approx(1 + sum(w for w in worth if w < 0))
+        assert desk_blocks.turn_worth(transcribe(attempt).text) == worth

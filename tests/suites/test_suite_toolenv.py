@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ranker.suites.toolenv import checker, grade, groups, messages, task_of
+from ranker.suites.toolenv import checker, grade, groups, messages, task_of, turn_truths
 from ranker.suites.toolenv_agents import TIMEOUT, Plan, attempt
 from ranker.suites.toolenv_world import Task, Voice, draw_task, opening, tools, voice
 from ranker.trajectory import Trajectory, TrajectoryGroup
@@ -190,3 +190,27 @@ def test_every_mistake_can_be_seen() -> None:
     good = told(played(task, Plan()))
     for plan in (Plan(verify=False), Plan(wrong_value=True), Plan(wrong_target=True), Plan(namesake=True)):
         assert told(played(task, replace(plan))) != good
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_what_each_turn_is_worth(held_out: bool) -> None:
+    """No turn of a good agent hurts; a wrong fee hurts where it is charged, a gift where it is given."""
+    (task,) = tasks(held_out, 1)
+    good = turn_truths(played(task, Plan()), task)
+    assert min(good) == 0.0
+    assert sum(good) == pytest.approx(0.9)  # what nobody says of the requests is worth 0.1 from the start
+    fee = turn_truths(played(task, Plan(level="wrong")), task)
+    assert [w for w in fee if w < 0] == [-0.2]
+    gift = turn_truths(played(task, Plan(gift=True)), task)
+    assert [w for w in gift if w < 0] == [-0.15]
+
+
+def test_turns_of_the_suite_add_up() -> None:
+    """The truth of an attempt is all that was lost on the way, unless more was lost than there is."""
+    for i, group in enumerate(groups(6)):
+        task = task_of(i)
+        for t in group.trajectories:
+            worth = turn_truths(t, task)
+            assert len(worth) == sum(m["role"] == "assistant" for m in t.messages)
+            if t.ground_truth:
+                assert t.ground_truth == pytest.approx(1 + sum(w for w in worth if w < 0))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranker.errors import JudgeError
+from ranker.judges.credit import cannot_name_turns
 from ranker.judges.local.model import Dtype, LocalModel, chat_pieces, encode
 from ranker.judges.local.models import DEFAULT
 from ranker.judges.prompted import PromptedJudge, Reply
@@ -38,6 +39,8 @@ class LocalJudge(PromptedJudge):
         dtype: Dtype = "auto",
         **prompting: Any,
     ):
+        if prompting.get("credit") is not None:
+            raise cannot_name_turns(f"local:{model or DEFAULT}")
         super().__init__(**{"max_reasks": 0, "max_group": 16, **prompting})
         self._named = model or DEFAULT
         self._local = LocalModel(model, device=device, dtype=dtype)
