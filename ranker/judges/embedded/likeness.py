@@ -52,7 +52,8 @@ def _calculates(trajectory: Trajectory) -> bool:
 
 
 def _converses(trajectory: Trajectory) -> bool:
-    return sum(m["role"] == "user" for m in trajectory.messages) >= 2
+    users = [m for m in trajectory.messages if m["role"] == "user"]
+    return len(users) >= 2
 
 
 def _reply(trajectory: Trajectory) -> str:
