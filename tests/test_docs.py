@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -196,13 +198,29 @@ def test_the_quick_start_is_short_and_goes_from_groups_to_a_trained_agent(place)
     sample = Path("ranker/suites/data/sample.jsonl")
     sample.parent.mkdir(parents=True)
     sample.write_bytes((ROOT / sample).read_bytes())
+    assert [words[1] for words in lines[2:]] == ["rank", "view", "demo", "view"]
     for words in lines[2:]:
+        if words[1] == "view":
+            _viewed(words)
+            continue
         short = ["--set", "max_steps=2"] if words[1] == "demo" else []
         command = [sys.executable, "-m", *words, *short]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
     assert len(Path("ranked.jsonl").read_text().splitlines()) == 12
     assert Path("ranker-demo/curves.png").stat().st_size > 10_000
+
+
+def _viewed(words: list[str]) -> None:
+    """Start the viewer, fetch its page at the address that it prints, and end it as Ctrl-C does."""
+    command = [sys.executable, "-m", *words, "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as viewer:
+        try:
+            assert viewer.stdout is not None
+            with urllib.request.urlopen(viewer.stdout.readline().strip()) as page:
+                assert b"<html" in page.read()
+        finally:
+            viewer.send_signal(signal.SIGINT)
 
 
 def test_the_keyless_example_gives_what_it_says(place):
