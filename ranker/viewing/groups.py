@@ -10,10 +10,9 @@ from typing import Any
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import print_of
 from ranker.pages import visible
-from ranker.trajectory import TrajectoryGroup
 from ranker.viewing.card import Card, card_of
 from ranker.viewing.find import Cursor, Filter
-from ranker.viewing.index import Entry, Facts, Index
+from ranker.viewing.index import COUNTED, Entry, Facts, Index
 from ranker.viewing.lines import Stale
 from ranker.viewing.opinions import audited, with_opinions
 from ranker.viewing.records import Judged, judged, parsed
@@ -53,7 +52,7 @@ class ListRow:
 @dataclass(frozen=True, slots=True)
 class Page:
     """Attributes:
-    count: of all groups that pass the filter.
+    count: of all groups that pass the filter; 0 on further pages, which do not count anew.
     more: whether there are more than these.
     next: where the next page begins; None after the last.
     """
@@ -138,15 +137,16 @@ class Groups:
         Raises:
             ConfigurationError: the file cannot be read.
         """
-        entries = self._index.find(wanted, after, most + 1)
+        at_once = bool(wanted.words) and wanted.order == "file" and after is None
+        entries = self._index.find(wanted, after, COUNTED + 1 if at_once else most + 1)
         rows = [self._row(entry) for entry in entries[:most]]
         following = None
         if len(entries) > most:
             last = entries[most - 1]
             following = (None if wanted.order == "file" else getattr(last, wanted.order), last.line)
-        count, beyond = (
-            (len(rows), False) if after is None and following is None else self._index.count(wanted)
-        )
+        if at_once or (after is None and following is None):  # one search for words, which is what takes time
+            return Page(rows, min(len(entries), COUNTED), len(entries) > COUNTED, following)
+        count, beyond = self._index.count(wanted) if after is None else (0, False)
         return Page(rows, count, beyond, following)
 
     def find(self, name: str) -> int | None:
@@ -233,8 +233,8 @@ class Groups:
         )
 
     def _title(self, group: Judged) -> str:
-        texts = self._texts.of(group.fields) if group.form == "observation" else None
-        if not isinstance(texts, TrajectoryGroup):
+        texts = self._texts.made(group.fields) if group.form == "observation" else None
+        if texts is None:
             return summary_of(group)
         return summary_of(replace(group, members=[{"messages": list(texts.trajectories[0].messages)}]))
 

@@ -31,6 +31,13 @@ class SuiteTexts:
         except (OSError, ValueError, AttributeError):
             pass
 
+    def made(self, observation: Mapping[str, Any]) -> TrajectoryGroup | None:
+        """The group that an observation is about, if its suite was made already: that takes seconds."""
+        suite, index = self._suites.get(str(observation.get("suite"))), observation.get("index")
+        if not isinstance(suite, tuple) or not isinstance(index, int) or not 0 <= index < len(suite):
+            return None
+        return suite[index]
+
     def of(self, observation: Mapping[str, Any]) -> TrajectoryGroup | Lost:
         """The group that an observation is about."""
         suite, index = str(observation.get("suite")), observation.get("index")
@@ -56,7 +63,7 @@ class SuiteTexts:
                 f"The attempts of {suite} are not in the benchmark's folder: start `ranker view` where {where} is."
             )
         try:
-            room = max(100, 1 << (count - 1).bit_length())  # made in few steps, where many are looked at
+            room = max(16, 1 << (count - 1).bit_length())  # made in few steps, where many are looked at
             return load(suite, room, self._seed).groups
         except RankerError as error:
             return Lost(str(error))
