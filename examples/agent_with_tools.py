@@ -1,6 +1,6 @@
 """Train an agent that uses a tool over several turns: it finds a number from 1 to 20 by asking higher or lower.
 
-    pip install 'ranker-rl[train]'
+    pip install '.[train]'
     RANKER_JUDGE=openai/gpt-5-mini python examples/agent_with_tools.py
 
 An attempt is whatever the async function `rollout` does with `policy.chat`, which is called as an OpenAI client is.

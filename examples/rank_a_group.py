@@ -3,7 +3,7 @@
     python examples/rank_a_group.py
     RANKER_JUDGE=openai/gpt-5-mini python examples/rank_a_group.py
 
-Without $RANKER_JUDGE the judge is the local one: no key, 98 MB on first use, `pip install 'ranker-rl[local]'`.
+Without $RANKER_JUDGE the judge is the local one: no key, 98 MB on first use, `pip install '.[local]'`.
 An attempt is a list of messages in OpenAI's format; calls of tools and their results are part of it.
 """
 

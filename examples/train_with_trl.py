@@ -1,6 +1,6 @@
 """Train with TRL: a judge's ranks as the reward function of TRL's GRPOTrainer.
 
-    pip install 'ranker-rl[trl]'
+    pip install '.[trl]'
     RANKER_JUDGE=openai/gpt-5-mini python examples/train_with_trl.py
 
 `rank_reward` is all that is Ranker's here; docs/integrations/trl.md tells its options and what it logs. The judge sees

@@ -1,6 +1,6 @@
 """Tune a judge: a strong judge ranks your groups once, and a small local model learns to rank like it.
 
-    pip install 'ranker-rl[train]'
+    pip install '.[train]'
     python examples/tune_a_judge.py groups.jsonl --strong openai/gpt-5 --max-cost 20
 
 Some hundred groups are needed; 15 % of them are held out to say whether the small judge learned. Afterwards it is used

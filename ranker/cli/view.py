@@ -9,6 +9,7 @@ import typer
 
 from ranker.cli.judge_options import option
 from ranker.errors import ConfigurationError
+from ranker.extras import install
 
 if TYPE_CHECKING:
     from ranker.viewing.shown import Shown
@@ -76,7 +77,7 @@ def serve(shown: Shown, port: int, *, opened: bool) -> None:
         if (error.name or "").partition(".")[0] == "ranker":
             raise
         raise ConfigurationError(
-            f"`ranker view` needs the package {error.name}, which is not installed: pip install 'ranker-rl[serve]'. "
+            f"`ranker view` needs the package {error.name}, which is not installed: {install('serve')}. "
             "`ranker show` and `ranker view --export` do without it."
         ) from None
     run(shown, port, opened=opened)
