@@ -33,6 +33,8 @@ class RankedGroup:
         reward_deviation: with ``reward="debiased"`` the posterior standard deviation of each reward.
         comparisons: with ``reward="debiased"`` what the judge said of the attempts and their copies; a trainer weighs
             it together with that of other groups.
+        turn_rewards: for each trajectory one value for each of its `assistant_turns`, in [-1, 1], or None for a turn of
+            which nothing was said; None where turns were not asked for, or the group failed.
     """
 
     group: TrajectoryGroup
@@ -48,6 +50,7 @@ class RankedGroup:
     error: RankerError | None = None
     reward_deviation: list[float] | None = None
     comparisons: Comparisons | None = field(default=None, repr=False)
+    turn_rewards: list[list[float | None]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that a line of ranked output adds to its group, keyed by trajectory id."""

@@ -62,6 +62,11 @@ class Trajectory:
         return bare
 
 
+def assistant_turns(trajectory: Trajectory) -> list[Mapping[str, Any]]:
+    """Its turns: the assistant's messages in order, those of `messages` first, then those of each of `histories`."""
+    return [m for history in (trajectory.messages, *trajectory.histories) for m in history if m["role"] == "assistant"]
+
+
 def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:
     listed = _listed(messages, f"{name}: messages must be a list of chat messages")
     if not listed:

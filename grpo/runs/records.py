@@ -81,6 +81,7 @@ def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
             "sequences": [s.to_dict() for s in rollout.sequences],
             "truncated": rollout.truncated,
             "error": rollout.error,
+            "turns": list(rollout.turns),
         }
         if rollout.trajectory is not None:
             record["trajectory"] = trajectory_to_dict(rollout.trajectory)
@@ -105,6 +106,7 @@ def group_from_dict(record: Mapping[str, Any], example: Mapping[str, Any]) -> Ro
             tuple(TokenSequence.from_dict(s) for s in rollout["sequences"]),
             rollout["truncated"],
             rollout["error"],
+            tuple(rollout.get("turns", ())),
         )
         for rollout in record["rollouts"]
     )
