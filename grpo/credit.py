@@ -12,6 +12,7 @@ from grpo.advantages import Advantages, ScaleRewards, group_advantages
 from grpo.group_reward import GroupReward
 from grpo.turn_advantages import CreditBy, process_advantages, signal_share, state_values
 from grpo.types import Rollout, RolloutGroup, TokenSequence
+from ranker.trajectory import assistant_turns
 
 PerToken = tuple[np.ndarray, ...]  # for each sequence of an attempt, a value for each sampled token
 
@@ -111,6 +112,14 @@ def token_advantages(rollout: Rollout, value: float, turns: PerToken = ()) -> Pe
     counts = [int(s.sampled_T.sum()) for s in rollout.sequences]
     added = turns or [np.zeros(n) for n in counts]
     return tuple(np.full(n, value) + more for n, more in zip(counts, added, strict=True))
+
+
+def turn_advantages(rollout: Rollout, value: float, turns: PerToken) -> list[float | None]:
+    """The advantage of each assistant turn of an attempt, the mean over its tokens; None for one that the policy did not write."""
+    turns_N = np.concatenate([np.zeros(0, np.int64), *map(_turns, rollout.sequences)])
+    tokens_N = np.concatenate([np.zeros(0), *token_advantages(rollout, value, turns)])
+    count = 0 if rollout.trajectory is None else len(assistant_turns(rollout.trajectory))
+    return [float(tokens_N[turns_N == k].mean()) if (turns_N == k).any() else None for k in range(count)]
 
 
 def learned(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from grpo.credit import turn_advantages
 from grpo.runs.metrics import ScoredGroup
 from grpo.types import Rollout, RolloutGroup, TokenSequence
 from ranker import Trajectory
@@ -32,6 +33,12 @@ def sample_record(step: int, scored: ScoredGroup) -> dict[str, Any]:
         }
         if len(reward.parts) > 1:
             attempt["rewards"] = {name: values[i] for name, values in reward.parts.items()}
+        if reward.turns:
+            attempt["turn_rewards"] = reward.turns[i]
+        if scored.advantages.turns and attempt["advantage"] is not None:
+            attempt["turn_advantages"] = turn_advantages(
+                rollout, attempt["advantage"], scored.advantages.turns[i]
+            )
         if reward.reasons and reward.reasons[i]:
             attempt["reason"] = reward.reasons[i]
         if rollout.error is not None:
