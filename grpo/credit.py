@@ -81,10 +81,8 @@ class Credit:
         values = plain.values
         if plain.tied:  # the turns are all there is to learn from
             alone = all(v is None for v in judged.values)
-            takes_part = [
-                bool(own) if alone else v is not None for v, own in zip(judged.values, turns, strict=True)
-            ]
-            values = [0.0 if taken else None for taken in takes_part]
+            known = [own if alone else [v] for v, own in zip(judged.values, judged.turns, strict=True)]
+            values = [0.0 if any(v is not None for v in own) else None for own in known]
         added = []
         for rollout, own in zip(group.rollouts, turns, strict=True):
             of_turn = dict(zip(rollout.turns, own, strict=False))

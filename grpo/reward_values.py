@@ -14,7 +14,7 @@ from ranker.plain import unarrayed
 from ranker.trajectory import TrajectoryGroup, assistant_turns
 
 Turns = list[float | None] | None
-"""The rewards of an attempt's turns; None where it has none."""
+"""The rewards of an attempt's turns; None where it broke off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def number(value: Any, otherwise: str) -> float | None:
     raise RewardError(otherwise)
 
 
-def checked_turns(turns: Any, group: TrajectoryGroup) -> list[Turns]:
+def checked_turns(turns: Any, group: TrajectoryGroup) -> list[list[float | None]]:
     """Rewards of turns, one list for each trajectory.
 
     Raises:
@@ -91,10 +91,10 @@ def checked_turns(turns: Any, group: TrajectoryGroup) -> list[Turns]:
     return [_checked(unarrayed(own), group, i) for i, own in enumerate(listed)]
 
 
-def _checked(own: Any, group: TrajectoryGroup, i: int) -> Turns:
-    if own is None:
-        return None
+def _checked(own: Any, group: TrajectoryGroup, i: int) -> list[float | None]:
     count = len(assistant_turns(group.trajectories[i]))
+    if own is None:
+        return [None] * count
     if not _is_list(own):
         raise RewardError(
             f"returned {own!r} as the rewards of the turns of trajectory {i}; return a list with a float or None for each of its "

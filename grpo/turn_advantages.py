@@ -93,7 +93,8 @@ def state_values(
 
 def _latest(values: Sequence[float | None]) -> list[float | None]:
     """Each value or, where there is none, the one before it."""
-    return list(itertools.accumulate(values, lambda before, value: before if value is None else value))
+    last: float | None = None
+    return [last := last if value is None else value for value in values]
 
 
 def signal_share(outcome: Sequence[np.ndarray], turns: Sequence[np.ndarray]) -> float | None:

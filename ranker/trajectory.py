@@ -64,7 +64,12 @@ class Trajectory:
 
 def assistant_turns(trajectory: Trajectory) -> list[Mapping[str, Any]]:
     """Its turns: the assistant's messages in order, those of `messages` first, then those of each of `histories`."""
-    return [m for history in (trajectory.messages, *trajectory.histories) for m in history if m["role"] == "assistant"]
+    return [
+        m
+        for history in (trajectory.messages, *trajectory.histories)
+        for m in history
+        if m["role"] == "assistant"
+    ]
 
 
 def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:

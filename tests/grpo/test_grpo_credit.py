@@ -42,7 +42,9 @@ def group(*rollouts: Rollout, index: int = 0, **more: Any) -> RolloutGroup:
     return RolloutGroup(index, {}, rollouts, ground_truths=(None,) * len(rollouts), **more)
 
 
-def rewarded(function: Any, of: RolloutGroup, *more: Reward, aggregation: Any = "sum_then_normalize") -> GroupReward:
+def rewarded(
+    function: Any, of: RolloutGroup, *more: Reward, aggregation: Any = "sum_then_normalize"
+) -> GroupReward:
     return Rewarder([Reward(function), *more], aggregation, 60.0).reward(of)
 
 
@@ -93,7 +95,7 @@ async def test_an_async_function_may_return_them_too() -> None:
         return [[1.0, 0.0], None]
 
     reward = rewarded(later, TWO)
-    assert reward.turns == [[1.0, 0.0], None]
+    assert reward.turns == [[1.0, 0.0], [None, None]]
     assert tokens_of(PROCESS, TWO, reward) == [[0.0, 0.0, -0.5, -0.5]], "the other has no reward of any kind"
 
 
@@ -108,7 +110,9 @@ def test_a_judge_that_names_no_turn_finds_it_neutral_and_a_function_says_nothing
     assert judged.turn_parts == {"reward": marks}
     assert tokens_of(PROCESS, TWO, judged) == [[0.0, 0.0, -0.25, -0.25], [0.0, 0.0, -0.25, -0.25]]
     silent = rewarded(lambda g: ProcessRewards(marks, [1.0, 0.0]), TWO)
-    assert tokens_of(PROCESS, TWO, silent) == [[0.5] * 4, [-0.5] * 4], "one reward of a turn has nothing beside it"
+    assert tokens_of(PROCESS, TWO, silent) == [[0.5] * 4, [-0.5] * 4], (
+        "one reward of a turn has nothing beside it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -321,9 +325,13 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, credit: str) -> None:
     begun.close()
     resumed, _ = run(out=tmp_path / "run", resume=True, **more)
     assert furthest(weights(whole), weights(resumed)) == 0.0
-    assert untimed(lines(tmp_path / "whole" / "metrics.jsonl")) == untimed(lines(tmp_path / "run" / "metrics.jsonl"))
+    assert untimed(lines(tmp_path / "whole" / "metrics.jsonl")) == untimed(
+        lines(tmp_path / "run" / "metrics.jsonl")
+    )
     samples = lines(tmp_path / "whole" / "samples.jsonl")
     assert samples == lines(tmp_path / "run" / "samples.jsonl")
     if credit == "process":
         assert all(len(r["turn_rewards"]) == 2 for s in samples for r in s["rollouts"])
-    assert all(len(r["turn_advantages"]) == 2 for s in samples for r in s["rollouts"] if r["advantage"] is not None)
+    assert all(
+        len(r["turn_advantages"]) == 2 for s in samples for r in s["rollouts"] if r["advantage"] is not None
+    )

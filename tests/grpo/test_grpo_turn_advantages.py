@@ -92,7 +92,9 @@ def test_over_the_attempts_that_share_a_turn_the_mean_is_what_it_changed_in_valu
     for depth in range(3):
         for child in {leaf[: depth + 1] for leaf in leaves}:
             advantages = [
-                rewards[i] - (found[i][0][depth] or 0.0) for i, leaf in enumerate(leaves) if leaf.startswith(child)
+                rewards[i] - (found[i][0][depth] or 0.0)
+                for i, leaf in enumerate(leaves)
+                if leaf.startswith(child)
             ]
             assert np.mean(advantages) == pytest.approx(value(child) - value(child[:-1]))
         assert sum(r - (found[i][0][depth] or 0.0) for i, r in enumerate(rewards)) == pytest.approx(0.0)
@@ -108,7 +110,12 @@ def test_where_attempts_part_at_once_every_turn_has_the_mean_of_the_group(reward
 
 def test_attempts_without_a_reward_are_not_there() -> None:
     attempts = [path("", "a"), path("", "a"), path("", "a"), path("", "b")]
-    assert state_values(attempts, [1.0, None, 0.0, 2.0]) == [[[1.0, 0.5]], [[None, None]], [[1.0, 0.5]], [[1.0, 1.0]]]
+    assert state_values(attempts, [1.0, None, 0.0, 2.0]) == [
+        [[1.0, 0.5]],
+        [[None, None]],
+        [[1.0, 0.5]],
+        [[1.0, 1.0]],
+    ]
     assert state_values(attempts[:2], [1.0, None]) == [[[None, None]], [[None, None]]]
 
 

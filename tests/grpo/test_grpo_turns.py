@@ -64,7 +64,11 @@ async def test_a_reply_that_was_edited_or_thrown_away_is_no_turn() -> None:
 async def test_words_are_enough_where_the_conversation_was_rewritten() -> None:
     policy = policy_of(CALLS_A_TOOL)
     called = reply(await policy.chat([user("w5")], tools=TOOLS))
-    renamed = {**called, "content": f"{called['content']} ", "tool_calls": [{**called["tool_calls"][0], "id": "other"}]}
+    renamed = {
+        **called,
+        "content": f"{called['content']} ",
+        "tool_calls": [{**called["tool_calls"][0], "id": "other"}],
+    }
     result = {"role": "tool", "tool_call_id": "other", "content": "w3"}
     assert turns(policy, Trajectory([user("something else"), renamed, result])) == ([[0, 0, 0]], (0,))
 
@@ -102,13 +106,20 @@ async def test_text_without_a_template_is_a_turn() -> None:
 async def test_what_no_template_takes_is_in_nobodys_way() -> None:
     policy = policy_of(SAYS_TWO_WORDS)
     answer = reply(await policy.chat([user("w5")]))
-    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]}
+    picture = {
+        "role": "user",
+        "content": [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}],
+    }
     assert turns(policy, Trajectory([picture, answer])) == ([[0, 0, 0]], (0,))
 
 
 def test_turns_survive_being_written_down() -> None:
     sequence = TokenSequence(
-        np.arange(7), np.array([0, 1, 1, 0, 1, 0, 1], bool), np.zeros(7, np.float32), (), np.array([2, 2, -1, 0])
+        np.arange(7),
+        np.array([0, 1, 1, 0, 1, 0, 1], bool),
+        np.zeros(7, np.float32),
+        (),
+        np.array([2, 2, -1, 0]),
     )
     assert sequence.starts.tolist() == [1, 1, 4, 6]
     trajectory = Trajectory([user("w5"), {"role": "assistant", "content": "w1"}])
