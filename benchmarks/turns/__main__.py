@@ -3,7 +3,7 @@ branches, 5 seeds each.
 
     python -m benchmarks.turns --out benchmarks/results/turns
 
-65 short runs, a quarter of an hour on an idle core; interrupted, the same command continues where it stopped. Writes runs.jsonl,
+50 short runs, a quarter of an hour on an idle core; interrupted, the same command continues where it stopped. Writes runs.jsonl,
 turns.json and the pictures.
 """
 
@@ -27,13 +27,13 @@ MODULE = "benchmarks.turns"
 START = "start"
 
 
-def study(out: Path, seeds: int, only: list[str], steps: int | None) -> bool:
+def study(out: Path, seeds: int, only: list[str], setting: list[str], steps: int | None) -> bool:
     """Make every run that is missing, then draw.
 
     Raises:
         ConfigurationError: an unknown arm, or a folder that cannot be written.
     """
-    units = plan.units(plan.chosen(only), seeds, steps)
+    units = plan.units(plan.chosen(only, setting), seeds, steps)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -44,7 +44,8 @@ def study(out: Path, seeds: int, only: list[str], steps: int | None) -> bool:
         records = {record["id"]: record for record in read_records(out / "runs.jsonl")}
         for seed in range(seeds):
             if f"{START}/{seed}" not in records:
-                from benchmarks.turns.run import examined, quick
+                from benchmarks.turns.run import examined
+                from grpo.demo import quick
 
                 _keep(
                     sink,
@@ -92,6 +93,9 @@ def main() -> int:
     )
     options.add_argument(
         "--only", metavar="ARM", action="append", default=[], help="only this arm; repeatable"
+    )
+    options.add_argument(
+        "--setting", choices=plan.SETTINGS, action="append", default=[], help="only this setting; repeatable"
     )
     options.add_argument("--steps", type=int, help="optimizer steps of each run")
     args = options.parse_args()

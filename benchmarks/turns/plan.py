@@ -77,16 +77,14 @@ ARMS: dict[str, Arm] = {
         Arm(TRUTH, noise=0.0),
         Arm(OUTCOME),
         *(Arm(f"marks-{q:g}", "process", q) for q in QUALITIES),
-        Arm("marks-alone-0.8", "process", 0.8, outcome=False),
         Arm("branch", "branch"),
-        Arm("branch-half", "branch", weight=0.5),
     )
 }
 IN_QUICK = (TRUTH, OUTCOME, "marks-0.8", "branch")  # the others would only say the same again
 
 
-def chosen(only: Sequence[str] = ()) -> list[tuple[Setting, Arm]]:
-    """The arms of these names, in every setting in which they are trained; without any, all.
+def chosen(only: Sequence[str] = (), settings: Sequence[str] = ()) -> list[tuple[Setting, Arm]]:
+    """The arms of these names, in these settings as far as they are trained in them; without any, all.
 
     Raises:
         ConfigurationError: a name that is none.
@@ -99,7 +97,9 @@ def chosen(only: Sequence[str] = ()) -> list[tuple[Setting, Arm]]:
         (setting, arm)
         for setting in SETTINGS.values()
         for arm in ARMS.values()
-        if arm.name in wanted and (setting is SMALL or arm.name in IN_QUICK)
+        if arm.name in wanted
+        and (setting is SMALL or arm.name in IN_QUICK)
+        and setting.name in (settings or SETTINGS)
     ]
 
 

@@ -112,9 +112,9 @@ def test_units() -> None:
 
 def test_a_small_study_goes_on_where_it_stopped(tmp_path: Any) -> None:
     for only in (["marks-0.8"], ["marks-0.8", "branch"]):
-        assert study(tmp_path, 1, only, 2)
+        assert study(tmp_path, 1, only, ["small"], 1)
     runs = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
-    assert len(runs) == len({run["id"] for run in runs}) == 1 + 2 * 4
+    assert len(runs) == len({run["id"] for run in runs}) == 1 + 4
     found = json.loads((tmp_path / "turns.json").read_text())
-    assert [len(s["arms"]) for s in found["settings"]] == [4, 4]
+    assert [len(s["arms"]) for s in found["settings"]] == [4]
     assert (tmp_path / "curves_small.png").exists()
