@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.harness import Json
 from benchmarks.study.analysis import GAIN, smooth, steps_to
-from benchmarks.turns.plan import OUTCOME, TRUTH, Setting, Unit
+from benchmarks.turns.plan import BESIDE, OUTCOME, TRUTH, Setting, Unit
 from ranker import pages
 from ranker.pages.figures import COLOURS, INK, Drawing, reach
 from ranker.statistics import Estimate, fieller, mean, paired
@@ -50,18 +50,20 @@ def _of_setting(
     finals = {name: {seed: r["final"] for seed, r in of.items()} for name, of in runs.items()}
     paths = {name: {seed: _mean(r["curve"]) for seed, r in of.items()} for name, of in runs.items()}
     for name, of in runs.items():
-        beside = name != OUTCOME and OUTCOME in runs
-        ratio = fieller(steps[name], steps[OUTCOME]) if beside else None
+        other = BESIDE.get(name, OUTCOME)
+        beside = name != OUTCOME and other in runs
+        ratio = fieller(steps[name], steps[other]) if beside else None
         made["arms"].append(
             {
                 "arm": name,
+                "beside": other if beside else None,
                 "runs": len(of),
                 "steps": mean(list(steps[name].values())),
                 "reached": reached[name],
                 "steps_change": None if ratio is None else less_one(ratio),
                 "final": mean(list(finals[name].values())),
-                "final_difference": paired(finals[name], finals[OUTCOME]) if beside else None,
-                "mean_difference": paired(paths[name], paths[OUTCOME]) if beside else None,
+                "final_difference": paired(finals[name], finals[other]) if beside else None,
+                "mean_difference": paired(paths[name], paths[other]) if beside else None,
                 "signal_share": mean([_mean(r["signal_share"]) for r in of.values() if r["signal_share"]]),
                 "judge_accuracy": mean([_mean(r["judge_accuracy"]) for r in of.values()]),
                 "curve": [_mean(points) for points in zip(*(r["curve"] for r in of.values()), strict=True)],
@@ -86,10 +88,11 @@ def table(study: Sequence[Json]) -> Table:
         "setting",
         "arm",
         "steps to 0.9",
-        "against outcome",
+        "change",
+        "true reward over the run, change",
         "final true reward",
-        "against outcome",
-        "share of turns",
+        "change",
+        "signal from turns",
     )
     rows = Table(*heads, box=box.MARKDOWN)
     for of in study:
@@ -99,6 +102,7 @@ def table(study: Sequence[Json]) -> Table:
                 arm["arm"],
                 f"{pages.num(arm['steps'].value, '.0f')} ({arm['reached']}/{arm['runs']})",
                 _spoken(arm["steps_change"], "+.0%"),
+                _spoken(arm["mean_difference"], "+.3f"),
                 pages.num(arm["final"].value, ".3f"),
                 _spoken(arm["final_difference"], "+.3f"),
                 pages.num(arm["signal_share"].value, ".2f"),
