@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study quick-seeds demo-seeds desk-policy docs wheel api clean
+.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study turns-study quick-seeds demo-seeds desk-policy docs wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -100,6 +100,11 @@ study: $(VENV)/dev.stamp
 # them (three quarters of an hour on two idle cores; started again, it continues. RANKER_DATA as for bench-judges).
 watch-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.watch --out benchmarks/results/watch
+
+# Rewards of turns beside rewards of attempts, and branches: 60 runs of the same policy (a quarter of an hour on an idle core;
+# started again, it continues).
+turns-study: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.turns --out benchmarks/results/turns
 
 # A real LLM of 135M learns from real judges, from noise that is as often right, and from the truth, 5 seeds each (20 runs
 # of some 15 minutes on one core; started again, it continues. TUNED names the folder of a tuned judge, as a further arm).

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grpo.config import GRPOConfig
     from grpo.errors import ContextError, RewardError, RunFolderError, TrainingError
+    from grpo.reward_values import ProcessRewards
     from grpo.rewards import Reward
     from grpo.rollouts.chat import Policy
     from grpo.trainer import GRPOTrainer
@@ -28,6 +29,7 @@ _HOME = {
     "RewardError": "grpo.errors",
     "RunFolderError": "grpo.errors",
     "TrainingError": "grpo.errors",
+    "ProcessRewards": "grpo.reward_values",
     "Reward": "grpo.rewards",
     "GRPOTrainer": "grpo.trainer",
 }
@@ -37,6 +39,7 @@ __all__ = [
     "GRPOConfig",
     "GRPOTrainer",
     "Policy",
+    "ProcessRewards",
     "Reward",
     "RewardError",
     "RunFolderError",

@@ -12,7 +12,7 @@ import numpy as np
 ScaleRewards = Literal["group", "batch", "none"]
 Aggregation = Literal["sum_then_normalize", "normalize_then_sum"]
 EPSILON = 1e-4  # added to the deviation, as TRL does
-_TIED = 1e-9
+TIED = 1e-9  # rewards that are no further apart are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,16 @@ class Advantages:
     Attributes:
         values: one per trajectory; None where the reward is missing, or the whole group says nothing.
         tied: no two rewards of the group differ, or fewer than two are there: nothing to learn from.
+        mean, spread: what was subtracted, and what divided.
+        turns: what the turns of each trajectory add: one array for each of its token sequences, a value for each sampled
+            token. Empty where they add nothing. See `grpo.credit`.
     """
 
     values: list[float | None]
     tied: bool
+    mean: float = 0.0
+    spread: float = 1.0
+    turns: tuple[tuple[np.ndarray, ...], ...] = ()
 
 
 def group_advantages(
@@ -48,13 +54,13 @@ def group_advantages(
     batch = deviation(together)
     advantages = []
     for rewards, values in zip(groups, present, strict=True):
-        if len(values) < 2 or float(np.ptp(values)) <= _TIED:
+        if len(values) < 2 or float(np.ptp(values)) <= TIED:
             advantages.append(Advantages([None] * len(rewards), tied=True))
             continue
         mean = float(values.mean())
         spread = {"group": deviation(values) + EPSILON, "batch": batch + EPSILON, "none": 1.0}[scale_rewards]
         advantages.append(
-            Advantages([None if r is None else (r - mean) / spread for r in rewards], tied=False)
+            Advantages([None if r is None else (r - mean) / spread for r in rewards], False, mean, spread)
         )
     return advantages
 

@@ -99,7 +99,17 @@ class Auditing:
             return replace(reward, audit=fields)
         fields["judge"] = None if reward.error else reward.values
         parts = {**reward.parts, "auditor": values}
-        return replace(reward, values=values, parts=parts, error=None, comparisons={}, audit=fields)
+        # The auditor said nothing of turns, and what the judge said of them is as doubtful as its ranking.
+        return replace(
+            reward,
+            values=values,
+            parts=parts,
+            error=None,
+            comparisons={},
+            audit=fields,
+            turns=[],
+            turn_parts={},
+        )
 
     def take(
         self, step: int, groups: Sequence[ScoredGroup], answers: Mapping[int, Sequence[float]] | None = None

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from grpo.advantages import Aggregation, ScaleRewards
 from grpo.losses import KLEstimator, Loss, LossType
 from grpo.sampling import Sampling
+from grpo.turn_advantages import CreditBy
 from ranker import ConfigurationError
 from ranker.validation import check
 
@@ -49,6 +50,10 @@ class GRPOConfig:
             the estimate, as TRL does.
         scale_rewards: divide advantages by the deviation of the "group", of the "batch", or not ("none").
         multi_objective_aggregation: how several reward functions are added, see `grpo.advantages.mix`.
+        credit: what an advantage is given to: the whole "trajectory"; to each turn what reward functions said of it
+            ("process": `rank_group` with credit="turns", or a function that returns rewards of turns); or to each turn what
+            attempts with the same beginning got ("branch"). docs/training.md has the formulas.
+        turn_weight: of what turns add to the advantage of their attempt, with "process" and "branch".
         mask_truncated_completions: leave attempts out of the loss that were cut off.
         dynamic_sampling_rounds: how often a step may sample fresh groups in the place of groups without
             signal (tied, failed); 0 leaves the step smaller (DAPO's dynamic sampling).
@@ -109,6 +114,8 @@ class GRPOConfig:
     kl_estimator: KLEstimator = "k3"
     scale_rewards: ScaleRewards = "group"
     multi_objective_aggregation: Aggregation = "sum_then_normalize"
+    credit: CreditBy = "trajectory"
+    turn_weight: Amount = 1.0
     mask_truncated_completions: bool = False
     dynamic_sampling_rounds: Whole = 0
     max_pending_groups: Whole | None = None

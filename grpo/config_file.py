@@ -99,8 +99,8 @@ class _Simulated(_Table):
 
 
 class _Run(_Table):
-    """What a file may say beside the fields of GRPOConfig. `reward`, `covariates` and `credit` are for every judge
-    whose table does not name its own."""
+    """What a file may say beside the fields of GRPOConfig. `reward` and `covariates` are for every judge whose table
+    does not name its own."""
 
     model: str
     dataset: str
@@ -112,7 +112,6 @@ class _Run(_Table):
     simulated: _Simulated | None = None
     reward: str | None = None
     covariates: list[str] | None = None
-    credit: str | None = None
     audit: _Audit | None = None
 
 
@@ -149,7 +148,9 @@ class Settings:
     def rewards(self) -> list[Reward]:
         """The judge and the reward functions, with names and weights."""
         rewards = []
-        rule = {key: self.said[key] for key in ("reward", "covariates", "credit") if key in self.said}
+        rule = {key: self.said[key] for key in ("reward", "covariates") if key in self.said}
+        if self.config.credit == "process":  # every judge is asked for turns
+            rule["credit"] = "turns"
         if "simulated" in self.said:
             from grpo.demo import quick
 

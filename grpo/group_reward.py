@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from grpo.reward_values import Turns
 from ranker.usage import Usage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,9 @@ class GroupReward:
         consistency: agreement between the judge's passes, mean over the functions that tell it; None where none does.
         lift: what the functions said of the group with an edited copy, as JSON; None where they were not asked. See
             `grpo.lifting`.
+        turns: the mixed rewards of each attempt's turns, aligned with `ranker.trajectory.assistant_turns`, None for an attempt
+            that has none. Empty where no function said anything of turns.
+        turn_parts: what each function said of turns, by its name; functions that said nothing of them are not there.
     """
 
     values: list[float | None]
@@ -51,6 +57,8 @@ class GroupReward:
     judges: Mapping[str, str] = field(default_factory=dict)
     consistency: float | None = None
     lift: Mapping[str, Any] | None = None
+    turns: list[Turns] = field(default_factory=list)
+    turn_parts: Mapping[str, list[Turns]] = field(default_factory=dict)
 
     @property
     def wins(self) -> list[float | None]:
@@ -122,9 +130,9 @@ def wins_over(anchor: float | None, attempts: Sequence[float | None]) -> list[fl
     ]
 
 
-def placed(count: int, alive: Sequence[int], values: Sequence[float | None]) -> list[float | None]:
+def placed(count: int, alive: Sequence[int], values: Sequence[T | None]) -> list[T | None]:
     """One entry for each of `count` rollouts from the values of those that came to an end."""
-    spread: list[float | None] = [None] * count
+    spread: list[T | None] = [None] * count
     for place, value in zip(alive, values, strict=True):
         spread[place] = value
     return spread

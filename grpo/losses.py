@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import torch
 
+from grpo.turn_advantages import CreditBy
+
 Tensor = Any
 
 LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo"]
@@ -27,6 +29,7 @@ class Loss:
 
     loss_type: LossType = "dapo"
     importance_sampling_level: Literal["token", "sequence"] = "token"
+    credit: CreditBy = "trajectory"
     epsilon: float = 0.2
     epsilon_high: float | None = None
     delta: float | None = None
@@ -62,12 +65,17 @@ def token_losses(
 ) -> TokenLosses:
     """The objective of every loss token.
 
+    The ratio of a whole trajectory has the same gradient for each of its tokens, which would give every token the mean of the
+    trajectory's advantages. Where tokens have advantages of their own, it is therefore GSPO's token form (2507.18071, section
+    4.3): the same ratio, whose gradient is that of the token's own log-prob. With one advantage for all of a trajectory's tokens
+    the two forms have the same gradient.
+
     Args:
         logps_N: log-probs under the policy; the only input that carries a gradient.
         old_logps_N: under the policy that sampled them; None where that is this very policy, so that
             the ratio is exactly 1.
         ref_logps_N: under the reference; needed where `beta` is not 0.
-        advantages_N: each token has its trajectory's.
+        advantages_N: each token has its trajectory's, or with other `credit` one of its own.
         trajectory_N: indices 0 … S-1; the tokens of a trajectory must all be present (the
             sequence-level ratio is over the whole of it).
 
@@ -78,6 +86,8 @@ def token_losses(
     log_ratio_N = logps_N - old_N
     if loss.importance_sampling_level == "sequence":
         log_ratio_N = _trajectory_mean(log_ratio_N, trajectory_N)
+        if loss.credit != "trajectory":
+            log_ratio_N = log_ratio_N.detach() + logps_N - logps_N.detach()
     ratio_N = log_ratio_N.exp()
     high = loss.epsilon if loss.epsilon_high is None else loss.epsilon_high
     if loss.loss_type == "cispo":  # the clipped ratio is a constant weight; `epsilon_high` is its cap

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
 import math
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grpo.advantages import Aggregation, mix
-from grpo.errors import RewardError
 from grpo.group_reward import GroupReward, PendingReward, failed, placed
+from grpo.reward_values import ProcessRewards, Turns, checked, checked_turns, mix_turns, neutral, split
 from grpo.types import RolloutGroup
 from ranker import (
     ConfigurationError,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from grpo.auditing import Auditing
     from grpo.lifting import Lifting
 
-RewardValues = RankedGroup | Sequence[float | None] | np.ndarray
+RewardValues = RankedGroup | ProcessRewards | Sequence[float | None] | Sequence[Turns] | np.ndarray
 RewardFunction = Callable[[TrajectoryGroup], RewardValues | Awaitable[RewardValues]]
 
 
@@ -46,7 +45,8 @@ class Reward:
 
     Attributes:
         function: takes a TrajectoryGroup; returns a `RankedGroup`, or a list with a float or None for
-            each trajectory; sync or async. None means: no reward for this trajectory.
+            each trajectory; or, where turns have rewards, `ProcessRewards`, or a list with a list of floats or Nones for
+            each trajectory. Sync or async. None means: no reward for this trajectory, or turn.
         name: under which it is logged.
         weight: of its rewards in the sum.
     """
@@ -163,6 +163,8 @@ class Rewarder:
         parts: dict[str, list[float | None]] = {}
         anchored: dict[str, list[float | None]] = {}
         anchor_reason = ""
+        turn_parts: dict[str, list[Turns]] = {}
+        marks: dict[str, list[Turns]] = {}
         comparisons: dict[str, Mapping[str, Any]] = {}
         reasons_G = [""] * count
         passes: list[float] = []
@@ -183,6 +185,9 @@ class Rewarder:
                 *values, value = ranked.rewards
                 anchored[reward.name] = [*placed(count, alive, values), value]
                 anchor_reason = (ranked.reasons[-1] if ranked.reasons else "") or anchor_reason
+            if ranked.turn_rewards is not None:
+                own = turn_parts[reward.name] = placed(count, alive, ranked.turn_rewards[: len(alive)])
+                marks[reward.name] = neutral(own) if ranked.ranking else own
             usage += ranked.usage
             judges |= {reward.name: ranked.judge} if ranked.judge else {}
             passes += [] if ranked.consistency is None else [ranked.consistency]
@@ -201,6 +206,16 @@ class Rewarder:
             anchor_reason=anchor_reason,
             judges=judges,
             consistency=math.fsum(passes) / len(passes) if passes else None,
+            turns=self._mixed_turns(marks),
+            turn_parts=turn_parts,
+        )
+
+    def _mixed_turns(self, parts: Mapping[str, list[Turns]]) -> list[Turns]:
+        spoken = [r for r in self.rewards if r.name in parts]
+        return (
+            mix_turns([parts[r.name] for r in spoken], [r.weight for r in spoken], self._aggregation)
+            if spoken
+            else []
         )
 
     def asked(self, group: TrajectoryGroup) -> list[RankedGroup]:
@@ -240,38 +255,17 @@ def _call(reward: Reward, group: TrajectoryGroup) -> RankedGroup:
     if isinstance(result, RankedGroup):
         if result.error is not None:
             raise result.error
-        return replace(result, rewards=_checked(result.rewards, group))  # type: ignore[arg-type]
-    return RankedGroup(group, _checked(result, group), [], [])  # type: ignore[arg-type]
+        turns = result.turn_rewards
+        values, ranked = result.rewards, result
+    else:
+        values, turns = split(result, group)
+        ranked = RankedGroup(group, [], [], [])
+    return replace(
+        ranked,
+        rewards=checked(values, group),  # type: ignore[arg-type]
+        turn_rewards=None if turns is None else checked_turns(turns, group),
+    )
 
 
 async def _resolve(awaitable: Awaitable[RewardValues]) -> RewardValues:
     return await awaitable
-
-
-def _checked(values: Any, group: TrajectoryGroup) -> list[float | None]:
-    if hasattr(values, "tolist"):
-        values = values.tolist()
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Sequence):
-        raise RewardError(
-            f"returned a {type(values).__name__}; return a list with one float (or None) per trajectory."
-        )
-    if len(values) != len(group):
-        raise RewardError(
-            f"returned {len(values)} rewards for {len(group)} trajectories; return one for each."
-        )
-    return [
-        number(
-            value, f"returned {value!r} for trajectory {i}; return a finite number, or None for no reward."
-        )
-        for i, value in enumerate(values)
-    ]
-
-
-def number(value: Any, otherwise: str) -> float | None:
-    """A finite number as a float, None as it is; for anything else a RewardError that says `otherwise`."""
-    if value is None:
-        return None
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not isinstance(value, (str, bytes)) and math.isfinite(result := float(value)):
-            return result
-    raise RewardError(otherwise)

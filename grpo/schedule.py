@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from grpo.advantages import group_advantages
 from grpo.config import GRPOConfig
+from grpo.credit import Credit
 from grpo.debiasing import Debiasing
 from grpo.errors import TrainingError
 from grpo.model.distributed import Processes
@@ -47,6 +47,7 @@ class Schedule:
     def __init__(self, collector: Collector, processes: Processes, config: GRPOConfig, debiasing: Debiasing):
         self._collector, self._processes, self._config = collector, processes, config
         self._debiasing = debiasing
+        self._credit = Credit(config.credit, config.turn_weight, config.scale_rewards)
         self.state = RunState()
 
     def next(self, clock: Clock) -> list[ScoredGroup]:
@@ -78,7 +79,8 @@ class Schedule:
         """Stop a run whose judge fails too often.
 
         Raises:
-            TrainingError: more than `max_failed_share` of the latest groups got no rewards.
+            TrainingError: more than `max_failed_share` of the latest groups got no rewards, or turns were to have rewards,
+                and nothing was said of any.
         """
         state, most = self.state, self._config.max_failed_share
         failures = [j.reward.error is not None for j in everyone]
@@ -89,6 +91,13 @@ class Schedule:
             raise TrainingError(
                 f"{sum(recent)} of the latest {len(recent)} groups got no rewards, more than max_failed_share = "
                 f"{most:g}. The last: {last} Mend it, then go on with --resume."
+            )
+        whole = [j.reward for j in everyone if j.reward.error is None and j.reward.audit is None]
+        if self._config.credit == "process" and whole and not any(r.turn_parts for r in whole):
+            raise TrainingError(
+                'credit = "process" learns from rewards of turns, and no reward function returned any in this step: ask the '
+                'judge for them (credit="turns" of rank_group), return them (grpo.ProcessRewards), or set credit = "branch" '
+                'or "trajectory".'
             )
 
     def _sample_to(self, end: int) -> None:
@@ -107,9 +116,7 @@ class Schedule:
 
     def _advised(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
         """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards."""
-        mine = {j.group.index for j in groups}
-        every = self._processes.gather([(j.group.index, j.reward.values) for j in groups])
-        every.sort(key=lambda pair: pair[0])
-        advantages = group_advantages([values for _, values in every], self._config.scale_rewards)
-        by_index = {index: a for (index, _), a in zip(every, advantages, strict=True) if index in mine}
-        return [replace(j, advantages=by_index[j.group.index]) for j in groups]
+        every = self._processes.gather([self._credit.judged(j.group, j.reward) for j in groups])
+        every.sort(key=lambda judged: judged.index)
+        advantages = self._credit.advantages(every, [j.group for j in groups])
+        return [replace(j, advantages=a) for j, a in zip(groups, advantages, strict=True)]

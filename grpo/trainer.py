@@ -10,9 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpo import credit
 from grpo.auditing import auditing_for
 from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
+from grpo.credit import learned, token_advantages
 from grpo.debiasing import Debiasing
 from grpo.errors import RunFolderError
 from grpo.lifting import lifting_for
@@ -269,6 +271,9 @@ class GRPOTrainer:
         everyone = sorted(self._processes.gather(groups), key=lambda j: j.group.index)
         tokens = sum(self._processes.gather([self.engine.sampled_tokens - sampled_before]))
         line = metrics.line(self.step, everyone, done, learning_rate)
+        if self.config.credit != "trajectory":
+            scored = ((j.group, j.reward, j.advantages) for j in everyone)
+            line |= credit.metrics(scored, self.config.mask_truncated_completions)
         if self._servers is not None:
             line["server_mismatch"] = self._servers.gap
         line |= self._watching.metrics(self.step, everyone, line)
@@ -315,10 +320,9 @@ class GRPOTrainer:
     def _weighted_rollouts(self, groups: Sequence[ScoredGroup]) -> list[WeightedRollout]:
         masked = self.config.mask_truncated_completions
         return [
-            WeightedRollout(rollout, advantage, j.group.version == self.step)
+            WeightedRollout(rollout, token_advantages(rollout, value, turns), j.group.version == self.step)
             for j in groups
-            for rollout, advantage in zip(j.group.rollouts, j.advantages.values, strict=True)
-            if advantage is not None and not (masked and rollout.truncated)
+            for rollout, value, turns in learned(j.group, j.advantages, masked)
         ]
 
     def _open(self, out: str | Path | None, resume: bool, describe: Mapping[str, Any]) -> RunFolder | None:

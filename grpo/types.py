@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,12 +24,22 @@ class TokenSequence:
         logps_T: log-prob under the distribution really sampled from; 0 elsewhere.
         support: for each sampled token in order, the ids that truncated sampling left to choose from;
             empty tuple where sampling was not truncated.
+        turns_N: for each sampled token in order, the assistant turn of the trajectory that it is part of, counted from 0; -1
+            where that turn is not to be found in the trajectory. Empty where nobody looked.
     """
 
     tokens_T: np.ndarray
     sampled_T: np.ndarray
     logps_T: np.ndarray
     support: tuple[np.ndarray, ...] = ()
+    turns_N: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def starts(self) -> np.ndarray:
+        """For each sampled token in order, where the run of sampled tokens that it stands in (one reply) begins."""
+        at_N = np.flatnonzero(self.sampled_T)
+        first_N = np.diff(at_N, prepend=-2) > 1
+        return np.asarray(at_N[first_N][np.cumsum(first_N) - 1], dtype=np.int64)
 
     @classmethod
     def of_reply(
@@ -50,6 +61,7 @@ class TokenSequence:
             "sampled": np.flatnonzero(self.sampled_T).tolist(),
             "logps": self.logps_T[self.sampled_T].tolist(),
             "kept": [ids.tolist() for ids in self.support],
+            "turns": _runs(self.turns_N),
         }
 
     @classmethod
@@ -59,7 +71,19 @@ class TokenSequence:
         sampled_T[fields["sampled"]] = True
         logps_T = np.zeros(len(tokens_T), dtype=np.float32)
         logps_T[sampled_T] = fields["logps"]
-        return cls(tokens_T, sampled_T, logps_T, tuple(np.array(k, dtype=np.int32) for k in fields["kept"]))
+        turns = [turn for turn, count in fields.get("turns", ()) for _ in range(count)]
+        return cls(
+            tokens_T,
+            sampled_T,
+            logps_T,
+            tuple(np.array(k, dtype=np.int32) for k in fields["kept"]),
+            np.array(turns, dtype=np.int64),
+        )
+
+
+def _runs(values_N: np.ndarray) -> list[list[int]]:
+    """Equal neighbours as one value and their number."""
+    return [[value, len(list(run))] for value, run in itertools.groupby(values_N.tolist())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +96,15 @@ class Rollout:
             down, a sub-agent): each rewriting starts another.
         truncated: a reply ended at `max_completion_length` or at the end of the context.
         error: why it broke off; None where it did not.
+        turns: the assistant turns of the trajectory that the policy wrote, counted from 0, in the order in which it was asked
+            for them.
     """
 
     trajectory: Trajectory | None
     sequences: tuple[TokenSequence, ...]
     truncated: bool = False
     error: str | None = None
+    turns: tuple[int, ...] = ()
 
     @property
     def sampled_tokens(self) -> int:

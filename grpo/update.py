@@ -30,12 +30,12 @@ class WeightedRollout:
     """A trajectory to learn from.
 
     Attributes:
-        advantage: of every token of it.
+        advantages: of its sampled tokens: for each of its sequences one array.
         on_policy: the present weights sampled it.
     """
 
     rollout: Rollout
-    advantage: float
+    advantages: tuple[np.ndarray, ...]
     on_policy: bool
 
 
@@ -174,6 +174,7 @@ class Updater:
         weights_S = token_weights(lengths_S, loss, int(tokens), int(trajectories))
         old = [np.zeros(0, np.float32), *(s.logps_T[s.sampled_T] for s in sequences)]
         old_N = torch.from_numpy(np.concatenate(old)).to(device)
+        advantages = [np.zeros(0), *(a for e in rollouts for a in e.advantages)]
         on_policy_S = torch.tensor([e.on_policy for e in rollouts], dtype=torch.bool)
         ref_N = None
         if loss.beta:
@@ -184,7 +185,7 @@ class Updater:
             idle,
             trajectory_N.to(device),
             weights_S[trajectory_N].to(device),
-            torch.tensor([e.advantage for e in rollouts], dtype=torch.float32)[trajectory_N].to(device),
+            torch.from_numpy(np.concatenate(advantages).astype(np.float32)).to(device),
             old_N,
             on_policy_S[trajectory_N].to(device),
             ref_N,

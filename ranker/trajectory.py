@@ -66,6 +66,16 @@ class Trajectory:
         return bare
 
 
+def assistant_turns(trajectory: Trajectory) -> list[Mapping[str, Any]]:
+    """Its turns: the assistant's messages in order, those of `messages` first, then those of each of `histories`."""
+    return [
+        m
+        for history in (trajectory.messages, *trajectory.histories)
+        for m in history
+        if m["role"] == "assistant"
+    ]
+
+
 def _messages(messages: Any, name: str) -> tuple[dict[str, Any], ...]:
     listed = _listed(messages, f"{name}: messages must be a list of chat messages")
     if not listed:
@@ -189,16 +199,6 @@ class TrajectoryGroup:
             taken.add(name)
             names.append(name)
         return names
-
-
-def assistant_turns(trajectory: Trajectory) -> list[Mapping[str, Any]]:
-    """The turns of a trajectory: its assistant messages in order, those of `messages` first, then of each history."""
-    return [
-        m
-        for history in (trajectory.messages, *trajectory.histories)
-        for m in history
-        if m["role"] == "assistant"
-    ]
 
 
 def as_group(group: Any, task: str | None = None) -> TrajectoryGroup:

@@ -50,7 +50,11 @@ class Batch:
         sequences = self._sequences(sampled_at or 0.0)
         advantages = self.advantages_GN.flatten().tolist()
         return [
-            WeightedRollout(Rollout(None, (sequence,)), advantage, on_policy=sampled_at is None)
+            WeightedRollout(
+                Rollout(None, (sequence,)),
+                (np.full(int(sequence.sampled_T.sum()), advantage),),
+                on_policy=sampled_at is None,
+            )
             for sequence, advantage in zip(sequences, advantages, strict=True)
         ]
 

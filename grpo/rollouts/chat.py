@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,9 @@ import numpy as np
 from grpo.errors import ContextError
 from grpo.rollouts.engine import Completion, Sampler
 from grpo.rollouts.replies import read_reply
+from grpo.rollouts.turns import Reply, turns_of
 from grpo.types import TokenSequence
-from ranker import ConfigurationError, GroupError
+from ranker import ConfigurationError, GroupError, Trajectory
 from ranker.message import plain_messages
 from ranker.plain import plain, unarrayed
 from ranker.prompting.tool_calls import openai_call
@@ -67,6 +68,8 @@ class Policy:
         self._random = random
         self._threads: list[_Thread] = []
         self._calls = itertools.count()
+        self._asked = itertools.count()
+        self._replies: list[tuple[int, Reply]] = []
         self.truncated = False
 
     async def chat(
@@ -114,15 +117,21 @@ class Policy:
         if thread is None:
             thread = self._begin(conversation, tools, text, self._encode(text))
         thread.messages, thread.prompt_text = conversation, text
+        number = next(self._asked)
         sampled = await self._sample(thread, max_completion_tokens)
         message = self._message(sampled, text, tools)
         thread.messages = [*conversation, *map(_rendered, plain_messages([message], "the reply"))]
+        self._keep(number, thread.messages, thread, sampled)
         return _completion(message, sampled, len(thread.tokens) - len(sampled.tokens))
 
     async def complete(self, text: str) -> str:
         """Continue a text, with no chat template."""
         thread = self._begin([], None, text, self._encode(text, special=True))
-        return self._decode(await self._sample(thread, None))
+        number = next(self._asked)
+        sampled = await self._sample(thread, None)
+        reply = self._decode(sampled)
+        self._keep(number, [{"role": "assistant", "content": reply}], thread, sampled)
+        return reply
 
     @property
     def sequences(self) -> tuple[TokenSequence, ...]:
@@ -137,6 +146,26 @@ class Policy:
             for t in self._threads
             if any(t.sampled)
         )
+
+    def sequences_of(self, trajectory: Trajectory) -> tuple[tuple[TokenSequence, ...], tuple[int, ...]]:
+        """The tokens of this rollout, each with its turn of what the rollout returned; and the turns that were sampled here,
+        in the order in which they were asked for."""
+        replies = [reply for _, reply in sorted(self._replies, key=lambda pair: pair[0])]
+        turns = turns_of(replies, trajectory, _comparable)
+        turns_T = [np.full(len(t.tokens), -1, dtype=np.int64) for t in self._threads]
+        for reply, turn in zip(replies, turns, strict=True):
+            turns_T[reply.thread][reply.start : reply.end] = -1 if turn is None else turn
+        kept = [turns_T[i] for i, t in enumerate(self._threads) if any(t.sampled)]
+        told = (replace(s, turns_N=of_T[s.sampled_T]) for s, of_T in zip(self.sequences, kept, strict=True))
+        return tuple(told), tuple(turn for turn in turns if turn is not None)
+
+    def _keep(
+        self, number: int, conversation: list[dict[str, Any]], thread: _Thread, sampled: Completion
+    ) -> None:
+        """Keep where a reply stands, with the number of the request for it."""
+        place = next(i for i, t in enumerate(self._threads) if t is thread)
+        end = len(thread.tokens)
+        self._replies.append((number, Reply(conversation, place, end - len(sampled.tokens), end)))
 
     async def _sample(self, thread: _Thread, most: int | None) -> Completion:
         engine = self._engine
@@ -239,6 +268,14 @@ def _rendered(message: dict[str, Any]) -> dict[str, Any]:
     else:
         rendered.pop("tool_calls", None)
     return rendered
+
+
+def _comparable(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of any message: one that no template could be given is none that the policy read or wrote."""
+    try:
+        return _rendered(dict(message))
+    except GroupError:
+        return {"role": message["role"], "content": json.dumps(message, default=str)}
 
 
 def _words(content: Any) -> str:

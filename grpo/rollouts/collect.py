@@ -15,7 +15,8 @@ import numpy as np
 
 from grpo.errors import TrainingError
 from grpo.group_reward import PendingReward
-from grpo.rewards import Rewarder, number
+from grpo.reward_values import number
+from grpo.rewards import Rewarder
 from grpo.rollouts.chat import Policy
 from grpo.rollouts.engine import Sampler
 from grpo.runs.folder import RewardCache
@@ -190,7 +191,8 @@ class Collector:
             message = scrub(f"{type(error).__name__}: {error}")
             log.debug("rollout %d of group %d broke off: %s", i, index, message)
             return Rollout(None, policy.sequences, policy.truncated, message)
-        return Rollout(trajectory, policy.sequences, policy.truncated)
+        sequences, turns = policy.sequences_of(trajectory)
+        return Rollout(trajectory, sequences, policy.truncated, turns=turns)
 
     def _truth(self, rollout: Rollout, example: Example) -> float | None:
         if rollout.trajectory is None:

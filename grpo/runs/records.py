@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from grpo.credit import turn_advantages
 from grpo.runs.metrics import ScoredGroup
 from grpo.types import Rollout, RolloutGroup, TokenSequence
 from ranker import Trajectory
@@ -32,6 +33,12 @@ def sample_record(step: int, scored: ScoredGroup) -> dict[str, Any]:
         }
         if len(reward.parts) > 1:
             attempt["rewards"] = {name: values[i] for name, values in reward.parts.items()}
+        if reward.turns:
+            attempt["turn_rewards"] = reward.turns[i]
+        if scored.advantages.turns and attempt["advantage"] is not None:
+            attempt["turn_advantages"] = turn_advantages(
+                rollout, attempt["advantage"], scored.advantages.turns[i]
+            )
         if reward.reasons and reward.reasons[i]:
             attempt["reason"] = reward.reasons[i]
         if rollout.error is not None:
@@ -81,6 +88,7 @@ def group_to_dict(group: RolloutGroup) -> dict[str, Any]:
             "sequences": [s.to_dict() for s in rollout.sequences],
             "truncated": rollout.truncated,
             "error": rollout.error,
+            "turns": list(rollout.turns),
         }
         if rollout.trajectory is not None:
             record["trajectory"] = trajectory_to_dict(rollout.trajectory)
@@ -105,6 +113,7 @@ def group_from_dict(record: Mapping[str, Any], example: Mapping[str, Any]) -> Ro
             tuple(TokenSequence.from_dict(s) for s in rollout["sequences"]),
             rollout["truncated"],
             rollout["error"],
+            tuple(rollout.get("turns", ())),
         )
         for rollout in record["rollouts"]
     )

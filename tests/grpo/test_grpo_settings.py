@@ -101,11 +101,11 @@ def test_modules_and_files_beside_the_config_are_found(tmp_path):
             make_settings({**settings.said, "rollout": named}, tmp_path).function("rollout")
 
 
-def test_credit_goes_to_every_judge_that_does_not_name_its_own(tmp_path):
-    """In the judge's table, or for all; the simulated judge of `quick` marks turns as rightly as it is told to."""
+def test_judges_are_asked_for_turns_where_their_table_or_the_credit_says_so(tmp_path):
+    """The simulated judge of `quick` marks turns as rightly as it is told to."""
     settings = read_settings(written(tmp_path, PLAIN + "[judge]\nmodel = 'a'\ncredit = 'turns'\n"))
     assert settings.rewards()[0].function.keywords["credit"] == "turns"
-    settings = read_settings("quick", ["credit=turns", "simulated.turn_accuracy=1.0", "simulated.noise=0.0"])
+    settings = read_settings("quick", ["credit=process", "simulated.turn_accuracy=1.0", "simulated.noise=0.0"])
     row = desk.rows(1)[0]
     attempts = [desk.clerk(row, competence, random.Random(1)) for competence in (0.0, 1.0)]
     ranked = settings.rewards()[0].function(TrajectoryGroup(attempts))
