@@ -82,7 +82,9 @@ ARMS: dict[str, Arm] = {
         Arm("truth-marks-0.8", "process", 0.8, noise=0.0),
     )
 }
-BESIDE = {"truth-marks-0.8": TRUTH}  # what an arm is compared with, where it is not trajectory rewards of the same judge
+BESIDE = {
+    "truth-marks-0.8": TRUTH
+}  # what an arm is compared with, where it is not trajectory rewards of the same judge
 IN_QUICK = (TRUTH, OUTCOME, "marks-0.8", "branch")  # the others would only say the same again
 
 

@@ -105,7 +105,9 @@ def test_judges_are_asked_for_turns_where_their_table_or_the_credit_says_so(tmp_
     """The simulated judge of `quick` marks turns as rightly as it is told to."""
     settings = read_settings(written(tmp_path, PLAIN + "[judge]\nmodel = 'a'\ncredit = 'turns'\n"))
     assert settings.rewards()[0].function.keywords["credit"] == "turns"
-    settings = read_settings("quick", ["credit=process", "simulated.turn_accuracy=1.0", "simulated.noise=0.0"])
+    settings = read_settings(
+        "quick", ["credit=process", "simulated.turn_accuracy=1.0", "simulated.noise=0.0"]
+    )
     row = desk.rows(1)[0]
     attempts = [desk.clerk(row, competence, random.Random(1)) for competence in (0.0, 1.0)]
     ranked = settings.rewards()[0].function(TrajectoryGroup(attempts))
