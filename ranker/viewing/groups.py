@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -137,17 +138,18 @@ class Groups:
         Raises:
             ConfigurationError: the file cannot be read.
         """
-        at_once = bool(wanted.words) and wanted.order == "file" and after is None
-        entries = self._index.find(wanted, after, COUNTED + 1 if at_once else most + 1)
-        rows = [self._row(entry) for entry in entries[:most]]
+        at_once = bool(wanted.words) and wanted.order == "file"
+        with ThreadPoolExecutor(1) as beside:  # two scans at once: sqlite lets other threads run
+            counting = None if at_once or after is not None else beside.submit(self._index.count, wanted)
+            entries = self._index.find(wanted, after, COUNTED + 1 if at_once and after is None else most + 1)
+            count, beyond = (0, False) if counting is None else counting.result()
+        if at_once and after is None:  # one search for words is enough for both
+            count, beyond = min(len(entries), COUNTED), len(entries) > COUNTED
         following = None
         if len(entries) > most:
             last = entries[most - 1]
             following = (None if wanted.order == "file" else getattr(last, wanted.order), last.line)
-        if at_once or (after is None and following is None):  # one search for words, which is what takes time
-            return Page(rows, min(len(entries), COUNTED), len(entries) > COUNTED, following)
-        count, beyond = self._index.count(wanted) if after is None else (0, False)
-        return Page(rows, count, beyond, following)
+        return Page([self._row(entry) for entry in entries[:most]], count, beyond, following)
 
     def find(self, name: str) -> int | None:
         """The line of the group with this id; the first, where several judges ranked it. ``line:N`` is a line without
