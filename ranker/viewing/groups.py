@@ -13,7 +13,7 @@ from ranker.jsonl.group_file import print_of
 from ranker.pages import visible
 from ranker.viewing.card import Card, card_of
 from ranker.viewing.find import Cursor, Filter
-from ranker.viewing.index import COUNTED, Entry, Facts, Index
+from ranker.viewing.index import Entry, Facts, Index
 from ranker.viewing.lines import Stale
 from ranker.viewing.opinions import audited, with_opinions
 from ranker.viewing.records import Judged, judged, parsed
@@ -138,13 +138,10 @@ class Groups:
         Raises:
             ConfigurationError: the file cannot be read.
         """
-        at_once = bool(wanted.words) and wanted.order == "file"
         with ThreadPoolExecutor(1) as beside:  # two scans at once: sqlite lets other threads run
-            counting = None if at_once or after is not None else beside.submit(self._index.count, wanted)
-            entries = self._index.find(wanted, after, COUNTED + 1 if at_once and after is None else most + 1)
+            counting = None if after is not None else beside.submit(self._index.count, wanted)
+            entries = self._index.find(wanted, after, most + 1)
             count, beyond = (0, False) if counting is None else counting.result()
-        if at_once and after is None:  # one search for words is enough for both
-            count, beyond = min(len(entries), COUNTED), len(entries) > COUNTED
         following = None
         if len(entries) > most:
             last = entries[most - 1]
