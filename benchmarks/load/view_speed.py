@@ -121,7 +121,11 @@ def measure(groups: int, repeats: int, folder: Path) -> Json:
     path, cache = folder / "ranked.jsonl", folder / "cache"
     say(f"writing {groups:,} groups")
     write(path, groups)
-    record: Json = {"groups": groups, "file_mb": round(path.stat().st_size / 1e6)}
+    record: Json = {
+        "load_average_before": round(os.getloadavg()[0], 1),
+        "groups": groups,
+        "file_mb": round(path.stat().st_size / 1e6),
+    }
     say("opening them for the first time")
     with viewer(path, cache) as (address, process, seconds):
         page, first = ask(address, "groups")

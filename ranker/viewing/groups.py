@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from ranker.jsonl.group_file import print_of
 from ranker.pages import visible
 from ranker.viewing.card import Card, card_of
 from ranker.viewing.find import Cursor, Filter
-from ranker.viewing.index import COUNTED, Entry, Facts, Index
+from ranker.viewing.index import Entry, Facts, Index
 from ranker.viewing.lines import Stale
 from ranker.viewing.opinions import audited, with_opinions
 from ranker.viewing.records import Judged, judged, parsed
@@ -137,17 +138,15 @@ class Groups:
         Raises:
             ConfigurationError: the file cannot be read.
         """
-        at_once = bool(wanted.words) and wanted.order == "file" and after is None
-        entries = self._index.find(wanted, after, COUNTED + 1 if at_once else most + 1)
-        rows = [self._row(entry) for entry in entries[:most]]
+        with ThreadPoolExecutor(1) as beside:  # two scans at once: sqlite lets other threads run
+            counting = None if after is not None else beside.submit(self._index.count, wanted)
+            entries = self._index.find(wanted, after, most + 1)
+            count, beyond = (0, False) if counting is None else counting.result()
         following = None
         if len(entries) > most:
             last = entries[most - 1]
             following = (None if wanted.order == "file" else getattr(last, wanted.order), last.line)
-        if at_once or (after is None and following is None):  # one search for words, which is what takes time
-            return Page(rows, min(len(entries), COUNTED), len(entries) > COUNTED, following)
-        count, beyond = self._index.count(wanted) if after is None else (0, False)
-        return Page(rows, count, beyond, following)
+        return Page([self._row(entry) for entry in entries[:most]], count, beyond, following)
 
     def find(self, name: str) -> int | None:
         """The line of the group with this id; the first, where several judges ranked it. ``line:N`` is a line without

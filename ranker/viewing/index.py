@@ -39,7 +39,7 @@ from ranker.viewing.index_rows import hash_of, insert, judge_number
 from ranker.viewing.lines import Stale, take
 from ranker.viewing.records import STATES
 
-COUNTED = 10_000  # groups with some words, at most
+_COUNTED = 10_000  # groups with some words, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +205,10 @@ class Index:
             query = query_of(wanted, judge_number(db, wanted.judge))
             counted = f"SELECT count(*) FROM {query.sql}"  # noqa: S608 - no text from outside
             if wanted.words:
-                counted = f"SELECT count(*) FROM (SELECT 1 FROM {query.sql} LIMIT {COUNTED + 1})"  # noqa: S608
+                counted = f"SELECT count(*) FROM (SELECT 1 FROM {query.sql} LIMIT {_COUNTED + 1})"  # noqa: S608
             found = int(db.execute(counted, query.values).fetchone()[0])
-            more = bool(wanted.words) and found > COUNTED
-            return (COUNTED if more else found), more
+            more = bool(wanted.words) and found > _COUNTED
+            return (_COUNTED if more else found), more
 
     def entry(self, line: int) -> Entry | None:
         with self._db() as db:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -20,6 +21,9 @@ from ranker.viewing.records import State
 from ranker.viewing.shown import Shown
 
 _FOLDER = Path(__file__).parent
+_SWITCH = (
+    0.0005  # seconds after which indexing lets a reply go on: each row that sqlite finds would wait for it
+)
 
 
 class Asked(BaseModel):
@@ -78,6 +82,7 @@ def run(shown: Shown, port: int, *, opened: bool) -> None:
         ended = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
         if shown.groups is not None:
+            sys.setswitchinterval(_SWITCH)
             shown.groups.follow()
         await serve(lambda token: application(shown, token), port, ended, shown=opened)
 
