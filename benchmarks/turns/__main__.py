@@ -3,7 +3,7 @@ branches, 5 seeds each.
 
     python -m benchmarks.turns --out benchmarks/results/turns
 
-95 short runs, half an hour on an idle core; interrupted, the same command continues where it stopped. Writes runs.jsonl,
+100 short runs, half an hour on an idle core; interrupted, the same command continues where it stopped. Writes runs.jsonl,
 turns.json and the pictures.
 """
 
