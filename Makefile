@@ -101,7 +101,7 @@ study: $(VENV)/dev.stamp
 watch-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.watch --out benchmarks/results/watch
 
-# Rewards of turns beside rewards of attempts, and branches: 60 runs of the same policy (a quarter of an hour on an idle core;
+# Rewards of turns beside rewards of attempts, and branches: 100 runs of the same policy (half an hour on an idle core;
 # started again, it continues).
 turns-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.turns --out benchmarks/results/turns

@@ -53,7 +53,8 @@ class GRPOConfig:
         credit: what an advantage is given to: the whole "trajectory"; to each turn what reward functions said of it
             ("process": `rank_group` with credit="turns", or a function that returns rewards of turns); or to each turn what
             attempts with the same beginning got ("branch"). docs/training.md has the formulas.
-        turn_weight: of what turns add to the advantage of their attempt, with "process" and "branch".
+        turn_weight: of what turns add to the advantage of their attempt. None: 0.3 with "process", 1 with "branch"
+            (docs/turns-study.md). Where only turns have rewards, it has nothing to weigh against.
         mask_truncated_completions: leave attempts out of the loss that were cut off.
         dynamic_sampling_rounds: how often a step may sample fresh groups in the place of groups without
             signal (tied, failed); 0 leaves the step smaller (DAPO's dynamic sampling).
@@ -115,7 +116,7 @@ class GRPOConfig:
     scale_rewards: ScaleRewards = "group"
     multi_objective_aggregation: Aggregation = "sum_then_normalize"
     credit: CreditBy = "trajectory"
-    turn_weight: Amount = 1.0
+    turn_weight: Annotated[int | float, Field(ge=0, allow_inf_nan=False)] | None = None
     mask_truncated_completions: bool = False
     dynamic_sampling_rounds: Whole = 0
     max_pending_groups: Whole | None = None
@@ -166,6 +167,12 @@ class GRPOConfig:
     def high(self) -> float:
         """The upper clipping range."""
         return self.epsilon if self.epsilon_high is None else self.epsilon_high
+
+    @property
+    def weight_of_turns(self) -> float:
+        """What turns add is multiplied by it."""
+        usual = 0.3 if self.credit == "process" else 1.0
+        return usual if self.turn_weight is None else float(self.turn_weight)
 
     @property
     def ahead(self) -> int:

@@ -35,7 +35,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """See `GRPOConfig`: `credit`, `turn_weight` and `scale_rewards`."""
+    """See `GRPOConfig`: `credit`, `turn_weight` (here `weight`) and `scale_rewards`."""
 
     by: CreditBy = "trajectory"
     weight: float = 1.0
@@ -79,14 +79,15 @@ class Credit:
         if turns is None or not self.weight:
             return plain
         values = plain.values
+        alone = all(v is None for v in judged.values)
+        weight = 1.0 if alone else self.weight
         if plain.tied:  # the turns are all there is to learn from
-            alone = all(v is None for v in judged.values)
             known = [own if alone else [v] for v, own in zip(judged.values, judged.turns, strict=True)]
             values = [0.0 if any(v is not None for v in own) else None for own in known]
         added = []
         for rollout, own in zip(group.rollouts, turns, strict=True):
             of_turn = dict(zip(rollout.turns, own, strict=False))
-            added.append(tuple(self.weight * _per_token(_turns(s), of_turn) for s in rollout.sequences))
+            added.append(tuple(weight * _per_token(_turns(s), of_turn) for s in rollout.sequences))
         return replace(plain, values=values, tied=False, turns=tuple(added))
 
     def _branched(self, group: RolloutGroup, judged: Judged, plain: Advantages) -> Advantages:

@@ -47,7 +47,7 @@ class Schedule:
     def __init__(self, collector: Collector, processes: Processes, config: GRPOConfig, debiasing: Debiasing):
         self._collector, self._processes, self._config = collector, processes, config
         self._debiasing = debiasing
-        self._credit = Credit(config.credit, config.turn_weight, config.scale_rewards)
+        self._credit = Credit(config.credit, config.weight_of_turns, config.scale_rewards)
         self.state = RunState()
 
     def next(self, clock: Clock) -> list[ScoredGroup]:

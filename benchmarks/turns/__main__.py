@@ -3,7 +3,7 @@ branches, 5 seeds each.
 
     python -m benchmarks.turns --out benchmarks/results/turns
 
-60 short runs, a quarter of an hour on an idle core; interrupted, the same command continues where it stopped. Writes runs.jsonl,
+100 short runs, half an hour on an idle core; interrupted, the same command continues where it stopped. Writes runs.jsonl,
 turns.json and the pictures.
 """
 
@@ -42,7 +42,7 @@ def study(out: Path, seeds: int, only: list[str], setting: list[str], steps: int
     about = source(MODULE, torch=True)
     try:
         records = {record["id"]: record for record in read_records(out / "runs.jsonl")}
-        for seed in range(seeds):
+        for seed in sorted({unit.seed for unit in units}):
             if f"{START}/{seed}" not in records:
                 from benchmarks.turns.run import examined
                 from grpo.demo import quick
@@ -66,9 +66,8 @@ def study(out: Path, seeds: int, only: list[str], setting: list[str], steps: int
                 )
     finally:
         sink.close()
-    found = report.figures(
-        units, records, {seed: records[f"{START}/{seed}"]["final"] for seed in range(seeds)}
-    )
+    start = {seed: records[f"{START}/{seed}"]["final"] for seed in {unit.seed for unit in units}}
+    found = report.figures(units, records, start)
     text = json.dumps({**about, "seeds": seeds, "settings": found}, indent=1, default=lambda e: e.to_dict(6))
     replace_file(out / "turns.json", (text + "\n").encode())
     for of in found:

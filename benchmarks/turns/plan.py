@@ -15,6 +15,7 @@ SEEDS = 5
 OUTCOME = "outcome"
 TRUTH = "truth"
 QUALITIES = (1.0, 0.8, 0.65, 0.5)
+LIGHT = 0.3  # a lower weight of what turns add
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,19 @@ class Unit:
 
 
 SMALL = Setting("small", 100, 10, {"num_generations": 4, "groups_per_step": 2})
+FRESH = Setting(
+    "fresh", SMALL.steps, SMALL.window, SMALL.settings
+)  # the chosen weight on seeds it was not chosen on
 QUICK = Setting("quick", 40, 5)
-SETTINGS = {s.name: s for s in (SMALL, QUICK)}
+SETTINGS = {s.name: s for s in (SMALL, FRESH, QUICK)}
+FIRST_SEED = {FRESH.name: 5}
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
         Arm(TRUTH, noise=0.0),
         Arm(OUTCOME),
         *(Arm(f"marks-{q:g}", "process", q) for q in QUALITIES),
+        *(Arm(f"marks-{q:g}-light", "process", q, weight=LIGHT) for q in QUALITIES[1:]),
         Arm("branch", "branch"),
         Arm("marks-alone-0.8", "process", 0.8, outcome=False),
         Arm("truth-marks-0.8", "process", 0.8, noise=0.0),
@@ -85,7 +91,11 @@ ARMS: dict[str, Arm] = {
 BESIDE = {
     "truth-marks-0.8": TRUTH
 }  # what an arm is compared with, where it is not trajectory rewards of the same judge
-IN_QUICK = (TRUTH, OUTCOME, "marks-0.8", "branch")  # the others would only say the same again
+TRAINED = {
+    SMALL.name: tuple(ARMS),
+    FRESH.name: (TRUTH, OUTCOME, "marks-0.8-light", "marks-0.5-light"),
+    QUICK.name: (TRUTH, OUTCOME, "marks-0.8", "branch"),
+}
 
 
 def chosen(only: Sequence[str] = (), settings: Sequence[str] = ()) -> list[tuple[Setting, Arm]]:
@@ -102,9 +112,7 @@ def chosen(only: Sequence[str] = (), settings: Sequence[str] = ()) -> list[tuple
         (setting, arm)
         for setting in SETTINGS.values()
         for arm in ARMS.values()
-        if arm.name in wanted
-        and (setting is SMALL or arm.name in IN_QUICK)
-        and setting.name in (settings or SETTINGS)
+        if arm.name in wanted and arm.name in TRAINED[setting.name] and setting.name in (settings or SETTINGS)
     ]
 
 
@@ -115,7 +123,11 @@ def units(arms: Sequence[tuple[Setting, Arm]], seeds: int, steps: int | None = N
         steps: of every run; None for the setting's.
     """
     return [
-        Unit(setting if steps is None else replace(setting, steps=steps), arm, seed)
+        Unit(
+            setting if steps is None else replace(setting, steps=steps),
+            arm,
+            FIRST_SEED.get(of.name, 0) + seed,
+        )
         for of in SETTINGS.values()
         for seed in range(seeds)
         for setting, arm in arms

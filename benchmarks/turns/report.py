@@ -35,7 +35,7 @@ def _of_setting(
     for unit in units:
         if unit.id in records:
             runs.setdefault(unit.arm.name, {})[unit.seed] = records[unit.id]
-    begun = mean(list(start.values()))
+    begun = mean([start[seed] for seed in sorted({unit.seed for unit in units})])
     best = mean([r["final"] for r in runs.get(TRUTH, {}).values()])
     made: Json = {"setting": setting.name, "steps": setting.steps, "start": begun, "truth": best, "arms": []}
     if begun.value is None or best.value is None:

@@ -99,13 +99,13 @@ def test_figures_count_steps_and_compare_with_outcome() -> None:
     assert marked["signal_share"].value == pytest.approx(0.4)
     assert report.curves(found, 1).png()[:4] == report.changes(found).png()[:4] == b"\x89PNG"
     assert report.table([found]).row_count == 3
-    (empty,) = report.figures(units, {}, {0: 0.5})
+    (empty,) = report.figures(units, {}, {0: 0.5, 1: 0.5})
     assert empty["arms"] == []
 
 
 def test_units() -> None:
     units = plan.units(plan.chosen(), 5)
-    assert len(units) == len({u.id for u in units}) == 5 * (len(plan.ARMS) + len(plan.IN_QUICK))
+    assert len(units) == len({u.id for u in units}) == 5 * sum(map(len, plan.TRAINED.values()))
     with pytest.raises(ConfigurationError, match="no such arm"):
         plan.chosen(["marks"])
 

@@ -86,7 +86,9 @@ def test_outcome_and_process_are_added() -> None:
 def test_rewards_of_turns_alone(returned: Any) -> None:
     reward = rewarded(lambda g: returned, TWO)
     assert reward.values == [None, None]
-    assert tokens_of(PROCESS, TWO, reward) == [[0.5, 0.5, -0.25, -0.25], [-0.5, -0.5, -0.25, -0.25]]
+    for weight in (1.0, 0.3):
+        credit = Credit("process", weight, "none")
+        assert tokens_of(credit, TWO, reward) == [[0.5, 0.5, -0.25, -0.25], [-0.5, -0.5, -0.25, -0.25]]
     assert tokens_of(Credit("trajectory"), TWO, reward) is None
 
 
