@@ -23,7 +23,7 @@ _PREFIX = 3  # characters from which the last word may be the beginning of one
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Attributes:
-    words: all of them stand in a group's text; the last may be the beginning of a word.
+    words: all of them stand in a group's text; the last may be the beginning of one, if no group has it as it is.
     judge: its name.
     state: whether the group was ranked, tied, failed.
     agreement, spread: the least and the most; None for no bound.
@@ -50,17 +50,17 @@ class Query:
     order: str
 
 
-def query_of(wanted: Filter, judge: int | None, after: Cursor | None = None) -> Query:
+def query_of(wanted: Filter, words: str, judge: int | None, after: Cursor | None = None) -> Query:
     """The rows of a filter.
 
     Args:
+        words: those of the filter as `match_of` has them.
         judge: the number of the judge that the filter names; None where it names none.
         after: value and line of the row that the last page ended with.
     """
     tables = "groups"
     where: list[str] = []
     values: list[Any] = []
-    words = match_of(wanted.words)
     if words:
         tables = "words CROSS JOIN groups ON groups.line = words.rowid"
         where.append("words MATCH ?")
@@ -82,28 +82,28 @@ def query_of(wanted: Filter, judge: int | None, after: Cursor | None = None) -> 
     elif wanted.steps is not None:
         where.append("step IN (SELECT value FROM json_each(?))")
         values.append(json.dumps(list(wanted.steps)))
-    order, beyond, more = _order(wanted, after)
+    order, beyond, more = _order(wanted, bool(words), after)
     where += beyond
     values += more
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     return Query(tables + condition, tuple(values), order)
 
 
-def match_of(words: str) -> str:
-    """The words as FTS5 takes them: each quoted, so that none is read as an operator."""
+def match_of(words: str) -> tuple[str, str]:
+    """The words as FTS5 takes them, each quoted, so that none is read as an operator; and with the last as the beginning of
+    a word, empty where that is not asked for."""
     found = _WORD.findall(words)
-    if not found:
-        return ""
-    begun = words[-1:].isalnum() and len(found[-1]) >= _PREFIX
-    return " ".join(f'"{word}"' for word in found) + ("*" if begun else "")
+    whole = " ".join(f'"{word}"' for word in found)
+    begun = bool(found) and words[-1:].isalnum() and len(found[-1]) >= _PREFIX
+    return whole, f"{whole}*" if begun else ""
 
 
-def _order(wanted: Filter, after: Cursor | None) -> tuple[str, list[str], list[Any]]:
+def _order(wanted: Filter, with_words: bool, after: Cursor | None) -> tuple[str, list[str], list[Any]]:
     """ORDER BY, and what keeps out the rows up to the cursor."""
     if wanted.order == "file":
         sign, way = ("<", "DESC") if wanted.descending else (">", "ASC")
         return (
-            f"{'words.rowid' if match_of(wanted.words) else 'groups.line'} {way}",  # FTS5 has its rows in this order
+            f"{'words.rowid' if with_words else 'groups.line'} {way}",  # FTS5 has its rows in this order
             [] if after is None else [f"groups.line {sign} ?"],
             [] if after is None else [after[1]],
         )

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from ranker.errors import ConfigurationError
 from ranker.runtime.transaction import transaction
-from ranker.viewing.find import Cursor, Filter, query_of
+from ranker.viewing.find import Cursor, Filter, match_of, query_of
 from ranker.viewing.index_file import (
     TAIL,
     changed,
@@ -191,7 +191,7 @@ class Index:
     def find(self, wanted: Filter, after: Cursor | None = None, most: int = 50) -> list[Entry]:
         """The next groups of a filter, in its order."""
         with self._db() as db:
-            query = query_of(wanted, judge_number(db, wanted.judge), after)
+            query = query_of(wanted, _match(db, wanted.words), judge_number(db, wanted.judge), after)
             names = _judges(db)
             rows = db.execute(
                 f"SELECT groups.* FROM {query.sql} ORDER BY {query.order} LIMIT ?",  # noqa: S608 - no text from outside
@@ -202,7 +202,7 @@ class Index:
     def count(self, wanted: Filter) -> tuple[int, bool]:
         """How many groups pass a filter, and whether there may be more: those with common words are not all counted."""
         with self._db() as db:
-            query = query_of(wanted, judge_number(db, wanted.judge))
+            query = query_of(wanted, _match(db, wanted.words), judge_number(db, wanted.judge))
             counted = f"SELECT count(*) FROM {query.sql}"  # noqa: S608 - no text from outside
             if wanted.words:
                 counted = f"SELECT count(*) FROM (SELECT 1 FROM {query.sql} LIMIT {_COUNTED + 1})"  # noqa: S608
@@ -266,6 +266,15 @@ class Index:
             torn=self._torn,
             bad=faults,
         )
+
+
+def _match(db: sqlite3.Connection, words: str) -> str:
+    """The words that are searched. Whole ones are found at once, while the groups of all words with a beginning must be
+    gathered first: that is done where no group has the whole ones."""
+    whole, begun = match_of(words)
+    if begun and not db.execute("SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", (whole,)).fetchone():
+        return begun
+    return whole
 
 
 def _judges(db: sqlite3.Connection) -> dict[int, str]:

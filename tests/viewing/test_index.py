@@ -85,11 +85,20 @@ def test_pages_follow_each_other_in_every_order(tmp_path, order, descending, wor
 
 
 def test_words_are_never_operators():
-    assert match_of('a" OR NEAR(b)') == '"a" "OR" "NEAR" "b"'
-    assert match_of("refund") == '"refund"*'
-    assert match_of("re") == '"re"'
-    assert match_of("refund ") == '"refund"'
-    assert match_of('"*-') == ""
+    assert match_of('a" OR NEAR(b)') == ('"a" "OR" "NEAR" "b"', "")
+    assert match_of("for refund") == ('"for" "refund"', '"for" "refund"*')
+    assert match_of("re") == ('"re"', "")
+    assert match_of("refund ") == ('"refund"', "")
+    assert match_of('"*-') == ("", "")
+
+
+def test_beginnings_of_words_are_looked_for_where_no_group_has_the_word(tmp_path):
+    groups = [ranked(0, task="a refund"), ranked(1, task="refunds"), ranked(2, task="reform")]
+    index = indexed(write(tmp_path / "g.jsonl", groups))
+    assert lines(index, words="refund") == [1]
+    assert lines(index, words="refun") == [1, 2]
+    assert lines(index, words="ref") == [1, 2, 3]
+    assert lines(index, words="ref ") == []
 
 
 def test_a_growing_file_is_read_on_and_its_torn_last_line_waited_for(tmp_path):
