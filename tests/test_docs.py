@@ -32,6 +32,7 @@ OWN_TESTS = {
     "calibrate": "calibration/test_calibrate.py",
     "tune-judge": "tuning/test_tune_command.py",
     "serve": "serving/test_serve.py",
+    "view": "viewing/test_server.py",
 }
 
 

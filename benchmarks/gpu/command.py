@@ -34,7 +34,7 @@ def parts_for(small: bool) -> list[Part]:
             "precisions": 1,
         }
         return [
-            Part("correctness", "benchmarks.gpu.correctness", 30, checked),
+            Part("correctness", "benchmarks.gpu.correctness", 90, checked),
             Part("speed, tiny", "benchmarks.gpu.speed", 30, {**tiny, "matrix": 128}),
             Part("TRL, tiny", "benchmarks.gpu.beside_trl", 30, tiny),
             Part("two processes", "benchmarks.gpu.processes", 30, divided, every_device=True),

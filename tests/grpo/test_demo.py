@@ -75,7 +75,6 @@ def test_demo_of_ranking_shows_rewards_truth_and_what_it_means():
     for text in (
         "reward",
         "truth",
-        "reason",
         "Agreement with the truth",
         "95 % interval",
         "linear in rank",

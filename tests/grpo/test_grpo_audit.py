@@ -267,7 +267,7 @@ def test_audited_groups_are_trained_on_what_the_auditor_said(tmp_path):
     audit = Audit(auditor=auditor, share=0.5, train_on_audits=True)
     out = tmp_path / "run"
     _, history = train(
-        judge, out=out, checker=truth, audit=audit, max_failed_share=1.0, **{**LONG, "max_steps": 24}
+        judge, out=out, checker=truth, audit=audit, max_failed_share=1.0, **{**LONG, "max_steps": 40}
     )
     audits = {a["group"]: a for a in lines(out / "audits.jsonl")}
     seen = set()
