@@ -27,7 +27,7 @@ def show(
     """Look at a group in the terminal: its attempts in the judge's order, with reasons, rewards and truth. Without ID: the
     groups there are.
 
-    [bold]ranker show ranked.jsonl task-17[/bold]
+    [bold]ranker show ranked.jsonl service-0[/bold]
     """
     from ranker.viewing.shown import Shown
     from ranker.viewing.source import source_of
