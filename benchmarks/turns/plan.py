@@ -70,12 +70,8 @@ class Unit:
 
 
 SMALL = Setting("small", 100, 10, {"num_generations": 4, "groups_per_step": 2})
-FRESH = Setting(
-    "fresh", SMALL.steps, SMALL.window, SMALL.settings
-)  # the chosen weight on seeds it was not chosen on
 QUICK = Setting("quick", 40, 5)
-SETTINGS = {s.name: s for s in (SMALL, FRESH, QUICK)}
-FIRST_SEED = {FRESH.name: 5}
+SETTINGS = {s.name: s for s in (SMALL, QUICK)}
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
@@ -88,14 +84,16 @@ ARMS: dict[str, Arm] = {
         Arm("truth-marks-0.8", "process", 0.8, noise=0.0),
     )
 }
-BESIDE = {
-    "truth-marks-0.8": TRUTH
-}  # what an arm is compared with, where it is not trajectory rewards of the same judge
-TRAINED = {
-    SMALL.name: tuple(ARMS),
-    FRESH.name: (TRUTH, OUTCOME, "marks-0.8-light", "marks-0.5-light"),
-    QUICK.name: (TRUTH, OUTCOME, "marks-0.8", "branch"),
-}
+BESIDE = {"truth-marks-0.8": TRUTH}  # what an arm is compared with, where that is not `OUTCOME`
+IN_QUICK = (TRUTH, OUTCOME, "marks-0.8")
+TWICE = (
+    TRUTH,
+    OUTCOME,
+    "marks-0.8",
+    "marks-0.8-light",
+    "marks-0.5-light",
+    "branch",
+)  # trained on twice the seeds
 
 
 def chosen(only: Sequence[str] = (), settings: Sequence[str] = ()) -> list[tuple[Setting, Arm]]:
@@ -112,7 +110,9 @@ def chosen(only: Sequence[str] = (), settings: Sequence[str] = ()) -> list[tuple
         (setting, arm)
         for setting in SETTINGS.values()
         for arm in ARMS.values()
-        if arm.name in wanted and arm.name in TRAINED[setting.name] and setting.name in (settings or SETTINGS)
+        if arm.name in wanted
+        and (setting is SMALL or arm.name in IN_QUICK)
+        and setting.name in (settings or SETTINGS)
     ]
 
 
@@ -120,16 +120,13 @@ def units(arms: Sequence[tuple[Setting, Arm]], seeds: int, steps: int | None = N
     """Every run, setting by setting and the seeds in turn, so that an interrupted study has whole seeds.
 
     Args:
+        seeds: of each arm; those of `TWICE` have as many again in the setting `SMALL`.
         steps: of every run; None for the setting's.
     """
     return [
-        Unit(
-            setting if steps is None else replace(setting, steps=steps),
-            arm,
-            FIRST_SEED.get(of.name, 0) + seed,
-        )
+        Unit(setting if steps is None else replace(setting, steps=steps), arm, seed)
         for of in SETTINGS.values()
-        for seed in range(seeds)
+        for seed in range(2 * seeds)
         for setting, arm in arms
-        if setting is of
+        if setting is of and (seed < seeds or (of is SMALL and arm.name in TWICE))
     ]

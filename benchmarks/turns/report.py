@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,6 @@ def _of_setting(
     for name, of in runs.items():
         other = BESIDE.get(name, OUTCOME)
         beside = name != OUTCOME and other in runs
-        ratio = fieller(steps[name], steps[other]) if beside else None
         made["arms"].append(
             {
                 "arm": name,
@@ -60,7 +60,9 @@ def _of_setting(
                 "runs": len(of),
                 "steps": mean(list(steps[name].values())),
                 "reached": reached[name],
-                "steps_change": None if ratio is None else less_one(ratio),
+                "steps_by_seed": steps[name],
+                "steps_change": change(steps[name], steps[other]) if beside else None,
+                "steps_change_of_means": less_one(fieller(steps[name], steps[other])) if beside else None,
                 "final": mean(list(finals[name].values())),
                 "final_difference": paired(finals[name], finals[other]) if beside else None,
                 "mean_difference": paired(paths[name], paths[other]) if beside else None,
@@ -70,6 +72,15 @@ def _of_setting(
             }
         )
     return made
+
+
+def change(a: Mapping[int, float], b: Mapping[int, float]) -> Estimate:
+    """By how much a run takes longer: the geometric mean of the ratios, paired by seed, with Student's t interval of their
+    logarithms. Steps are positive and vary in proportion to their length, so their logarithms are closer to normal."""
+    logs = paired(*({seed: math.log(n) for seed, n in steps.items()} for steps in (a, b)))
+    return less_one(
+        Estimate(*(None if v is None else math.exp(v) for v in (logs.value, logs.low, logs.high)))
+    )
 
 
 def less_one(ratio: Estimate) -> Estimate:

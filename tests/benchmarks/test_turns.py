@@ -94,7 +94,8 @@ def test_figures_count_steps_and_compare_with_outcome() -> None:
     truth, outcome, marked = found["arms"]
     assert (truth["steps"].value, outcome["steps"].value, marked["steps"].value) == (2, 4, 2)
     assert (outcome["reached"], outcome["steps_change"]) == (0, None)
-    assert marked["steps_change"].value == -0.5
+    assert marked["steps_change"].value == pytest.approx(-0.5)
+    assert marked["steps_change_of_means"].value == -0.5
     assert marked["final_difference"].value == pytest.approx(0.15)
     assert marked["signal_share"].value == pytest.approx(0.4)
     assert report.curves(found, 1).png()[:4] == report.changes(found).png()[:4] == b"\x89PNG"
@@ -105,7 +106,11 @@ def test_figures_count_steps_and_compare_with_outcome() -> None:
 
 def test_units() -> None:
     units = plan.units(plan.chosen(), 5)
-    assert len(units) == len({u.id for u in units}) == 5 * sum(map(len, plan.TRAINED.values()))
+    assert (
+        len(units)
+        == len({u.id for u in units})
+        == 5 * (len(plan.ARMS) + len(plan.TWICE) + len(plan.IN_QUICK))
+    )
     with pytest.raises(ConfigurationError, match="no such arm"):
         plan.chosen(["marks"])
 
