@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.harness import Json
 from benchmarks.study.analysis import GAIN, smooth, steps_to
-from benchmarks.turns.plan import BESIDE, OUTCOME, TRUTH, Setting, Unit
+from benchmarks.turns.plan import BESIDE, OUTCOME, QUALITIES, TRUTH, Setting, Unit
 from ranker import pages
 from ranker.pages.figures import COLOURS, INK, Drawing, reach
 from ranker.statistics import Estimate, fieller, mean, paired
@@ -129,15 +129,17 @@ def _spoken(estimate: Estimate | None, form: str) -> str:
     return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"
 
 
+DRAWN = (*(f"marks-{q:g}" for q in QUALITIES), "branch")
 _STYLES = {TRUTH: (INK, "--"), OUTCOME: (INK, "-")}
 
 
 def curves(of: Json, window: int) -> Drawing:
-    """True reward by step, each arm a line."""
+    """True reward by step, a line for each arm compared with `OUTCOME` at full weight; more would hide one another."""
+    drawn = [arm for arm in of["arms"] if arm["arm"] in _STYLES or arm["arm"] in DRAWN]
 
     def draw(axes: Any) -> None:
         coloured = iter(COLOURS)
-        for arm in of["arms"]:
+        for arm in drawn:
             colour, line = _STYLES[arm["arm"]] if arm["arm"] in _STYLES else (next(coloured), "-")
             axes.plot(range(1, len(arm["curve"]) + 1), smooth(arm["curve"], window), line, color=colour,
                       linewidth=2 if arm["arm"] in _STYLES else 1.5, label=arm["arm"])  # fmt: skip
@@ -146,7 +148,7 @@ def curves(of: Json, window: int) -> Drawing:
         axes.set_ylabel("true reward during training")
         axes.figure.legend(fontsize=8.5, ncols=3, loc="outside lower center")
 
-    ends = "; ".join(f"{arm['arm']} {arm['final'].value:.2f}" for arm in of["arms"])
+    ends = "; ".join(f"{arm['arm']} {arm['final'].value:.2f}" for arm in drawn)
     return Drawing(
         f"True reward by training step in the setting {of['setting']}. At the end: {ends}.", draw, 4.8, 5.6
     )
