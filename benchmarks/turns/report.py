@@ -129,16 +129,19 @@ def _spoken(estimate: Estimate | None, form: str) -> str:
     return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"
 
 
-_STYLES = {TRUTH: (INK, "--"), OUTCOME: (INK, "-")}
+_STYLES = {
+    TRUTH: (INK, "--"), OUTCOME: (INK, "-"), "marks-0.8": (COLOURS[2], "-"), "marks-0.8-light": (COLOURS[7], "-"),
+    "marks-0.65": (COLOURS[4], "-"), "marks-0.5": (COLOURS[1], "-"), "branch": (COLOURS[3], "-"),
+}  # fmt: skip
 
 
 def curves(of: Json, window: int) -> Drawing:
-    """True reward by step, each arm a line."""
+    """True reward by step, a line for each of the arms that answer."""
+    shown = [arm for arm in of["arms"] if arm["arm"] in _STYLES]
 
     def draw(axes: Any) -> None:
-        coloured = iter(COLOURS)
-        for arm in of["arms"]:
-            colour, line = _STYLES[arm["arm"]] if arm["arm"] in _STYLES else (next(coloured), "-")
+        for arm in shown:
+            colour, line = _STYLES[arm["arm"]]
             axes.plot(range(1, len(arm["curve"]) + 1), smooth(arm["curve"], window), line, color=colour,
                       linewidth=2 if arm["arm"] in _STYLES else 1.5, label=arm["arm"])  # fmt: skip
         axes.axhline(of["level"], color=INK, linewidth=0.8, linestyle=":")
@@ -146,7 +149,7 @@ def curves(of: Json, window: int) -> Drawing:
         axes.set_ylabel("true reward during training")
         axes.figure.legend(fontsize=8.5, ncols=3, loc="outside lower center")
 
-    ends = "; ".join(f"{arm['arm']} {arm['final'].value:.2f}" for arm in of["arms"])
+    ends = "; ".join(f"{arm['arm']} {arm['final'].value:.2f}" for arm in shown)
     return Drawing(
         f"True reward by training step in the setting {of['setting']}. At the end: {ends}.", draw, 4.8, 5.6
     )
