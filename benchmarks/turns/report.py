@@ -143,7 +143,7 @@ def curves(of: Json, window: int) -> Drawing:
         for arm in shown:
             colour, line = _STYLES[arm["arm"]]
             axes.plot(range(1, len(arm["curve"]) + 1), smooth(arm["curve"], window), line, color=colour,
-                      linewidth=2 if arm["arm"] in _STYLES else 1.5, label=arm["arm"])  # fmt: skip
+                      linewidth=1.8, label=arm["arm"])  # fmt: skip
         axes.axhline(of["level"], color=INK, linewidth=0.8, linestyle=":")
         axes.set_xlabel("step")
         axes.set_ylabel("true reward during training")
@@ -153,6 +153,10 @@ def curves(of: Json, window: int) -> Drawing:
     return Drawing(
         f"True reward by training step in the setting {of['setting']}. At the end: {ends}.", draw, 4.8, 5.6
     )
+
+
+def _named(arm: Json) -> str:
+    return arm["arm"] if arm["beside"] == OUTCOME else f"{arm['arm']}, against {arm['beside']}"
 
 
 def changes(of: Json) -> Drawing:
@@ -166,7 +170,7 @@ def changes(of: Json) -> Drawing:
             axes.errorbar(change.value, y, xerr=reach(change), color=colour, marker="o", linewidth=2)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:+.0%}")
-        axes.set_yticks(range(len(arms)), [a["arm"] for a in arms])
+        axes.set_yticks(range(len(arms)), [_named(a) for a in arms])
         axes.set_ylim(len(arms) - 0.4, -0.6)
         axes.set_xlabel("steps to nine tenths of the gain, against trajectory rewards")
 
