@@ -75,7 +75,7 @@ def study(out: Path, seeds: int, only: list[str], setting: list[str], steps: int
             window = plan.SETTINGS[of["setting"]].window
             (out / f"curves_{of['setting']}.png").write_bytes(report.curves(of, window).png())
             (out / f"changes_{of['setting']}.png").write_bytes(report.changes(of).png())
-    Console(width=160).print(report.table(found))
+    Console(width=200).print(report.table(found))
     return True
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.harness import Json
 from benchmarks.study.analysis import GAIN, smooth, steps_to
-from benchmarks.turns.plan import BESIDE, OUTCOME, QUALITIES, TRUTH, Setting, Unit
+from benchmarks.turns.plan import BESIDE, OUTCOME, TRUTH, Setting, Unit
 from ranker import pages
 from ranker.pages.figures import COLOURS, INK, Drawing, reach
 from ranker.statistics import Estimate, fieller, mean, paired
@@ -129,29 +129,34 @@ def _spoken(estimate: Estimate | None, form: str) -> str:
     return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"
 
 
-DRAWN = (*(f"marks-{q:g}" for q in QUALITIES), "branch")
-_STYLES = {TRUTH: (INK, "--"), OUTCOME: (INK, "-")}
+_STYLES = {
+    TRUTH: (INK, "--"), OUTCOME: (INK, "-"), "marks-0.8": (COLOURS[2], "-"), "marks-0.8-light": (COLOURS[7], "-"),
+    "marks-0.65": (COLOURS[4], "-"), "marks-0.5": (COLOURS[1], "-"), "branch": (COLOURS[3], "-"),
+}  # fmt: skip
 
 
 def curves(of: Json, window: int) -> Drawing:
-    """True reward by step, a line for each arm compared with `OUTCOME` at full weight; more would hide one another."""
-    drawn = [arm for arm in of["arms"] if arm["arm"] in _STYLES or arm["arm"] in DRAWN]
+    """True reward by step, a line for each of the arms that answer."""
+    shown = [arm for arm in of["arms"] if arm["arm"] in _STYLES]
 
     def draw(axes: Any) -> None:
-        coloured = iter(COLOURS)
-        for arm in drawn:
-            colour, line = _STYLES[arm["arm"]] if arm["arm"] in _STYLES else (next(coloured), "-")
+        for arm in shown:
+            colour, line = _STYLES[arm["arm"]]
             axes.plot(range(1, len(arm["curve"]) + 1), smooth(arm["curve"], window), line, color=colour,
-                      linewidth=2 if arm["arm"] in _STYLES else 1.5, label=arm["arm"])  # fmt: skip
+                      linewidth=1.8, label=arm["arm"])  # fmt: skip
         axes.axhline(of["level"], color=INK, linewidth=0.8, linestyle=":")
         axes.set_xlabel("step")
         axes.set_ylabel("true reward during training")
         axes.figure.legend(fontsize=8.5, ncols=3, loc="outside lower center")
 
-    ends = "; ".join(f"{arm['arm']} {arm['final'].value:.2f}" for arm in drawn)
+    ends = "; ".join(f"{arm['arm']} {arm['final'].value:.2f}" for arm in shown)
     return Drawing(
         f"True reward by training step in the setting {of['setting']}. At the end: {ends}.", draw, 4.8, 5.6
     )
+
+
+def _named(arm: Json) -> str:
+    return arm["arm"] if arm["beside"] == OUTCOME else f"{arm['arm']}, against {arm['beside']}"
 
 
 def changes(of: Json) -> Drawing:
@@ -165,7 +170,7 @@ def changes(of: Json) -> Drawing:
             axes.errorbar(change.value, y, xerr=reach(change), color=colour, marker="o", linewidth=2)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:+.0%}")
-        axes.set_yticks(range(len(arms)), [a["arm"] for a in arms])
+        axes.set_yticks(range(len(arms)), [_named(a) for a in arms])
         axes.set_ylim(len(arms) - 0.4, -0.6)
         axes.set_xlabel("steps to nine tenths of the gain, against trajectory rewards")
 

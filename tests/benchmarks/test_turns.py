@@ -116,10 +116,12 @@ def test_units() -> None:
 
 
 def test_a_small_study_goes_on_where_it_stopped(tmp_path: Any) -> None:
-    for only in (["marks-0.8"], ["marks-0.8", "branch"]):
+    for only in (["marks-1"], ["marks-1", "marks-0.65"]):
         assert study(tmp_path, 1, only, ["small"], 1)
     runs = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
-    assert len(runs) == len({run["id"] for run in runs}) == 1 + 4
+    assert len(runs) == len({run["id"] for run in runs}) == 2 + 2 * 2 + 2, (
+        "the truth and the outcome have twice the seeds"
+    )
     found = json.loads((tmp_path / "turns.json").read_text())
     assert [len(s["arms"]) for s in found["settings"]] == [4]
     assert (tmp_path / "curves_small.png").exists()
