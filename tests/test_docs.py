@@ -26,6 +26,9 @@ TOLD = (
     "tutorial.md",
     "which-judge.md",
 )  # pages whose commands go on where the one before stopped
+COMMAND = (
+    Path(sys.executable).parent / "ranker"
+)  # not -m, which would take a folder `ranker` here for the package
 QUICK_START = "README.md-0"  # its commands go on where the one before stopped
 # Of the commands shown in docs/commands/: those that train, read a real model, or go on until they are stopped.
 OWN_TESTS = {
@@ -205,7 +208,7 @@ def test_the_quick_start_is_short_and_goes_from_groups_to_a_trained_agent(place)
             _viewed(words)
             continue
         short = ["--set", "max_steps=2"] if words[1] == "demo" else []
-        command = [sys.executable, "-m", *words, *short]
+        command = [COMMAND, *words[1:], *short]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
     assert len(Path("ranked.jsonl").read_text().splitlines()) == 12
@@ -214,7 +217,7 @@ def test_the_quick_start_is_short_and_goes_from_groups_to_a_trained_agent(place)
 
 def _viewed(words: list[str]) -> None:
     """Start the viewer, fetch its page at the address that it prints, and end it as Ctrl-C does."""
-    command = [sys.executable, "-m", *words, "--no-open"]
+    command = [COMMAND, *words[1:], "--no-open"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as viewer:
         try:
             assert viewer.stdout is not None
