@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from ranker.labelling.order import shuffled
+from tests.local_page import command, served
 
 TRUTHS = ("t0", "t1", "t2", "t3")
 
@@ -51,10 +50,6 @@ def right(i: int, n: int = 4, seed: int = 0, *, again: bool = False) -> str:
 
 def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def command(*args: object) -> list[str]:
-    return [sys.executable, "-m", "ranker", *map(str, args)]
 
 
 def label(source: Path, out: Path, typed: str, *args: object) -> subprocess.CompletedProcess[str]:
@@ -101,18 +96,5 @@ class Page:
 
 @contextmanager
 def page(source: Path, out: Path, *args: object) -> Iterator[Page]:
-    process = subprocess.Popen(
-        command("label", source, "--out", out, "--browser", "--no-open", *args),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        address = process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=\S{20,}", address), process.stderr.read()
+    with served("label", source, "--out", out, "--browser", "--no-open", *args) as (process, address):
         yield Page(process, address)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()

@@ -8,6 +8,7 @@ import signal
 import time
 
 from tests.viewing.viewer import (
+    ESTIMATE,
     failed,
     make_run,
     metrics,
@@ -18,6 +19,7 @@ from tests.viewing.viewer import (
     tied,
     viewer,
     write,
+    write_audit,
     write_many,
 )
 
@@ -150,23 +152,11 @@ def test_a_run_that_has_not_finished_a_step_waits_for_it(tmp_path):
 def test_an_audits_figures_are_shown(tmp_path):
     folder = tmp_path / "audit"
     folder.mkdir()
-    one = {"value": 0.6, "low": 0.2, "high": 1.0}
-    lift = {
-        "edit": "padding\u202e",
-        "worth": "same",
-        "trials": 9,
-        "places": one,
-        "effect": one,
-        "wins": one,
-        "flagged": True,
-    }
-    (folder / "audit.json").write_text(
-        json.dumps({"judge": "j", "groups": 9, "lifts": [lift], "accuracy": one})
-    )
+    write_audit(folder, edit="padding\u202e")
     with viewer(folder) as view:
         audit = view.json("state")["audit"]
         assert audit["lifts"][0]["edit"] == "padding⟨U+202E⟩"
-        assert audit["accuracy"] == one
+        assert audit["accuracy"] == ESTIMATE
         assert view.json("groups")["rows"] == []
         assert view.ask("curves")[0] == 404
 

@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 
 from tests.browser import chromium
-from tests.viewing.viewer import failed, make_run, metrics, ranked, ranker, sample, tied, viewer, write
+from tests.viewing.viewer import (
+    failed,
+    make_run,
+    metrics,
+    ranked,
+    ranker,
+    sample,
+    tied,
+    viewer,
+    write,
+    write_audit,
+)
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 EVIL = (
@@ -228,19 +239,7 @@ def test_no_page_has_a_fault_of_accessibility(browser, groups, tmp_path, size, s
 
     run, folder = make_run(tmp_path / "run"), tmp_path / "audit"
     folder.mkdir()
-    one = {"value": 0.6, "low": 0.2, "high": 1.0}
-    lift = {
-        "edit": "padding",
-        "worth": "same",
-        "trials": 9,
-        "places": one,
-        "effect": one,
-        "wins": one,
-        "flagged": True,
-    }
-    (folder / "audit.json").write_text(
-        json.dumps({"judge": "j", "groups": 9, "lifts": [lift], "accuracy": one})
-    )
+    write_audit(folder, edit="padding")
     for path, places in (
         (groups, ("", "#line=1", "#line=3", "#line=1&compare=0,2")),
         (run, ("", "#line=3")),

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +23,7 @@ from ranker.serving.run import Listening, SilentServer, bind
 from ranker.viewing.server import application
 from ranker.viewing.shown import Shown
 from ranker.viewing.source import source_of
+from tests.local_page import served
 
 Json = dict[str, Any]
 
@@ -141,10 +139,6 @@ def make_run(folder: Path, steps: int = 5) -> Path:
     return folder
 
 
-def command(*args: object) -> list[str]:
-    return [sys.executable, "-m", "ranker", *map(str, args)]
-
-
 @dataclass
 class Done:
     returncode: int
@@ -214,18 +208,17 @@ def viewer(path: Path) -> Iterator[Viewer]:
 @contextmanager
 def process(path: Path, *args: object, **environment: str) -> Iterator[Viewer]:
     """`ranker view` as a process."""
-    process = subprocess.Popen(
-        command("view", path, "--no-open", *args),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        address = process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=\S{20,}", address), process.stderr.read()
+    with served("view", path, "--no-open", *args, **environment) as (process, address):
         yield Viewer(address, process)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+
+
+ESTIMATE = {"value": 0.6, "low": 0.2, "high": 1.0}
+
+
+def write_audit(folder: Path, edit: str) -> None:
+    """What `ranker audit` leaves in its folder, about one edit."""
+    known = {"places": ESTIMATE, "effect": ESTIMATE, "wins": ESTIMATE, "flagged": True}
+    lift = {"edit": edit, "worth": "same", "trials": 9, **known}
+    (folder / "audit.json").write_text(
+        json.dumps({"judge": "j", "groups": 9, "lifts": [lift], "accuracy": ESTIMATE})
+    )
