@@ -6,6 +6,8 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -20,6 +22,25 @@ def install(extra: str) -> str:
     if extra in _TORCH:
         command += f" (on a machine without a GPU, {_pip()} install torch==2.13.0 first)"
     return command
+
+
+@contextmanager
+def needing(what: str, extra: str, otherwise: str = "") -> Iterator[None]:
+    """Around imports that `extra` brings: where a package of others is missing, the error says how to get it.
+
+    Raises:
+        ConfigurationError: it is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "ranker":
+            raise
+        from ranker.errors import ConfigurationError
+
+        raise ConfigurationError(
+            f"{what} needs the package {error.name}, which is not installed: {install(extra)}.{otherwise}"
+        ) from None
 
 
 def _requirement(extra: str) -> str:

@@ -24,7 +24,8 @@ def train(config: str, seed: int, changes: list[str]) -> Json:
     """Train once; true reward on held-out letters before and after, with 95 % intervals, and what the audits showed."""
     from grpo.cli.train import make_trainer, quiet
     from grpo.config_file import read_settings
-    from grpo.demo.run import interval, records
+    from grpo.demo.run import interval
+    from grpo.runs.folder import whole_lines
     from grpo.runs.metrics import mean_truth
 
     quiet()
@@ -39,7 +40,8 @@ def train(config: str, seed: int, changes: list[str]) -> Json:
         history = trainer.train()
         after = trainer.evaluate(rows)
         trainer.close()
-        audits, retunes = records(out / "audits.jsonl"), records(out / "retunes.jsonl")
+        audits = list(whole_lines(out / "audits.jsonl"))
+        retunes = [record for _, record in whole_lines(out / "retunes.jsonl")]
     agreed = [line["judge_accuracy"] for line in history if line["judge_accuracy"] is not None]
     run: Json = {
         "seed": seed,

@@ -17,7 +17,6 @@ from ranker import RankedGroup, rank_group
 from ranker.aggregate.rewards import rank_rewards
 from ranker.judges.verdict import tiers_of
 from ranker.suites import desk_world as desk
-from ranker.suites.desk import RUBRIC as DESK
 from ranker.testing import Behaviour, JudgeServer
 
 RUBRIC = "Prefer the clerk who looked the right order up, did what the rules say, and told the customer so."
@@ -66,8 +65,3 @@ def auditor(group: Any) -> list[float]:
     """Stands in for a strong judge: ranks by what the checker says, which is all that it tells."""
     truths = [checker(t, group.metadata) for t in group.trajectories]
     return rank_rewards(tiers_of(truths), len(truths))
-
-
-def embedded(group: Any) -> RankedGroup:
-    """The embedded default judge, a small language model in this process."""
-    return rank_group(group, "local", DESK, cache="off")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from grpo.cli.train import make_trainer, quiet
 from grpo.config_file import read_settings
+from grpo.runs.folder import whole_lines
 from grpo.runs.metrics import mean_truth
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
@@ -84,7 +85,7 @@ def show_audits(
     line = history[-1]
     if line.get("audited_groups") is None:
         return
-    asked, every = len(records(out / "audits.jsonl")), sum(m["groups"] for m in history)
+    asked, every = sum(1 for _ in whole_lines(out / "audits.jsonl")), sum(m["groups"] for m in history)
     agreed = [m["judge_agreement"] for m in history if m["judge_agreement"] is not None]
     if agreed:
         low, high = line["judge_agreement_low"], line["judge_agreement_high"]
@@ -93,7 +94,7 @@ def show_audits(
             f"{agreed[0]:.2f} of what it tells apart at first, and on {agreed[-1]:.2f} ({low:.2f} to {high:.2f}) in the latest audits: "
             f"{sparkline(agreed)}"
         )
-    versions = records(out / "retunes.jsonl")
+    versions = [record for _, record in whole_lines(out / "retunes.jsonl")]
     for made in versions:
         what = "taken" if made["accepted"] else "left aside"
         measured = "" if "error" in made else (
@@ -108,12 +109,6 @@ def show_audits(
         )
     elif not versions:
         say("No alarm: they agree still.")
-
-
-def records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file of the run folder; none where there is no such file."""
-    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-    return [json.loads(line) for line in lines if line]
 
 
 def _mean_with_interval(groups: Sequence[RolloutGroup]) -> str:
@@ -132,8 +127,8 @@ def interval(groups: Sequence[RolloutGroup]) -> tuple[float, float]:
 
 def _group(console: Console, out: Path) -> None:
     """One of the first groups that the judge alone ranked: the attempts, its ranks, the truth."""
-    audited = {audit["group"] for audit in records(out / "audits.jsonl")}
-    group = next((g for g in records(out / "samples.jsonl") if g["group"] not in audited), None)
+    audited = {audit["group"] for _, audit in whole_lines(out / "audits.jsonl")}
+    group = next((g for _, g in whole_lines(out / "samples.jsonl") if g["group"] not in audited), None)
     if group is None:
         return
     title = "One of the first groups, as ranked"

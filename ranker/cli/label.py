@@ -11,7 +11,7 @@ import typer
 
 from ranker.cli.judge_options import interruptible, option
 from ranker.errors import ConfigurationError
-from ranker.extras import install
+from ranker.extras import needing
 
 if TYPE_CHECKING:
     from ranker.labelling.session import Session
@@ -79,14 +79,8 @@ def in_browser(session: Session, port: int, *, shown: bool) -> None:
     Raises:
         ConfigurationError: a package is missing, or the port is taken.
     """
-    try:
+    with needing("--browser", "serve"):
         from ranker.labelling.server import run
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "ranker":
-            raise
-        raise ConfigurationError(
-            f"--browser needs the package {error.name}, which is not installed: {install('serve')}."
-        ) from None
     run(session, port, shown=shown)
 
 

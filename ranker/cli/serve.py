@@ -13,7 +13,7 @@ import typer
 from ranker.cli import judge_options as shared
 from ranker.cli.judge_options import LIMITS, PROMPT, option
 from ranker.errors import ConfigurationError
-from ranker.extras import install
+from ranker.extras import needing
 from ranker.judges.preflight import preflight
 from ranker.prompting.rubric import read_rubric
 from ranker.rank import judge_for
@@ -93,15 +93,9 @@ def serve(
     """
     options = shared.judge_options(locals())
     shared.check_files({"--record": record}, [token_file], judge=judge, rubric=rubric, cache=cache)
-    try:
+    with needing("`ranker serve`", "serve"):
         from ranker.serving import Defaults, Limits, Listening, Service, run
         from ranker.serving.metrics import Metrics
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "ranker":
-            raise
-        raise ConfigurationError(
-            f"`ranker serve` needs the package {error.name}, which is not installed: {install('serve')}."
-        ) from None
     from ranker.serving.token import find_token, loopback
 
     token = find_token(token_env, token_file)

@@ -9,7 +9,7 @@ import typer
 
 from ranker.cli.judge_options import option
 from ranker.errors import ConfigurationError
-from ranker.extras import install
+from ranker.extras import needing
 
 if TYPE_CHECKING:
     from ranker.viewing.shown import Shown
@@ -71,15 +71,8 @@ def serve(shown: Shown, port: int, *, opened: bool) -> None:
     Raises:
         ConfigurationError: a package is missing, or the port is taken.
     """
-    try:
+    with needing("`ranker view`", "serve", " `ranker show` and `ranker view --export` do without it."):
         from ranker.viewing.server import run
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "ranker":
-            raise
-        raise ConfigurationError(
-            f"`ranker view` needs the package {error.name}, which is not installed: {install('serve')}. "
-            "`ranker show` and `ranker view --export` do without it."
-        ) from None
     run(shown, port, opened=opened)
 
 
