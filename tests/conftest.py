@@ -35,7 +35,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SLOW = (
     "grpo/", "tuning/", "benchmarks/", "integrations/", "calibration/", "judges/test_local", "judges/test_embedded",
     "judges/test_models", "audit/test_resume", "bench/test_resume", "bench/test_simulated_judges", "labelling/test_page_browser", "viewing/test_view_browser", "viewing/test_server", "jsonl/test_shards", "jsonl/test_appender",
-    "serving/test_serve_limits", "serving/test_serve_crowd", "serving/test_serve.py", "judges/test_batches", "suites/test_suite_answers", "suites/test_suites", "suites/test_suite_lookup", "test_bad_input", "test_docs", "test_examples", "test_site",
+    "serving/test_serve_limits", "serving/test_serve_crowd", "serving/test_serve.py", "judges/test_batches", "suites/test_suite_answers", "suites/test_suites", "suites/test_suite_lookup", "test_bad_input", "docs/", "test_examples", "test_site",
     "test_wheel",
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.test_docs import small
+from tests.doc_pages import small
 from tests.tuning_models import tiny, write_groups
 
 ROOT = Path(__file__).parents[1]
