@@ -193,11 +193,12 @@ def on_real_attempts() -> Json:
     for suite in REAL:
         own, length = known.get(("local", suite)), known.get((BASELINE, suite))
         if own is not None:
-            longer = None if length is None else length.accuracy.value
+            attack = own.metrics.get("attack_effect")
             figures[suite] = {
                 **own.accuracy.to_dict(),
                 "groups": own.groups,
-                "longer": longer,
+                "longer": None if length is None else length.accuracy.value,
+                "attack": None if attack is None else attack.value,
                 "command": own.command,
             }
     return figures
