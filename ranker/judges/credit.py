@@ -33,6 +33,7 @@ def cannot_name_turns(name: str) -> ConfigurationError:
     """The error for a judge that ranks whole attempts alone."""
     return ConfigurationError(
         f'The judge {name} cannot say which turns helped and which hurt. For credit="turns" name a model behind an API '
-        'or a server of your own (base_url), make the judge with LLMJudge(…, credit="turns"), or give a function that '
-        "returns (ranking, turns)."
+        'or a server of your own (base_url), or one in this process that reads each attempt by itself ("local", '
+        '"local:NAME@pointwise"); make the judge with LLMJudge(…, credit="turns"), or give a function that returns '
+        "(ranking, turns)."
     )

@@ -56,8 +56,6 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
         if local:
             if base_url is not None or api_key is not None:
                 raise ConfigurationError(f"{judge} runs in this process; leave base_url and api_key out.")
-            if "credit" in options:
-                raise cannot_name_turns(f"{judge} (a model in this process)")
             return _local(judge.partition(":")[2], judge, options)
         if judge.endswith(".json"):
             reached = {"base_url": base_url, "api_key": api_key}
@@ -98,10 +96,10 @@ def _from_file(path: Path, name: str, options: dict[str, Any]) -> Judge:
         from ranker.judges.api_file import api_judge_from
 
         return api_judge_from(content, **options)
-    if "credit" in options:
-        raise cannot_name_turns(name)
     if content["judge"] != "cascade":
         return judge_from(setup_from(content, home), name, **options)
+    if "credit" in options:
+        raise cannot_name_turns(name)
     from ranker.judges.cascade import cascade_from
 
     return cascade_from(content, name, resolve, home, **options)

@@ -155,7 +155,8 @@ def test_a_fault_is_named_when_it_is_asked_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "judge", ["local", "local:smollm2", "local:smollm2@pointwise", LLMJudge("sim", base_url="http://x/v1")]
+    "judge",
+    ["local:smollm2", "local:smollm2@pointwise_in_context", LLMJudge("sim", base_url="http://x/v1")],
 )
 def test_a_judge_that_cannot_name_turns_is_refused_before_any_call(judge):
     with pytest.raises(ConfigurationError, match=r"cannot say which turns helped.*base_url"):
@@ -210,7 +211,9 @@ def test_ranked_files_carry_turns(serve, tmp_path):
         for wrong in ([2.0], [], "x", [True] * 3):
             with pytest.raises(GroupError, match="--credit turns"):
                 turn_rewards_of({**record, "turn_rewards": {**record["turn_rewards"], "t0": wrong}}, group)
-    refused = ranker("rank", source, "--judge", "local", "--out", tmp_path / "no.jsonl", "--credit", "turns")
+    refused = ranker(
+        "rank", source, "--judge", "local:smollm2", "--out", tmp_path / "no.jsonl", "--credit", "turns"
+    )
     assert refused.returncode == 2
     assert "cannot say which turns" in refused.stderr
 

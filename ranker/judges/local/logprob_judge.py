@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from ranker.errors import ConfigurationError, ContextLengthError, JudgeError
 from ranker.judges.base import Lineup
+from ranker.judges.credit import Credit, cannot_name_turns, check_credit
 from ranker.judges.local.judge_file import Setup
 from ranker.judges.local.model import Dtype, Loaded, LocalModel
+from ranker.judges.local.turn_gains import beginnings, marks_of
 from ranker.judges.local.ways import (
     JOINT,
     KEYS,
@@ -24,6 +27,7 @@ from ranker.judges.local.ways import (
     question,
     texts_of,
 )
+from ranker.judges.turn_marks import Marks
 from ranker.judges.verdict import Verdict
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
 from ranker.prompting.transcript import transcript_of
@@ -61,13 +65,15 @@ class LogprobJudge:
         cache: a path, a Cache, "off", or None for the default.
 
         max_group: the most attempts of one verdict; larger groups are ranked in windows.
+        credit: "turns" to have its verdicts also name the turns that moved an attempt's score (`turn_gains`), at a reading
+            more for each turn; only in ways that read each attempt by itself.
 
     Its verdicts carry `scores` in [0, 1]: the probability of Yes, of being named the best, of a token of the
     reference, or the expected digit over 9; they carry no reasons. Attempts that read alike are read once and tie,
     and so do those whose scores are no further apart than the tolerance or the noise of the way (`NOISE`).
 
     Raises:
-        ConfigurationError: a setting that cannot be, no such model, adapter or template.
+        ConfigurationError: a setting that cannot be, no such model, adapter or template, or a way that cannot name turns.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class LogprobJudge:
         max_group: int | None = None,
         cache: str | Path | Cache | bool | None = None,
         form: str | None = None,  # taken for the sake of reward="score": scores always come
+        credit: Credit | None = None,
     ):
         if setup.way not in LOGPROB_WAYS:
             raise ConfigurationError(
@@ -91,6 +98,10 @@ class LogprobJudge:
         folder = None if prompt_folder is None else str(prompt_folder)
         self.setup = setup
         self.name = name or f"local:{setup.base}@{setup.way}"
+        check_credit(credit)
+        if credit is not None and setup.way in JOINT:
+            raise cannot_name_turns(self.name)
+        self.credit = credit
         self.template = load_template(template or setup.template or ASK, folder, ASK_BLOCKS)
         self.local = LocalModel(setup.base, adapter=setup.adapter, device=device, dtype=dtype)
         most = len(LETTERS) if setup.way in JOINT else 64
@@ -161,19 +172,40 @@ class LogprobJudge:
             )
         async with budget.reserve(0.0):
             scores, usage, cut = await self.local.run(self._scores, lineup)
+            turns = None
+            if self.credit is not None:
+                turns, more = await self.local.run(self._turns, lineup)
+                usage += more
         from ranker.judges.local.scores import probabilities, tiers_within
 
         chances = probabilities(self.setup.way, scores)
         media = sorted({kind for t in lineup.trajectories for kind in transcript_of(t).media})
         return Verdict(
-            tiers_within(scores, max(self.setup.tolerance, NOISE.get(self.setup.way, 0.0))),
+            tiers_within(scores, max(self.setup.tolerance, self._noise)),
             ("",) * len(chances),  # it gives none: a number in words would say no more than `scores`
             scores=chances,
             usage=usage,
             prompt_id=self.template.prompt_id,
             cut=cut if any(cut) else (),
             warnings=tuple(f"The judge cannot see {kind} content." for kind in media),
+            turns=turns,
         )
+
+    @property
+    def _noise(self) -> float:
+        return NOISE.get(self.setup.way, 0.0)
+
+    def _turns(self, lineup: Lineup) -> tuple[tuple[Marks | None, ...], Usage]:
+        """What each turn did to its attempt's score; None for attempts that had to be cut, whose turns were not all seen."""
+        parts = [beginnings(t) for t in lineup.trajectories]
+        whole = [part for own in parts for part in own]
+        if not whole:
+            return (None,) * len(parts), Usage()
+        scores, usage, cut = self._scores(replace(lineup, trajectories=tuple(whole)))
+        ends = list(accumulate(map(len, parts)))
+        own = [slice(end - len(part), end) for end, part in zip(ends, parts, strict=True)]
+        marks = marks_of([scores[s] for s in own], self._noise)
+        return tuple(None if any(cut[s]) else m for s, m in zip(own, marks, strict=True)), usage
 
     def _scores(self, lineup: Lineup) -> tuple[list[float], Usage, tuple[int, ...]]:
         loaded = self.local.load()
