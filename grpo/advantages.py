@@ -65,6 +65,37 @@ def group_advantages(
     return advantages
 
 
+def corrected(judge: Advantages, auditor: Advantages, weight: float) -> Advantages:
+    """What a group is trained on whose judge was audited: the judge's advantages, and `weight` times what the auditor's differ
+    from them; with 1 just the auditor's.
+
+    Where a share q of the groups is audited at random and the weight is 1 / q, the expectation over which these are is the auditor's
+    advantage, though it saw few groups: the judge's errors cancel, and the judge only takes variance out (a control
+    variate; prediction-powered inference, arXiv 2301.09633). A smaller weight cancels less of its errors, with less
+    variance (PPI++, 2311.01453).
+    """
+
+    def both(a: float | None, b: float | None) -> float:
+        a, b = a or 0.0, b or 0.0  # what is tied, or has no reward, is no better and no worse
+        return a + weight * (b - a)
+
+    if weight == 1 or (judge.tied and auditor.tied):
+        return auditor
+    unknown = [a is None for a in (judge if auditor.tied else auditor).values]
+    values = [
+        None if gone else both(a, b) for gone, a, b in zip(unknown, judge.values, auditor.values, strict=True)
+    ]
+    turns = auditor.turns
+    if judge.turns or auditor.turns:
+        like = judge.turns or auditor.turns
+        nothing = tuple(tuple(np.zeros_like(x) for x in own) for own in like)
+        turns = tuple(
+            tuple(a + weight * (b - a) for a, b in zip(mine, theirs, strict=True))
+            for mine, theirs in zip(judge.turns or nothing, auditor.turns or nothing, strict=True)
+        )
+    return Advantages(values, False, auditor.mean, auditor.spread, turns)
+
+
 def deviation(values: np.ndarray) -> float:
     """Unbiased standard deviation; 0 for fewer than two values."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0

@@ -20,6 +20,8 @@ from ranker.watch.agreement import Audited, compared, spread
 from ranker.watch.audit import CHECKER, PEOPLE, Answer, Audit, ask, probability
 from ranker.watch.watch import Alarm, Watch
 
+CORRECTION = 4.0  # the most that an audited group's correction counts; see `grpo.advantages.corrected`
+
 
 @dataclass(slots=True)
 class Auditing:
@@ -74,7 +76,8 @@ class Auditing:
         return run_sync(ask(self.audit.auditor, group.for_judge(), self.audit.timeout))
 
     def added(self, group: RolloutGroup, reward: GroupReward, answer: Answer, escalated: bool) -> GroupReward:
-        """The rewards with what the auditor said beside them or, where that is trained on, in their place."""
+        """The rewards with what the auditor said beside them or, where that is trained on, in their place; the judge's are then
+        kept beside them, and how much the correction counts."""
         count = len(group.rollouts)
         fields: dict[str, Any] = {
             "usage": answer.usage.to_dict(),
@@ -98,6 +101,9 @@ class Auditing:
         if not (escalated or taught):
             return replace(reward, audit=fields)
         fields["judge"] = None if reward.error else reward.values
+        # Debiased rewards are weighed by the trainer, later on: until then there is nothing to correct.
+        whole = escalated or reward.error is not None or bool(reward.comparisons)
+        fields["correction"] = 1.0 if whole else min(1 / self.audit.share, CORRECTION)
         parts = {**reward.parts, "auditor": values}
         # The auditor said nothing of turns, and what the judge said of them is as doubtful as its ranking.
         return replace(

@@ -73,7 +73,7 @@ def main() -> None:
     options.add_argument(
         "--retune", action="store_true", help="with --config demo, as in `ranker demo --retune`"
     )
-    options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--seeds", type=int, nargs="+", default=[*range(5)])
     options.add_argument("--set", action="append", default=[], help="change a setting, as in ranker train")
     add_record(options)
     args = options.parse_args()
@@ -83,7 +83,7 @@ def main() -> None:
     changes = [*(RETUNE if args.retune else ()), *args.set]
     known = json.loads(args.json.read_text(encoding="utf-8")) if args.json and args.json.is_file() else {}
     runs: list[Json] = known.get("runs", [])
-    for seed in range(args.seeds):
+    for seed in args.seeds:
         if any(run["seed"] == seed for run in runs):
             continue
         runs.append(run := train(args.config, seed, changes))

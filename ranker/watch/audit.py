@@ -42,7 +42,8 @@ class Audit:
         on_alarm: "warn"; "stop" and hand back the policy from before; "escalate": rewards come from the auditor
             until the judge agrees with it again; "retune": a local judge learns from the audited groups (built-in trainer).
         train_on_audits: whether an audited group is trained on what the auditor said of it, in place of the judge's rewards;
-            where the auditor fails on a group or leaves an attempt out, the judge's stay. `share` is then the same all along.
+            where the auditor fails on a group or leaves an attempt out, the judge's stay. `share` is then the same all along. The
+            built-in trainer gives what the two differ by the weight 1 / `share`, at most 4 (`grpo.advantages.corrected`).
         retune_every: with "retune", also without an alarm each time that so many more audited groups tell attempts
             apart; 0 waits for one.
         timeout: seconds that an audit may take; after them the group counts as not audited.

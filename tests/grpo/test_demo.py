@@ -29,7 +29,7 @@ def test_demo_trains_and_shows_what_changed(tmp_path, monkeypatch):
         "before and after",
         "True reward while training",
         "50 % is chance",
-        "A strong judge audits 16% of the groups, and trains on its ranking of those",
+        "A strong judge audits 18% of the groups, and trains on its ranking of those",
         "The watch: the auditor was asked about",
         "No alarm: they agree still.",
         "cost $0.00",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpo.advantages import EPSILON, group_advantages, mix
+from grpo.advantages import EPSILON, corrected, group_advantages, mix
 
 REWARDS = st.one_of(st.none(), st.integers(-40, 40).map(lambda n: n / 8))
 GROUPS = st.lists(st.lists(REWARDS, max_size=6), max_size=5)
@@ -136,3 +137,48 @@ def test_a_weight_is_influence_whatever_the_scale() -> None:
 
 def test_a_function_of_weight_zero_takes_no_reward_away() -> None:
     assert mix([[1.0, 2.0], [None, 5.0]], [1.0, 0.0]) == [1.0, 2.0]
+
+
+def of(*rewards: float | None) -> Any:
+    return group_advantages([rewards])[0]
+
+
+def test_corrected_advantages() -> None:
+    """The judge's, and `weight` times what the auditor's differ from them."""
+    judge, auditor = of(0.0, 0.0, 3.0), of(0.0, 3.0, 0.0)
+    a, b = judge.values[0], judge.values[2]
+    assert corrected(judge, auditor, 1.0) is auditor
+    assert corrected(judge, auditor, 3.0).values == pytest.approx([a, a + 3 * (b - a), b + 3 * (a - b)])
+    # Where one finds all alike, its advantages are 0.
+    assert corrected(judge, of(1.0, 1.0, 1.0), 3.0).values == pytest.approx([-2 * a, -2 * a, -2 * b])
+    assert corrected(of(1.0, 1.0, 1.0), judge, 3.0).values == pytest.approx([3 * a, 3 * a, 3 * b])
+    assert corrected(of(1.0, 1.0), of(2.0, 2.0), 3.0).tied
+    # An attempt of which the judge said nothing is corrected from 0; one without the auditor's word is not trained on.
+    assert corrected(of(None, 0.0, 1.0), judge, 2.0).values[0] == pytest.approx(2 * a)
+    assert corrected(judge, of(None, 0.0, 1.0), 2.0).values[0] is None
+
+
+rewards_4 = st.lists(st.integers(0, 3), min_size=4, max_size=4)
+
+
+@given(rewards_4, rewards_4, st.sampled_from([0.25, 0.5, 0.75]))
+def test_corrected_advantages_are_those_of_the_auditor_in_expectation(
+    judged: Any, audited: Any, share: float
+) -> None:
+    """Over which groups are audited, with the weight 1 / share."""
+    judge, auditor = of(*judged), of(*audited)
+    fixed = corrected(judge, auditor, 1 / share)
+    for i in range(4):
+        plain, right, made = (x.values[i] or 0.0 for x in (judge, auditor, fixed))
+        assert share * made + (1 - share) * plain == pytest.approx(right, abs=1e-9)
+
+
+def test_corrected_turns_are_those_of_both() -> None:
+    def turned(advantages: Any, *added: float) -> Any:
+        return replace(advantages, turns=tuple((np.array([x, -x]),) for x in added))
+
+    judge, auditor = of(0.0, 1.0), of(1.0, 0.0)
+    both = corrected(turned(judge, 1.0, 2.0), turned(auditor, 5.0, 4.0), 2.0)
+    assert [x.tolist() for (x,) in both.turns] == [[9.0, -9.0], [6.0, -6.0]]
+    one = corrected(turned(judge, 1.0, 2.0), auditor, 2.0)
+    assert [x.tolist() for (x,) in one.turns] == [[-1.0, 1.0], [-2.0, 2.0]]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from grpo.advantages import corrected, group_advantages
 from grpo.draws import drawn
 from grpo.errors import RunFolderError
 from grpo.runs import checkpoint
@@ -280,6 +281,9 @@ def test_audited_groups_are_trained_on_what_the_auditor_said(tmp_path):
         if audited is not None and last not in "12":
             assert trained == audited["auditor"]
             assert audited["judge"] is None if last == "7" else audited["judge"] != audited["auditor"]
+            by_judge, by_auditor = group_advantages([audited["judge"] or trained, audited["auditor"]])
+            made = corrected(by_judge, by_auditor, 1.0 if last == "7" else 1 / audit.share)
+            assert [r["advantage"] for r in sample["rollouts"]] == pytest.approx(made.values)
         elif last == "7":
             assert trained == [None] * len(trained)
         else:
