@@ -100,7 +100,7 @@ study: $(VENV)/dev.stamp
 # them (three quarters of an hour on two idle cores; started again, it continues. RANKER_DATA as for bench-judges).
 watch-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.watch --out benchmarks/results/watch
-	OPENAI_API_KEY=sk-simulated $(BIN)/python -m benchmarks.watch.step_time --json benchmarks/results/watch/step_time.json
+	$(BIN)/python -m benchmarks.watch.step_time --json benchmarks/results/watch/step_time.json
 
 # Rewards of turns beside rewards of attempts, and branches: 100 runs of the same policy (half an hour on an idle core;
 # started again, it continues).
