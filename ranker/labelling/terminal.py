@@ -9,12 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from ranker.labelling.order import OrderError, parse_order, render_order
 from ranker.labelling.session import Session, Task
 from ranker.labelling.view import Attempt, Block
+from ranker.printing import Printer
 
 _POLL = 1.0  # seconds between looks at a file that grows
 _LINES, _CHARACTERS = 3, 240  # of a step that stay in sight
@@ -60,21 +59,22 @@ class Terminal:
     def __init__(self, session: Session, lines: Lines | None = None, console: Console | None = None):
         self._session = session
         self._lines = lines or Lines(sys.stdin.fileno())
-        self._console = console or Console(highlight=False, markup=False, emoji=False)
+        self._out = Printer(console)
+        self._console = self._out.console
 
     def run(self) -> None:
         """Until everything is labelled, the person stops, or standard input ends."""
         session = self._session
-        self._say("Which attempt is best? Write the order, e.g. B > A = C; ? shows what else.")
+        self._out.say("Which attempt is best? Write the order, e.g. B > A = C; ? shows what else.")
         shown: Task | None = None
         while not session.ended:
             task = session.refresh()
             if task is not None and task is not shown:
                 self._show(task)
             elif task is None and shown is not None:
-                self._say(f"\nWaiting for further groups in {session.groups}; u takes back, q stops.")
+                self._out.say(f"\nWaiting for further groups in {session.groups}; u takes back, q stops.")
             if shown is None and task is None:
-                self._say(f"Waiting for groups in {session.groups}; q stops.")
+                self._out.say(f"Waiting for groups in {session.groups}; q stops.")
             shown = task
             try:
                 if not self._take(task):
@@ -94,15 +94,15 @@ class Terminal:
         if command in ("q", "quit"):
             return False
         if command in ("?", "h", "help"):
-            self._say(HELP)
+            self._out.say(HELP)
         elif command in ("u", "undo"):
             undone = self._session.undo()
-            self._say("Taken back." if undone else "Nothing was answered in this session yet.")
+            self._out.say("Taken back." if undone else "Nothing was answered in this session yet.")
         elif task is None or not command:
             return True
         elif command in ("s", "skip"):
             self._session.skip()
-            self._say("Skipped.")
+            self._out.say("Skipped.")
         elif command == "v" or command.startswith("v "):
             self._view(task, command[1:].strip().upper())
         else:
@@ -120,14 +120,14 @@ class Terminal:
         try:
             tiers = parse_order(text, task.names)
         except OrderError as error:
-            self._say(str(error))
+            self._out.say(str(error))
             return
         self._session.label(tiers)
-        self._say(f"Saved {render_order(tiers, task.names)}.")
+        self._out.say(f"Saved {render_order(tiers, task.names)}.")
 
     def _view(self, task: Task, name: str) -> None:
         if name and name not in task.names:
-            self._say(f"There is no attempt {name!r}; there are {', '.join(task.names)}.")
+            self._out.say(f"There is no attempt {name!r}; there are {', '.join(task.names)}.")
             return
         if not name:
             self._opening(task, full=True)
@@ -147,21 +147,21 @@ class Terminal:
         view = task.view
         for what, text in (("Task", view.task), ("What to prefer", view.rubric)):
             if text:
-                self._heading(what)
-                self._text(text)
+                self._out.heading(what)
+                self._out.text(text)
         if view.shared:
-            self._heading("All attempts begin with")
+            self._out.heading("All attempts begin with")
             for block in view.shared:
                 short = not full and (block.kind == "tools" or len(block.text) > _OPENING)
                 self._block(block, short=short, most=0 if block.kind == "tools" else _OPENING)
 
     def _attempt(self, name: str, attempt: Attempt, *, full: bool) -> None:
-        self._heading(f"Attempt {name}")
+        self._out.heading(f"Attempt {name}")
         hidden = self._steps(attempt.steps, full=full)
         for block in attempt.last:
             self._block(block, short=False)
         if hidden:
-            self._note(f"Shortened: v {name} shows all of it.")
+            self._out.note(f"Shortened: v {name} shows all of it.", 4)
 
     def _steps(self, steps: Sequence[Block], *, full: bool) -> bool:
         """Print what comes before the last message; whether anything was left out."""
@@ -170,7 +170,7 @@ class Terminal:
         for i, block in enumerate(steps):
             if not full and gap > 1 and _STEPS <= i < len(steps) - _STEPS:
                 if i == _STEPS:
-                    self._note(f"… {gap} more steps …")
+                    self._out.note(f"… {gap} more steps …", 4)
                 hidden = True
                 continue
             hidden |= self._block(block, short=not full)
@@ -178,7 +178,7 @@ class Terminal:
 
     def _block(self, block: Block, *, short: bool, most: int = _CHARACTERS) -> bool:
         """Print a block; whether it was shortened."""
-        self._console.print(Padding(Text(block.who, style="bold cyan"), (0, 0, 0, 2), expand=False))
+        self._out.who(block.who)
         whole = block.text
         if short and whole[:1] in ("{", "["):  # JSON that was laid out
             whole = _INDENT.sub(" ", whole)
@@ -186,22 +186,8 @@ class Terminal:
         if short:
             lines = _LINES if most == _CHARACTERS else most
             text = "\n".join(whole[:most].split("\n")[:lines])
-        self._text(text)
+        self._out.text(text)
         rest = len(whole) - len(text)
         if rest:
-            self._note(f"… {rest:,} more characters")
+            self._out.note(f"… {rest:,} more characters", 4)
         return rest > 0
-
-    def _text(self, text: str) -> None:
-        if text:
-            self._console.print(Padding(Text(text, overflow="fold"), (0, 0, 0, 4), expand=False))
-
-    def _heading(self, text: str) -> None:
-        self._console.print()
-        self._console.print(Text(text, style="bold"))
-
-    def _note(self, text: str) -> None:
-        self._console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
-
-    def _say(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ranker.labelling.view import Block
 from ranker.pages import num, visible
+from ranker.printing import Printer
 from ranker.viewing.card import Attempt, Card, Opinion, Turn
 from ranker.viewing.find import Filter
 from ranker.viewing.shown import Shown
@@ -26,7 +27,8 @@ class Terminal:
     """Prints what was opened."""
 
     def __init__(self, console: Console | None = None):
-        self._console = console or Console(highlight=False, markup=False, emoji=False)
+        self._out = Printer(console)
+        self._console = self._out.console
 
     def list(self, shown: Shown) -> None:
         """The first groups, a line each; of an audit without groups, its figures."""
@@ -36,7 +38,7 @@ class Terminal:
         page = shown.groups.page(Filter(), most=_LISTED)
         facts = shown.groups.facts()
         if not page.rows:
-            self._say(f"{shown.source.name} holds no groups yet.")
+            self._out.say(visible(f"{shown.source.name} holds no groups yet."))
             return
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
         wide = self._console.width >= _WIDE
@@ -55,7 +57,7 @@ class Terminal:
         self._console.print(table)
         rest = page.count - len(page.rows)
         more = f" and {rest:,} more{'' if facts.done else ', at least'}" if rest or not facts.done else ""
-        self._note(
+        self._out.note(
             f"{len(page.rows)} groups{more}. With an id: that group. `ranker view` shows and searches all."
         )
 
@@ -80,10 +82,10 @@ class Terminal:
             self._console.print(Text(card.fault, style="yellow"))
         for what, text in (("Task", card.task), ("What to prefer", card.rubric)):
             if text:
-                self._heading(what)
-                self._text(text)
+                self._out.heading(what)
+                self._out.text(text)
         if card.shared:
-            self._heading("All attempts begin with")
+            self._out.heading("All attempts begin with")
             for block in card.shared:
                 self._block(block, whole=block.kind != "tools")
         self._judges(card)
@@ -93,7 +95,7 @@ class Terminal:
     def _judges(self, card: Card) -> None:
         if len(card.opinions) < 2:
             return
-        self._heading("Judges side by side: place")
+        self._out.heading("Judges side by side: place")
         table = Table(box=None, padding=(0, 2, 0, 2), pad_edge=False)
         table.add_column("attempt", overflow="fold")
         for opinion in card.opinions:
@@ -125,23 +127,23 @@ class Terminal:
             )
         for opinion in card.opinions[1:]:
             if opinion.reasons[i]:
-                self._note(f"{opinion.judge}: {opinion.reasons[i]}")
+                self._out.note(f"{opinion.judge}: {opinion.reasons[i]}")
         self._turns(attempt.steps, whole=False)
         self._turns(attempt.last, whole=True)
 
     def _turns(self, turns: Sequence[Turn], *, whole: bool) -> None:
         for turn in turns:
             if turn.mark:
-                self._note(f"this turn: {turn.mark}")
+                self._out.note(f"this turn: {turn.mark}")
             for block in turn.blocks:
                 self._block(block, whole=whole)
 
     def _block(self, block: Block, *, whole: bool) -> None:
-        self._console.print(Padding(Text(block.who, style="bold cyan"), (0, 0, 0, 2), expand=False))
+        self._out.who(block.who)
         text = block.text if whole else block.text[:_CHARACTERS]
-        self._text(text)
+        self._out.text(text)
         if len(text) < len(block.text):
-            self._note(f"… {len(block.text) - len(text):,} more characters")
+            self._out.note(f"… {len(block.text) - len(text):,} more characters")
 
     def _audit(self, shown: Shown) -> None:
         audit = shown.state()["audit"]
@@ -159,20 +161,6 @@ class Terminal:
                 Text(lift["edit"]), num(places.get("value")), interval, Text(falls, style="bold red")
             )
         self._console.print(table)
-
-    def _text(self, text: str) -> None:
-        if text:
-            self._console.print(Padding(Text(text, overflow="fold"), (0, 0, 0, 4), expand=False))
-
-    def _heading(self, text: str) -> None:
-        self._console.print()
-        self._console.print(Text(text, style="bold"))
-
-    def _note(self, text: str) -> None:
-        self._console.print(Padding(Text(text, style="dim"), (0, 0, 0, 2), expand=False))
-
-    def _say(self, text: str) -> None:
-        self._console.print(Text(str(visible(text))), soft_wrap=True)
 
 
 def _bar(attempt: Attempt, attempts: Sequence[Attempt]) -> str:
