@@ -101,6 +101,7 @@ study: $(VENV)/dev.stamp
 watch-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.watch --out benchmarks/results/watch
 	$(BIN)/python -m benchmarks.watch.step_time --json benchmarks/results/watch/step_time.json
+	$(BIN)/python -m benchmarks.watch.corrected --json benchmarks/results/watch/corrected.json
 
 # Rewards of turns beside rewards of attempts, and branches: 100 runs of the same policy (half an hour on an idle core;
 # started again, it continues).

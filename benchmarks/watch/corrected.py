@@ -4,6 +4,7 @@
 
 The runs of the study of the watch that a flaw spoiled, and one under a judge that has none, once more with the same seeds and
 `train_on_audits` (see docs/watching.md), beside those on record. Some 50 seconds a run; a record that exists is gone on with.
+Beside the record goes a picture, .png.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import gzip
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness import ROOT, Json, add_record, parser, say, source, write_record
 from benchmarks.study.plan import Unit
 from benchmarks.watch import plan, recording
-from benchmarks.watch.losses import course
+from benchmarks.watch.losses import course, smooth
+from ranker.pages.figures import COLOURS, Drawing
 from ranker.statistics import mean, paired
 from ranker.watch.audit import Audit
 
 MODULE = "benchmarks.watch.corrected"
 RECORDED = ROOT / "benchmarks" / "results" / "watch" / "runs"
 ARMS = ("shorter-0.7", "pretence-0.9", "pretence-1.5", "longer-1", "boast-1", "noise-0.8")
+COLUMNS = 3
 LAST = 5  # steps whose mean true reward is the final one
 
 
@@ -79,6 +83,44 @@ def summary(runs: list[Json]) -> Json:
     return arms
 
 
+def drawing(runs: list[Json]) -> Drawing:
+    """A panel for each arm: the true reward of every run, without audits and with them."""
+    arms = summary(runs)
+    audited = sum(run["audited"] for run in runs) / sum(run["groups"] for run in runs)
+
+    def draw(axes: Any) -> None:
+        figure = axes.figure
+        axes.remove()
+        grid = figure.subplots(-(-len(arms) // COLUMNS), COLUMNS, sharex=True, sharey=True, squeeze=False)
+        for place in list(grid.flat)[len(arms) :]:
+            place.remove()
+        for place, arm in zip(grid.flat, arms, strict=False):
+            mine = [run for run in runs if run["arm"] == arm]
+            for i, run in enumerate(mine):
+                for own, colour, name in (
+                    (recorded(arm, run["seed"]), COLOURS[1], "the judge alone"),
+                    (run, COLOURS[0], f"{audited:.0%} of the groups audited, and trained on"),
+                ):
+                    curve = smooth(own["truth"])
+                    label = None if i else name
+                    place.plot(
+                        range(1, len(curve) + 1), curve, color=colour, linewidth=1, alpha=0.8, label=label
+                    )
+            place.set_title(arm, fontsize=9.5, loc="left", pad=3)
+            place.set_ylim(-0.02, 1.04)
+        for place in grid[-1]:
+            place.set_xlabel("step")
+        for row in grid:
+            row[0].set_ylabel("true reward")
+        handles, labels = grid[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, fontsize=8.5, loc="outside lower center", ncols=2)
+
+    spoken = "; ".join(
+        f"{a}: {f['without']['value']:.2f} to {f['with']['value']:.2f}" for a, f in arms.items()
+    )
+    return Drawing(f"True reward of runs without and with audits, at the end: {spoken}.", draw, 4.6, 7.2)
+
+
 def main() -> None:
     logging.basicConfig(level=logging.ERROR)
     options = parser(MODULE, __doc__)
@@ -98,6 +140,7 @@ def main() -> None:
         )
         about = {"share": args.share, "arms": summary(runs), "runs": runs}
         write_record(path, {"schema_version": 1, **source(MODULE, torch=True), **about})
+    path.with_suffix(".png").write_bytes(drawing(runs).png())
 
 
 if __name__ == "__main__":
