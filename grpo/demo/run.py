@@ -27,7 +27,7 @@ from ranker.statistics import percentile
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-RETUNE = ("max_steps=64", "audit.on_alarm=retune", "audit.retune_every=20")
+RETUNE = ("max_steps=48", "audit.on_alarm=retune", "audit.retune_every=16")
 
 
 def demo(out: Path, changes: Sequence[str], console: Console, retune: bool = False) -> None:
