@@ -2,7 +2,7 @@
 
     python -m benchmarks.watch.corrected --json benchmarks/results/watch/corrected.json
 
-The runs of the study of the watch that a flaw spoiled, and one under a judge that has none, once more with the same seeds and
+Runs of the study of the watch under judges with a flaw, and under one without, once more with the same seeds and
 `train_on_audits` (see docs/watching.md), beside those on record. Some 50 seconds a run; a record that exists is gone on with.
 Beside the record goes a picture, .png.
 """
@@ -25,8 +25,8 @@ from ranker.watch.audit import Audit
 
 MODULE = "benchmarks.watch.corrected"
 RECORDED = ROOT / "benchmarks" / "results" / "watch" / "runs"
-ARMS = ("shorter-0.7", "pretence-0.9", "pretence-1.5", "longer-1", "boast-1", "noise-0.8")
-COLUMNS = 3
+ARMS = ("shorter-0.7", "pretence-0.9", "boast-1", "noise-0.8")
+COLUMNS = 2
 LAST = 5  # steps whose mean true reward is the final one
 
 
