@@ -36,14 +36,21 @@ def cells(record: Record) -> list[str]:
     ]
 
 
+_COLUMNS = 8  # with more, a terminal of 80 columns has no room for names
+_LEFT_OUT = ("flips", "position", "date")  # then; docs/which-judge.md has them
+_JUDGE = 18  # characters of a name, at least
+
+
 def tables(records: Sequence[Record]) -> list[Table]:
     """A table of each suite."""
     shown = []
     for suite, some in by_suite(records).items():
         heads, *rows = _rows(some)
-        table = figures(*heads, title=escape(suite))
+        kept = [k for k, head in enumerate(heads) if len(heads) <= _COLUMNS or head not in _LEFT_OUT]
+        table = figures(*(heads[k] for k in kept), title=escape(suite))
+        table.columns[0].min_width = min(_JUDGE, max(len(row[0]) for row in rows))
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(row[k]) for k in kept))
         shown.append(table)
     return shown
 
