@@ -117,18 +117,21 @@ class Schedule:
 
     def _advised(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
         """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards."""
-        every = self._processes.gather([self._credit.judged(j.group, j.reward) for j in groups])
-        every.sort(key=lambda judged: judged.index)
+        # Audited groups that are trained on have the auditor's values; what the judge said of them stands beside.
+        pairs = self._processes.gather(
+            [(self._credit.judged(j.group, j.reward), _by_judge(j)) for j in groups]
+        )
+        every = sorted((judged for judged, _ in pairs), key=lambda judged: judged.index)
+        audited = {judged.index: values for judged, values in pairs if values is not None}
         mine = [j.group for j in groups]
         advantages = self._credit.advantages(every, mine)
-        # Audited groups that are trained on have the auditor's values; what the judge said of them stands beside.
-        said = self._processes.gather([_judged_alone(j) for j in groups])
-        judged = {index: values for index, values in said if values is not None}
-        if judged:
-            alone = [replace(j, values=judged[j.index], turns=()) if j.index in judged else j for j in every]
+        if audited:
+            alone = [
+                replace(j, values=audited[j.index], turns=()) if j.index in audited else j for j in every
+            ]
             advantages = [
                 corrected(by_judge, by_auditor, j.reward.audit.get("correction", 1.0))
-                if j.reward.audit is not None and j.group.index in judged
+                if j.reward.audit is not None and j.group.index in audited
                 else by_auditor
                 for j, by_judge, by_auditor in zip(
                     groups, self._credit.advantages(alone, mine), advantages, strict=True
@@ -137,7 +140,6 @@ class Schedule:
         return [replace(j, advantages=a) for j, a in zip(groups, advantages, strict=True)]
 
 
-def _judged_alone(scored: ScoredGroup) -> tuple[int, Sequence[float | None] | None]:
-    """The group's number, and what the judge said of it where the auditor's values stand in the rewards' place."""
-    audit = scored.reward.audit
-    return scored.group.index, None if audit is None else audit.get("judge")
+def _by_judge(scored: ScoredGroup) -> Sequence[float | None] | None:
+    """What the judge said of a group where the auditor's values stand in the rewards' place."""
+    return None if scored.reward.audit is None else scored.reward.audit.get("judge")
