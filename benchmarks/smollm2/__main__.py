@@ -2,7 +2,7 @@
 
     python -m benchmarks.smollm2 --out benchmarks/results/smollm2
 
-A run takes ten to twenty minutes on two cores; interrupted, the same command continues where it stopped. Judges are "truth", "local",
+A run takes some twenty minutes on one core; interrupted, the same command continues where it stopped. Judges are "truth", "local",
 "noise" and whatever `--judge` of Ranker takes (local:FOLDER for a tuned one). Writes runs.jsonl, smollm2.json and curves.png.
 """
 
@@ -31,13 +31,19 @@ def main() -> int:
     )
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--steps", type=int, default=40)
+    options.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 is for processors that have it",
+    )
     chosen = options.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     record = chosen.out / "runs.jsonl"
-    runs = read(record)
+    runs = [r for r in read(record) if r["steps"] == chosen.steps and r["dtype"] == chosen.dtype]
     for seed in range(chosen.seeds):
         for judge in chosen.judge or ("truth", "local", "noise"):
-            if any((r["judge"], r["seed"], r["steps"]) == (judge, seed, chosen.steps) for r in runs):
+            if any((r["judge"], r["seed"]) == (judge, seed) for r in runs):
                 continue
             deviation = deviation_of(runs) if judge == "noise" else None
             if judge == "noise" and deviation is None:
@@ -51,11 +57,12 @@ def main() -> int:
                 seed=seed,
                 steps=chosen.steps,
                 deviation=deviation,
+                dtype=chosen.dtype,
             )
             runs.append({**run, **source(MODULE, torch=True)})
             with open(record, "a", encoding="utf-8") as file:
                 file.write(json.dumps(runs[-1], ensure_ascii=False) + "\n")
-    arms = report.figures([r for r in runs if r["steps"] == chosen.steps])
+    arms = report.figures(runs)
     write_record(
         chosen.out / "smollm2.json", {**source(MODULE, torch=True), "steps": chosen.steps, "arms": arms}
     )

@@ -52,13 +52,14 @@ def rewards(judge: str, seed: int, deviation: float | None) -> Rewards:
     return partial(rank_group, judge=judge, rubric=RUBRIC)
 
 
-def run(judge: str, seed: int, steps: int, deviation: float | None) -> Json:
+def run(judge: str, seed: int, steps: int, deviation: float | None, dtype: str) -> Json:
     """Train, and measure on held-out rows before and after."""
     from grpo.cli.train import quiet
     from grpo.config_file import read_settings
 
     quiet()
-    changes = [f"seed={seed}", f"max_steps={steps}", "save_steps=0", "dtype=bfloat16", "bf16=true"]
+    bf16 = "true" if dtype == "bfloat16" else "false"
+    changes = [f"seed={seed}", f"max_steps={steps}", "save_steps=0", f"dtype={dtype}", f"bf16={bf16}"]
     settings = read_settings("smollm2", changes)
     model, tokenizer = settings.model()
     began = time.perf_counter()
@@ -80,6 +81,7 @@ def run(judge: str, seed: int, steps: int, deviation: float | None) -> Json:
         "seed": seed,
         "steps": steps,
         "deviation": deviation,
+        "dtype": dtype,
         "before": before,
         "after": after,
         "history": [{name: line[name] for name in kept} for line in history],
