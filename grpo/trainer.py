@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,6 @@ from grpo.compatibility import compatible_layout
 from grpo.config import GRPOConfig
 from grpo.credit import learned, token_advantages
 from grpo.debiasing import Debiasing
-from grpo.errors import RunFolderError
 from grpo.lifting import lifting_for
 from grpo.model.distributed import Processes
 from grpo.model.loading import Reference, context_length, end_tokens, load
@@ -34,13 +31,14 @@ from grpo.rollouts.collect import (
 )
 from grpo.rollouts.engine import Engine, Sampler
 from grpo.rollouts.hand_over import HandOver
-from grpo.runs import checkpoint, metrics
+from grpo.runs import metrics
+from grpo.runs.checkpoints import Checkpoints
 from grpo.runs.folder import RewardCache, RunFolder
 from grpo.runs.loggers import Logger, loggers
 from grpo.runs.metrics import ScoredGroup
-from grpo.runs.records import group_from_dict, group_to_dict, sample_record
+from grpo.runs.records import sample_record
 from grpo.runs.win_rate import WinRate
-from grpo.schedule import RunState, Schedule
+from grpo.schedule import Schedule
 from grpo.types import RolloutGroup
 from grpo.update import Updater, WeightedRollout
 from grpo.watching import Watching
@@ -53,7 +51,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-log = logging.getLogger("ranker")
 Report = Callable[[Mapping[str, Any]], None]
 
 
@@ -152,6 +149,10 @@ class GRPOTrainer:
             retuning_for(audit, rewarder, config, out),
         )  # fmt: skip
         self._schedule = Schedule(self._collector, processes, config, debiasing)
+        self._checkpoints = None if self._out is None else Checkpoints(
+            self._out, self.model, self.tokenizer, config, processes, self._collector, self._schedule, self._updater,
+            self._watching,
+        )  # fmt: skip
         try:
             if resume:
                 self._resume()
@@ -199,8 +200,8 @@ class GRPOTrainer:
         if self._folder is not None:
             self._folder.hold()
         history = self._folder.metrics() if self._folder else []
-        if self.step == 0 and self._watching.stops:
-            self._save()
+        if self._checkpoints and self.step == 0 and self._watching.stops:
+            self._checkpoints.save()
         if self.is_main:
             self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
         try:
@@ -210,15 +211,15 @@ class GRPOTrainer:
                 if report is not None and self.is_main:
                     report(line)
                 every = self.config.save_steps
-                if every and self.step % every == 0 and self.step < self.config.max_steps:
-                    self._save()
-            if self._out is not None:
-                if self.stopped is None:
-                    self._save()
-                else:
-                    self._hand_back(self.stopped)
-                if self.is_main:
-                    checkpoint.save_whole(self._out / "final", self.model, self.tokenizer)
+                if (
+                    self._checkpoints
+                    and every
+                    and self.step % every == 0
+                    and self.step < self.config.max_steps
+                ):
+                    self._checkpoints.save()
+            if self._checkpoints:
+                self.handed_back = self._checkpoints.end(self.stopped)
             self._processes.wait()
             self._release()
         finally:
@@ -288,25 +289,6 @@ class GRPOTrainer:
         self._schedule.watch(everyone)
         return line
 
-    def _hand_back(self, alarm: Alarm) -> None:
-        """Bring the policy back to the newest checkpoint from before a stretch in which the judge was wrong."""
-        assert self._out is not None
-        saved = checkpoint.newest(self._out / "checkpoints", alarm.began)
-        if saved is None:  # the run began with another `on_alarm`, which keeps fewer checkpoints
-            self.handed_back = self.step
-            log.warning(
-                "Training stopped at step %d. No checkpoint from before step %d is left: final/ holds the policy as it is now.",
-                self.step, alarm.began,
-            )  # fmt: skip
-            return
-        self._updater.restore(saved)
-        self.handed_back = int(saved.state["step"])
-        log.warning(
-            "Training stopped at step %d; the policy handed back is that of step %d.",
-            self.step,
-            self.handed_back,
-        )
-
     def _hand_over(self) -> None:
         """Where servers sample: see that they do so from the present weights."""
         if self._servers is not None:
@@ -339,40 +321,9 @@ class GRPOTrainer:
         self._reward_cache = RewardCache(self._out, self._processes.rank, resume)
         return folder
 
-    def _save(self) -> None:
-        state = self._schedule.state
-        everyone = self._processes.gather([group_to_dict(g) for g, _ in self._collector.pending.values()])
-        learned = self._updater.snapshot()
-        if self._out is None or not self.is_main:
-            return
-        fields = {
-            **asdict(state),
-            "pending": sorted(everyone, key=lambda g: g["index"]),
-            "watching": self._watching.to_dict(),
-        }
-        folder = self._out / "checkpoints"
-        checkpoint.save(folder / f"step-{state.step}", self.model, self.tokenizer, learned, fields)
-        checkpoint.prune(
-            folder, self.config.save_total_limit, self.config.save_steps if self._watching.stops else 0
-        )
-
     def _resume(self) -> None:
-        assert self._out is not None
-        saved = checkpoint.newest(self._out / "checkpoints")
-        if saved is None and checkpoint.any_at(self._out / "checkpoints"):
-            raise RunFolderError(
-                f"No checkpoint in {self._out} is whole. Begin anew in another folder; metrics and rewards are kept."
-            )
-        if saved is not None:
-            self._updater.restore(saved)
-            state = dict(saved.state)
-            pending = state.pop("pending")
-            watched = state.pop("watching", {})
-            self._schedule.state = RunState(**{**state, "recent": tuple(state["recent"])})
-            self._watching.resume(watched, self.step)
-            for fields in pending:
-                if fields["index"] % self._processes.world == self._processes.rank:
-                    self._collector.send(group_from_dict(fields, self._example_of(fields["index"])))
+        assert self._checkpoints is not None
+        self._checkpoints.restore()
         if self._folder is not None:
             self._folder.rewind(self.step)
         if self._collector.anchors is not None:
