@@ -109,10 +109,17 @@ turns-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.turns --out benchmarks/results/turns
 
 # A real LLM of 135M learns from real judges, from noise that is as often right, and from the truth, 5 seeds each (20 runs
-# of some 15 minutes on one core; started again, it continues. TUNED names the folder of a tuned judge, as a further arm).
-smollm2: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks.smollm2 --out benchmarks/results/smollm2 --judge truth --judge local $(TUNED:%=--judge local:%)
-	$(BIN)/python -m benchmarks.smollm2 --out benchmarks/results/smollm2 --judge noise
+# of some 20 minutes on one core; started again, it continues).
+SMOLLM2 := $(BIN)/python -m benchmarks.smollm2 --out benchmarks/results/smollm2
+TUNED := build/smollm2/judge
+smollm2: $(VENV)/dev.stamp $(TUNED)/judge.json
+	$(SMOLLM2) --judge truth --judge local --judge tuned --tuned $(TUNED)
+	$(SMOLLM2) --judge noise
+
+$(TUNED)/judge.json: | $(VENV)/dev.stamp
+	mkdir -p $(TUNED)
+	$(BIN)/python -m benchmarks.smollm2.labelled build/smollm2/groups.jsonl
+	$(BIN)/ranker tune-judge build/smollm2/groups.jsonl --start local --out $(TUNED)
 
 # The local models over every suite, some groups each, random and noisy:0.75 beside them (hours on two cores; started
 # again, it goes on). RANKER_DATA may name a folder with the published group files; without it they are fetched.

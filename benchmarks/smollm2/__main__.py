@@ -3,7 +3,7 @@
     python -m benchmarks.smollm2 --out benchmarks/results/smollm2
 
 A run takes some twenty minutes on one core; interrupted, the same command continues where it stopped. Judges are "truth", "local",
-"noise" and whatever `--judge` of Ranker takes (local:FOLDER for a tuned one). Writes runs.jsonl, smollm2.json and curves.png.
+"noise", "tuned" (see benchmarks.smollm2.labelled) and whatever `--judge` of Ranker takes. Writes runs.jsonl, smollm2.json and curves.png.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ def main() -> int:
     options.add_argument(
         "--judge", action="append", help="repeatable; default: truth, local, noise in this order"
     )
+    options.add_argument(
+        "--tuned", type=Path, metavar="FOLDER", help="of the judge that was tuned on these tasks"
+    )
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--steps", type=int, default=40)
     options.add_argument(
@@ -38,6 +41,8 @@ def main() -> int:
         help="bfloat16 is for processors that have it",
     )
     chosen = options.parse_args()
+    if "tuned" in (chosen.judge or ()) and chosen.tuned is None:
+        options.error("--judge tuned needs --tuned FOLDER, which ranker tune-judge wrote.")
     chosen.out.mkdir(parents=True, exist_ok=True)
     record = chosen.out / "runs.jsonl"
     runs = [r for r in read(record) if r["steps"] == chosen.steps and r["dtype"] == chosen.dtype]
@@ -58,6 +63,7 @@ def main() -> int:
                 steps=chosen.steps,
                 deviation=deviation,
                 dtype=chosen.dtype,
+                tuned=str(chosen.tuned.resolve()) if chosen.tuned else None,
             )
             runs.append({**run, **source(MODULE, torch=True)})
             with open(record, "a", encoding="utf-8") as file:

@@ -16,6 +16,7 @@ from ranker.statistics import Estimate, fieller, mean
 LABELS = {
     "truth": "the truth itself",
     "local": "embedded judge (135M)",
+    "tuned": "the same, tuned on 200 groups",
     "noise": "random error, as often right",
 }
 FIRST = 10  # steps whose groups are still much like the start policy's

@@ -16,6 +16,8 @@ import numpy as np
 from benchmarks.harness import Json, print_json
 from benchmarks.smollm2.measures import echo, start_logprobs, words
 from grpo import GRPOTrainer
+from grpo.cli.train import quiet
+from grpo.config_file import read_settings
 from grpo.demo.instructions import checker, rows
 from grpo.types import RolloutGroup
 from ranker import Trajectory, TrajectoryGroup, rank_group
@@ -42,32 +44,36 @@ def noisy(group: TrajectoryGroup, *, deviation: float, seed: int) -> Any:
     return rank_group(group, judge=judge)
 
 
-def rewards(judge: str, seed: int, deviation: float | None) -> Rewards:
-    """The reward function of an arm: "truth", "noise" (with its deviation), or a judge's name as `--judge` takes it."""
+def rewards(judge: str, seed: int, deviation: float | None, tuned: str | None) -> Rewards:
+    """The reward function of an arm: "truth", "noise" (with its deviation), "tuned" (with its folder), or a judge's name as
+    `--judge` takes it."""
     if judge == "truth":
         return truths
     if judge == "noise":
         assert deviation is not None
         return partial(noisy, deviation=deviation, seed=seed)
-    return partial(rank_group, judge=judge, rubric=RUBRIC)
+    return partial(rank_group, judge=f"local:{tuned}" if judge == "tuned" else judge, rubric=RUBRIC)
 
 
-def run(judge: str, seed: int, steps: int, deviation: float | None, dtype: str) -> Json:
-    """Train, and measure on held-out rows before and after."""
-    from grpo.cli.train import quiet
-    from grpo.config_file import read_settings
-
-    quiet()
+def trainer_for(reward_fn: Rewards, seed: int, steps: int, dtype: str, out: Path | None) -> GRPOTrainer:
+    """The trainer of every arm: the packaged config, with another seed and length."""
     bf16 = "true" if dtype == "bfloat16" else "false"
     changes = [f"seed={seed}", f"max_steps={steps}", "save_steps=0", f"dtype={dtype}", f"bf16={bf16}"]
     settings = read_settings("smollm2", changes)
     model, tokenizer = settings.model()
-    began = time.perf_counter()
+    return GRPOTrainer(
+        model, tokenizer=tokenizer, dataset=rows(), reward_fn=reward_fn, checker=checker, config=settings.config, out=out
+    )  # fmt: skip
+
+
+def run(judge: str, seed: int, steps: int, deviation: float | None, dtype: str, tuned: str | None) -> Json:
+    """Train, and measure on held-out rows before and after."""
+    quiet()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = GRPOTrainer(
-            model, tokenizer=tokenizer, dataset=rows(), reward_fn=rewards(judge, seed, deviation), checker=checker,
-            config=settings.config, out=Path(folder) / "run",
-        )  # fmt: skip
+        trainer = trainer_for(
+            rewards(judge, seed, deviation, tuned), seed, steps, dtype, Path(folder) / "run"
+        )
+        began = time.perf_counter()
         held_out = rows(HELD_OUT, seed=1)
         before = measured(trainer, trainer.evaluate(held_out))
         history = trainer.train(

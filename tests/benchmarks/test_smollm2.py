@@ -64,7 +64,7 @@ def group() -> TrajectoryGroup:
 
 
 def test_the_judges_that_see_the_truth():
-    assert rewards("truth", 0, None)(group()) == truths(group())
+    assert rewards("truth", 0, None, None)(group()) == truths(group())
     sharp = noisy(group(), deviation=1e-9, seed=0).rewards
     assert np.argsort(sharp).tolist()[0] == int(np.argmin(truths(group())))
     blind = [noisy(group(), deviation=1e6, seed=seed).rewards for seed in range(20)]
