@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study turns-study quick-seeds demo-seeds desk-policy docs wheel api clean
+.PHONY: install demo test test-all test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-base-size bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study turns-study quick-seeds demo-seeds desk-policy docs wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -243,6 +243,12 @@ bench-precision: $(VENV)/local.stamp
 bench-tuned: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
 	  --json benchmarks/results/tuned_judge.json
+
+# How large a tuned judge must be: bases of three sizes, the same groups, the same minutes (an idle machine for hours; started
+# again, it goes on. RANKER_MODELS and RANKER_DATA as for bench-ways and bench-judges).
+bench-base-size: $(VENV)/dev.stamp
+	for base in smollm2-135m-instruct $(CODERS); do \
+	  $(BIN)/python -m benchmarks.judges.base_size --base $$base --minutes 40 --json benchmarks/results/base_size.json || exit 1; done
 
 # What local models can be talked into, on three suites (an hour of one core; started again, it goes on. RANKER_MODELS and
 # RANKER_DATA as for bench-ways and bench-judges).

@@ -57,6 +57,12 @@ def write_record(path: Path | None, record: Json) -> None:
     say(f"written to {path}")
 
 
+def rows_with(path: Path | None, row: Json, *keys: str) -> list[Json]:
+    """The rows of a record that is there already, but for one with the same values of `keys`, and the new one."""
+    known = json.loads(path.read_bytes())["rows"] if path is not None and path.is_file() else []
+    return [*(r for r in known if any(r[k] != row[k] for k in keys)), row]
+
+
 def exit_code(work: Callable[[], bool]) -> int:
     """Do work that can be interrupted, and go on with the same command later: 0 where all of it is done, 1 where not."""
     from ranker.errors import ConfigurationError

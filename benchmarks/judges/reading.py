@@ -22,7 +22,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from benchmarks.harness import Json, add_record, parser, say, source, write_record
+from benchmarks.harness import Json, add_record, parser, rows_with, say, source, write_record
 from ranker.judges.base import Lineup
 from ranker.prompting.prompt import Prompt, build_prompt
 from ranker.prompting.sharing import Sharing
@@ -187,11 +187,10 @@ def main() -> None:
     add_record(options)
     chosen = options.parse_args()
     path: Path | None = chosen.json
-    known = json.loads(path.read_bytes())["rows"] if path is not None and path.is_file() else []
     row = measure(
         chosen.model, chosen.base_url, chosen.groups, chosen.attempts, chosen.each, chosen.concurrency
     )
-    rows = [*(r for r in known if r["model"] != chosen.model), row]
+    rows = rows_with(path, row, "model")
     write_record(path, {**source("benchmarks.judges.reading"), "suite": "tau-airline", "rows": rows})
 
 

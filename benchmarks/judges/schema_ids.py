@@ -9,16 +9,14 @@ Every figure is of the same groups, asked in the same order; a rerun into the sa
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import add_record, parser, say, source, write_record
+from benchmarks.harness import add_record, parser, rows_with, say, source, write_record
 from ranker import LLMJudge, RankedGroup, rank_groups
 from ranker.aggregate.agreement import agreeing_pairs
 from ranker.statistics import ratio
@@ -77,19 +75,13 @@ def main() -> None:
     options.add_argument("--engine", default="", help="what serves it, for the record")
     add_record(options)
     chosen = options.parse_args()
-    path: Path | None = chosen.json
-    known = json.loads(path.read_bytes())["rows"] if path is not None and path.is_file() else []
     wanted = {"both": (False, True), "without": (False,), "with": (True,)}[chosen.ids]
-    rows = [
-        row
-        for row in known
-        if (row["model"], row["ids_in_schema"]) not in {(chosen.model, w) for w in wanted}
-    ]
     for ids_in_schema in wanted:
         row = measure(chosen.model, chosen.base_url, chosen.groups, chosen.concurrency, ids_in_schema)
-        rows.append({**row, "engine": chosen.engine})
+        rows = rows_with(chosen.json, {**row, "engine": chosen.engine}, "model", "ids_in_schema")
         write_record(
-            path, {**source("benchmarks.judges.schema_ids"), "suite": SUITE, "size": SIZE, "rows": rows}
+            chosen.json,
+            {**source("benchmarks.judges.schema_ids"), "suite": SUITE, "size": SIZE, "rows": rows},
         )
 
 
