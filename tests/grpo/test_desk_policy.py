@@ -152,11 +152,10 @@ def sampled(model, words, rows):
 
 
 @pytest.mark.slow
-def test_the_warm_policy_is_middling_and_its_groups_differ():
-    from grpo.demo import desk_policy
+def test_the_packaged_policy_is_middling_and_its_groups_differ():
+    from grpo.demo import quick
 
-    short = desk_policy.WarmStart(steps=750, clean=550, lr=1e-2)
-    model, words = desk_policy.warm_policy(0, short)
+    model, words = quick.policy()
     rows = [row for row in desk.rows(32, 9) for _ in range(8)]
     torch.manual_seed(0)
     made = sampled(model, words, rows)
