@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 3# more than there are cores: tests wait for servers and for p
 PYTEST := $(BIN)/python -m pytest -q --durations=60 --durations-min 5 --numprocesses $(PYTEST_WORKERS) --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: install demo test test-all all-tests test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-base-size bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study turns-study quick-seeds demo-seeds desk-policy docs wheel api clean
+.PHONY: install demo test test-all all-tests test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-base-size bench-reading bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study turns-study quick-seeds demo-seeds desk-policy docs wheel api clean
 .DEFAULT_GOAL := test
 
 $(VENV)/local.stamp: pyproject.toml constraints.txt
@@ -246,6 +246,18 @@ bench-precision: $(VENV)/local.stamp
 bench-tuned: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
 	  --json benchmarks/results/tuned_judge.json
+
+# Whether models read compacted prompts as well: two models on llama.cpp, two suites (hours on two cores; started again, rows are
+# made anew. RANKER_MODELS and RANKER_DATA as for bench-ways and bench-judges).
+LLAMA_PORT := 8931
+bench-reading: $(VENV)/dev.stamp $(ENGINES)/llamacpp/done.stamp
+	for model in $(CODERS); do \
+	  $(ENGINES)/llamacpp/bin/python tests/engines/llamacpp_server.py "$(RANKER_MODELS)/$$model.gguf" $(LLAMA_PORT) 24576 & server=$$!; \
+	  trap "kill $$server" EXIT; \
+	  for part in "tau-airline --attempts 2" "toolenv --attempts 4 --groups 12"; do \
+	    $(BIN)/python -m benchmarks.judges.reading $$model --base-url http://127.0.0.1:$(LLAMA_PORT)/v1 --suite $$part \
+	      --concurrency 1 --engine llama.cpp --json benchmarks/results/reading.json || exit 1; done; \
+	  kill $$server; done
 
 # How large a tuned judge must be: bases of three sizes, the same groups, the same minutes (an idle machine for hours; started
 # again, it goes on. RANKER_MODELS and RANKER_DATA as for bench-ways and bench-judges).

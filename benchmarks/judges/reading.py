@@ -5,7 +5,7 @@
 Each prompt shows real attempts as a judge is shown them, with `sharing` off, of whole messages, and fine; a question about one attempt
 follows, with four answers to choose from. The questions, the attempts and the ids are the same for all three. Where MODEL's
 server keeps prefixes (vLLM, llama.cpp), the questions of a group cost little more than one. A rerun into the same file keeps
-other models' rows. $RANKER_DATA names the folder of the published group file, where it is not to be fetched.
+the rows of other models and suites. $RANKER_DATA names the folder of the published group file, where it is not to be fetched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -139,13 +138,15 @@ async def answers(
         await client.close()
 
 
-def measure(model: str, base_url: str, groups: int, size: int, each: int, concurrency: int) -> Json:
+def measure(
+    model: str, base_url: str, suite: str, groups: int, size: int, each: int, concurrency: int
+) -> Json:
     """A model's accuracy over each kind of prompt, with intervals over groups, and what fine sharing changes."""
     template = load_template()
     right: dict[str, list[list[float]]] = {sharing: [] for sharing in _SHARES}
     tokens: dict[str, list[int]] = {sharing: [] for sharing in _SHARES}
     kinds: dict[tuple[str, str], list[float]] = {}
-    for index, group in enumerate(load("tau-airline", groups).groups):
+    for index, group in enumerate(load(suite, groups).groups):
         attempts = [replace(t, ground_truth=None) for t in group.trajectories[:size]]
         made = questions(attempts, each, index)
         for sharing in _SHARES:
@@ -166,6 +167,7 @@ def measure(model: str, base_url: str, groups: int, size: int, each: int, concur
     }
     return {
         "model": model,
+        "suite": suite,
         "groups": len(right["off"]),
         "attempts": size,
         "questions": int(parts["off"][1].sum()),
@@ -180,18 +182,19 @@ def main() -> None:
     options = parser("benchmarks.judges.reading", __doc__)
     options.add_argument("model")
     options.add_argument("--base-url", required=True)
+    options.add_argument("--suite", default="tau-airline")
     options.add_argument("--groups", type=int, default=25)
     options.add_argument("--attempts", type=int, default=4, help="of each group")
     options.add_argument("--each", type=int, default=6, help="questions of each kind about a group")
     options.add_argument("--concurrency", type=int, default=4)
+    options.add_argument("--engine", default="", help="what serves it, for the record")
     add_record(options)
     chosen = options.parse_args()
-    path: Path | None = chosen.json
     row = measure(
-        chosen.model, chosen.base_url, chosen.groups, chosen.attempts, chosen.each, chosen.concurrency
-    )
-    rows = rows_with(path, row, "model")
-    write_record(path, {**source("benchmarks.judges.reading"), "suite": "tau-airline", "rows": rows})
+        chosen.model, chosen.base_url, chosen.suite, chosen.groups, chosen.attempts, chosen.each, chosen.concurrency
+    )  # fmt: skip
+    rows = rows_with(chosen.json, {**row, "engine": chosen.engine}, "model", "suite")
+    write_record(chosen.json, {**source("benchmarks.judges.reading"), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def test_accuracy_is_counted_for_each_prompt(groups, monkeypatch):
         return chat(json.dumps({"answer": best}))
 
     with ScriptedServer(answer) as server:
-        row = measure("m", server.base_url, 3, 4, 4, 4)
+        row = measure("m", server.base_url, "tau-airline", 3, 4, 4, 4)
     assert row["groups"] == 3
     assert row["accuracy"]["off"]["value"] > 0.6 > row["accuracy"]["fine"]["value"]
     assert row["against_off"]["fine"]["high"] < 0
