@@ -16,7 +16,7 @@ from aiohttp import web
 
 from ranker.prompting.images import words_of
 from ranker.testing.faults import FAULTS, completion, failure
-from ranker.testing.simulated import Behaviour, Truth, answer
+from ranker.testing.simulated import Behaviour, Truth, answer, shows_attempts
 from ranker.trajectory import TrajectoryGroup
 
 Dress = Literal["plain", "fenced", "think", "prose"]
@@ -55,7 +55,7 @@ class JudgeServer:
 
     Attributes:
         requests: chat requests received.
-        counts: number of requests by outcome: "ok" or the name of the fault.
+        counts: number of requests that showed attempts by outcome: "ok" or the name of the fault.
         prompts: the messages of every request, with `keep_prompts`.
     """
 
@@ -142,6 +142,8 @@ class JudgeServer:
         if refused is not None:
             self.counts["refused"] += 1
             return refused
+        if not shows_attempts(messages):
+            return completion("Hello.", model=body["model"])
         fault = self._draw()
         try:
             ids, reply = answer(messages, self.truth, self.behaviour)

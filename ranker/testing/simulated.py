@@ -119,6 +119,11 @@ def blocks(prompt: str) -> list[tuple[str, str]]:
     return [(name, expand(text, parts)) for name, text in _BLOCK.findall(rest)]
 
 
+def shows_attempts(messages: list[dict[str, Any]]) -> bool:
+    """Whether there is anything to rank, as there is not in a request that only tries the key."""
+    return any("<trajectory " in words_of(m["content"]) for m in messages if m["role"] == "user")
+
+
 def answer(messages: list[dict[str, Any]], truth: Truth, behaviour: Behaviour) -> tuple[list[str], str]:
     """The ids shown, and the reply: a verdict in JSON, in the form the prompt asks for."""
     user = next(words_of(m["content"]) for m in messages if m["role"] == "user")

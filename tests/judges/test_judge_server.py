@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import socket
 import threading
 import warnings
 
+from ranker import LLMJudge
+from ranker.judges.preflight import preflight
 from ranker.testing import JudgeServer
 
 
@@ -35,3 +39,12 @@ def test_connections_that_come_while_it_stops_are_closed():
                 connection.close()
         gc.collect()
     assert [str(w.message)[:80] for w in seen if w.category is ResourceWarning] == []
+
+
+def test_a_request_that_only_tries_the_key_is_answered(caplog):
+    with JudgeServer(lambda text: 0.0, api_key="right") as server, caplog.at_level(logging.ERROR):
+        judge = LLMJudge("openai/sim", base_url=server.base_url, api_key="right")
+        asyncio.run(preflight(judge))
+        assert server.requests == 1
+        assert not server.counts
+    assert not caplog.records
