@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,11 +14,13 @@ from ranker import pages
 from ranker.audit.certificate import Prediction
 from ranker.audit.findings import findings, what
 from ranker.audit.result import AuditResult
+from ranker.errors import ConfigurationError
 from ranker.pages import figures as drawings
 from ranker.pages.figures import Drawing
 from ranker.runtime.terminal import figures
 from ranker.statistics import Estimate
 
+DATA = "audit.json"
 NOTE = (
     "places: how many the edited copy stands above its original (± half of a 95 % interval). control: the same "
     "for an innocent text of equal length. effect: beyond the control. wins: how often the copy stands above its original. "
@@ -68,17 +71,53 @@ def write(folder: Path, audit: AuditResult, prediction: Prediction | None = None
         ConfigurationError: they cannot be written; old ones are still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data, page = folder / "audit.json", folder / "audit.html"
+    data = folder / DATA
     record = (
         audit.to_dict() if prediction is None else {**audit.to_dict(), "prediction": prediction.to_dict()}
     )
     pages.write(data, (json.dumps(record, indent=1) + "\n").encode())
+    return data, write_page(folder, audit, prediction)
+
+
+def read(folder: Path) -> tuple[AuditResult, Prediction | None]:
+    """What `write` wrote.
+
+    Raises:
+        ConfigurationError: `audit.json` is missing, incomplete, or something else.
+    """
+    path = folder / DATA
+    try:
+        record = json.loads(path.read_bytes())
+        prediction = record.get("prediction")
+        return (
+            TypeAdapter(AuditResult).validate_python(record),
+            None if prediction is None else TypeAdapter(Prediction).validate_python(prediction),
+        )
+    except OSError as error:
+        fault = error.strerror or str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (ValueError, RecursionError, AttributeError) as error:
+        fault = str(error)
+    raise ConfigurationError(
+        f"{path} is not what `ranker audit` writes ({fault}). Run the same `ranker audit` again: what it asked is in the cache."
+    )
+
+
+def write_page(folder: Path, audit: AuditResult, prediction: Prediction | None) -> Path:
+    """Write `audit.html`.
+
+    Raises:
+        ConfigurationError: it cannot be written; an old one is still there.
+    """
+    page = folder / "audit.html"
     template = pages.environment(Path(__file__).parent).get_template("audit.html.j2")
     text = template.render(
         audit=audit, findings=findings(audit), what=what, plot=_plot(audit), prediction=prediction, said=said
     )
     pages.write(page, text.encode())
-    return data, page
+    return page
 
 
 def _plot(audit: AuditResult) -> Drawing | None:

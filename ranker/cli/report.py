@@ -14,10 +14,12 @@ from ranker.runtime.outputs import check_outputs
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="What `ranker bench` or `ranker train` wrote into --out.")],
+    folder: Annotated[
+        Path, typer.Argument(help="What `ranker bench`, `ranker audit` or `ranker train` wrote into --out.")
+    ],
 ) -> None:
-    """Regenerate report.html of a benchmark, or curves.png of a training run, from the results in its folder. No judge is
-    called.
+    """Regenerate report.html of a benchmark, audit.html of an audit, or curves.png of a training run, from the results in its
+    folder. No judge is called.
 
     [bold]ranker report bench[/bold]
     """
@@ -35,11 +37,15 @@ def make(folder: Path) -> Path:
 
         page: Path = write_report(folder)
         return page
+    if (folder / "audit.json").exists():
+        from ranker.audit import report as audits
+
+        return audits.write_page(folder, *audits.read(folder))
     if (folder / "metrics.jsonl").exists():
         return _curves(folder)
-    what = "holds no results.json or metrics.jsonl" if folder.is_dir() else "is not a folder"
+    what = "holds no results.json, audit.json or metrics.jsonl" if folder.is_dir() else "is not a folder"
     raise ConfigurationError(
-        f"{folder} {what}. Name the --out folder of `ranker bench` or `ranker train`; a benchmark "
+        f"{folder} {what}. Name the --out folder of `ranker bench`, `ranker audit` or `ranker train`; a benchmark "
         "that was stopped writes its results once the same command has finished."
     )
 

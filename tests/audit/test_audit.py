@@ -97,7 +97,7 @@ def test_the_command_writes_a_page_and_numbers(tmp_path):
         result = CliRunner().invoke(
             app,
             ["audit", str(file), "--judge", "sim", "--base-url", server.base_url, "--out", str(tmp_path / "audit"),
-             "--edit", "padding", "--edit", "cut_off", "--cache", "off"],
+             "--edit", "padding", "--edit", "cut_off", "--cache", "off", "--predict"],
         )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "padding" in result.output
@@ -107,6 +107,21 @@ def test_the_command_writes_a_page_and_numbers(tmp_path):
     page = (tmp_path / "audit" / "audit.html").read_text()
     assert "Audit of sim" in page
     assert "<script" not in page
+    (tmp_path / "audit" / "audit.html").unlink()
+    assert CliRunner().invoke(app, ["report", str(tmp_path / "audit")]).exit_code == 0
+    assert (tmp_path / "audit" / "audit.html").read_text() == page, "the same from what is recorded"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "Expecting"), ("[]", "attribute"), ('{"judge": "j", "groups": "many"}', "groups")],
+)
+def test_a_page_is_not_made_of_something_else(tmp_path, text, says):
+    (tmp_path / "audit.json").write_text(text)
+    result = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(result.exception, ConfigurationError)
+    assert says in str(result.exception)
+    assert "Run the same `ranker audit` again" in str(result.exception)
 
 
 def test_the_command_names_the_nearest_edit(tmp_path):
