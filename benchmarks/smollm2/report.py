@@ -87,8 +87,8 @@ def _minutes(seconds: Sequence[float | None]) -> float | None:
 def table(arms: Mapping[str, Json]) -> Table:
     """In Markdown: the documentation takes it from the screen."""
     heads = (
-        "judge", "pairs right", "before", "after", "share of the truth's gain", "words", "log-prob under the start policy", "echo",
-        "minutes",
+        "judge", "seeds", "with a gain", "pairs right", "before", "after", "share of the truth's gain", "words",
+        "log-prob under the start policy", "echo", "minutes",
     )  # fmt: skip
     rows = Table(*heads, box=box.MARKDOWN)
     for judge, arm in arms.items():
@@ -96,8 +96,9 @@ def table(arms: Mapping[str, Json]) -> Table:
             f"{_value(arm, f'{name}_before', f)} → {_value(arm, f'{name}_after', f)}"
             for name, f in (("words", ".0f"), ("start_logprobs", ".2f"), ("echoes", ".2f"))
         ]
+        sure = sum((gain["low"] or 0.0) > 0 for gain in arm["gains"].values())
         rows.add_row(
-            label(judge), _value(arm, "accuracy_at_the_start", ".2f"), *(_interval(arm[name]) for name in ("before", "after", "recovery")),
+            label(judge), str(len(arm["seeds"])), str(sure), _value(arm, "accuracy_at_the_start", ".2f"), *(_interval(arm[name]) for name in ("before", "after", "recovery")),
             *said, "–" if arm["minutes"] is None else f"{arm['minutes']:g}",
         )  # fmt: skip
     return rows
