@@ -33,6 +33,14 @@ def echo(reply: str, task: str) -> float | None:
     return float(copied.mean())
 
 
+def on_subject(reply: str, task: str) -> bool:
+    """Whether a reply names what it was to write about: "a mountain" for "Write about mountains."."""
+    named = re.match(r"Write about (?:an? |the )?([\w ]+)\.", task)
+    assert named is not None, task
+    asked = [word.removesuffix("s") for word in words(named.group(1)) if len(word) > 3]
+    return any(word.startswith(tuple(asked)) for word in words(reply))
+
+
 def start_logprobs(model: Any, sequences: Sequence[TokenSequence]) -> list[float]:
     """The mean log-prob of a sampled token under the policy as it was before training, of each sequence: near that of the
     start policy's own replies where a text is as fluent as those."""

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.harness import Json
+from benchmarks.smollm2.measures import on_subject
 from ranker.pages.figures import COLOURS, Drawing
 from ranker.statistics import Estimate, fieller, mean
 
@@ -54,6 +55,11 @@ def _arm(by_seed: Mapping[int, Mapping[str, Any]], of_truth: Mapping[int, float]
     runs = [by_seed[seed] for seed in sorted(by_seed)]
     gains = {seed: gain(run) for seed, run in by_seed.items()}
 
+    def named(when: str) -> list[float]:
+        """A share for each run, of the replies that were kept."""
+        kept = [[on_subject(s["reply"], s["task"]) for s in run[when]["samples"]] for run in runs]
+        return [float(np.mean(own)) for own in kept if own]
+
     def over(when: str, name: str) -> Json:
         return mean([float(np.mean(run[when][name])) for run in runs if run[when][name]]).to_dict(4)
 
@@ -71,6 +77,7 @@ def _arm(by_seed: Mapping[int, Mapping[str, Any]], of_truth: Mapping[int, float]
         **{
             f"{name}_{when}": over(when, name) for name in ("words", "start_logprobs", "echoes") for when in ("before", "after")
         },
+        **{f"on_subject_{when}": mean(named(when)).to_dict(4) for when in ("before", "after")},
         "minutes": _minutes([run["seconds"] for run in runs]),
         "curve": np.mean([[line["ground_truth_mean"] for line in run["history"]] for run in runs], axis=0)
         .round(4)
@@ -88,13 +95,18 @@ def table(arms: Mapping[str, Json]) -> Table:
     """In Markdown: the documentation takes it from the screen."""
     heads = (
         "judge", "seeds", "with a gain", "pairs right", "before", "after", "share of the truth's gain", "words",
-        "log-prob under the start policy", "echo", "minutes",
+        "log-prob under the start policy", "echo", "on the subject", "minutes",
     )  # fmt: skip
     rows = Table(*heads, box=box.MARKDOWN)
     for judge, arm in arms.items():
         said = [
             f"{_value(arm, f'{name}_before', f)} → {_value(arm, f'{name}_after', f)}"
-            for name, f in (("words", ".0f"), ("start_logprobs", ".2f"), ("echoes", ".2f"))
+            for name, f in (
+                ("words", ".0f"),
+                ("start_logprobs", ".2f"),
+                ("echoes", ".2f"),
+                ("on_subject", ".2f"),
+            )
         ]
         sure = sum((gain["low"] or 0.0) > 0 for gain in arm["gains"].values())
         rows.add_row(
@@ -111,7 +123,8 @@ def _value(arm: Json, name: str, spec: str) -> str:
 
 def _interval(figure: Json) -> str:
     estimate = Estimate(figure["value"], figure["low"], figure["high"])
-    return f"{estimate:.2f}" if estimate.low is not None else _value({"x": figure}, "x", ".2f")
+    spread = estimate.low is not None and estimate.low != estimate.high  # all seeds begin with one policy
+    return f"{estimate:.2f}" if spread else _value({"x": figure}, "x", ".2f")
 
 
 def curves(arms: Mapping[str, Json], width: int = 5) -> Drawing:
@@ -124,7 +137,7 @@ def curves(arms: Mapping[str, Json], width: int = 5) -> Drawing:
             axes.plot(range(1, len(curve) + 1), smooth, color=colour, label=label(judge))
         axes.set_xlabel("step")
         axes.set_ylabel("instructions kept, share")
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper left")
 
     ends = "; ".join(f"{label(judge)} ends at {arm['curve'][-1]:.2f}" for judge, arm in arms.items())
     return Drawing(f"Instructions kept by the policy, step by step: {ends}", draw, 3.2)

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.smollm2 import report
 from benchmarks.smollm2.__main__ import deviation_of, read
-from benchmarks.smollm2.measures import echo, start_logprobs
+from benchmarks.smollm2.measures import echo, on_subject, start_logprobs
 from benchmarks.smollm2.run import noisy, rewards, truths
 from grpo.demo.instructions import rows
 from grpo.types import TokenSequence
@@ -31,6 +31,24 @@ from tests.grpo_runs import begin
 )
 def test_an_echo_is_three_words_in_a_row(reply, share):
     assert echo(reply, "Write about rain. Use at most 8 words.") == share
+
+
+@pytest.mark.parametrize(
+    ("task", "reply", "named"),
+    [
+        ("Write about mountains. Use at most 8 words.", "A mountain!", True),
+        ("Write about mountains. Use at most 8 words.", "onyx.", False),
+        ("Write about the sea at night. Write one sentence only.", "Night falls.", True),
+        ("Write about an old clock. Do not use a comma.", "The clocks tick", True),
+        ("Write about a train journey. Do not use a comma.", "", False),
+    ],
+)
+def test_a_reply_is_on_its_subject_where_it_names_it(task, reply, named):
+    assert on_subject(reply, task) == named
+
+
+def test_every_task_has_a_subject():
+    assert all(on_subject(r["prompt"][-1]["content"], r["prompt"][-1]["content"]) for r in rows())
 
 
 def test_fluency_is_measured_under_the_policy_before_training():
@@ -79,6 +97,7 @@ def run(judge: str, seed: int, gain: float) -> dict[str, Any]:
             "words": [9, 11],
             "start_logprobs": [-2.0, -3.0],
             "echoes": [0.25, 0.25],
+            "samples": [{"task": "Write about rain. End.", "reply": "Rain!"}],
         }
 
     history = [{"ground_truth_mean": 0.3 + 0.1 * i, "judge_accuracy": 0.7 if i else None} for i in range(4)]
