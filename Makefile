@@ -118,6 +118,8 @@ TUNED := build/smollm2/judge
 smollm2: $(VENV)/dev.stamp $(TUNED)/judge.json
 	$(SMOLLM2) --judge truth --judge local --judge tuned --tuned $(TUNED)
 	$(SMOLLM2) --judge noise
+	$(BIN)/python -m benchmarks.smollm2.ties build/smollm2/groups.jsonl --judge local --judge tuned --tuned $(TUNED) \
+	  --json benchmarks/results/smollm2/ties.json
 
 $(TUNED)/judge.json: | $(VENV)/dev.stamp
 	mkdir -p $(TUNED)

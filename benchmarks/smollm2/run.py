@@ -52,7 +52,12 @@ def rewards(judge: str, seed: int, deviation: float | None, tuned: str | None) -
     if judge == "noise":
         assert deviation is not None
         return partial(noisy, deviation=deviation, seed=seed)
-    return partial(rank_group, judge=f"local:{tuned}" if judge == "tuned" else judge, rubric=RUBRIC)
+    return partial(rank_group, judge=judge_named(judge, tuned), rubric=RUBRIC)
+
+
+def judge_named(name: str, tuned: str | None) -> str:
+    """As Ranker takes it: "tuned" is the judge in the folder `tuned`."""
+    return f"local:{tuned}" if name == "tuned" else name
 
 
 def trainer_for(reward_fn: Rewards, seed: int, steps: int, dtype: str, out: Path | None) -> GRPOTrainer:

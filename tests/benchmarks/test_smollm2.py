@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from benchmarks.smollm2 import report
 from benchmarks.smollm2.__main__ import deviation_of, read
 from benchmarks.smollm2.measures import echo, on_subject, start_logprobs
 from benchmarks.smollm2.run import noisy, rewards, truths
+from benchmarks.smollm2.ties import shorter_preferred
 from grpo.demo.instructions import rows
 from grpo.types import TokenSequence
-from ranker import Trajectory, TrajectoryGroup
+from ranker import Trajectory, TrajectoryGroup, rank_group
 from tests.grpo_runs import begin
 
 
@@ -45,6 +47,13 @@ def test_an_echo_is_three_words_in_a_row(reply, share):
 )
 def test_a_reply_is_on_its_subject_where_it_names_it(task, reply, named):
     assert on_subject(reply, task) == named
+
+
+def test_a_judge_that_goes_by_length_is_seen_where_truths_tie():
+    prefers_short = rank_group(group(), judge=lambda shown: [-len(t.messages[-1]["content"]) for t in shown])
+    assert shorter_preferred(prefers_short) == (3, 3)
+    level = replace(prefers_short, rewards=[0.5, 0.5, 1.0])
+    assert shorter_preferred(level) == (1, 2), "pairs that tie are left out"
 
 
 def test_every_task_has_a_subject():
