@@ -74,7 +74,7 @@ def main() -> int:
     )
     if arms:
         (chosen.out / "curves.png").write_bytes(report.curves(arms).png())
-    Console().print(report.table(arms))
+    Console(width=240).print(report.table(arms))  # Markdown, a line a row whatever the terminal
     return 0
 
 
