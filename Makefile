@@ -255,7 +255,7 @@ LLAMA_PORT := 8931
 bench-reading: $(VENV)/dev.stamp $(ENGINES)/llamacpp/done.stamp
 	for model in $(CODERS); do \
 	  $(ENGINES)/llamacpp/bin/python tests/engines/llamacpp_server.py "$(RANKER_MODELS)/$$model.gguf" $(LLAMA_PORT) 24576 & server=$$!; \
-	  until curl --silent --fail --output /dev/null http://127.0.0.1:$(LLAMA_PORT)/health; do sleep 1; done; \
+	  until curl --silent --fail --output /dev/null http://127.0.0.1:$(LLAMA_PORT)/health; do kill -0 $$server || exit 1; sleep 1; done; \
 	  trap "kill $$server" EXIT; \
 	  for part in "tau-airline --attempts 2" "toolenv --attempts 4 --groups 12"; do \
 	    $(BIN)/python -m benchmarks.judges.reading $$model --base-url http://127.0.0.1:$(LLAMA_PORT)/v1 --suite $$part \

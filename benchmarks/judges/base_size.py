@@ -20,7 +20,7 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks.harness import Json, add_record, parser, rows_with, say, source, write_record
-from benchmarks.judges.embedded import SEED, TUNING, examples, figures, scored
+from benchmarks.judges.embedded import GROUPS, SEED, TUNING, examples, figures, scored
 from ranker.jsonl.appender import Appender, read_records
 from ranker.judges.local.judge_file import read_judge, setup_from
 from ranker.judges.local.logprob_judge import LogprobJudge
@@ -29,7 +29,7 @@ from ranker.tuning.examples import Example, from_groups
 from ranker.tuning.run import Run
 
 MODULE = "benchmarks.judges.base_size"
-FAMILIES = ("constraints", "answers", "lookup", "arithmetic", "code", "desk")
+FAMILIES = tuple(GROUPS)
 EACH = 240  # groups of each family, of four attempts
 CODE = "humaneval-samples"
 CODE_TIMES = 3  # each real group of code is seen so often as one of the others
