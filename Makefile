@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Files in their order: by their number of tests the longest ones would come last, and one core would wait for them.
 PYTEST := $(BIN)/python -m pytest -q --durations=60 --durations-min 5 --numprocesses 2 --dist loadfile --no-loadscope-reorder
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: install demo test test-all all-tests test-engines lint types fix fuzz bench-serve bench-view bench-core bench-trainer bench-judges bench-simulated bench-ways bench-precision bench-tuned bench-base-size bench-reading bench-local bench-audit bench-audit-local smollm2 gpu gpu-wheels embedded-judge study watch-study turns-study quick-seeds demo-seeds desk-policy docs wheel api clean
 .DEFAULT_GOAL := test
