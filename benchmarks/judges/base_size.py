@@ -61,7 +61,7 @@ def tune(base: str, minutes: float, learning_rate: float, out: Path) -> Json:
     """Tune a base, going on where an earlier call stopped; what the judge file says of it."""
     settings = replace(TUNING, base=base, minutes=minutes, learning_rate=learning_rate, epochs=3)
     groups = training()
-    looked_at = examples(dict.fromkeys(FAMILIES, 2), SEED + 100)
+    looked_at = examples(dict.fromkeys(FAMILIES, 1), SEED + 100)
     run = Run(settings, groups, out, validation=looked_at, test=looked_at, report=lambda at: say(
         f"{base}: {at.seconds:.0f} s, step {at.step} of {at.steps}, loss {at.loss:.3f}"
     ))  # fmt: skip
