@@ -11,19 +11,16 @@ they are not to be fetched.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from benchmarks.harness import Json, add_record, parser, rows_with, say, source, write_record
-from benchmarks.judges.embedded import GROUPS, SEED, TUNING, examples, figures, scored
-from ranker.jsonl.appender import Appender, read_records
-from ranker.judges.local.judge_file import read_judge, setup_from
-from ranker.judges.local.logprob_judge import LogprobJudge
+from benchmarks.judges.embedded import GROUPS, SEED, TUNING, examples, figures, score_groups
+from ranker.jsonl.appender import read_records
+from ranker.judges.local.judge_file import read_judge
 from ranker.suites import load
 from ranker.tuning.examples import Example, from_groups
 from ranker.tuning.run import Run
@@ -71,19 +68,7 @@ def tune(base: str, minutes: float, learning_rate: float, out: Path) -> Json:
 
 def measure(judge: Path, count: int, records: Path) -> Json:
     """Accuracy and seconds of a group, of each family and each kind of real attempts."""
-    probe = LogprobJudge(setup_from(*read_judge(judge)), cache="off")
-    sink = Appender(records, holds=("scores",), what="record of scores")
-    try:
-        for family in (*FRESH, CODE, *REAL):
-            for example in track(held_out(family, count), family):
-                name = f"{family}/{example.id}"
-                if name not in sink.done:
-                    began = time.monotonic()
-                    scores, tokens = scored(probe, example)
-                    sink.write({"id": name, "family": family, "truths": example.truths_G, "tokens": tokens,
-                                "scores": [round(s, 4) for s in scores], "seconds": round(time.monotonic() - began, 3)})  # fmt: skip
-    finally:
-        sink.close()
+    score_groups(judge, {family: held_out(family, count) for family in (*FRESH, CODE, *REAL)}, records)
     return summary(records)
 
 

@@ -11,6 +11,7 @@ import itertools
 import json
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,19 +96,27 @@ def tune(out: Path, groups: Mapping[str, int], minutes: float | None, start: Pat
 
 def measure(judge: Path, families: Mapping[str, int], out: Path, seed: int) -> None:
     """Pairwise accuracy on templates held out; scores of each group go to `out`, line by line."""
+    score_groups(judge, {f: from_groups(load(f, n, seed=seed).groups) for f, n in families.items()}, out)
+    print(json.dumps(summary(out), indent=1))
+
+
+def score_groups(judge: Path, families: Mapping[str, Sequence[Example]], out: Path) -> None:
+    """Append the scores of each group to `out`, with the tokens and the seconds that they took; groups that are there are left
+    out."""
     probe = LogprobJudge(setup_from(*read_judge(judge)), cache="off")
     sink = Appender(out, holds=("scores",), what="record of scores")
     try:
-        for family, count in families.items():
-            for example in track(from_groups(load(family, count, seed=seed).groups), family):
+        for family, own in families.items():
+            for example in track(own, family):
                 name = f"{family}/{example.id}"
-                if name not in sink.done:
-                    scores, tokens = scored(probe, example)
-                    sink.write({"id": name, "family": family, "truths": example.truths_G,
-                                "scores": [round(s, 4) for s in scores], "tokens": tokens})  # fmt: skip
+                if name in sink.done:
+                    continue
+                began = time.monotonic()
+                scores, tokens = scored(probe, example)
+                sink.write({"id": name, "family": family, "truths": example.truths_G, "tokens": tokens,
+                            "scores": [round(s, 4) for s in scores], "seconds": round(time.monotonic() - began, 3)})  # fmt: skip
     finally:
         sink.close()
-    print(json.dumps(summary(out), indent=1))
 
 
 def scored(judge: LogprobJudge, example: Example) -> tuple[list[float], int]:

@@ -58,6 +58,8 @@ def main() -> None:
     options.add_argument("--tuned", type=Path, metavar="FOLDER")
     add_record(options)
     chosen = options.parse_args()
+    if "tuned" in chosen.judge and chosen.tuned is None:
+        options.error("--judge tuned needs --tuned FOLDER, which ranker tune-judge wrote.")
     groups = [group for group in read_groups(chosen.groups) if tied(group)]
     rows = [measure(judge, groups, chosen.tuned) for judge in chosen.judge]
     write_record(chosen.json, {**source(MODULE, torch=True), "rows": rows})
