@@ -45,9 +45,6 @@ class Auditing:
     _usage: Usage = field(default_factory=Usage)
     _failed: int = 0
     _waiting: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # for people, by group
-    _unclaimed: dict[int, Sequence[float]] = field(
-        default_factory=dict
-    )  # answers for groups of steps still to come
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.audit.min_agreement, self.audit.max_drop)
@@ -123,7 +120,8 @@ class Auditing:
         """Take a step's audits in.
 
         Args:
-            answers: what people said since the last step, by group.
+            answers: all that people have said so far, by group; what is no news is passed over, and so is what they said of
+                groups that are still to come (the run was resumed).
 
         Returns:
             the metrics, a record of each audit for the run folder, and the alarm where there is a new one.

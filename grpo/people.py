@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from grpo.errors import RunFolderError
 from grpo.runs.folder import append, whole_lines
 from grpo.types import RolloutGroup
 from ranker.jsonl.follow import follow_lines
-from ranker.jsonl.group_file import Line, dump_line
+from ranker.jsonl.group_file import dump_line
 
 QUEUE, LABELS = "queue.jsonl", "labels.jsonl"
 
@@ -26,7 +25,8 @@ class People:
 
     folder: Path
     _queued: set[str] = field(default_factory=set)
-    _lines: Iterator[Line | None] | None = None
+    _state: tuple[int, int] | None = None  # of the file of labels when it was last read
+    _answers: dict[int, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._queued = {str(record.get("id")) for _, record in whole_lines(self.folder / QUEUE)}
@@ -51,24 +51,31 @@ class People:
         self._queued.add(str(group.index))
 
     def answers(self) -> dict[int, list[float]]:
-        """What came since it was last asked: by the number of the group, a value for each attempt, and for the anchor.
+        """All that people say: by the number of the group, a value for each attempt, and for the anchor. They may take back
+        what they said.
 
         Raises:
-            RunFolderError: the file of labels became shorter, or holds something else.
+            RunFolderError: the file of labels holds something else.
         """
-        if self._lines is None:
-            self._lines = follow_lines(self.folder / LABELS)
+        file = self.folder / LABELS
+        try:
+            now = file.stat()
+        except FileNotFoundError:
+            return {}
+        if self._state == (state := (now.st_size, now.st_mtime_ns)):
+            return self._answers
         found: dict[int, list[float]] = {}
-        for line in self._lines:
+        for line in follow_lines(file):
             if line is None:
                 break
             truths = [] if line.group is None else [t.ground_truth for t in line.group.trajectories]
             known = [t for t in truths if t is not None]
             if not str(line.id).isdigit() or not truths or len(known) != len(truths):
                 raise RunFolderError(
-                    f"{self.folder / LABELS}, line {line.number}: no label of a group of this run; write the file with {self.command}."
+                    f"{file}, line {line.number}: no label of a group of this run; write the file with {self.command}."
                 )
             found[int(str(line.id))] = known
+        self._state, self._answers = state, found
         return found
 
 

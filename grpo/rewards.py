@@ -19,6 +19,7 @@ from grpo.group_reward import GroupReward, PendingReward, failed, placed
 from grpo.reward_values import ProcessRewards, Turns, checked, checked_turns, mix_turns, neutral, split
 from grpo.types import RolloutGroup
 from ranker import (
+    BudgetExceeded,
     ConfigurationError,
     RankedGroup,
     RankerError,
@@ -153,6 +154,7 @@ class Rewarder:
 
         Raises:
             RankerError: one that is fatal (no such judge, a refused key, no credit): no group would succeed.
+            BudgetExceeded: a limit was reached: further steps would learn nothing.
         """
         count, alive = len(group.rollouts), group.alive
         if len(alive) < 2:
@@ -174,7 +176,7 @@ class Rewarder:
             try:
                 ranked = _call(reward, group.for_judge())
             except Exception as error:
-                if isinstance(error, RankerError) and error.fatal:
+                if isinstance(error, BudgetExceeded) or (isinstance(error, RankerError) and error.fatal):
                     raise
                 spent = error.usage if isinstance(error, RankerError) else Usage()
                 return failed(count, scrub(f"{reward.name}: {type(error).__name__}: {error}"), usage + spent)

@@ -47,7 +47,8 @@ class Step:
         grad_norm: before clipping; None where there was nothing to learn from.
         tokens: loss tokens of the window.
         loss: of the first iteration.
-        entropy, kl, clip_fraction: means over loss tokens; kl is None where beta is 0.
+        entropy, kl: means over loss tokens in the first iteration; kl is None where beta is 0.
+        clip_fraction: mean over loss tokens and iterations.
         mismatch: mean |sampler's log-prob - trainer's| over tokens sampled by the present weights; None
             where there are none.
     """
@@ -136,6 +137,8 @@ class Updater:
                     batch_sums = self._backward(batch, loss, fresh=iteration == 0)
                     if iteration == 0:
                         sums += batch_sums
+                    else:  # on-policy ratios are 1 before the first update: clipping shows in the later ones
+                        sums[3] += batch_sums[3]
                 norm = self._apply()
             self.model.eval()
         total = self._processes.sum(sums.tolist())
@@ -146,7 +149,7 @@ class Updater:
             loss=total[0],
             entropy=total[1] / tokens,
             kl=total[2] / tokens if loss.beta else None,
-            clip_fraction=total[3] / tokens,
+            clip_fraction=total[3] / tokens / self._config.num_iterations,
             mismatch=total[4] / same if same else None,
         )
 
@@ -262,8 +265,8 @@ class Updater:
         norm = float(collected(torch.nn.utils.clip_grad_norm_(self._weights, limit), main=True))
         if not np.isfinite(norm):
             raise TrainingError(
-                f"The gradient's norm is {norm}; the weights are left as they were. Resume from the last checkpoint "
-                "with a lower learning_rate or max_grad_norm, or with bf16 = false."
+                f"The gradient's norm is {norm}; the weights are left as they were. Begin a new run in another folder with a lower "
+                "learning_rate or max_grad_norm, or with bf16 = false: a resumed one would come to the same numbers."
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -96,6 +96,8 @@ class Watching:
         if self.auditing is not None:
             audits = (record for _, record in whole_lines(self.out / "audits.jsonl"))
             self.auditing.resume([record for record in audits if record["step"] <= step])
+            if self.stops:  # the checkpoint is of the very step whose audits raised the alarm
+                self.stopped = self.auditing.watch.alarm
         if self.retuning is not None:
             self.retuning.resume(step)
 

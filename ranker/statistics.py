@@ -63,7 +63,14 @@ class Estimate:
 NOTHING = Estimate(None, None, None)
 
 
-def ratio(num_N: np.ndarray, den_N: np.ndarray, *, share: bool = False, seed: int = 0) -> Estimate:
+def ratio(
+    num_N: np.ndarray,
+    den_N: np.ndarray,
+    *,
+    share: bool = False,
+    within: tuple[float, float] | None = None,
+    seed: int = 0,
+) -> Estimate:
     """sum(num) / sum(den) over N groups, with a percentile bootstrap interval over groups.
 
     The percentiles are those of the expanded interval (Hesterberg 2015, section 4.3), which corrects the bootstrap's
@@ -71,10 +78,12 @@ def ratio(num_N: np.ndarray, den_N: np.ndarray, *, share: bool = False, seed: in
 
     Args:
         num_N, den_N: shape (N,); groups with den 0 do not count.
-        share: the figure lies in [0, 1]. Where every group then has the same value, resampling shows no spread; the
-            interval leaves room for as many groups of value 0, or 1, as N draws could miss: where the value is 1 or
-            0, that is the exact binomial interval.
+        share: the figure lies in [0, 1]: short for within=(0, 1).
+        within: the least and the most that a group can have. Where all have the same value, resampling shows no spread;
+            the interval then leaves room for as many groups at either bound as N draws could miss: for a share of 1 or
+            0, that is the exact binomial interval. None: no bounds are known.
     """
+    within = (0.0, 1.0) if share else within
     counted = den_N > 0
     num_N, den_N = num_N[counted], den_N[counted]
     n = len(num_N)
@@ -82,10 +91,10 @@ def ratio(num_N: np.ndarray, den_N: np.ndarray, *, share: bool = False, seed: in
         return NOTHING
     value = float(num_N.sum() / den_N.sum())
     if n == 1:
-        return Estimate(value, 0.0, 1.0) if share else Estimate(value, None, None)
+        return Estimate(value, *(within or (None, None)))
     ratio_B = resampled(num_N, den_N, seed)
-    if share and np.ptp(ratio_B) < 1e-9:
-        return Estimate(value, value * (1 - unseen(n)), value + (1 - value) * unseen(n))
+    if within and np.ptp(ratio_B) < 1e-9:
+        return _alike(value, within, n)
     return _expanded(value, ratio_B, n)
 
 
@@ -116,6 +125,12 @@ def difference(
     return _expanded(value, difference_B, n, _TAIL / together), float(
         difference_B.std() * math.sqrt(n / (n - 1))
     )
+
+
+def _alike(value: float, within: tuple[float, float], n: int) -> Estimate:
+    """Of n draws that all have one value: there may be others, as many as n draws could miss."""
+    least, most = within
+    return Estimate(value, value - (value - least) * unseen(n), value + (most - value) * unseen(n))
 
 
 def unseen(n: int, tail: float = _TAIL) -> float:
@@ -173,15 +188,21 @@ def percentile(statistic: Callable[..., Any], *columns_N: np.ndarray, draws: int
     return Estimate(value, float(low), float(high))
 
 
-def mean(values: Sequence[float]) -> Estimate:
+def mean(values: Sequence[float], within: tuple[float, float] | None = None) -> Estimate:
     """The mean of a few independent runs with Student's t interval: a percentile bootstrap of a handful is too
-    narrow."""
+    narrow.
+
+    Args:
+        within: the least and the most that a value can be, as for `ratio`: room where all values are the same.
+    """
     n = len(values)
     if not n:
         return NOTHING
     value = math.fsum(values) / n
     if n == 1:
-        return Estimate(value, None, None)
+        return Estimate(value, *(within or (None, None)))
+    if within and np.ptp(values) < 1e-9:
+        return _alike(value, within, n)
     reach = _student(n) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Estimate(value, value - reach, value + reach)
 

@@ -294,6 +294,18 @@ def test_intervals_of_a_mean_are_students():
     assert paired({0: 3.0, 1: 4.0, 2: 9.0}, {0: 1.0, 1: 2.0, 3: 5.0}) == Estimate(2.0, 2.0, 2.0)
 
 
+def test_equal_values_within_bounds_leave_room_for_others():
+    room = 1 - 0.025 ** (1 / 4)
+    assert mean([1.0] * 4, (-1.0, 3.0)) == Estimate(
+        1.0, pytest.approx(1 - 2 * room), pytest.approx(1 + 2 * room)
+    )
+    assert mean([1.0], (-1.0, 3.0)) == Estimate(1.0, -1.0, 3.0)
+    assert ratio(np.full(4, -1.0), np.ones(4), within=(-1.0, 1.0)) == Estimate(
+        -1.0, -1.0, pytest.approx(-1 + 2 * room)
+    )
+    assert ratio(np.ones(1), np.ones(1), within=(-1.0, 1.0)) == Estimate(1.0, -1.0, 1.0)
+
+
 def test_fiellers_interval_of_a_ratio_of_means():
     gains = {0: 0.45, 1: 0.5, 2: 0.55}
     assert fieller(gains, gains) == Estimate(1.0, pytest.approx(1.0), pytest.approx(1.0))

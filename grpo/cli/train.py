@@ -16,7 +16,7 @@ from rich.console import Console
 from grpo.config_file import Settings, read_settings
 from grpo.rewards import Reward
 from grpo.rollouts.collect import Example
-from grpo.runs.folder import write_json
+from grpo.runs.folder import spent, write_json
 from grpo.runs.metrics import mean_truth
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
@@ -27,6 +27,7 @@ from ranker.judges.options import JudgeOptions
 from ranker.judges.preflight import preflight
 from ranker.rank import judge_for
 from ranker.runtime.event_loop import run_sync
+from ranker.watch.audit import Audit
 
 
 def train(
@@ -116,19 +117,35 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
     examples = settings.examples()
     if not examples:
         raise ConfigurationError(f"The dataset {settings.said['dataset']} has no examples.")
+    rewards, audit = settings.rewards(), settings.audit()
+    if resume and out is not None:
+        _count(rewards, audit, out)
     return GRPOTrainer(
         model,
         tokenizer=tokenizer,
         dataset=examples,
-        reward_fn=settings.rewards(),
+        reward_fn=rewards,
         rollout=settings.function("rollout"),
         checker=settings.function("checker"),
         config=settings.config,
         out=out,
         resume=resume,
-        audit=settings.audit(),
+        audit=audit,
         describe={key: value for key, value in settings.said.items() if key != "audit"},
     )
+
+
+def _count(rewards: Sequence[Reward], audit: Audit | None, out: Path) -> None:
+    """Count what a run has spent so far against the limits of its judges and its auditor; of several judges, all of it against
+    each one's: a limit is never exceeded."""
+    by_judges, by_auditor = spent(out)
+    asked = [(reward.function, by_judges) for reward in rewards]
+    asked += [(audit.auditor, by_auditor)] if audit is not None else []
+    for function, usage in asked:
+        budget = getattr(function, "keywords", {}).get("budget")
+        if budget is not None:
+            budget.calls += usage.calls
+            budget.cost_usd += (usage.cost_usd or 0.0) + usage.unconfirmed_usd
 
 
 def _evaluate(trainer: GRPOTrainer, examples: Sequence[Example] | None, out: Path, when: str) -> float | None:

@@ -133,7 +133,7 @@ class RunFolder:
 class RewardCache:
     """Rewards as they are earned, one file for each process: a resumed run asks for none of them again.
 
-    Failures are not kept: a judge that is mended gets another chance.
+    Of failures only the record is kept, with what they cost: a judge that is mended gets another chance.
     """
 
     def __init__(self, folder: Path, rank: int, resume: bool):
@@ -148,7 +148,8 @@ class RewardCache:
                 good += len(raw)
                 usage = Usage(**record.pop("usage"))
                 key, _ = record.pop("key"), record.pop("group")
-                self._rewards[key] = GroupReward(**record, usage=usage)
+                if record["error"] is None:
+                    self._rewards[key] = GroupReward(**record, usage=usage)
             if file == self._file:
                 os.truncate(file, good)
 
@@ -158,15 +159,24 @@ class RewardCache:
 
     def add(self, group: RolloutGroup, reward: GroupReward) -> None:
         """Keep a group's rewards."""
-        if reward.error is None:
-            record = {
-                "group": group.index,
-                "key": _digest(group),
-                **asdict(reward),
-                "usage": reward.usage.to_dict(),
-            }
-            with self._lock:
-                append(self._file, dump_line(record))
+        record = {
+            "group": group.index,
+            "key": _digest(group),
+            **asdict(reward),
+            "usage": reward.usage.to_dict(),
+        }
+        with self._lock:
+            append(self._file, dump_line(record))
+
+
+def spent(folder: Path) -> tuple[Usage, Usage]:
+    """What the judges of a run and its auditor have cost, in all its processes, up to its last kill."""
+    judges, auditor = Usage(), Usage()
+    for file in sorted(folder.glob("rewards*.jsonl")):
+        for _, record in whole_lines(file):
+            judges += Usage(**record["usage"])
+            auditor += Usage(**(record.get("audit") or {}).get("usage", {}))
+    return judges, auditor
 
 
 def whole_lines(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
@@ -249,11 +259,12 @@ def _check_ours(path: Path) -> None:
 
 
 # What may differ when a run goes on: how often it is saved, where it is shown, which servers it samples
-# from, how it is divided over processes.
+# from, how it is divided over processes; and, in tables of judges, what may be spent on it.
 _FREE = (
     "save_steps", "save_total_limit", "report_to", "vllm_server_base_url", "vllm_server_timeout",
     "vllm_adapter_folder", "fsdp", "on_alarm",
 )  # fmt: skip
+_LIMITS = ("max_calls", "max_cost_usd")
 
 
 def _compare(held: Path, resolved: Mapping[str, Any]) -> None:
@@ -269,7 +280,7 @@ def _compare(held: Path, resolved: Mapping[str, Any]) -> None:
             f"{held} is of format {version}, this version ({__version__}) reads {FORMAT}: go on with the version that "
             f"began the run ({before.get('ranker_version') if isinstance(before, dict) else 'unknown'}), or begin anew."
         )
-    plain = json.loads(json.dumps(resolved, default=str))
+    before, plain = _without_limits(before), _without_limits(json.loads(json.dumps(resolved, default=str)))
     differ = [
         f"{key} was {before.get(key)!r} and is {plain.get(key)!r}"
         for key in sorted({*before, *plain} - {"ranker_version", *_FREE})
@@ -280,3 +291,9 @@ def _compare(held: Path, resolved: Mapping[str, Any]) -> None:
             f"{held.parent} was begun with other settings: {'; '.join(differ)}. Resume with the same ones, or name "
             "another folder."
         )
+
+
+def _without_limits(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {key: _without_limits(value) for key, value in said.items() if key not in _LIMITS}
+    return [_without_limits(value) for value in said] if isinstance(said, list) else said

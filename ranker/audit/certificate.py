@@ -3,7 +3,7 @@
     recovery = (1 − s)·g + s·c,    g = 1 − exp(−max(0, a − ½) / τ),    s = σ((e − e₀) / w)
 
 a is how often the judge orders two attempts correctly; g is what random error of that accuracy leaves of the gain.
-Without ground truth, a is reckoned from how often two rankings agree: r = a² + (1 − a)² where errors are independent. e is
+Without ground truth, a is reckoned from how often two rankings agree, ties half: r = a² + (1 − a)² where errors are independent. e is
 the largest lift among the flagged edits, as a share of the places of a group: a policy finds an exploit that lifts an
 attempt by e₀ or more, and then keeps c, more where the edit leaves the worth alone (it writes more, say) than where it
 does harm (it leaves the work out). The coefficients are fitted on the runs of the training study (`benchmarks.study`).
@@ -104,9 +104,12 @@ def coefficients() -> Coefficients:
 
 def features_of(audit: AuditResult) -> Features | None:
     """None where no two rankings of a group could be compared."""
-    if audit.repeatability.value is None:
+    repeated = audit.order_repeatability
+    if repeated.value is None:  # an audit of before there was such a figure
+        repeated = audit.repeatability
+    if repeated.value is None:
         return None
-    accuracy = audit.accuracy if audit.accuracy.value is not None else reckoned(audit.repeatability)
+    accuracy = audit.accuracy if audit.accuracy.value is not None else reckoned(repeated)
     known = (accuracy.value or 0.0, _deviation(accuracy))
     flagged = [lift for lift in audit.lifts if lift.flagged and lift.places.value is not None]
     if not flagged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,7 +53,7 @@ def findings(audit: AuditResult) -> list[Finding]:
         result.append(Finding("note", _advice(audit, flagged)))
     few = sorted({x.trials for x in audit.lifts if x.trials < FEW})
     if not flagged:
-        most = max(audit.lifts, key=lambda x: x.effect.high or 0.0)
+        most = max(audit.lifts, key=lambda x: math.inf if x.effect.high is None else x.effect.high)
         text = f"None of the {len(audit.lifts)} edits lifts an attempt beyond chance."
         if most.effect.high is not None:
             text += f" The largest lift that these groups do not rule out: {most.effect.high:.1f} of {most.size:.0f} places ({what(most.edit)})."

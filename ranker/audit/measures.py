@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from ranker.audit.trials import Trial
 from ranker.debias.edits import Edit
 from ranker.distributions import student_tail, tau_b
 from ranker.ranked import RankedGroup
-from ranker.statistics import mean, ratio
+from ranker.statistics import Estimate, mean, ratio
 from ranker.usage import Usage
 
 LEVEL = 0.05  # of all flags of an audit together
@@ -54,19 +54,24 @@ async def measured(
             _add(outcomes, trial, ranked.ranking)
             position += _positions(ranked)
     right = [_pairs_right(ranked) for ranked in plain if ranked.error is None]
-    same = [_pairs_alike(a, b) for a, b in zip(plain, again, strict=True) if not a.error and not b.error]
+    twice = [(a, b) for a, b in zip(plain, again, strict=True) if not a.error and not b.error]
     lifts = [_lift(edit, outcomes) for edit in tried if edit.name in outcomes.places]
     return AuditResult(
         judge,
         len(plain),
         _flagged(lifts, outcomes),
-        mean([ranked.consistency for ranked in plain if ranked.consistency is not None]),
-        ratio(*np.array(same, dtype=float).reshape(-1, 2).T, share=True),
-        mean(position),
-        ratio(*np.array(right, dtype=float).T, share=True),
+        mean([ranked.consistency for ranked in plain if ranked.consistency is not None], (0.0, 1.0)),
+        _share(_pairs_alike(a, b) for a, b in twice),
+        mean(position, (-1.0, 1.0)),
+        _share(right),
         failed,
         usage,
+        _share(_pairs_alike(a, b, tied=0.5) for a, b in twice),
     )
+
+
+def _share(counts: Iterable[tuple[float, int]]) -> Estimate:
+    return ratio(*np.array(list(counts), dtype=float).reshape(-1, 2).T, share=True)
 
 
 def _add(outcomes: Outcomes, trial: Trial, ranking: Sequence[Sequence[int]]) -> None:
@@ -90,13 +95,18 @@ def _add(outcomes: Outcomes, trial: Trial, ranking: Sequence[Sequence[int]]) -> 
 
 def _lift(edit: Edit, outcomes: Outcomes) -> Lift:
     places = outcomes.places[edit.name]
+    most = float(max(outcomes.sizes[edit.name]))  # from last to first, its original passed
+    effects = _effects(edit.name, outcomes)
+    reach = (
+        most + 1 if outcomes.control.get(edit.name) else most
+    )  # two that pass each other differ by one more
     return Lift(
         edit.name,
         edit.worth,
         len(places),
-        mean(places),
-        mean(outcomes.control.get(edit.name, [])),
-        mean(_effects(edit.name, outcomes)),
+        mean(places, (-most, most)),
+        mean(outcomes.control.get(edit.name, []), (-most, most)),
+        mean(effects, (-reach, reach)),
         ratio(np.array(outcomes.wins[edit.name]), np.ones(len(places)), share=True),
         float(np.mean(outcomes.sizes[edit.name])),
     )
@@ -140,13 +150,14 @@ def _positions(ranked: RankedGroup) -> list[float]:
     return [float(np.mean(taus))] if taus else []
 
 
-def _pairs_alike(a: RankedGroup, b: RankedGroup) -> tuple[float, int]:
-    """How many pairs of a group two rankings put in the same order, ties half; and how many there are."""
+def _pairs_alike(a: RankedGroup, b: RankedGroup, tied: float = 1.0) -> tuple[float, int]:
+    """How many pairs of a group two rankings put in the same order, and how many there are; a tie in one of them counts half,
+    one in both `tied`."""
     places = [average_ranks(ranked.ranking, len(ranked.group)) for ranked in (a, b)]
     same, pairs = 0.0, list(itertools.combinations(range(len(a.group)), 2))
     for i, j in pairs:
         gaps = [place[i] - place[j] for place in places]
-        same += 0.5 if 0 in gaps and gaps[0] != gaps[1] else float(gaps[0] * gaps[1] > 0 or gaps == [0, 0])
+        same += tied if gaps == [0, 0] else 0.5 if 0 in gaps else float(gaps[0] * gaps[1] > 0)
     return same, len(pairs)
 
 

@@ -52,6 +52,8 @@ class AuditResult:
         accuracy: share of pairs of different ground truth ordered correctly; nothing without ground truth.
         failed: trials without a verdict.
         usage: of all calls.
+        order_repeatability: as `repeatability`, but a pair that is tied both times counts half too: 0.5 for a judge that cannot
+            tell attempts apart.
     """
 
     judge: str
@@ -63,6 +65,7 @@ class AuditResult:
     accuracy: Estimate = NOTHING
     failed: int = 0
     usage: Usage = field(default_factory=Usage)
+    order_repeatability: Estimate = NOTHING
 
     def lift(self, edit: str) -> Lift | None:
         """Of an edit by its name."""

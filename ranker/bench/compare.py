@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +92,17 @@ def compare(results: Mapping[str, Any], cheap: str, strong: str, margin: float) 
 
 def _common(cells: Sequence[Mapping[str, Any]], suite: str, cheap: str, strong: str) -> np.ndarray | None:
     """Shape (N, 4): agreeing pairs and pairs of the cheap judge, then of the strong one, on common groups."""
-    by_judge = {}
+    by_judge: dict[str, dict[tuple[str, int], tuple[float, float]]] = {}
     for cell in cells:
         if cell["suite"] == suite and cell["judge"] in (cheap, strong):
             of = cell["by_group"]
             rows = zip(of["ids"], of["agreeing"], of["pairs"], strict=True)
-            by_judge[cell["judge"]] = {name: (right, pairs) for name, right, pairs in rows if pairs}
+            seen: Counter[str] = Counter()  # ids that repeat: groups are told apart by their order
+            own = by_judge.setdefault(cell["judge"], {})
+            for name, right, pairs in rows:
+                seen[name] += 1
+                if pairs:
+                    own[name, seen[name]] = (right, pairs)
     if len(by_judge) < 2:
         return None
     one, other = by_judge[cheap], by_judge[strong]

@@ -129,8 +129,8 @@ def _differences(suite: Suite, by_judge: Mapping[str, Sequence[Answers]], seed: 
         one, other = [{x.any.index: x for x in some} for some in (first, second)]
         for name in COMPARED:
             pair = [parts(METRICS[name], [some[i] for i in common]) for some in (one, other)]
-            span = 1.0 if METRICS[name].share else 2.0  # tau goes from -1 to 1
-            estimate, _ = difference(pair[0], pair[1], seed, span=span)
+            least, most = METRICS[name].within or (0.0, 1.0)
+            estimate, _ = difference(pair[0], pair[1], seed, span=most - least)
             rows.append({"suite": suite.name, "a": a, "b": b, "metric": name, **estimate.to_dict(),
                          "groups": len(common)})  # fmt: skip
     return rows

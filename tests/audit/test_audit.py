@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ranker import ConfigurationError, Trajectory, TrajectoryGroup, audit_judge
+from ranker.audit.certificate import features_of
 from ranker.audit.findings import findings
 from ranker.cli import app
 from ranker.debias.edits import EDITS, Edit
@@ -35,6 +36,28 @@ def test_a_sound_judge_passes():
 
 def test_a_judge_that_never_errs_repeats_itself():
     assert audited(edits=SOME[:1], n=6).repeatability.value == 1.0
+
+
+def test_a_judge_that_ties_all_is_no_good_because_it_does_so_again():
+    unlabelled = [
+        TrajectoryGroup([Trajectory(t.messages) for t in g.trajectories], id=g.id, task=g.task)
+        for g in groups(12)
+    ]
+    audit = audit_judge(unlabelled, judge=lambda ts: [0.0] * len(ts), edits=SOME[:1], progress=False)
+    assert audit.repeatability.value == 1.0
+    assert audit.order_repeatability.value == features_of(audit).accuracy == 0.5
+    places = audit.lifts[0].places
+    assert places.low < places.value == 0.0 < places.high, "a dozen trials that agree leave room for others"
+
+
+def test_one_trial_rules_out_nothing():
+    audit = audited(edits=SOME[:1], n=1)
+    [lift] = audit.lifts
+    assert (lift.places.low, lift.places.high) == (-6.0, 6.0)
+    assert (
+        "do not rule out: 7.0 of 6 places" in findings(audit)[0].text
+        or "6.0 of 6 places" in findings(audit)[0].text
+    )
 
 
 def test_a_liking_for_length_is_found_and_not_put_down_to_praise():

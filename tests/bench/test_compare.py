@@ -131,6 +131,15 @@ def test_only_groups_that_both_judged_count():
     assert (found.cheap, found.strong) == (0.5, 0.5)
 
 
+def test_groups_whose_ids_repeat_all_count():
+    made = results(s={"cheap": [6, 6, 0, 6], "strong": [6, 3, 6, 6]})
+    for cell in made["cells"]:
+        cell["by_group"]["ids"] = ["g0", "g1", "g0", "g1"]  # two files in one
+    [found] = compare(made, "cheap", "strong", 0.03)
+    assert found.groups == 4
+    assert (found.cheap, found.strong) == (0.75, 0.875)
+
+
 def test_several_suites_are_told_one_by_one_and_together():
     rng = np.random.default_rng(7)
     pair = [dict(zip(("cheap", "strong"), drawn(rng, n, 0.05), strict=True)) for n in (50, 70)]

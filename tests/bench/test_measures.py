@@ -303,10 +303,23 @@ def test_shares_lie_in_0_to_1_and_intervals_around_their_figure(groups):
         if estimate.value is None:
             assert parts(METRICS[name], told)[1].sum() == 0
             continue
-        if METRICS[name].share:
-            assert 0 <= estimate.value <= 1
-        if estimate.low is not None:
-            assert estimate.low <= estimate.value <= estimate.high, name
-            if METRICS[name].share:
-                assert estimate.low >= 0, name
-                assert estimate.high <= 1, name
+        least, most = METRICS[name].within or (0.0, 1.0)
+        assert least <= estimate.value <= most
+        assert estimate.low is not None, name
+        assert least <= estimate.low <= estimate.value <= estimate.high <= most, name
+
+
+def test_two_groups_that_agree_prove_nothing():
+    """Resampled, they show no spread."""
+    right = [answers(seen(UP, UP), seen(UP, UP, "reversed")) for _ in range(2)]
+    figures = measure(right)
+    room = unseen(2)
+    for name, value, low, high in (
+        ("pairwise_accuracy", 1.0, 1 - room, 1.0),
+        ("kendall_tau_b", 1.0, 1 - 2 * room, 1.0),
+        ("regret", 0.0, 0.0, room),
+        ("flip_rate", 0.0, 0.0, room),
+    ):
+        estimate = figures[name]
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((value, low, high)), name
+    assert figures["length_bias"].within(-1, 1) == figures["length_bias"]

@@ -188,6 +188,20 @@ def test_a_judge_that_is_wrong_from_the_start_hands_back_the_start(tmp_path):
     assert furthest(start, weights(trainer)) == 0.0
 
 
+def test_a_run_that_stopped_at_a_checkpoint_stays_stopped(tmp_path):
+    out, audit = tmp_path / "run", Audit(share=1.0, on_alarm="stop")
+    more = {**LONG, "save_steps": 1}
+    first, before = train(opposite, out=out, checker=truth, audit=audit, **more)
+    assert first.stopped is not None
+    assert (out / "checkpoints" / f"step-{first.stopped.step}").is_dir(), (
+        "the alarm fell on a checkpoint's step"
+    )
+    again, history = train(opposite, out=out, checker=truth, audit=audit, resume=True, **more)
+    assert again.stopped == first.stopped
+    assert len(history) == len(before)
+    assert again.handed_back == first.handed_back
+
+
 def test_a_run_that_kept_nothing_to_hand_back_says_so(tmp_path, caplog):
     """It began with "warn", which keeps the newest checkpoints alone, and goes on with "stop" under an alarm to come."""
     out = tmp_path / "run"

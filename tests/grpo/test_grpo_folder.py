@@ -5,12 +5,16 @@ from __future__ import annotations
 import gc
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grpo import RunFolderError, TrainingError
-from ranker import JudgeCallError, RankerError
-from tests.grpo_runs import LONG, begin, halt, likes_fives, policy, spread, train
+from grpo.cli.train import make_trainer
+from grpo.config_file import make_settings
+from ranker import BudgetExceeded, JudgeCallError, RankerError
+from ranker.jsonl.group_file import dump_line
+from tests.grpo_runs import LONG, ROWS, begin, halt, likes_fives, policy, spread, train
 
 
 @pytest.fixture
@@ -56,6 +60,40 @@ def test_a_run_stopped_by_its_judge_goes_on_when_that_is_mended(tmp_path):
         train(down, out=tmp_path / "run", max_steps=5, save_steps=2)
     _, history = train(likes_fives, out=tmp_path / "run", resume=True, max_steps=5, save_steps=2)
     assert [line["failed_groups"] for line in history] == [0] * 5
+
+
+def test_a_judges_limit_is_of_the_whole_run_and_may_be_raised(serve, tmp_path):
+    model, tokenizer = policy()
+    model.save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(dump_line(row) for row in ROWS))
+    server = serve(len)
+    said = {
+        "model": str(tmp_path / "tiny"),
+        "dataset": str(tmp_path / "rows.jsonl"),
+        "max_steps": 4,
+        "groups_per_step": 2,
+        "max_completion_length": 8,
+        "judge": {"model": "sim", "base_url": server.base_url},
+    }
+
+    def limited(calls: int, resume: bool) -> list[dict[str, Any]]:
+        trainer = make_trainer(
+            make_settings({**said, "judge": {**said["judge"], "max_calls": calls}}, None),
+            tmp_path / "run",
+            resume,
+        )
+        try:
+            return trainer.train()
+        finally:
+            trainer.close()
+
+    for resume in (False, True):
+        with pytest.raises(BudgetExceeded, match="max_calls=3"):
+            limited(3, resume)
+        assert server.requests == 3, "started again, it has spent its limit"
+    assert len(limited(20, True)) == 4
+    assert server.requests == 8
 
 
 def test_a_run_begun_anew_takes_no_rewards_of_the_start_before(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from grpo.errors import RunFolderError
 from ranker import ConfigurationError
 from ranker.jsonl.group_file import dump_line
+from ranker.labelling.session import Session
 from ranker.watch.audit import Audit
 from tests.grpo_runs import begin, lines, opposite, spread, train
 
@@ -103,6 +104,50 @@ def test_a_resumed_run_takes_every_answer_once(tmp_path):
     answered = [a["group"] for a in lines(out / "audits.jsonl") if a.get("waiting") is None]
     assert sorted(answered) == [0, 1, 2, 3, 4]
     assert len({q["id"] for q in lines(out / "queue.jsonl")}) == len(lines(out / "queue.jsonl")) == 18
+
+
+def test_answers_to_groups_that_a_resumed_run_samples_again_are_not_lost(tmp_path):
+    out = tmp_path / "run"
+
+    def report(line: Any) -> None:
+        if line["step"] == 4:
+            label(out, 0, 12, by_spread)
+        if line["step"] == 5:
+            raise InterruptedError
+
+    trainer = begin(spread, out=out, audit=AUDIT, **{**STEPS, "save_steps": 3})
+    with contextlib.suppress(InterruptedError):
+        trainer.train(report)
+    trainer.close()
+    _, history = train(spread, out=out, audit=AUDIT, resume=True, **{**STEPS, "save_steps": 3})
+    assert [m["audited_groups"] for m in history] == [0, 0, 0, 9, 12, 12]
+
+
+def test_an_answer_that_is_taken_back_does_not_end_the_run(tmp_path):
+    out, order = tmp_path / "run", ((0,), (1,), (2,), (3,))
+    session: list[Session] = []
+    said: dict[int, list[float]] = {}
+
+    def report(line: Any) -> None:
+        if line["step"] == 1:
+            session.append(Session(out / "queue.jsonl", out / "labels.jsonl", follow=True))
+            session[0].label(order)
+            session[0].label(order)
+            session[0].undo()
+            session[0].label(order[::-1])
+            for record in lines(out / "labels.jsonl"):
+                said[int(record["id"])] = [t["ground_truth"] for t in record["trajectories"]]
+        if line["step"] == 2:
+            session[0].label(order)
+            session[0].undo()
+            session[0].undo()
+
+    _, history = train(opposite, out=out, audit=AUDIT, report=report, **STEPS)
+    session[0].close()
+    assert len(history) == STEPS["max_steps"]
+    answered = {a["group"]: a["auditor"] for a in lines(out / "audits.jsonl") if a.get("waiting") is None}
+    assert answered == said
+    assert list(said) == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def test_more_iterations_learn_more_from_the_same_groups():
     moved = []
     for iterations in (1, 3):
         trainer, history = train(spread, max_steps=1, max_pending_groups=0, num_iterations=iterations)
-        assert history[0]["clip_fraction"] == 0.0, "the first pass is on-policy"
+        clipped = history[0]["clip_fraction"]
+        assert (clipped == 0.0) == (iterations == 1), "the first pass is on-policy, the later ones are not"
         moved.append(furthest(weights(trainer), weights(begin())))
     assert moved[1] > 2 * moved[0]
 
