@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -145,6 +146,9 @@ def halt(out: Path) -> Path:
     with contextlib.suppress(InterruptedError):
         trainer.train(stop)
     trainer.close()
+    for thread in threading.enumerate():  # groups still at the judge are written when they come back
+        if thread.name.startswith("reward-"):
+            thread.join()
     return out
 
 
