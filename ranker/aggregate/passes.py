@@ -14,6 +14,7 @@ from ranker.aggregate.turns import mean_marks
 from ranker.errors import ContextLengthError, JudgeError, RankerError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import Verdict
+from ranker.judges.verdict_check import check_verdict
 from ranker.prompting.orders import windows
 from ranker.runtime.budget import Budget
 from ranker.usage import Usage
@@ -99,7 +100,8 @@ class PassRunner:
         async with self.slots:
             try:
                 with errors_as(JudgeError, f"The judge {self.judge.name} failed"):
-                    verdict = await self.judge.verdict(shown, self.budget)
+                    returned = await self.judge.verdict(shown, self.budget)
+                    verdict = check_verdict(returned, shown.trajectories, self.judge.name)
             except RankerError as error:
                 if error.fatal:
                     self.slots.fatal = error
@@ -167,6 +169,6 @@ async def gather(coroutines: Iterable[Coroutine[Any, Any, Verdict]]) -> list[Ver
 
 def _to_lineup(values: tuple[Any, ...], order: Order, n: int, empty: Any) -> tuple[Any, ...]:
     result = [empty] * n
-    for place, value in zip(order, values, strict=False):
+    for place, value in zip(order, values, strict=True):
         result[place] = value
     return tuple(result)
