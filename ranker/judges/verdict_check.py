@@ -27,7 +27,8 @@ def check_verdict(verdict: Any, shown: Sequence[Trajectory], judge: str) -> Verd
     """
     if not isinstance(verdict, Verdict):
         raise VerdictError(
-            f"The judge {judge} must return a Verdict, not a {type(verdict).__name__}.", raw_text=repr(verdict)
+            f"The judge {judge} must return a Verdict, not a {type(verdict).__name__}.",
+            raw_text=repr(verdict),
         )
     n = len(shown)
     try:
