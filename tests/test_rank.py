@@ -210,6 +210,37 @@ def test_max_calls_stops_before_the_call_that_would_exceed_it(serve):
         list(rank_groups(groups, "sim", **options))
 
 
+@pytest.mark.parametrize(("size", "options"), [(4, {"passes": 4}), (12, {"passes": 2, "max_group": 4})])
+def test_calls_in_flight_when_a_limit_is_met_are_counted_and_kept(serve, tmp_path, size, options):
+    """Those of other passes and windows of the group are paid for: a later run does not pay for them again."""
+    warm, group = (make_groups(1, size=n, seed=n)[0] for n in (2, size))
+    server = serve([warm, group], latency=0.2)
+    judge = LLMJudge(
+        "sim", base_url=server.base_url, cache=tmp_path / "c.sqlite", max_group=options.pop("max_group", 32)
+    )
+    rank_group(warm, judge)  # so that the first call does not go alone
+    with pytest.raises(BudgetExceeded, match="max_calls=3") as caught:
+        rank_group(group, judge, max_calls=3, **options)
+    assert caught.value.usage.calls == 3
+    assert caught.value.usage.completion_tokens > 0
+    assert server.requests == server.counts["ok"] == 1 + 3
+    again = rank_group(group, judge, **options)
+    assert again.usage.cached_calls == 3
+
+
+def test_groups_in_flight_when_a_limit_ends_the_run_are_kept(serve, tmp_path):
+    """Also where their results are not waited for."""
+    warm, *groups = make_groups(9)
+    server = serve([warm, *groups], latency=0.2)
+    judge = LLMJudge("sim", base_url=server.base_url, cache=tmp_path / "c.sqlite")
+    rank_group(warm, judge)
+    with pytest.raises(BudgetExceeded):
+        list(rank_groups(groups, judge, max_calls=3, ordered=False, progress=False))
+    assert server.requests == server.counts["ok"] == 1 + 3
+    again = rank_groups(groups, judge, progress=False)
+    assert sum(r.usage.cached_calls for r in again) == 3
+
+
 def test_max_cost_is_never_exceeded_however_many_calls_are_in_flight(serve):
     groups = make_groups(60)
     server = serve(groups, latency=0.01)

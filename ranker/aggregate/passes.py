@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ranker.aggregate.ranking import merge
 from ranker.aggregate.turns import mean_marks
-from ranker.errors import ContextLengthError, JudgeError, RankerError, errors_as
+from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, RankerError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import Verdict
 from ranker.judges.verdict_check import check_verdict
@@ -153,13 +153,18 @@ class PassRunner:
 
 
 async def gather(coroutines: Iterable[Coroutine[Any, Any, Verdict]]) -> list[Verdict]:
-    """Await all; on an error cancel the rest and re-raise it with the usage of all of them."""
+    """Await all; on an error cancel the rest and re-raise it with the usage of all of them.
+
+    Where a limit stops one, the calls in flight are let finish: they are paid for, and a later run finds their replies in
+    the cache. The limit stops whatever would be sent besides.
+    """
     tasks = [asyncio.ensure_future(c) for c in coroutines]
     try:
         return list(await asyncio.gather(*tasks))
     except BaseException as error:
-        for task in tasks:
-            task.cancel()
+        if not isinstance(error, BudgetExceeded):
+            for task in tasks:
+                task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         if isinstance(error, RankerError):
             spent = [e.usage for e in ended if isinstance(e, (RankerError, Verdict))]
