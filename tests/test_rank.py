@@ -301,6 +301,7 @@ UNFIT = {
     "no tiers": (None, {}, "cannot be used"),
     "score NaN": (ORDERED, {"scores": (float("nan"), 0.5, 1.0)}, "0 to 1"),
     "score infinite": (ORDERED, {"scores": (float("inf"), 0.5, 0.0)}, "0 to 1"),
+    "score beyond all floats": (ORDERED, {"scores": (10**400, 0.5, 0.0)}, "cannot be used"),
     "score above 1": (ORDERED, {"scores": (5.0, 0.5, 0.0)}, "0 to 1"),
     "score below 0": (ORDERED, {"scores": (0.5, -3.0, 0.0)}, "0 to 1"),
     "too few scores": (ORDERED, {"scores": (0.1, 0.2)}, "each of 3"),

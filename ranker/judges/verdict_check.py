@@ -40,7 +40,7 @@ def check_verdict(verdict: Any, shown: Sequence[Trajectory], judge: str) -> Verd
             cut=_each("cut", verdict.cut, n, _cut),
             turns=_turns(verdict.turns, shown),
         )
-    except (TypeError, ValueError, VerdictError) as error:
+    except (TypeError, ValueError, OverflowError, VerdictError) as error:
         raise VerdictError(
             f"The judge {judge} returned a verdict that cannot be used: {error}", raw_text=repr(verdict)
         ).spent(verdict.usage) from None
