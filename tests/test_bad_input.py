@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -12,6 +14,7 @@ from ranker.jsonl.appender import Appender
 from ranker.jsonl.group_file import read_groups
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking
+from tests.scripted_server import ScriptedServer, chat, verdict
 
 GOOD = {"id": "good", "trajectories": [{"id": "a", "messages": [{"role": "assistant", "content": "x"}]}]}
 MESSAGE = {"role": "assistant", "content": "y"}
@@ -107,29 +110,86 @@ def test_a_full_disk_says_so(serve, tmp_path):
     assert "free some space" in done.stderr
 
 
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from ranker.cli import main
+main()
+"""
+
+
 def test_a_disk_that_fills_leaves_whole_lines_and_the_run_goes_on_later(serve, tmp_path):
     """A file-size limit stands in for the disk's end; the line that did not fit is taken back."""
     groups = make_groups(12)
     server = serve(groups)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out.jsonl"
-    limit = """
-import resource, signal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
-from ranker.cli import main
-main()
-"""
-    import subprocess
-    import sys
-
     args = ranking(source, server, out, "--concurrency", "1")
-    done = subprocess.run([sys.executable, "-c", limit, *args], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "6000", *args], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
     kept = len(records(out))
     assert 0 < kept < 12
     assert ranker(*args).returncode == 0
     assert sorted(int(r["id"][1:]) for r in records(out)) == list(range(12))
+
+
+def test_a_disk_that_fills_loses_no_reply_in_flight_and_sends_no_more(tmp_path):
+    """What the output cannot take the cache keeps, so that no call is paid for twice."""
+    lines = [
+        {"id": f"g{i}", "trajectories": [{"messages": [{"role": "assistant", "content": f"{i}: worth {k} points"}]} for k in (1, 2)]}
+        for i in range(40)
+    ]  # fmt: skip
+    source, out = tmp_path / "g.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    # So large that the cache stays below the limit, which stands in for the disk's end.
+    out.write_text(json.dumps({"id": "before", "rewards": {}, "metadata": "x" * 1_000_000}) + "\n")
+    limit = out.stat().st_size + 1_500
+
+    def answer(body, n):
+        time.sleep(0.1 * min(n, 8))
+        return chat(json.dumps(verdict(body)))
+
+    with ScriptedServer(answer) as server:
+        args = ["rank", source, "--judge", "m", "--base-url", server.base_url, "--out", out, "--concurrency", "8",
+                "--cache", tmp_path / "cache.sqlite"]  # fmt: skip
+        command = [sys.executable, "-c", LIMITED, str(limit), *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done.stderr
+        assert "free some space" in done.stderr
+        assert "Traceback" not in done.stderr
+        sent, kept = len(server.requests), len(records(out)) - 1
+        assert 0 < kept < 8 <= sent <= 8 + kept + 1
+        assert ranker(*args).returncode == 0
+        assert len(server.requests) == 40
+    assert {r["id"] for r in records(out)} == {"before", *(line["id"] for line in lines)}
+
+
+def test_standard_output_on_a_full_disk_says_so(serve, tmp_path):
+    groups = make_groups(3)
+    server = serve(groups)
+    source = write(tmp_path / "g.jsonl", groups)
+    command = [
+        sys.executable,
+        "-m",
+        "ranker",
+        "rank",
+        source,
+        "--judge",
+        "sim",
+        "--base-url",
+        server.base_url,
+    ]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "Standard output cannot be written (No space left on device)" in done.stderr
+    assert "--out" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_a_record_or_cache_on_a_full_disk_does_not_stop_the_run(serve, tmp_path):

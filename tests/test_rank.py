@@ -21,6 +21,9 @@ from ranker import (
     LLMJudge,
     Trajectory,
     TrajectoryGroup,
+    Usage,
+    Verdict,
+    VerdictError,
     rank_group,
     rank_group_async,
     rank_groups,
@@ -207,6 +210,37 @@ def test_max_calls_stops_before_the_call_that_would_exceed_it(serve):
         list(rank_groups(groups, "sim", **options))
 
 
+@pytest.mark.parametrize(("size", "options"), [(4, {"passes": 4}), (12, {"passes": 2, "max_group": 4})])
+def test_calls_in_flight_when_a_limit_is_met_are_counted_and_kept(serve, tmp_path, size, options):
+    """Those of other passes and windows of the group are paid for: a later run does not pay for them again."""
+    warm, group = (make_groups(1, size=n, seed=n)[0] for n in (2, size))
+    server = serve([warm, group], latency=0.2)
+    judge = LLMJudge(
+        "sim", base_url=server.base_url, cache=tmp_path / "c.sqlite", max_group=options.pop("max_group", 32)
+    )
+    rank_group(warm, judge)  # so that the first call does not go alone
+    with pytest.raises(BudgetExceeded, match="max_calls=3") as caught:
+        rank_group(group, judge, max_calls=3, **options)
+    assert caught.value.usage.calls == 3
+    assert caught.value.usage.completion_tokens > 0
+    assert server.requests == server.counts["ok"] == 1 + 3
+    again = rank_group(group, judge, **options)
+    assert again.usage.cached_calls == 3
+
+
+def test_groups_in_flight_when_a_limit_ends_the_run_are_kept(serve, tmp_path):
+    """Also where their results are not waited for."""
+    warm, *groups = make_groups(9)
+    server = serve([warm, *groups], latency=0.2)
+    judge = LLMJudge("sim", base_url=server.base_url, cache=tmp_path / "c.sqlite")
+    rank_group(warm, judge)
+    with pytest.raises(BudgetExceeded):
+        list(rank_groups(groups, judge, max_calls=3, ordered=False, progress=False))
+    assert server.requests == server.counts["ok"] == 1 + 3
+    again = rank_groups(groups, judge, progress=False)
+    assert sum(r.usage.cached_calls for r in again) == 3
+
+
 def test_max_cost_is_never_exceeded_however_many_calls_are_in_flight(serve):
     groups = make_groups(60)
     server = serve(groups, latency=0.01)
@@ -241,6 +275,83 @@ def test_a_function_can_judge():
     ):
         with pytest.raises(JudgeError):
             rank_group(group, bad, task="Write.")
+
+
+class Own:
+    """A judge of one's own that says the same of every lineup."""
+
+    name = "own"
+    credit = "turns"
+
+    def __init__(self, tiers, **members):
+        self.said = Verdict(tiers, usage=Usage(calls=1), **members)
+
+    async def verdict(self, lineup, budget):
+        return self.said
+
+
+ORDERED = ((0,), (1,), (2,))
+UNFIT = {
+    "one left out": (((0,), (1,)), {}, "exactly once"),
+    "one twice": (((0,), (1,), (2,), (0,)), {}, "exactly once"),
+    "one twice in a tier": (((0, 1, 2, 2),), {}, "exactly once"),
+    "from the end": (((-1,), (0,), (1,)), {}, "exactly once"),
+    "one too far": (((0,), (1,), (5,)), {}, "exactly once"),
+    "no integers": ((("a",), ("b",), ("c",)), {}, "cannot be used"),
+    "no tiers": (None, {}, "cannot be used"),
+    "score NaN": (ORDERED, {"scores": (float("nan"), 0.5, 1.0)}, "0 to 1"),
+    "score infinite": (ORDERED, {"scores": (float("inf"), 0.5, 0.0)}, "0 to 1"),
+    "score beyond all floats": (ORDERED, {"scores": (10**400, 0.5, 0.0)}, "cannot be used"),
+    "score above 1": (ORDERED, {"scores": (5.0, 0.5, 0.0)}, "0 to 1"),
+    "score below 0": (ORDERED, {"scores": (0.5, -3.0, 0.0)}, "0 to 1"),
+    "too few scores": (ORDERED, {"scores": (0.1, 0.2)}, "each of 3"),
+    "too many scores": (ORDERED, {"scores": (0.1, 0.2, 0.3, 0.4)}, "each of 3"),
+    "too few reasons": (ORDERED, {"reasons": ("a", "b")}, "each of 3"),
+    "a reason that is none": (ORDERED, {"reasons": ("a", "b", 7)}, "text"),
+    "too few cut": (ORDERED, {"cut": (1,)}, "each of 3"),
+    "cut below 0": (ORDERED, {"cut": (1, 0, -1)}, "-1 characters"),
+    "too few turns": (ORDERED, {"turns": ({}, {})}, "each of 3"),
+    "turns in a list": (ORDERED, {"turns": ([1.0], [0.5], [0.0])}, "mapping"),
+    "a turn that is not there": (ORDERED, {"turns": ({0: 1.0, 1: 1.0}, {}, None)}, "that has 1"),
+    "a turn worth NaN": (ORDERED, {"turns": ({0: float("nan")}, {}, None)}, "-1 to 1"),
+    "a turn worth too much": (ORDERED, {"turns": ({0: 2.0}, {}, None)}, "-1 to 1"),
+}
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.parametrize("name", UNFIT)
+def test_an_unfit_verdict_of_a_judge_of_ones_own_becomes_no_reward(name, passes):
+    tiers, members, fault = UNFIT[name]
+    with pytest.raises(VerdictError, match=fault) as caught:
+        rank_group(["a", "b", "c"], Own(tiers, **members), task="t", passes=passes)
+    assert caught.value.usage.calls >= 1
+    assert "own" in str(caught.value)
+
+
+def test_what_is_no_verdict_becomes_no_reward():
+    own = Own(ORDERED)
+    own.said = [[0], [1], [2]]
+    with pytest.raises(VerdictError, match="must return a Verdict, not a list"):
+        rank_group(["a", "b", "c"], own, task="t")
+
+
+def test_a_fit_verdict_of_a_judge_of_ones_own_is_taken():
+    """Reasons, scores, cuts and turns may each be left out."""
+    members = {
+        "reasons": ("best", "middle", "worst"),
+        "scores": (1, 0.5, 0),
+        "cut": (0, 7, 0),
+        "turns": ({0: 1.0}, None, {}),
+    }
+    whole = rank_group(["a", "b", "c"], Own(ORDERED, **members), task="t", reward="score", credit="turns")
+    assert sorted(zip(whole.rewards, whole.reasons, whole.cut, whole.turn_rewards, strict=True)) == [
+        (0.0, "worst", 0, [None]),
+        (0.5, "middle", 7, [None]),
+        (1.0, "best", 0, [1.0]),
+    ]
+    bare = rank_group(["a", "b", "c"], Own(((), (0,), (1, 2))), task="t")
+    assert sorted(bare.rewards) == [0.25, 0.25, 1.0]
+    assert (bare.reasons, bare.cut) == ([""] * 3, ())
 
 
 def test_a_function_judge_never_sees_the_truth():

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from ranker.aggregate.ranking import merge
 from ranker.aggregate.turns import mean_marks
-from ranker.errors import ContextLengthError, JudgeError, RankerError, errors_as
+from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, RankerError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import Verdict
+from ranker.judges.verdict_check import check_verdict
 from ranker.prompting.orders import windows
 from ranker.runtime.budget import Budget
 from ranker.usage import Usage
@@ -99,7 +100,8 @@ class PassRunner:
         async with self.slots:
             try:
                 with errors_as(JudgeError, f"The judge {self.judge.name} failed"):
-                    verdict = await self.judge.verdict(shown, self.budget)
+                    returned = await self.judge.verdict(shown, self.budget)
+                    verdict = check_verdict(returned, shown.trajectories, self.judge.name)
             except RankerError as error:
                 if error.fatal:
                     self.slots.fatal = error
@@ -151,13 +153,18 @@ class PassRunner:
 
 
 async def gather(coroutines: Iterable[Coroutine[Any, Any, Verdict]]) -> list[Verdict]:
-    """Await all; on an error cancel the rest and re-raise it with the usage of all of them."""
+    """Await all; on an error cancel the rest and re-raise it with the usage of all of them.
+
+    Where a limit stops one, the calls in flight are let finish: they are paid for, and a later run finds their replies in
+    the cache. The limit stops whatever would be sent besides.
+    """
     tasks = [asyncio.ensure_future(c) for c in coroutines]
     try:
         return list(await asyncio.gather(*tasks))
     except BaseException as error:
-        for task in tasks:
-            task.cancel()
+        if not isinstance(error, BudgetExceeded):
+            for task in tasks:
+                task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         if isinstance(error, RankerError):
             spent = [e.usage for e in ended if isinstance(e, (RankerError, Verdict))]
@@ -167,6 +174,6 @@ async def gather(coroutines: Iterable[Coroutine[Any, Any, Verdict]]) -> list[Ver
 
 def _to_lineup(values: tuple[Any, ...], order: Order, n: int, empty: Any) -> tuple[Any, ...]:
     result = [empty] * n
-    for place, value in zip(order, values, strict=False):
+    for place, value in zip(order, values, strict=True):
         result[place] = value
     return tuple(result)

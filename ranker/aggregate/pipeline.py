@@ -42,6 +42,11 @@ from ranker.usage import Usage
 if TYPE_CHECKING:
     from ranker.debias.debiaser import Debiaser
 
+_ONE_CALL = (
+    'reward="score" needs the whole group in one call: use smaller groups, or reward="rank", which ranks larger ones in '
+    "several calls."
+)
+
 Judged: TypeAlias = tuple[Sequence[int], Sequence[Tiers], Sequence[Sequence[int]]]
 """For each trajectory which distinct one it is, and for each pass the ranking of those and the order shown."""
 
@@ -107,7 +112,7 @@ class Pipeline:
 
     async def _rank(self, group: TrajectoryGroup, split: bool = True) -> tuple[RankedGroup, Judged | None]:
         """A group with its rewards; and what the judge said, None where there was nothing to ask. With `split`, one that
-        does not fit one call is ranked in windows."""
+        does not fit one call is ranked in windows, unless rewards are scores: windows have none of the whole group."""
         distinct = distinct_of(group)
         member = distinct.member
         n, unique = len(group), len(distinct.trajectories)
@@ -125,9 +130,15 @@ class Pipeline:
         rubric = self.rubric or group.rubric
         lineup = Lineup(distinct.trajectories, group.task, rubric, reference=group.reference)
         rng = random.Random(f"{self.seed}:{distinct.digest}")  # noqa: S311 - an order, not a secret
-        runner = PassRunner(self.judge, self.sized, lineup, self.budget, self.slots, split)
+        whole = self.reward == "score"
+        runner = PassRunner(self.judge, self.sized, lineup, self.budget, self.slots, split and not whole)
         orders = balanced_orders(unique, self.passes, rng)
-        verdicts = await runner.run(orders, self.seed)
+        try:
+            verdicts = await runner.run(orders, self.seed)
+        except ContextLengthError as error:
+            if whole and unique > 2:
+                error.args = (f"{error} {_ONE_CALL}",)
+            raise
         rankings = [verdict.tiers for verdict in verdicts]
         ranking = spread(mean_ranking(rankings, unique), member)
         if self.reward == "score":

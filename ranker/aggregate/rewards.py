@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from ranker.aggregate.ranking import Tiers, average_ranks, strengths
 from ranker.errors import ConfigurationError
 from ranker.judges.verdict import Verdict
+from ranker.usage import Usage
 
 RewardRule = Literal["rank", "score", "strength", "top_heavy", "debiased"]
 RULES: tuple[str, ...] = get_args(RewardRule)
@@ -46,11 +47,15 @@ def strength_rewards(rankings: Sequence[Tiers], n: int) -> list[float]:
 
 
 def score_rewards(verdicts: Sequence[Verdict], n: int) -> list[float]:
-    """The judge's own scores, averaged over passes."""
+    """The judge's own scores, averaged over passes.
+
+    Raises:
+        ConfigurationError: it gives none; with what the verdicts cost.
+    """
     scored = [v.scores for v in verdicts if v.scores is not None]
     if len(scored) != len(verdicts) or any(len(s) != n for s in scored):
         raise ConfigurationError(
             'reward="score" needs a judge that gives scores for the whole group in one call; '
             'use reward="rank", which works with every judge and any group size.'
-        )
+        ).spent(sum((v.usage for v in verdicts), Usage()))
     return [math.fsum(column) / len(scored) for column in zip(*scored, strict=True)]

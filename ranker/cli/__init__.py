@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 import typer
@@ -30,6 +29,7 @@ from ranker.cli import (
     view,
 )
 from ranker.errors import RankerError
+from ranker.runtime.outputs import drop_stdout
 
 app = typer.Typer(
     name="ranker",
@@ -85,6 +85,5 @@ def main() -> None:
         print(f"ranker: {error}", file=sys.stderr)
         sys.exit(2 if error.fatal else 1)
     except BrokenPipeError:
-        # The reader of our output has gone; keep Python from reporting it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()  # its reader has gone
         sys.exit(1)

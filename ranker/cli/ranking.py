@@ -22,6 +22,7 @@ from ranker.judges.base import Judge
 from ranker.rank import rank_groups_async
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
+from ranker.runtime.outputs import drop_stdout
 from ranker.runtime.progress import Progress
 
 
@@ -51,10 +52,23 @@ class _Sink(Protocol):
 class _Stdout:
     def __init__(self) -> None:
         self.done = IdIndex()
+        self._fault: ConfigurationError | None = None  # what ended it, perhaps within a line
 
     def write(self, record: Mapping[str, Any]) -> None:
-        sys.stdout.buffer.write(dump_line(opening_first(record, RANKED)))
-        sys.stdout.buffer.flush()
+        if self._fault is not None:
+            raise self._fault
+        try:
+            sys.stdout.buffer.write(dump_line(opening_first(record, RANKED)))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            drop_stdout()
+            self._fault = ConfigurationError(
+                f"Standard output cannot be written ({error.strerror}), and may end within a line. Free some space and run "
+                "the same command again, or name a file with --out, which a later run continues."
+            )
+            raise self._fault from None
 
     def close(self) -> None:
         self.done.close()
@@ -190,19 +204,18 @@ class _Run:
                         return
                 elif error is not None:
                     fault = {"type": "GroupError", "message": str(error)}
-                    sink.write({"id": name, "line": line.number, "error": fault})
+                    if not self._save(sink, {"id": name, "line": line.number, "error": fault}, stopped):
+                        return
                     summary.fail(error)
                 elif name in waiting:
-                    raise ConfigurationError(
-                        f"{shard.groups} changed while it was being read: the id {name!r} is on line {line.number} "
-                        "too. Run the same command again."
-                    )
+                    stopped.append(_moved(line, shard))
+                    return
                 else:
                     waiting[name] = line
                     yield line.group
 
         def take(ranked: RankedGroup) -> bool:
-            """Write a ranked group; False if it is the failure that ends the run."""
+            """Write a ranked group; False if it is not written, because a failure ends the run."""
             line = waiting.pop(str(ranked.group.id))
             error = ranked.error
             if error is not None and (isinstance(error, BudgetExceeded) or settings.stop_at_failure):
@@ -211,7 +224,9 @@ class _Run:
                     stopped.append(_named(error, line, shard if settings.plan.folder else None))
                 summary.usage += ranked.usage
                 return False
-            sink.write(ranked_record(line.fields, ranked))
+            if not self._save(sink, ranked_record(line.fields, ranked), stopped):
+                summary.usage += ranked.usage
+                return False
             summary.add(ranked)
             return True
 
@@ -230,6 +245,18 @@ class _Run:
             stopped.insert(0, error)
         return stopped[0] if stopped else None
 
+    def _save(self, sink: _Sink, record: Mapping[str, Any], stopped: list[RankerError]) -> bool:
+        """Write a record; False if the output takes no more, which ends the run."""
+        try:
+            sink.write(record)
+        except ConfigurationError as error:
+            # Calls in flight are paid for: let them finish, since the cache may keep their replies, but send no more.
+            self.budget.max_calls = 0
+            if not (stopped and stopped[0].fatal):
+                stopped.insert(0, error)
+            return False
+        return True
+
 
 def _open(shard: Shard) -> Appender:
     assert shard.out is not None
@@ -245,6 +272,13 @@ def _changed(line: Line, shard: Shard) -> ConfigurationError:
     return ConfigurationError(
         f"{shard.groups}, line {line.number}: {shard.out} holds a ranking of a group {line.id!r} with other attempts, "
         f"or another task or rubric.{hint} Give the changed group another id, or name another --out."
+    )
+
+
+def _moved(line: Line, shard: Shard) -> ConfigurationError:
+    return ConfigurationError(
+        f"{shard.groups} changed while it was being read: the id {line.id!r} is on line {line.number} too. Run the same "
+        "command again."
     )
 
 

@@ -17,7 +17,7 @@ from ranker.judges.json_reply import MOST_TEXT
 from ranker.judges.reask import reask
 from ranker.judges.verdict import Form, Verdict, parse_verdict
 from ranker.prompting import prompt as prompts
-from ranker.prompting.images import IMAGE_TOKENS, images_of, most_images, show
+from ranker.prompting.images import IMAGE_TOKENS, images_of, most_images, show, tokens_of
 from ranker.prompting.prompt import Message, Prompt
 from ranker.prompting.sharing import Sharing
 from ranker.prompting.template import RANK, load_template
@@ -153,7 +153,7 @@ class PromptedJudge(ABC):
                 if not shrink:
                     raise error.spent(usage) from None
                 left = shrink.pop(0)
-                shown = sum(self.count(message["content"]) for message in prompt.messages)
+                shown = tokens_of(prompt.messages, self.count)
                 # A number that is no window (what the server leaves for a prompt, say) holds for this group too.
                 own = self.reply_room(len(prompt.ids))
                 room = int(left * shown) if error.window is None else error.window - own

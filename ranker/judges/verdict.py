@@ -24,7 +24,7 @@ _LONGEST_REASON = 400  # characters, where the schema bounds them; a sentence
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One reply of a judge on a lineup of n trajectories.
+    """One reply of a judge on a lineup of n trajectories. One of a judge of your own that is not as said here is a VerdictError.
 
     Attributes:
         tiers: positions in the lineup, best first; a tier holds what the judge finds equal.

@@ -7,7 +7,7 @@ that the tag stands in the prompt: in the attempt's block, or among the shared p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,11 @@ def count_images(messages: Iterable[Message]) -> int:
     """How many images go along with the messages."""
     contents = (message["content"] for message in messages)
     return sum(part["type"] == "image_url" for c in contents if not isinstance(c, str) for part in c)
+
+
+def tokens_of(messages: Sequence[Message], count: Callable[[str], int]) -> int:
+    """Tokens of the messages' words, as `count` counts them, and of their images."""
+    return sum(count(words_of(m["content"])) for m in messages) + count_images(messages) * IMAGE_TOKENS
 
 
 def images_of(trajectories: Iterable[Trajectory]) -> dict[str, dict[str, Any] | None]:

@@ -198,4 +198,6 @@ def folded(messages: Sequence[Message]) -> list[Message]:
     first, *rest = messages
     if first["role"] != "system" or not rest:
         return list(messages)
-    return [{**rest[0], "content": f"{first['content']}\n\n{rest[0]['content']}"}, *rest[1:]]
+    words, content = f"{first['content']}\n\n", rest[0]["content"]
+    opened = words + content if isinstance(content, str) else [{"type": "text", "text": words}, *content]
+    return [{**rest[0], "content": opened}, *rest[1:]]

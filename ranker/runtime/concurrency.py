@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from ranker.errors import RankerError
+from ranker.errors import BudgetExceeded, RankerError
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ async def at_once(
 
     Raises:
         RankerError: the first that `one` raises; with `raises` false, after the groups whose calls were in flight, which
-            are paid for.
+            are paid for. Where a limit was met they are let finish in any case, so that the cache has their replies.
     """
     tasks: deque[asyncio.Task[T]] = deque()
     finished: asyncio.Queue[asyncio.Task[T]] = asyncio.Queue()
@@ -49,6 +49,8 @@ async def at_once(
                 ranked = await done
             except RankerError as error:
                 if raises:
+                    if isinstance(error, BudgetExceeded):
+                        await asyncio.gather(*tasks, return_exceptions=True)
                     raise
                 fatal = error if fatal is None else fatal.spent(fatal.usage + error.usage)
                 more = False

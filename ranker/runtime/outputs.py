@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def check_absent(folder: Path, names: Iterable[str], whose: str) -> None:
             f"{folder} is not {whose}, and its {', '.join(there)} would be replaced: name another folder, or move "
             f"{'them' if len(there) > 1 else 'it'} away."
         )
+
+
+def drop_stdout() -> None:
+    """Send what standard output still holds nowhere: it cannot be written, and Python would say so again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -115,6 +115,7 @@ def blocks(prompt: str) -> list[tuple[str, str]]:
     shared, _, rest = prompt.partition("</shared>\n")
     if not rest:
         shared, rest = "", prompt
+    shared = shared.rpartition("<shared>\n")[2]  # what comes before may name such tags
     parts = [text for _, text in sorted((int(n), text) for n, text in _PART.findall(shared))]
     return [(name, expand(text, parts)) for name, text in _BLOCK.findall(rest)]
 
@@ -143,12 +144,13 @@ def answer(messages: list[dict[str, Any]], truth: Truth, behaviour: Behaviour) -
     }
     names = list(quality)
     reasons = [{"id": name, "reason": f"quality {quality[name]:.3f}"} for name in names]
-    if '"scores"' in messages[0]["content"]:
+    asked = words_of(messages[0]["content"])  # the system's, which may open the user's turn
+    if '"scores"' in asked:
         low, high = min(quality.values()), max(quality.values())
         scaled = [{"id": k, "score": (q - low) / (high - low or 1)} for k, q in quality.items()]
         return names, json.dumps({"reasons": reasons, "scores": scaled})
     ranking = _ranking(quality, behaviour.tie_below)
-    if '"turns"' not in messages[0]["content"]:
+    if '"turns"' not in asked:
         return names, json.dumps({"reasons": reasons, "ranking": ranking})
     turns = [
         {"id": name, **_marks(text, truth.of_turns(unnumbered(text)), behaviour.turn_accuracy, rng)}

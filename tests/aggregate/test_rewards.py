@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranker import ConfigurationError, Verdict, rank_group
+from ranker import (
+    ConfigurationError,
+    ContextLengthError,
+    LLMJudge,
+    TrajectoryGroup,
+    Verdict,
+    rank_group,
+    rank_groups,
+)
 from ranker.aggregate.rewards import RULES, rank_rewards, score_rewards, strength_rewards, top_heavy_rewards
 from ranker.judges.verdict import tiers_of
 from tests.aggregate.test_ranking import draw, places
+from tests.conftest import make_groups
 
 law = settings(derandomize=True, deadline=None, max_examples=150)
 RNG = st.randoms(use_true_random=False)
@@ -191,6 +200,34 @@ def test_scores_need_a_judge_that_gives_them():
             score_rewards(verdicts, n)
     with pytest.raises(ConfigurationError, match="score"):
         rank_group(["a", "b"], lambda ts: [[0], [1]], task="t", reward="score")
+
+
+def test_a_judge_without_scores_tells_what_its_verdicts_cost(serve):
+    (group,) = make_groups(1)
+    judge = LLMJudge("sim", base_url=serve([group]).base_url)
+    with pytest.raises(ConfigurationError, match="score") as caught:
+        rank_group(group, judge, passes=2, reward="score")
+    assert caught.value.usage.calls == 2
+    assert caught.value.usage.prompt_tokens > 0
+
+
+@pytest.mark.parametrize(("limit", "words"), [({"max_group": 4}, 2), ({"context_window": 4_000}, 1_000)])
+def test_a_group_too_large_to_be_scored_in_one_call_fails_alone_and_unasked(serve, limit, words):
+    """Windows have no scores of the whole group; with another reward it is ranked in windows."""
+    large = [" ".join(f"word{i}-{k}" for k in range(words + i)) for i in range(8)]
+    groups = [[f"{name}", f"{name} and more"] for name in "abcde"]
+    groups.insert(3, large)
+    groups = [TrajectoryGroup(group, task="Write.") for group in groups]
+    server = serve(lambda text: float(len(text)))
+    judge = LLMJudge("sim", base_url=server.base_url, form="scores", **limit)
+    ranked = list(rank_groups(groups, judge, reward="score", on_error="skip", progress=False))
+    failed = ranked.pop(3)
+    assert isinstance(failed.error, ContextLengthError)
+    assert 'reward="score" needs the whole group in one call' in str(failed.error)
+    assert failed.usage.calls == 0
+    assert [r.rewards for r in ranked] == [[0.0, 1.0]] * 5
+    assert server.requests == 5
+    assert rank_group(groups[3], judge).usage.calls > 1
 
 
 @pytest.mark.parametrize("rule", ["rank", "top_heavy", "strength"])

@@ -11,8 +11,10 @@ import pytest
 from ranker import Budget, BudgetExceeded, LLMJudge, Trajectory, TrajectoryGroup, rank_group
 from ranker.judges.transport import LiteLLMTransport
 from ranker.prompting import images as limits
-from ranker.prompting.images import IMAGE_TOKENS, MAX_IMAGES, images_of, most_images, words_of
-from ranker.testing import JudgeServer
+from ranker.prompting.images import IMAGE_TOKENS, MAX_IMAGES, count_images, images_of, most_images, words_of
+from ranker.testing import Behaviour, JudgeServer
+from ranker.testing.simulated import Truth
+from ranker.testing.simulated import answer as simulated
 from tests.cli.test_cli import ranker, records
 from tests.scripted_server import ScriptedServer, chat
 
@@ -207,6 +209,67 @@ def test_a_small_window_has_room_for_fewer():
     assert 0 < len(sent) < 4
     assert sum(len(p) for p in found if not p.startswith("data:")) // 3 + len(sent) * IMAGE_TOKENS < 9_000
     assert any("images were not sent" in w for w in ranked.warnings)
+
+
+def test_a_server_without_a_system_role_is_shown_the_images():
+    """Its words open the user's turn, as a part before the others, which stay as they are."""
+    ranks = likes(data_of("red"), data_of("green"))
+
+    def answer(body, n):
+        if body["messages"][0]["role"] == "system":
+            return 400, {"error": {"message": "System role not supported"}}
+        return ranks({"messages": [{}, *body["messages"]]}, n)
+
+    group = TrajectoryGroup([drawn(data_of(c)) for c in ("blue", "red", "green")])
+    with ScriptedServer(answer) as server:
+        judge = LLMJudge("m", base_url=server.base_url, vision=True)
+        assert rank_group(group, judge).rewards == [0.0, 1.0, 0.5]
+        whole, folded = (body["messages"] for body in server.requests)
+    (user,) = folded
+    assert user["content"] == [{"type": "text", "text": f"{whole[0]['content']}\n\n"}, *whole[1]["content"]]
+
+
+def test_the_simulated_judge_reads_the_form_asked_for_from_folded_parts():
+    """With images and without a system role, what asks for scores stands in the first part."""
+    truth = Truth(lambda text: float("better" in text))
+
+    def answer(body, n):
+        if body["messages"][0]["role"] == "system":
+            return 400, {"error": {"message": "System role not supported"}}
+        return chat(simulated(body["messages"], truth, Behaviour())[1])
+
+    group = TrajectoryGroup([drawn(data_of("red"), words=words) for words in ("good", "better")])
+    with ScriptedServer(answer) as server:
+        judge = LLMJudge("m", base_url=server.base_url, vision=True, form="scores", max_reasks=0)
+        assert rank_group(group, judge, reward="score").rewards == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "learned"),
+    [
+        ("This model's maximum context length is 12000 tokens.", 12_000),
+        ("prompt too long; exceeded max context length by 366 tokens", None),
+    ],
+)
+def test_a_prompt_with_images_that_is_too_long_is_shortened(said, learned):
+    """Words and images both count against what the server takes."""
+    ranks = likes(data_of("1"))
+
+    def answer(body, n):
+        messages = body["messages"]
+        size = sum(len(words_of(m["content"])) for m in messages) // 3 + count_images(messages) * IMAGE_TOKENS
+        return (400, {"error": {"message": said}}) if size > 12_000 else ranks(body, n)
+
+    words = [" ".join(f"w{a}x{k}" for k in range(1_500)) for a in range(3)]
+    group = TrajectoryGroup([drawn(data_of(f"{a}"), words=w) for a, w in enumerate(words)])
+    with ScriptedServer(answer) as server:
+        judge = LLMJudge("m", base_url=server.base_url, vision=True)
+        ranked = rank_group(group, judge)
+        assert len(server.requests) > 1
+        assert count_images(server.requests[-1]["messages"]) > 0
+    assert ranked.rewards[1] == 1.0
+    assert any(ranked.cut)
+    assert judge._window == learned
 
 
 def test_the_cost_of_images_is_reserved():
