@@ -35,6 +35,7 @@ from ranker.runtime.event_loop import iterate_sync, run_sync
 from ranker.runtime.progress import Progress
 from ranker.runtime.threads import iterated
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
+from ranker.validation import check_number
 
 if TYPE_CHECKING:  # numpy is imported with the model
     from ranker.debias.covariates import Covariate
@@ -178,8 +179,7 @@ async def rank_groups_async(
     _check(passes, reward)
     if on_error not in ("raise", "skip"):
         raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
-    if concurrency < 1:
-        raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
+    check_number("concurrency", concurrency, 1, whole=True)
     chosen = judge_for(judge, reward, base_url, api_key, options, credit=credit)
     debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     run = Pipeline(
