@@ -131,6 +131,15 @@ class VerdictError(JudgeError):
         self.raw_text = raw_text
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it came from, each once: one may come from itself (``raise error from error``)."""
+    seen: list[BaseException] = []
+    while error is not None and not any(error is one for one in seen):
+        seen.append(error)
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 @contextmanager
 def errors_as(kind: type[RankerError], what: str) -> Iterator[None]:
     """Raise every Exception that is no RankerError as a `kind` that begins with `what`, its cause without credentials."""
@@ -139,8 +148,6 @@ def errors_as(kind: type[RankerError], what: str) -> Iterator[None]:
     except RankerError:
         raise
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None:  # a traceback shows them all
+        for cause in causes(error):  # a traceback shows them all
             cause.args = tuple(scrub(arg) if isinstance(arg, str) else arg for arg in cause.args)
-            cause = cause.__cause__ or cause.__context__
         raise kind(f"{what}: {type(error).__name__}: {scrub(str(error))[:500]}") from error

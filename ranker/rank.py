@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Iterable,
     Iterator,
@@ -34,7 +33,9 @@ from ranker.runtime.budget import Budget
 from ranker.runtime.concurrency import at_once
 from ranker.runtime.event_loop import iterate_sync, run_sync
 from ranker.runtime.progress import Progress
+from ranker.runtime.threads import iterated
 from ranker.trajectory import Trajectory, TrajectoryGroup, as_group
+from ranker.validation import check_number
 
 if TYPE_CHECKING:  # numpy is imported with the model
     from ranker.debias.covariates import Covariate
@@ -178,8 +179,7 @@ async def rank_groups_async(
     _check(passes, reward)
     if on_error not in ("raise", "skip"):
         raise ConfigurationError(f"on_error={on_error!r}; choose 'raise' or 'skip'.")
-    if concurrency < 1:
-        raise ConfigurationError(f"concurrency={concurrency}; at least 1 judge call must be in flight.")
+    check_number("concurrency", concurrency, 1, whole=True)
     chosen = judge_for(judge, reward, base_url, api_key, options, credit=credit)
     debiaser = _debiaser(reward, covariates, debiaser, seed, chosen)
     run = Pipeline(
@@ -204,8 +204,9 @@ async def rank_groups_async(
             return _failed(item, chosen, error)
 
     total = len(groups) if isinstance(groups, Sized) else None
+    source = aiter(groups if isinstance(groups, AsyncIterable) else iterated(groups))
     # Started ahead of the oldest unfinished group, so that one slow group does not starve the rest.
-    results = at_once(_iterate(groups), one, 4 * concurrency, ordered, on_error == "raise")
+    results = at_once(source, one, 4 * concurrency, ordered, on_error == "raise")
     with Progress(total, shown=progress) as bar:
         async with aclosing(results):
             async for ranked in results:
@@ -329,15 +330,6 @@ def _check(passes: int, reward: str) -> None:
         raise ConfigurationError(f"passes={passes!r}; the judge must be asked at least once.")
     if reward not in RULES:
         raise ConfigurationError(f"reward={reward!r}; choose one of {', '.join(RULES)}.")
-
-
-async def _iterate(groups: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(groups, AsyncIterable):
-        async for group in groups:
-            yield group
-    else:
-        for group in groups:
-            yield group
 
 
 def _failed(item: Any, judge: Judge, error: RankerError) -> RankedGroup:

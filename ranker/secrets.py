@@ -10,10 +10,14 @@ import re
 from base64 import b64encode
 from functools import lru_cache
 from itertools import takewhile
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 REMOVED = "[key removed]"
-_KEY_SHAPES = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|AIza)[-_]?[A-Za-z0-9_\-]{12,}|Bearer\s+[^\s\"']{8,}")
+# In JSON a backslash may belong to the quotation mark after it; only that before a slash may be the key's.
+_KEY_SHAPES = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|AIza)[-_]?[A-Za-z0-9_\-]{12,}|Bearer\s+(?:[^\s\"'\\]|\\/){8,}"
+)
 _LEAST = 6  # characters; a shorter secret would take ordinary words out of messages
 _LEAST_HIDDEN = 8  # and of replies
 _KEY_IN_PATH = re.compile(r"(?<=/)(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_]{24,}(?=[/?#]|$)")
@@ -82,6 +86,18 @@ def scrub(text: str, *secrets: str | None) -> str:
                 text = text.replace(spelling, REMOVED)
     text = _without_beginnings(text)
     return _KEY_SHAPES.sub(REMOVED, text)
+
+
+def scrubbed(value: Any) -> Any:
+    """Plain data, to be written as JSON, with each of its texts scrubbed: in one that is written already, a credential
+    might take a part of the notation with it."""
+    if isinstance(value, str):
+        return scrub(value) if len(value) >= _LEAST else value
+    if isinstance(value, dict):
+        return {name: scrubbed(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [scrubbed(one) for one in value]
+    return value
 
 
 def _without_beginnings(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -34,6 +35,29 @@ _TAKES = {
     "string_too_short": "text that is not empty",
     "too_short": "one that is not empty",
 }
+
+
+def check_number(
+    name: str, value: Any, least: float, *, whole: bool = False, above: bool = False, infinite: bool = False
+) -> None:
+    """See that a setting is a number in range. NaN is in none, although no comparison refuses it.
+
+    Args:
+        whole: without a fraction.
+        above: more than `least`, not `least` itself.
+        infinite: infinity is one, too.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    try:
+        within = value > least if above else value >= least
+        fits = bool(within) and (math.isfinite(value) or infinite) and (not whole or value == int(value))
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        kind, bound = "whole number" if whole else "number", "more than" if above else "at least"
+        raise ConfigurationError(f"{name}={value!r}; give a {kind} that is {bound} {least:g}.")
 
 
 def check(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from ranker import GroupError, JudgeError, RankedGroup, rank_group, rank_groups
+from ranker import GroupError, JudgeCallError, JudgeError, RankedGroup, Trajectory, rank_group, rank_groups
+from ranker.jsonl.group_file import ranked_record
 from ranker.judges.base import Lineup
 from ranker.judges.verdict import Verdict
 from ranker.runtime.budget import Budget
+from ranker.usage import Usage
 from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
 
 KEY = "sk-CANARY0123456789abcdef"
@@ -76,6 +79,41 @@ def test_a_key_in_what_a_judge_raises_is_in_no_text_of_the_error():
     text = "".join(traceback.format_exception(failed.error))
     assert "CANARY" not in text + str(failed.error)
     assert "RuntimeError" in text
+
+
+@pytest.mark.timeout(30)  # this once went round and round
+@pytest.mark.parametrize("length", [1, 3])
+def test_an_error_may_come_from_itself(length):
+    ring = [RuntimeError(f"{i} {KEY}") for i in range(length)]
+    for one, other in zip(ring, [*ring[1:], ring[0]], strict=True):
+        one.__cause__ = other
+    failed = failed_and_ranked(Faulty(ring[0]), group("bad", "b"))
+    assert "CANARY" not in "".join(traceback.format_exception(failed.error))
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [lambda ts: int(f"401: {KEY}"), lambda ts: [f"Bearer {KEY}"] * len(ts), lambda ts: [f"{KEY}"] * len(ts)],
+    ids=["raises", "returns no numbers", "returns a key"],
+)
+def test_a_key_in_what_a_function_raises_or_returns_is_in_no_text_of_the_error(judge, tmp_path):
+    (failed,) = rank_groups([group("a", "b")], judge, on_error="skip", progress=False)
+    assert isinstance(failed.error, JudgeError)
+    assert "[key removed]" in str(failed.error)
+    text = "".join(traceback.format_exception(failed.error))
+    assert "CANARY" not in text + str(failed.error) + json.dumps(ranked_record({}, failed))
+
+
+def test_what_a_function_that_ranks_raises_stays_what_it_is():
+    """A wrong key of a judge that it asks ends the run, as that of any judge, and what it spent is counted."""
+    fatal = JudgeCallError("refused", status_code=401).spent(Usage(calls=2))
+
+    def judge(trajectories: Sequence[Trajectory]) -> list[float]:
+        raise fatal
+
+    with pytest.raises(JudgeCallError, match="refused") as caught:
+        list(rank_groups([group("a", "b")], judge, on_error="skip", progress=False))
+    assert caught.value.usage.calls == 2
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,16 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from ranker import RankerError, rank_groups
+from ranker import LLMJudge, RankerError, rank_group, rank_groups
+from ranker.runtime.call_log import CallLog
 from ranker.secrets import bare_url, scrub, unhidden
-from tests.scripted_server import GROUP, ScriptedServer, chat, verdict
+from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
 
 KEY = 'zq7+Key/CANARY"9981&xWvUt%SrQpOnMl'  # of no usual shape, with what JSON, HTML and addresses escape
 SPELLINGS = [
@@ -202,6 +204,43 @@ def test_ordinary_words_stay():
     assert unhidden(text) == text
     assert bare_url("https://gateway.example:8443/a/@cf/v1?x=1") == "https://gateway.example:8443/a/@cf/v1"
     assert scrub("Authorization: Bearer abcdefgh12345") == "Authorization: [key removed]"
+    assert scrub(r'{"a": "Bearer abcdefgh\/12345\""}') == r'{"a": "[key removed]\""}'
+
+
+@pytest.mark.parametrize("model", ["m", "openai/gpt-5-mini"])
+@pytest.mark.parametrize(
+    "words", ["It sends a Bearer credential", 'He wrote "Bearer abcdefgh12345" and \\', "Bearer a1b2c3\\d4e5"]
+)
+def test_what_looks_like_a_key_breaks_neither_a_verdict_nor_a_record(model, words, tmp_path, monkeypatch):
+    def answer(body: dict[str, Any], n: int) -> dict[str, Any]:
+        said = verdict(body)
+        said["reasons"] = [{**one, "reason": words} for one in said["reasons"]]
+        return chat(json.dumps(said))
+
+    with ScriptedServer(answer) as server:
+        if model == "m":
+            judge = LLMJudge(model, base_url=server.base_url, record=tmp_path / "record.jsonl")
+        else:  # through LiteLLM
+            monkeypatch.setenv("OPENAI_API_BASE", server.base_url)
+            judge = LLMJudge(model, api_key="sk-aaaaaaaaaaaaaaaaaaa", record=tmp_path / "record.jsonl")
+        assert rank_group(GROUP, judge).rewards == REWARDS
+        assert len(server.requests) == 1
+    (line,) = (tmp_path / "record.jsonl").read_text().splitlines()
+    (raw,) = {json.loads(line)["raw"]}
+    assert len(json.loads(raw)["reasons"]) == 3
+    assert "abcdefgh12345" not in line
+
+
+def test_what_is_in_the_environment_breaks_no_record(tmp_path, monkeypatch):
+    """A value that happens to be a number or a word of the notation is taken out of texts alone."""
+    monkeypatch.setenv("SOME_TOKEN", "123456")
+    monkeypatch.setenv("SORT_KEY", "prompt_tokens")
+    CallLog(tmp_path / "r.jsonl").write(
+        {"time": 1234567.5, "judge": "of 123456", "raw": Path("123456"), "usage": {"prompt_tokens": 7}}
+    )
+    assert json.loads((tmp_path / "r.jsonl").read_text()) == {
+        "time": 1234567.5, "judge": "of [key removed]", "raw": "[key removed]", "usage": {"prompt_tokens": 7},
+    }  # fmt: skip
 
 
 def test_a_key_in_the_path_is_not_shown():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from ranker.errors import JudgeError
+from ranker.errors import JudgeError, errors_as
 from ranker.judges.credit import Credit
 from ranker.judges.turn_marks import Marks
 from ranker.judges.verdict import Verdict, check_tiers
@@ -82,6 +81,8 @@ class FunctionJudge:
     (``[[2], [0, 1]]``), or one number per trajectory, higher is better. Or a pair of one of these and the worth of turns:
     for each trajectory a list with a number from -1 (hurt) to 1 (helped), or None, for each of its assistant messages
     (`ranker.trajectory.assistant_turns`), or None for the whole list.
+
+    A sync function runs in a thread beside the event loop, one call after the other, and may call `rank_group` itself.
     """
 
     credit: Credit | None = "turns"
@@ -91,32 +92,44 @@ class FunctionJudge:
         self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
 
     async def verdict(self, lineup: Lineup, budget: Budget) -> Verdict:
-        import math
-
-        from ranker.judges.verdict import tiers_of
+        from ranker.runtime.threads import called
 
         n = len(lineup.trajectories)
         async with budget.reserve(0.0):
-            try:
-                answer = self._function(lineup.trajectories)
-                if inspect.isawaitable(answer):
-                    answer = await answer
-            except Exception as error:
-                raise JudgeError(f"The judge {self.name} raised {type(error).__name__}: {error}") from error
+            with errors_as(JudgeError, f"The judge {self.name} failed"):
+                answer = await called(self._function, lineup.trajectories)
         usage = Usage(calls=1)
         try:
-            answer, turns = _divided(answer, lineup.trajectories)
-            items = list(answer)
-            if items and not isinstance(items[0], (list, tuple)):
-                values = [float(value) for value in items]
-                if len(values) != n or not all(map(math.isfinite, values)):
-                    raise JudgeError(f"The judge {self.name} must return {n} finite numbers, not {answer!r}.")
-                return Verdict(tiers_of(values), ("",) * n, usage=usage, turns=turns)
-            return Verdict(check_tiers(items, n), ("",) * n, usage=usage, turns=turns)
-        except (TypeError, ValueError) as error:
-            raise JudgeError(
-                f"The judge {self.name} must return tiers of positions or {n} numbers: {error}"
-            ).spent(usage) from None
+            with errors_as(
+                JudgeError, f"The judge {self.name} must return tiers of positions or {n} numbers"
+            ):
+                tiers, turns = _read(answer, lineup.trajectories)
+        except JudgeError as error:
+            raise error.spent(usage) from error.__cause__
+        return Verdict(tiers, ("",) * n, usage=usage, turns=turns)
+
+
+def _read(
+    answer: Any, trajectories: Sequence[Trajectory]
+) -> tuple[tuple[tuple[int, ...], ...], tuple[Marks, ...] | None]:
+    """The tiers that a function returned, or those of its scores, and the turns.
+
+    Raises:
+        TypeError, ValueError, VerdictError: it returned something else.
+    """
+    import math
+
+    from ranker.judges.verdict import tiers_of
+
+    n = len(trajectories)
+    answer, turns = _divided(answer, trajectories)
+    items = list(answer)
+    if not items or isinstance(items[0], (list, tuple)):
+        return check_tiers(items, n), turns
+    values = [float(value) for value in items]
+    if len(values) != n or not all(map(math.isfinite, values)):
+        raise ValueError(f"not {n} finite numbers: {answer!r}")
+    return tiers_of(values), turns
 
 
 def _divided(answer: Any, trajectories: Sequence[Trajectory]) -> tuple[Any, tuple[Marks, ...] | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ranker.errors import ContextLengthError, JudgeCallError, RankerError, VerdictError, scrub
@@ -67,6 +67,17 @@ class Completion:
         there is neither, since drafts are its nature."""
         spoken = [text for text in (self.content, *self.arguments) if text.strip()]
         return "\n".join(spoken) or self.reasoning
+
+    def scrubbed(self) -> Completion:
+        """The same, its texts without credentials."""
+        return replace(
+            self,
+            content=scrub(self.content),
+            reasoning=scrub(self.reasoning),
+            arguments=tuple(map(scrub, self.arguments)),
+            refusal=scrub(self.refusal),
+            finish_reason=scrub(self.finish_reason),
+        )
 
     def usage(self, cost_usd: float | None, *, failed: bool = False) -> Usage:
         """What this one call used."""

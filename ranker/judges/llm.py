@@ -15,6 +15,7 @@ from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError
 from ranker.judges.completion import Completion, check_finished, check_whole
 from ranker.judges.first_call import FirstCall
 from ranker.judges.headers import identity_of, read_headers
+from ranker.judges.options import check_numbers
 from ranker.judges.overflow import LEAST
 from ranker.judges.pricing import cost_of, most_it_costs, usage_of_failed
 from ranker.judges.prompted import PromptedJudge, Reply
@@ -91,6 +92,10 @@ class LLMJudge(PromptedJudge):
         ids_in_schema: bool = False,
         **prompting: Any,
     ):
+        check_numbers(
+            **prompting, temperature=temperature, max_tokens=max_tokens, timeout=timeout, max_retries=max_retries, rpm=rpm,
+            tpm=tpm, context_window=context_window, price=price,
+        )  # fmt: skip
         super().__init__(**prompting)
         if not model or not isinstance(model, str):
             raise ConfigurationError("The judge needs a model name, e.g. openai/gpt-5-mini.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ranker.errors import ConfigurationError
+from ranker.validation import check_number, nearest
 
 if TYPE_CHECKING:
     from ranker.prompting.sharing import Sharing
@@ -69,6 +70,31 @@ _OF_RANKING = (
 )  # fmt: skip
 
 
+def check_numbers(**options: Any) -> None:
+    """See that the numbers among a judge's options, those that are given, can be what they are for.
+
+    Raises:
+        ConfigurationError: one cannot.
+    """
+    for name, least in (("max_reasks", 0), ("max_retries", 0), ("max_group", 2), ("context_window", 1), ("max_tokens", 1),
+                        ("reason_tokens", 1)):  # fmt: skip
+        if options.get(name) is not None:
+            check_number(name, options[name], least, whole=True)
+    for name, least in (("rpm", 1), ("tpm", 1), ("temperature", 0)):
+        if options.get(name) is not None:
+            check_number(name, options[name], least)
+    if options.get("timeout") is not None:
+        check_number("timeout", options["timeout"], 0, above=True, infinite=True)
+    price = options.get("price")
+    if price is not None:
+        if not isinstance(price, (tuple, list)) or len(price) != 2:
+            raise ConfigurationError(
+                f"price={price!r}; give two numbers, dollars for a million tokens (read, written)."
+            )
+        for dollars in price:
+            check_number("price", dollars, 0)
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise for an option that no judge has, naming the nearest one that some has.
 
@@ -77,8 +103,6 @@ def check_options(options: Mapping[str, Any]) -> None:
     """
     for name in options:
         if name not in JudgeOptions.__annotations__:
-            from ranker.validation import nearest
-
             near = nearest(name, (*JudgeOptions.__annotations__, *_OF_RANKING))
             hint = f"; did you mean {near!r}?" if near else "."
             raise ConfigurationError(f"There is no option {name!r}{hint}")

@@ -203,7 +203,8 @@ class LiteLLMTransport:
         if failed is not None:
             raise failed  # without the library's exception, which holds what was sent
         cost = (getattr(reply, "_hidden_params", None) or {}).get("response_cost")
-        return replace(read_completion(scrub(reply.model_dump_json()).encode(), where), cost_usd=cost)
+        completion = read_completion(reply.model_dump_json().encode(), where, self._key)
+        return replace(completion.scrubbed(), cost_usd=cost)
 
     async def window(self) -> int | None:
         limit = self._info().get("max_input_tokens") or self._info().get("max_tokens")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from ranker.errors import BudgetExceeded, ConfigurationError
+from ranker.validation import check_number
 
 
 @dataclass
@@ -29,6 +30,9 @@ class Budget:
         max_cost_usd: US dollars; None for no limit. Requires a judge with known prices.
         calls: requests so far.
         cost_usd: US dollars of the calls that have settled.
+
+    Raises:
+        ConfigurationError: a limit that is no number, or less than 0.
     """
 
     max_calls: int | None = None
@@ -37,6 +41,12 @@ class Budget:
     cost_usd: float = 0.0
     _reserved: float = field(default=0.0, repr=False)
     _waiting: list[asyncio.Future[None]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.max_calls is not None:
+            check_number("max_calls", self.max_calls, 0, whole=True)
+        if self.max_cost_usd is not None:
+            check_number("max_cost_usd", self.max_cost_usd, 0)
 
     @asynccontextmanager
     async def reserve(self, estimate: float | None) -> AsyncIterator[Reservation]:
@@ -53,7 +63,9 @@ class Budget:
                     "price=(dollars per million input tokens, per million output tokens), "
                     "or limit max_calls instead."
                 )
-            while self.cost_usd + self._reserved + estimate > self.max_cost_usd:
+            while (
+                not self.cost_usd + self._reserved + estimate <= self.max_cost_usd
+            ):  # NaN is no cost that fits
                 self._check_calls()
                 if self._reserved == 0.0:
                     raise BudgetExceeded(

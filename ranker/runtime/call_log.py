@@ -10,7 +10,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ranker.errors import ConfigurationError, scrub
+from ranker.errors import ConfigurationError
+from ranker.secrets import scrub, scrubbed
 
 log = logging.getLogger("ranker")
 
@@ -37,7 +38,7 @@ class CallLog:
         self._failed = False
 
     def write(self, record: dict[str, Any]) -> None:
-        line = scrub(json.dumps(record, default=str)).encode() + b"\n"
+        line = json.dumps(scrubbed(record), default=lambda value: scrub(str(value))).encode() + b"\n"
         try:
             with self._lock:
                 os.write(self._file, line)

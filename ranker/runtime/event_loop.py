@@ -11,6 +11,8 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
+from ranker.errors import ConfigurationError
+
 T = TypeVar("T")
 
 
@@ -88,9 +90,32 @@ def _shut(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(5)
 
 
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is called on the thread of a loop, by what runs in it: to wait for the loop would be to wait forever."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+_WAITS_FOR_ITSELF = (
+    "rank_group, rank_groups and other sync functions of Ranker cannot be called in an async function, async iterator or "
+    "covariate that a sync one of them runs: they would wait for themselves. Await rank_group_async or iterate over "
+    "rank_groups_async there, or make the function a sync one."
+)
+
+
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to completion from sync code; Ctrl-C cancels it."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _background())
+    """Run a coroutine to completion from sync code; Ctrl-C cancels it.
+
+    Raises:
+        ConfigurationError: called by what runs in the background loop.
+    """
+    loop = _background()
+    if _runs_here(loop):
+        coroutine.close()
+        raise ConfigurationError(_WAITS_FOR_ITSELF)
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result()
     except BaseException:
@@ -103,6 +128,9 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
 
     One task in the background loop prefetches up to _AHEAD items into a queue: switching threads for every
     item would cost as much as ranking a small group.
+
+    Raises:
+        ConfigurationError: called by what runs in the background loop.
     """
     ready: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     room = threading.BoundedSemaphore(_AHEAD)
@@ -124,10 +152,14 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
             await items.aclose()
             ready.put(("end", None))
 
+    if _runs_here(loop):
+        raise ConfigurationError(_WAITS_FOR_ITSELF)
     task = asyncio.run_coroutine_threadsafe(pump(), loop)
     kind = ""
     try:
         while True:
+            if _runs_here(loop):
+                raise ConfigurationError(_WAITS_FOR_ITSELF)
             kind, value = ready.get()
             if kind == "end":
                 return
@@ -139,5 +171,6 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
             yield value
     finally:
         task.cancel()
-        while kind != "end":  # until everything in flight is cancelled and closed
+        # Until everything in flight is cancelled and closed; the loop itself may drop the last reference to this iterator.
+        while kind != "end" and not _runs_here(loop):
             kind, _ = ready.get(timeout=30)

@@ -11,11 +11,11 @@ import json
 import math
 import ssl
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from ranker.errors import scrub
+from ranker.errors import causes, scrub
 from ranker.runtime.reply_size import MOST, bounded
 from ranker.secrets import hide, hide_url, scrub_logs
 
@@ -111,7 +111,8 @@ def _certificates() -> ssl.SSLContext:
 
 def failure(error: BaseException) -> Failure:
     """What an exception of the client, or of LiteLLM's (they derive from openai's), that carries no response means."""
-    kinds = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    # Which of httpx's and aiohttp's exceptions stands outermost depends on the client.
+    kinds = {kind.__name__ for cause in causes(error) for kind in type(cause).__mro__}
     if "UnreadableReply" in kinds:
         return "unreadable"
     if kinds & _BAD_ADDRESS:
@@ -133,13 +134,6 @@ def failure_text(error: BaseException, key: str | None) -> str:
     """An exception of the client in words, without the key: what it came from says more than its own kind."""
     cause = error.__cause__ or error
     return scrub(str(cause) or type(cause).__name__, key)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what it came from: which of httpx's and aiohttp's stands outermost depends on the client."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def retry_after(headers: Mapping[str, str] | httpx.Headers) -> float | None:

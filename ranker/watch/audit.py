@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
@@ -16,6 +14,7 @@ from pydantic import Field
 from ranker.debias.edits import Edit, chosen
 from ranker.errors import ConfigurationError, RankerError, scrub
 from ranker.ranked import RankedGroup
+from ranker.runtime.threads import Worker
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
 from ranker.validation import check
@@ -199,17 +198,7 @@ async def called(auditor: AuditorFunction, group: TrajectoryGroup) -> Any:
     """What it returns; one that is not async runs in a thread of its own, so that one that hangs holds up no other."""
     if inspect.iscoroutinefunction(getattr(auditor, "func", auditor)):
         return await auditor(group)
-    future: Future[Any] = Future()
-    future.set_running_or_notify_cancel()  # whoever waits may give up; it then ends for nobody
-
-    def work() -> None:
-        try:
-            future.set_result(auditor(group))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=work, name="auditor", daemon=True).start()
-    result = await asyncio.wrap_future(future)
+    result = await Worker().run(lambda: auditor(group))
     return await result if isinstance(result, Awaitable) else result
 
 

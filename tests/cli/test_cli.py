@@ -300,3 +300,23 @@ def test_version_and_usage_errors():
     assert ranker("--version").stdout.startswith("ranker 0.")
     assert ranker("rank").returncode == 2
     assert ranker("rank", "x.jsonl", "--passes", "0").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("--max-cost", "nan", "max_cost_usd=nan; give a number that is at least 0."),
+        ("--max-cost", "-1", "max_cost_usd=-1.0; give a number that is at least 0."),
+        ("--price", "nan,1", "price=nan; give a number that is at least 0."),
+        ("--rpm", "0", "rpm=0.0; give a number that is at least 1."),
+        ("--timeout", "-1", "timeout=-1.0; give a number that is more than 0."),
+    ],
+)
+def test_a_number_that_an_option_cannot_be_is_refused(serve, tmp_path, option, value, fault):
+    groups = make_groups(1)
+    server = serve(groups)
+    source = write(tmp_path / "in.jsonl", groups)
+    done = ranker(*ranking(source, server, tmp_path / "out.jsonl", "--on-error", "skip", option, value))
+    assert done.returncode == 2
+    assert fault in done.stderr
+    assert server.requests == 0

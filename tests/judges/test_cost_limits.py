@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 
 import pytest
 
-from ranker import JudgeCallError, rank_group, rank_groups
+from ranker import BudgetExceeded, ConfigurationError, JudgeCallError, rank_group, rank_groups
 from ranker.prompting.truncation import most_tokens
 from ranker.runtime.budget import Budget
-from tests.scripted_server import GROUP, ScriptedServer, chat, verdict
+from ranker.runtime.shared_budget import SharedBudget
+from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
 
 PRICE = (1_000.0, 1_000.0)  # dollars for a million tokens: a tenth of a cent each
 
@@ -186,3 +188,30 @@ def test_tokens_that_a_failed_reply_tells_are_charged_at_their_price():
         rank_group(GROUP, "m", base_url=server.base_url, cache="off", price=PRICE, max_retries=1)
     assert caught.value.usage.cost_usd == pytest.approx(provider.billed)
     assert caught.value.usage.unconfirmed_usd == 0.0
+
+
+@pytest.mark.parametrize("limit", [math.nan, -1.0, math.inf, "5"])
+def test_a_limit_that_stops_nothing_is_refused(limit, tmp_path):
+    with ScriptedServer(lambda body, n: chat(json.dumps(verdict(body)))) as server:
+        options = {"base_url": server.base_url, "price": PRICE, "cache": "off"}
+        for name in ("max_cost_usd", "max_calls"):
+            with pytest.raises(ConfigurationError, match=f"{name}=.* at least 0"):
+                rank_group(GROUP, "m", **options, **{name: limit})
+            with pytest.raises(ConfigurationError, match=f"{name}=.* at least 0"):
+                list(rank_groups([GROUP], "m", **options, on_error="skip", progress=False, **{name: limit}))
+            with pytest.raises(ConfigurationError, match=name):
+                SharedBudget(tmp_path / "spent.sqlite", **{name: limit})
+        with pytest.raises(ConfigurationError, match=r"max_calls=1\.5; give a whole number"):
+            rank_group(GROUP, "m", **options, max_calls=1.5)
+        for price in ((limit, 1.0), (1.0, limit), (1.0,), 1.0):
+            with pytest.raises(ConfigurationError, match="price="):
+                rank_group(GROUP, "m", **{**options, "price": price}, max_cost_usd=1.0)
+        assert not server.requests
+        assert rank_group(GROUP, "m", **options, max_calls=1.0, max_cost_usd=5).rewards == REWARDS
+
+
+async def test_a_cost_that_is_no_number_fits_no_limit():
+    for budget in (Budget(max_cost_usd=1.0), Budget(max_cost_usd=1.0, cost_usd=math.nan)):
+        with pytest.raises(BudgetExceeded):
+            async with budget.reserve(math.nan if budget.cost_usd == 0 else 0.1):
+                pass

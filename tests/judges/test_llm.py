@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import socket
 import time
 
 import pytest
 
 from ranker import (
+    ConfigurationError,
     ContextLengthError,
     JudgeCallError,
     LLMJudge,
@@ -192,6 +194,49 @@ def test_requests_a_minute_are_held(serve):
     started = time.monotonic()
     assert len(list(rank_groups(groups * 17, judge, progress=False, concurrency=64))) == 68
     assert time.monotonic() - started > 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("rpm", (0, -1, math.nan, math.inf, 0.5)),
+        ("tpm", (0, -1, math.nan, math.inf)),
+        ("timeout", (0, -1, math.nan, "soon")),
+        ("max_retries", (-1, math.nan, 1.5, math.inf)),
+        ("max_reasks", (-1, math.nan, 1.5)),
+        ("max_group", (1, 0, -1, math.nan, 2.5)),
+        ("max_tokens", (0, -1, math.nan, 1.5)),
+        ("context_window", (0, -1, math.nan)),
+        ("temperature", (-1, math.nan, math.inf)),
+        ("concurrency", (0, -1, math.nan, 1.5)),
+    ],
+)
+def test_a_number_that_a_setting_cannot_be_is_refused(serve, group, name, values):
+    server = serve([group])
+    options = {"base_url": server.base_url, "progress": False, "on_error": "skip"}
+    for value in values:
+        with pytest.raises(ConfigurationError, match=f"{name}={value!r}; give a"):
+            list(rank_groups([group], "sim", **options, **{name: value}))
+        if name != "concurrency":
+            with pytest.raises(ConfigurationError, match=name):
+                LLMJudge("sim", base_url=server.base_url, **{name: value})
+    assert server.requests == 0
+
+
+def test_numbers_at_the_edge_of_their_ranges_are_taken(serve, group):
+    server = serve([group])
+    judge = LLMJudge(
+        "sim",
+        base_url=server.base_url,
+        timeout=math.inf,
+        rpm=1,
+        max_retries=0,
+        max_reasks=0,
+        price=(0, 0),
+        temperature=0,
+    )
+    (ranked,) = rank_groups([group], judge, concurrency=1, max_cost_usd=0, progress=False)
+    assert truthful(group, ranked.rewards)
 
 
 def test_cost_is_counted_where_the_price_is_known(serve, group):

@@ -199,3 +199,14 @@ sys.exit(os.waitpid(pid, 0)[1] != 0)
 def test_a_forked_process_ranks_with_a_model_of_its_own_process(tmp_path):
     command = [sys.executable, "-c", LOCAL, saved(tmp_path / "model")]
     assert subprocess.run(command, timeout=120, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("judge", ["local", f"local:{DEFAULT}"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("context_window", 0), ("context_window", float("nan")), ("max_group", 1)]
+)
+def test_a_number_that_a_setting_cannot_be_is_refused(judge, name, value):
+    with pytest.raises(ConfigurationError, match=f"{name}={value}; give a whole number"):
+        rank_group(ATTEMPTS, judge, task="Name it.", **{name: value})
+    with pytest.raises(ConfigurationError, match="reason_tokens=-1"):
+        LocalJudge(reason_tokens=-1)

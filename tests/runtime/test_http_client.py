@@ -76,6 +76,9 @@ async def test_no_server_and_no_address_are_told_apart():
             await post(url)
         assert failure(caught.value) == kind
     assert failure(openai.OpenAIError("no such option")) == "refused by client"
+    own = OSError("reset")
+    own.__cause__ = own  # as `raise error from error` leaves it
+    assert failure(own) == "lost"
     assert failure_text(ValueError("key abcdef-0123456789 is bad"), "abcdef-0123456789").count("abcdef") == 0
 
 

@@ -267,7 +267,7 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}/v1"
 
 
-@pytest.mark.parametrize("fault", ["dead", "slow", "poor", "refused", "raises", "wrong"])
+@pytest.mark.parametrize("fault", ["dead", "slow", "poor", "refused", "raises", "ends", "wrong"])
 def test_an_auditor_that_fails_is_counted_and_the_rewards_are_none_the_worse(serve, caplog, fault):
     judge = serve(worth)
     behind = serve(worth, latency=2.0 if fault == "slow" else 0.0, api_key="sk-right-000000")
@@ -280,6 +280,7 @@ def test_an_auditor_that_fails_is_counted_and_the_rewards_are_none_the_worse(ser
         "poor": partial(ask, passes=2, budget=Budget(max_calls=4)),
         "refused": partial(ask, api_key="sk-wrong-111111"),
         "raises": lambda group: 1 / 0,
+        "ends": lambda group: sys.exit(3),
         "wrong": lambda group: [1.0],
     }
     audit = Audit(

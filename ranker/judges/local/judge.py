@@ -9,6 +9,7 @@ from ranker.errors import JudgeError
 from ranker.judges.credit import cannot_name_turns
 from ranker.judges.local.model import Dtype, LocalModel, chat_pieces, encode
 from ranker.judges.local.models import DEFAULT
+from ranker.judges.options import check_numbers
 from ranker.judges.prompted import PromptedJudge, Reply
 from ranker.prompting.prompt import Message
 from ranker.runtime.budget import Budget
@@ -41,6 +42,7 @@ class LocalJudge(PromptedJudge):
     ):
         if prompting.get("credit") is not None:
             raise cannot_name_turns(f"local:{model or DEFAULT}")
+        check_numbers(**prompting, context_window=context_window, reason_tokens=reason_tokens)
         super().__init__(**{"max_reasks": 0, "max_group": 16, **prompting})
         self._named = model or DEFAULT
         self._local = LocalModel(model, device=device, dtype=dtype)

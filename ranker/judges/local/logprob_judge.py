@@ -27,6 +27,7 @@ from ranker.judges.local.ways import (
     question,
     texts_of,
 )
+from ranker.judges.options import check_numbers
 from ranker.judges.turn_marks import Marks
 from ranker.judges.verdict import Verdict
 from ranker.prompting.template import ASK, ASK_BLOCKS, load_template
@@ -95,6 +96,7 @@ class LogprobJudge:
             raise ConfigurationError(
                 f"{setup.way!r} is no way to ask for probabilities; there are {', '.join(LOGPROB_WAYS)}."
             )
+        check_numbers(context_window=context_window, max_group=max_group)
         folder = None if prompt_folder is None else str(prompt_folder)
         self.setup = setup
         self.name = name or f"local:{setup.base}@{setup.way}"
