@@ -27,6 +27,7 @@ from ranker.judges.options import JudgeOptions
 from ranker.judges.preflight import preflight
 from ranker.rank import judge_for
 from ranker.runtime.event_loop import run_sync
+from ranker.usage import Usage
 from ranker.watch.audit import Audit
 
 
@@ -139,7 +140,7 @@ def _count(rewards: Sequence[Reward], audit: Audit | None, out: Path) -> None:
     """Count what a run has spent so far against the limits of its judges and its auditor; of several judges, all of it against
     each one's: a limit is never exceeded."""
     by_judges, by_auditor = spent(out)
-    asked = [(reward.function, by_judges) for reward in rewards]
+    asked: list[tuple[Any, Usage]] = [(reward.function, by_judges) for reward in rewards]
     asked += [(audit.auditor, by_auditor)] if audit is not None else []
     for function, usage in asked:
         budget = getattr(function, "keywords", {}).get("budget")
