@@ -89,8 +89,10 @@ def test_bad_replies_are_not_kept(serve, tmp_path):
 
 def test_many_processes_share_one_file(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from ranker.runtime.cache import Cache; c = Cache(Path(sys.argv[1]))\n"
-        "for i in range(200): c.put(f'{i}', 'j', {'text': sys.argv[2]}); assert c.get(f'{i}')"
+        "import sys, time; from pathlib import Path; from ranker.runtime.cache import Cache; c = Cache(Path(sys.argv[1]))\n"
+        "for i in range(200):\n"
+        "    c.put(f'{i}', 'j', {'text': sys.argv[2]})\n"
+        "    while not c.get(f'{i}'): time.sleep(0.05)"  # while another process has it locked it counts as missing
     )
     path = tmp_path / "c.sqlite"
     running = [
