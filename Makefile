@@ -265,8 +265,9 @@ bench-reading: $(VENV)/dev.stamp $(ENGINES)/llamacpp/done.stamp
 # How large a tuned judge must be: bases of three sizes, the same groups, the same minutes (an idle machine for hours; started
 # again, it goes on. RANKER_MODELS and RANKER_DATA as for bench-ways and bench-judges).
 bench-base-size: $(VENV)/dev.stamp
-	for base in smollm2-135m-instruct $(CODERS); do \
-	  $(BIN)/python -m benchmarks.judges.base_size --base $$base --minutes 40 --json benchmarks/results/base_size.json || exit 1; done
+	for base in "smollm2-135m-instruct --learning-rate 1.2e-3" "qwen2.5-coder-0.5b-instruct --learning-rate 6e-4" \
+	  "qwen2.5-coder-1.5b-instruct --learning-rate 6e-4"; do \
+	  $(BIN)/python -m benchmarks.judges.base_size --base $$base --minutes 60 --groups 30 --json benchmarks/results/base_size.json || exit 1; done
 
 # What local models can be talked into, on three suites (an hour of one core; started again, it goes on. RANKER_MODELS and
 # RANKER_DATA as for bench-ways and bench-judges).

