@@ -119,9 +119,7 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
     if not examples:
         raise ConfigurationError(f"The dataset {settings.said['dataset']} has no examples.")
     rewards, audit = settings.rewards(), settings.audit()
-    if resume and out is not None:
-        _count(rewards, audit, out)
-    return GRPOTrainer(
+    trainer = GRPOTrainer(
         model,
         tokenizer=tokenizer,
         dataset=examples,
@@ -134,6 +132,9 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
         audit=audit,
         describe={key: value for key, value in settings.said.items() if key != "audit"},
     )
+    if resume and out is not None:  # the folder is that of a run
+        _count(rewards, audit, out)
+    return trainer
 
 
 def _count(rewards: Sequence[Reward], audit: Audit | None, out: Path) -> None:
