@@ -97,9 +97,8 @@ def _lift(edit: Edit, outcomes: Outcomes) -> Lift:
     places = outcomes.places[edit.name]
     most = float(max(outcomes.sizes[edit.name]))  # from last to first, its original passed
     effects = _effects(edit.name, outcomes)
-    reach = (
-        most + 1 if outcomes.control.get(edit.name) else most
-    )  # two that pass each other differ by one more
+    # A copy and its control that stand at the two ends of a group differ by one place more.
+    reach = most + bool(outcomes.control.get(edit.name))
     return Lift(
         edit.name,
         edit.worth,

@@ -14,7 +14,17 @@ import numpy as np
 from ranker.aggregate.agreement import agreeing
 from ranker.bench.judge_spec import JudgeSpec
 from ranker.bench.matrix import Log, Matrix
-from ranker.bench.measures import METRICS, Pair, accuracy, by_attack, effect_by_attack, gather, measure, parts
+from ranker.bench.measures import (
+    METRICS,
+    SHARE,
+    Pair,
+    accuracy,
+    by_attack,
+    effect_by_attack,
+    gather,
+    measure,
+    parts,
+)
 from ranker.bench.observation import PLAIN, Answers, Observation
 from ranker.ranked import RankedGroup
 from ranker.statistics import difference, ratio
@@ -129,7 +139,7 @@ def _differences(suite: Suite, by_judge: Mapping[str, Sequence[Answers]], seed: 
         one, other = [{x.any.index: x for x in some} for some in (first, second)]
         for name in COMPARED:
             pair = [parts(METRICS[name], [some[i] for i in common]) for some in (one, other)]
-            least, most = METRICS[name].within or (0.0, 1.0)
+            least, most = METRICS[name].within or SHARE
             estimate, _ = difference(pair[0], pair[1], seed, span=most - least)
             rows.append({"suite": suite.name, "a": a, "b": b, "metric": name, **estimate.to_dict(),
                          "groups": len(common)})  # fmt: skip

@@ -63,9 +63,8 @@ class Budget:
                     "price=(dollars per million input tokens, per million output tokens), "
                     "or limit max_calls instead."
                 )
-            while (
-                not self.cost_usd + self._reserved + estimate <= self.max_cost_usd
-            ):  # NaN is no cost that fits
+            # Not `>`: NaN is no cost that fits.
+            while not self.cost_usd + self._reserved + estimate <= self.max_cost_usd:
                 self._check_calls()
                 if self._reserved == 0.0:
                     raise BudgetExceeded(
