@@ -249,18 +249,20 @@ bench-tuned: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.judges.tuned_judge --suite constraints --groups 1300 --fresh 200 --minutes 10 \
 	  --json benchmarks/results/tuned_judge.json
 
-# Whether models read compacted prompts as well: two models on llama.cpp, two suites (hours on two cores; started again, rows are
-# made anew. RANKER_MODELS and RANKER_DATA as for bench-ways and bench-judges).
-LLAMA_PORT := 8931
-bench-reading: $(VENV)/dev.stamp $(ENGINES)/llamacpp/done.stamp
+# Whether models read compacted prompts as well: two models on vLLM, two suites (an hour on two cores; started again, rows are made
+# anew. RANKER_MODELS and RANKER_DATA as for bench-ways and bench-judges).
+VLLM_PORT := 8931
+bench-reading: $(VENV)/dev.stamp $(ENGINES)/vllm/done.stamp
 	for model in $(CODERS); do \
-	  $(ENGINES)/llamacpp/bin/python tests/engines/llamacpp_server.py "$(RANKER_MODELS)/$$model.gguf" $(LLAMA_PORT) 24576 & server=$$!; \
-	  until curl --silent --fail --output /dev/null http://127.0.0.1:$(LLAMA_PORT)/health; do kill -0 $$server || exit 1; sleep 1; done; \
+	  folder=$$($(BIN)/python -c "import sys; from ranker.judges.local.models import find_model; print(find_model(sys.argv[1])[0])" $$model) || exit 1; \
+	  VLLM_CPU_KVCACHE_SPACE=3 VLLM_NO_USAGE_STATS=1 HF_HUB_OFFLINE=1 $(ENGINES)/vllm/bin/vllm serve $$folder --host 127.0.0.1 --port $(VLLM_PORT) \
+	    --served-model-name $$model --dtype bfloat16 --max-model-len 24576 --enforce-eager & server=$$!; \
 	  trap "kill $$server" EXIT; \
-	  for part in "tau-airline --attempts 2" "toolenv --attempts 4 --groups 12"; do \
-	    $(BIN)/python -m benchmarks.judges.reading $$model --base-url http://127.0.0.1:$(LLAMA_PORT)/v1 --suite $$part \
-	      --concurrency 1 --engine llama.cpp --json benchmarks/results/reading.json || exit 1; done; \
-	  kill $$server; done
+	  until curl --silent --fail --output /dev/null http://127.0.0.1:$(VLLM_PORT)/health; do kill -0 $$server || exit 1; sleep 1; done; \
+	  for suite in toolenv tau-airline; do \
+	    $(BIN)/python -m benchmarks.judges.reading $$model --base-url http://127.0.0.1:$(VLLM_PORT)/v1 --suite $$suite \
+	      --groups 12 --engine "vLLM 0.32 (CPU, bfloat16)" --json benchmarks/results/reading.json || exit 1; done; \
+	  kill $$server; wait $$server; done
 
 # How large a tuned judge must be: bases of three sizes, the same groups, the same minutes (an idle machine for hours; started
 # again, it goes on. RANKER_MODELS and RANKER_DATA as for bench-ways and bench-judges).

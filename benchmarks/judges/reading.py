@@ -3,9 +3,10 @@
     python -m benchmarks.judges.reading MODEL --base-url http://localhost:8000/v1 --json benchmarks/results/reading.json
 
 Each prompt shows real attempts as a judge is shown them, with `sharing` off, of whole messages, and fine; a question about one attempt
-follows, with four answers to choose from. The questions, the attempts and the ids are the same for all three. Where MODEL's
-server keeps prefixes (vLLM, llama.cpp), the questions of a group cost little more than one. A rerun into the same file keeps
-the rows of other models and suites. $RANKER_DATA names the folder of the published group file, where it is not to be fetched.
+follows. The questions, the attempts and the ids are the same for all three. An answer is one of up to four texts that the server's
+schema allows, all of them from the group: letters to choose from would measure which letter a small model likes. Where MODEL's server
+keeps prefixes (vLLM, llama.cpp), the questions of a group cost little more than one. A rerun into the same file keeps the rows of
+other models and suites. $RANKER_DATA names the folder of the published group file, where it is not to be fetched.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, get_args
 
 import numpy as np
@@ -26,114 +27,124 @@ from ranker.judges.base import Lineup
 from ranker.prompting.prompt import Prompt, build_prompt
 from ranker.prompting.sharing import Sharing
 from ranker.prompting.template import load_template
-from ranker.prompting.transcript import transcript_of
 from ranker.prompting.truncation import estimate_tokens
 from ranker.statistics import difference, ratio
 from ranker.suites import load
 from ranker.trajectory import Trajectory
 
-LETTERS = "ABCD"
-_CALL = re.compile(r"^<call ([\w.-]+)", re.MULTILINE)
-_SENTENCE = re.compile(r"[A-Z][^.!?\n<>]{30,160}[.!?]")
-_VALUE = re.compile(r'"?(\w+)"?:("[^"\n]{2,40}"|\d+(?:\.\d+)?)')
+OPTIONS = 4  # texts to choose from, at most
+_SENTENCE = re.compile(r"[A-Z][^.!?\n<>\"\\]{15,160}[.!?]")
+_PLAIN = re.compile(r"[\w .:/+-]{1,40}")  # an argument that JSON writes as it is
 _SHARES: tuple[Sharing, ...] = get_args(Sharing)
+_ABOUT = "You read transcripts of several attempts at a task. Text under <shared> is shown once; <p1/> stands for the part p1."
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question about attempt `about` (its place in the group), with the right one of four options."""
+    """One question about attempt `about` (its place in the group): its one right answer, and others that are wrong."""
 
     kind: str
     about: int
     text: str
-    options: tuple[str, ...]
-    answer: int
+    right: str
+    wrong: tuple[str, ...]
+
+    @property
+    def options(self) -> list[str]:
+        return sorted((self.right, *self.wrong))
 
 
 def questions(attempts: Sequence[Trajectory], each: int, seed: int) -> list[Question]:
-    """Up to `each` questions of a kind: what is said in an attempt, what a record in it holds, which tool is called last. Wrong
-    options come from the other attempts where they have some, so that the right attempt must be read."""
+    """Up to `each` questions of a kind: which tool is called after another, with which argument, how the last message begins.
+    Wrong answers are true of other places in the group, most of them of other attempts: the right attempt must be read."""
     rng = random.Random(seed)
-    texts = [transcript_of(t).text for t in attempts]
-    made: list[Question] = []
-    for kind, find, others, ask in (
-        ("sentence", _sentences, _sentences, "Which of these sentences stands in trajectory {id}?"),
-        ("value", _values, _values, "Which of these stands in a tool result of trajectory {id}?"),
-        ("last call", _last_call, _calls, "Which tool does trajectory {id} call last?"),
-    ):
-        found = [list(dict.fromkeys(find(text))) for text in texts]
-        offered = {option for text in texts for option in others(text)}
-        possible = [(i, right) for i, own in enumerate(found) for right in own]
-        rng.shuffle(possible)
-        count = 0
-        for i, right in possible:
-            wrong = sorted(offered - set(found[i]))
-            if len(wrong) < len(LETTERS) - 1:
-                continue
-            options = [right, *rng.sample(wrong, len(LETTERS) - 1)]
-            rng.shuffle(options)
-            made.append(Question(kind, i, ask, tuple(options), options.index(right)))
-            count += 1
-            if count == each:
-                break
-    return made
+    calls = [_calls(t) for t in attempts]
+    said = [_last_words(t) for t in attempts]
+    possible: dict[str, list[Question]] = {}
+
+    def add(kind: str, about: int, text: str, right: str, others: Iterable[str]) -> None:
+        wrong = sorted({*others} - {right})
+        if wrong:
+            few = tuple(rng.sample(wrong, min(len(wrong), OPTIONS - 1)))
+            possible.setdefault(kind, []).append(Question(kind, about, text, right, few))
+
+    tools = [name for made in calls for name, _ in made]
+    for i, made in enumerate(calls):
+        names = [name for name, _ in made]
+        for (name, _), (after, _) in pairwise(made):
+            if names.count(name) == 1:
+                add(
+                    "next call", i, f"Which tool does trajectory {{id}} call next after {name}?", after, tools
+                )
+        for name, arguments in made:
+            for key, value in arguments.items():
+                if names.count(name) == 1:
+                    others = [
+                        given[key] for own in calls for tool, given in own if tool == name and key in given
+                    ]
+                    add("argument", i, f"With which {key} does trajectory {{id}} call {name}?", value, others)
+        if said[i] and (begins := _SENTENCE.match(said[i])):
+            others = [sentence for text in said for sentence in _SENTENCE.findall(text)]
+            add("last message", i, "With which sentence does the last message of the assistant in trajectory {id} begin?",
+                begins[0], others)  # fmt: skip
+    return [q for found in possible.values() for q in rng.sample(found, min(each, len(found)))]
 
 
-def _sentences(text: str) -> Iterator[str]:
-    yield from _SENTENCE.findall(text)
+def _calls(attempt: Trajectory) -> list[tuple[str, dict[str, str]]]:
+    """The tools that are called, with those of their arguments that are short and plain."""
+    functions = [call["function"] for m in attempt.messages for call in m.get("tool_calls") or ()]
+    given = [(f["name"], json.loads(f["arguments"] or "{}")) for f in functions]
+    return [
+        (name, {k: str(v) for k, v in arguments.items() if _PLAIN.fullmatch(str(v))})
+        for name, arguments in given
+    ]
 
 
-def _values(text: str) -> Iterator[str]:
-    """Members of tool results, as they are written."""
-    for piece in re.split(r"^(?=<)", text, flags=re.MULTILINE):
-        if piece.startswith("<tool "):
-            yield from (f"{key}: {value}" for key, value in _VALUE.findall(piece))
-
-
-def _calls(text: str) -> Iterator[str]:
-    yield from _CALL.findall(text)
-
-
-def _last_call(text: str) -> Iterator[str]:
-    yield from _CALL.findall(text)[-1:]
+def _last_words(attempt: Trajectory) -> str:
+    """The assistant's last message."""
+    said = [m["content"] for m in attempt.messages if m["role"] == "assistant" and m.get("content")]
+    return str(said[-1]).strip() if said else ""
 
 
 def asked(prompt: Prompt, question: Question) -> list[dict[str, Any]]:
     """The chat that asks a question of a prompt: the same beginning for all of a prompt's questions."""
-    options = "\n".join(
-        f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=True)
-    )
-    shown = prompt.messages[1]["content"].rpartition("</trajectory>")
-    text = f"{shown[0]}{shown[1]}\n\n{question.text.format(id=prompt.ids[question.about])}\n{options}\nAnswer with one letter."
-    about = "You read transcripts of several attempts at a task. Text under <shared> is shown once; <p1/> stands for the part p1."
-    return [{"role": "system", "content": about}, {"role": "user", "content": text}]
+    shown, end, _ = prompt.messages[1]["content"].rpartition("</trajectory>")
+    text = f"{shown}{end}\n\n{question.text.format(id=prompt.ids[question.about])}"
+    return [{"role": "system", "content": _ABOUT}, {"role": "user", "content": text}]
 
 
 async def answers(
-    model: str, base_url: str, chats: Sequence[list[dict[str, Any]]], concurrency: int
+    model: str, base_url: str, prompt: Prompt, made: Sequence[Question], concurrency: int
 ) -> list[tuple[str | None, int]]:
-    """The letter a model chooses in each chat, and the prompt's tokens; None where it wrote none."""
+    """The answer a model gives to each question, and the prompt's tokens; None where it gave none."""
     import openai
 
     client = openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=3600.0, max_retries=2)
     create: Any = client.chat.completions.create
     room = asyncio.Semaphore(concurrency)
-    schema = {"type": "object", "properties": {"answer": {"enum": list(LETTERS)}}, "required": ["answer"]}
 
-    async def one(chat: list[dict[str, Any]]) -> tuple[str | None, int]:
+    async def one(question: Question) -> tuple[str | None, int]:
+        schema = {
+            "type": "object",
+            "properties": {"answer": {"enum": question.options}},
+            "required": ["answer"],
+        }
         async with room:
             reply = await create(
-                model=model, messages=chat, max_tokens=16, temperature=0.0,
+                model=model, messages=asked(prompt, question), max_tokens=96, temperature=0.0,
                 response_format={"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}},
             )  # fmt: skip
         try:
-            letter = json.loads(reply.choices[0].message.content or "")["answer"]
+            answer = json.loads(reply.choices[0].message.content or "")["answer"]
         except (ValueError, KeyError, TypeError):
-            letter = None
-        return letter, reply.usage.prompt_tokens if reply.usage else 0
+            answer = None
+        return answer, reply.usage.prompt_tokens if reply.usage else 0
 
     try:
-        return list(await asyncio.gather(*map(one, chats)))
+        first = [
+            await one(q) for q in made[:1]
+        ]  # alone: the server then has the prefix that the others share
+        return first + await asyncio.gather(*map(one, made[1:]))
     finally:
         await client.close()
 
@@ -146,14 +157,16 @@ def measure(
     right: dict[str, list[list[float]]] = {sharing: [] for sharing in _SHARES}
     tokens: dict[str, list[int]] = {sharing: [] for sharing in _SHARES}
     kinds: dict[tuple[str, str], list[float]] = {}
+    chance: list[float] = []
     for index, group in enumerate(load(suite, groups).groups):
         attempts = [replace(t, ground_truth=None) for t in group.trajectories[:size]]
         made = questions(attempts, each, index)
+        chance += [1 / len(q.options) for q in made]
         for sharing in _SHARES:
             lineup = Lineup(tuple(attempts), task=group.task, seed=index)
             prompt = build_prompt(lineup, template, room=None, count=estimate_tokens, sharing=sharing)
-            said = asyncio.run(answers(model, base_url, [asked(prompt, q) for q in made], concurrency))
-            hits = [float(letter == LETTERS[q.answer]) for q, (letter, _) in zip(made, said, strict=True)]
+            said = asyncio.run(answers(model, base_url, prompt, made, concurrency))
+            hits = [float(answer == q.right) for q, (answer, _) in zip(made, said, strict=True)]
             right[sharing].append(hits)
             tokens[sharing] += [count for _, count in said[:1]]
             for q, hit in zip(made, hits, strict=True):
@@ -171,6 +184,7 @@ def measure(
         "groups": len(right["off"]),
         "attempts": size,
         "questions": int(parts["off"][1].sum()),
+        "chance": round(float(np.mean(chance)), 3),
         "accuracy": {s: ratio(*parts[s], share=True).to_dict(3) for s in _SHARES},
         "against_off": {s: difference(parts[s], parts["off"])[0].to_dict(3) for s in _SHARES if s != "off"},
         "tokens": {s: round(float(np.mean(tokens[s]))) for s in _SHARES},

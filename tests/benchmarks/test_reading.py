@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.judges import reading
-from benchmarks.judges.reading import LETTERS, asked, measure, questions
+from benchmarks.judges.reading import asked, measure, questions
 from ranker.jsonl.group_file import read_groups
 from ranker.judges.base import Lineup
 from ranker.prompting.prompt import build_prompt
@@ -24,27 +24,51 @@ def groups(real_groups: Any) -> list[Any]:
     return list(read_groups(real_groups / "tau_airline.jsonl"))
 
 
-def test_one_option_is_true_of_the_attempt_and_the_others_are_not(groups):
+def sentences_of(text: str) -> str:
+    """An attempt's last message of the assistant."""
+    return text.rpartition("<assistant>\n")[2].partition("\n<")[0]
+
+
+CALL = r"(?ms)^<call ([\w.-]+)>(.*?)(?=^<|\Z)"
+
+
+def given(arguments: str, key: str, value: str) -> bool:
+    """Whether a call has this argument, in either notation of a transcript."""
+    return bool(re.search(rf'[{{,]\s*"?{key}"?: ?"?{re.escape(value)}["}},]', arguments))
+
+
+def test_the_right_answer_is_true_of_the_attempt_and_no_wrong_one_is(groups):
     kinds = set()
     for seed, group in enumerate(groups):
         texts = [transcript_of(t).text for t in group.trajectories]
         for q in questions(group.trajectories, 4, seed):
             kinds.add(q.kind)
-            assert len(set(q.options)) == 4
-            text = texts[q.about]
-            if q.kind == "sentence":
-                assert [option in text for option in q.options] == [i == q.answer for i in range(4)]
-            elif q.kind == "last call":
-                assert re.findall(r"^<call ([\w.-]+)", text, re.MULTILINE)[-1] == q.options[q.answer]
+            assert q.right not in q.wrong
+            assert 2 <= len(q.options) <= 4
+            calls = re.findall(CALL, texts[q.about])
+            names = [name for name, _ in calls]
+            if q.kind == "last message":
+                last = sentences_of(texts[q.about])
+                assert last.startswith(q.right)
+                assert not any(last.startswith(wrong) for wrong in q.wrong)
+            elif q.kind == "next call":
+                after = q.text.rpartition(" after ")[2].rstrip("?")
+                assert names.count(after) == 1
+                assert names[names.index(after) + 1] == q.right
             else:
-                key, _, value = q.options[q.answer].partition(": ")
-                assert re.search(rf'"?{key}"?:{re.escape(value)}', text)
-    assert kinds == {"sentence", "value", "last call"}
+                found = re.search(r"With which (\w+) does trajectory \{id\} call ([\w.-]+)\?", q.text)
+                assert found is not None
+                assert names.count(found[2]) == 1
+                assert given(dict(calls)[found[2]], found[1], q.right)
+    assert kinds == {"next call", "argument", "last message"}
 
 
-def test_the_answer_does_not_stand_at_the_same_letter(groups):
-    letters = [q.answer for seed, g in enumerate(groups) for q in questions(g.trajectories, 6, seed)]
-    assert min(letters.count(i) for i in range(4)) > len(letters) / 8
+def test_an_answer_is_found_elsewhere_in_the_group_too(groups):
+    """No answer is right because nothing else could be meant."""
+    for seed, group in enumerate(groups):
+        texts = "\n".join(transcript_of(t).text for t in group.trajectories)
+        for q in questions(group.trajectories, 4, seed):
+            assert all(option in texts for option in q.options)
 
 
 def test_a_prompts_questions_share_its_beginning(groups):
@@ -58,36 +82,39 @@ def test_a_prompts_questions_share_its_beginning(groups):
 
 
 def test_accuracy_is_counted_for_each_prompt(groups, monkeypatch):
-    """A reader that finds whole sentences and values, but follows no reference: right where everything is written out."""
+    """A reader that follows no reference: right where everything is written out."""
 
     class Suite:
         pass
 
-    Suite.groups = groups[:3]  # type: ignore[attr-defined]
+    Suite.groups = groups[:6]  # type: ignore[attr-defined]
     monkeypatch.setattr(reading, "load", lambda name, count: Suite)
 
     def answer(body: dict[str, Any], n: int) -> Any:
         text = body["messages"][1]["content"]
-        name = re.search(r"trajectory (\w+)(?: call last)?\?\n", text)
+        name = re.search(r"trajectory (\w+)\b[^\n]*\?$", text)
         assert name is not None
         (block,) = re.findall(rf'<trajectory id="{name[1]}">\n(.*?)</trajectory>', text, re.DOTALL)
-        options = re.findall(r"^([A-D])\. (.*)$", text, re.MULTILINE)[-4:]
-        plain = block.replace('"', "")
-        best = next(
-            (
-                x
-                for x, said in options
-                if said.replace('"', "").replace(": ", ":", 1) in plain or said in block
-            ),
-            "A",
-        )
-        return chat(json.dumps({"answer": best}))
+        (schema,) = [body["response_format"]["json_schema"]["schema"]]
+        options = schema["properties"]["answer"]["enum"]
+        last = sentences_of(block)
+        calls = dict(re.findall(CALL, block))
+        names = re.findall(r"^<call ([\w.-]+)>", block, re.MULTILINE)
+        if "begin?" in text:
+            found = [o for o in options if last.startswith(o)]
+        elif " call next after " in text:
+            after = text.rpartition(" after ")[2].rstrip("?")
+            found = names[names.index(after) + 1 :][:1] if after in names else []
+        else:
+            key, tool = re.findall(r"With which (\w+) does trajectory \w+ call ([\w.-]+)\?$", text)[0]
+            found = [o for o in options if given(calls.get(tool, ""), key, o)]
+        return chat(json.dumps({"answer": found[0] if found else "?"}))
 
     with ScriptedServer(answer) as server:
-        row = measure("m", server.base_url, "tau-airline", 3, 4, 4, 4)
-    assert row["groups"] == 3
-    assert row["accuracy"]["off"]["value"] > 0.6 > row["accuracy"]["fine"]["value"]
+        row = measure("m", server.base_url, "tau-airline", 6, 4, 4, 4)
+    assert row["groups"] == 6
+    assert row["accuracy"]["off"]["value"] == 1.0
+    assert row["accuracy"]["fine"]["value"] < 0.6
     assert row["against_off"]["fine"]["high"] < 0
-    assert len({len(body["messages"]) for body in server.requests}) == 1
+    assert 0.25 <= row["chance"] <= 0.5
     assert row["questions"] * 3 == len(server.requests)
-    assert set(LETTERS) == set("ABCD")
