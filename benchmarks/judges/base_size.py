@@ -102,7 +102,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("build/base_size"))
     add_record(options)
     chosen = options.parse_args()
-    out = chosen.out / chosen.base
+    out = chosen.out / f"{chosen.base}_{chosen.minutes:g}"
     tuned = tune(chosen.base, chosen.minutes, chosen.learning_rate, out)
     row = {
         "base": chosen.base,
@@ -111,7 +111,7 @@ def main() -> None:
         "tuning": tuned["tuning"],
         **measure(out, chosen.groups, out / "scores.jsonl"),
     }
-    rows = rows_with(chosen.json, row, "base")
+    rows = rows_with(chosen.json, row, "base", "minutes")
     write_record(chosen.json, {**source(MODULE, torch=True), "rows": rows})
 
 
