@@ -188,10 +188,11 @@ class _Run:
         stopped: list[RankerError] = []
 
         async def pending() -> AsyncIterator[Any]:
-            at = 0
+            at = seen = 0
             for line in read_lines(shard.groups, settings.plan.part):
                 if stopped:
                     return
+                seen += 1
                 name, error = line.id, line.error
                 if at < len(check.repeats) and check.repeats[at] == line.number:
                     name = f"line:{line.number}"
@@ -213,6 +214,8 @@ class _Run:
                 else:
                     waiting[name] = line
                     yield line.group
+            if seen < check.groups:
+                stopped.append(_shorter(shard, check.groups, seen))
 
         def take(ranked: RankedGroup) -> bool:
             """Write a ranked group; False if it is not written, because a failure ends the run."""
@@ -279,6 +282,13 @@ def _moved(line: Line, shard: Shard) -> ConfigurationError:
     return ConfigurationError(
         f"{shard.groups} changed while it was being read: the id {line.id!r} is on line {line.number} too. Run the same "
         "command again."
+    )
+
+
+def _shorter(shard: Shard, before: int, now: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"{shard.groups} held {before} groups when it was checked and {now} when they were ranked: it changed meanwhile. Run "
+        "the same command again."
     )
 
 

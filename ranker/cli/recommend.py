@@ -57,10 +57,12 @@ def recommend(
     from ranker.bench.matrix import Matrix
     from ranker.bench.observation import CONDITIONS
     from ranker.jsonl.group_file import read_groups
+    from ranker.jsonl.input_check import check_file
     from ranker.prompting.rubric import read_rubric
     from ranker.suites import load
 
     shared.check_files({"--out": [out / name for name in command.WRITTEN]}, [groups], rubric=rubric)
+    check_file(groups)
     text = None if rubric is None else read_rubric(shared.rubric_of(rubric))
     console = Console(quiet=quiet)
     with shared.interruptible():

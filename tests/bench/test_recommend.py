@@ -181,3 +181,6 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     done = here("recommend", tmp_path / "none.jsonl", "--budget", "1", "--judge", "noisy:0.7")
     assert done.code == 2
     assert "none.jsonl" in done.err
+    done = here("recommend", "/dev/null", "--budget", "1", "--judge", "noisy:0.7")
+    assert done.code == 2
+    assert "/dev/null is read more than once" in done.err
