@@ -29,6 +29,7 @@ from ranker.cli import (
     view,
 )
 from ranker.errors import RankerError
+from ranker.printing import tell
 from ranker.runtime.outputs import drop_stdout
 
 app = typer.Typer(
@@ -61,6 +62,15 @@ app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")
 
 
+class _Visible(logging.Formatter):
+    """Of what servers and files said, as `tell` shows it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from ranker.pages import visible
+
+        return str(visible(super().format(record)))
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"ranker {__version__}")
@@ -74,7 +84,9 @@ def options(
     ),
 ) -> None:
     """Rewards for training LLM agents: show one judge a whole group of attempts, let it rank them."""
-    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Visible("ranker: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def main() -> None:
@@ -82,7 +94,7 @@ def main() -> None:
     try:
         app()
     except RankerError as error:
-        print(f"ranker: {error}", file=sys.stderr)
+        tell(str(error))
         sys.exit(2 if error.fatal else 1)
     except BrokenPipeError:
         drop_stdout()  # its reader has gone

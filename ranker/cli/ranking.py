@@ -19,6 +19,7 @@ from ranker.jsonl.input_check import InputCheck, check_input, repeated
 from ranker.jsonl.shards import Plan, Shard, finished, mark_finished, state_of
 from ranker.jsonl.torn_line import opening_first
 from ranker.judges.base import Judge
+from ranker.printing import tell
 from ranker.rank import rank_groups_async
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
@@ -87,7 +88,7 @@ async def run(settings: RankSettings) -> int:
     failed = summary.failed + summary.failed_before
     if failed:
         again = " Run it again with --retry-failed to retry them." if settings.out else ""
-        print(f"ranker: {failed} of {summary.lines} groups failed.{again}", file=sys.stderr)
+        tell(f"{failed} of {summary.lines} groups failed.{again}")
     return 1 if failed or summary.unreadable else 0
 
 
@@ -155,7 +156,7 @@ class _Run:
         except ConfigurationError as error:
             if self.settings.stop_at_failure:
                 raise
-            print(f"ranker: {error}", file=sys.stderr)
+            tell(str(error))
             self.summary.unreadable += 1
             return None
         stopped = await self._fill(shard, check, sink)
@@ -300,9 +301,9 @@ def _named(error: RankerError, line: Line, shard: Shard | None) -> RankerError:
 
 
 def _explain(error: RankerError) -> int:
-    print(f"ranker: {error}", file=sys.stderr)
+    tell(str(error))
     if error.fatal:
         return 2
     if not isinstance(error, BudgetExceeded):
-        print("ranker: stopped at the first failed group; --on-error skip continues.", file=sys.stderr)
+        tell("stopped at the first failed group; --on-error skip continues.")
     return 1
