@@ -64,7 +64,7 @@ def recommend(
     shared.check_files({"--out": [out / name for name in command.WRITTEN]}, [groups], rubric=rubric)
     check_file(groups)
     text = None if rubric is None else read_rubric(shared.rubric_of(rubric))
-    console = Console(quiet=quiet)
+    console = Console(quiet=quiet, emoji=False)
     with shared.interruptible():
         every = recommend_text.not_empty(read_groups(groups), groups)
         specs = [judge_spec(name, base_url, options) for name in dict.fromkeys(judges or recommend.USUAL)]

@@ -250,6 +250,22 @@ def test_cache_is_shown_and_cleared(serve, tmp_path):
     assert "off" in ranker("cache", RANKER_CACHE="off").stdout
 
 
+def test_paths_are_not_taken_for_markup(serve, tmp_path, monkeypatch):
+    groups = make_groups(1)
+    server = serve(groups)
+    monkeypatch.setenv("COLUMNS", "500")
+    odd = tmp_path / "[/b][dim]:warning:"
+    odd.mkdir(parents=True)
+    source, settings = write(odd / "g.jsonl", groups), {"RANKER_CACHE": str(odd / "cache")}
+    done = ranker(*ranking(source, server, odd / "out.jsonl"), **settings)
+    assert f"  {odd / 'out.jsonl'} " in done.stderr
+    assert f"1 replies, 0.0 MB in {odd / 'cache'}" in ranker("cache", **settings).stdout
+    assert f"Stored in {odd} (" in ranker("models", RANKER_MODELS=str(odd)).stdout
+    done = ranker("bench", "--judge", "length", "--suite", source, "--out", odd / "bench")
+    assert "⚠" not in done.stdout
+    assert f"Figures: {odd / 'bench' / 'results.json'}\n" in done.stdout
+
+
 def test_models_are_listed():
     done, listed = ranker("models", COLUMNS="200"), ranker("models", "list", COLUMNS="200")
     assert done.returncode == 0
