@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -285,3 +286,24 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError, match="directory"):
         replace_file(tmp_path / "folder", b"three")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_what_a_link_leads_to_is_replaced_and_a_pipe_or_a_device_is_written_into(tmp_path):
+    (tmp_path / "disk").mkdir()
+    real, link, device = tmp_path / "disk" / "real", tmp_path / "link", tmp_path / "device"
+    link.symlink_to(real)
+    device.symlink_to("/dev/null")
+    for data in (b"one", b"two"):
+        replace_file(link, data)
+        replace_file(device, data)
+        assert real.read_bytes() == data
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["device", "disk", "link", "real"]
+    assert link.is_symlink()
+    assert device.is_symlink()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        replace_file(pipe, b"three")
+        assert read.result(10) == b"three"
+    assert pipe.is_fifo()
