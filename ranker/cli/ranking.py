@@ -52,6 +52,10 @@ class _Sink(Protocol):
 
 class _Stdout:
     def __init__(self) -> None:
+        if sys.stdout is None:
+            raise ConfigurationError(
+                "Standard output is closed: name a file for the ranked groups with --out."
+            )
         self.done = IdIndex()
         self._fault: ConfigurationError | None = None  # what ended it, perhaps within a line
 

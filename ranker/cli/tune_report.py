@@ -18,7 +18,7 @@ def show(source: Source, tuning: Tuning, result: TuningResult) -> None:
 
     from ranker.runtime.terminal import facts
 
-    width = None if sys.stdout.isatty() else 110
+    width = None if sys.stdout and sys.stdout.isatty() else 110
     console = Console(width=width, soft_wrap=True, markup=False, emoji=False)
     truth = "the ground truth" if source.truth == "ground_truth" else f"the ranking of {source.judge}"
     n = result.groups

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -264,6 +265,16 @@ def test_paths_are_not_taken_for_markup(serve, tmp_path, monkeypatch):
     done = ranker("bench", "--judge", "length", "--suite", source, "--out", odd / "bench")
     assert "⚠" not in done.stdout
     assert f"Figures: {odd / 'bench' / 'results.json'}\n" in done.stdout
+
+
+def test_a_closed_standard_output_is_said_before_anything_is_paid_for(tmp_path):
+    source = write(tmp_path / "g.jsonl", make_groups(1))
+    words = " ".join(
+        map(shlex.quote, [sys.executable, "-m", "ranker", "rank", str(source), "--judge", "none"])
+    )
+    done = subprocess.run(f"{words} >&-", shell=True, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"Standard output is closed: name a file" in done.stderr
 
 
 def test_models_are_listed():
