@@ -155,6 +155,13 @@ def test_a_budget_of_nothing_calls_nothing_that_costs(
     assert server.requests == 0
 
 
+def test_a_budget_without_end_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.jsonl", make_groups(2))
+    done = here("recommend", path, "--budget", "inf", "--judge", "noisy:0.7", "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "--budget=inf; give a number" in done.err
+
+
 def test_without_ground_truth_it_says_how_to_get_some(openai: Any, tmp_path: Path) -> None:
     groups = make_groups(3)
     server = openai(groups)
