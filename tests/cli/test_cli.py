@@ -267,6 +267,15 @@ def test_paths_are_not_taken_for_markup(serve, tmp_path, monkeypatch):
     assert f"Figures: {odd / 'bench' / 'results.json'}\n" in done.stdout
 
 
+@pytest.mark.parametrize("judge", ["~nosuchuser/x", "local:~nosuchuser/x", "~nosuchuser/judge.json"])
+def test_a_path_in_the_home_of_nobody_is_a_path_that_is_not_there(tmp_path, judge):
+    source = write(tmp_path / "g.jsonl", make_groups(1))
+    done = ranker("rank", source, "--judge", judge)
+    assert done.returncode == 2, done.stderr
+    assert "~nosuchuser" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_closed_standard_output_is_said_before_anything_is_paid_for(tmp_path):
     source = write(tmp_path / "g.jsonl", make_groups(1))
     words = " ".join(
