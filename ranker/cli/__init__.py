@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
@@ -91,11 +92,31 @@ def options(
 
 def main() -> None:
     """Run the command; expected errors become one message and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # letters that the terminal lacks are spelled out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
-    except RankerError as error:
-        tell(str(error))
-        sys.exit(2 if error.fatal else 1)
+        try:
+            app()
+        except RankerError as error:
+            tell(str(error))
+            sys.exit(2 if error.fatal else 1)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:
         drop_stdout()  # its reader has gone
         sys.exit(1)
+    except OSError as error:
+        if _stdout_takes_more():
+            raise
+        drop_stdout()
+        tell(f"Standard output cannot be written: {error.strerror}.")
+        sys.exit(2)
+
+
+def _stdout_takes_more() -> bool:
+    try:
+        print(flush=True)  # what failed before may not be there any more to fail again
+    except OSError:
+        return False
+    return True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,10 +62,6 @@ def label(
             else:
                 from ranker.labelling.terminal import Terminal
 
-                if isinstance(
-                    sys.stdout, io.TextIOWrapper
-                ):  # letters that the terminal lacks are spelled out
-                    sys.stdout.reconfigure(errors="backslashreplace")
                 Terminal(session).run()
         finally:
             session.close()

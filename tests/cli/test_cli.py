@@ -276,6 +276,20 @@ def test_a_path_in_the_home_of_nobody_is_a_path_that_is_not_there(tmp_path, judg
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_standard_output_is_one_message(tmp_path, unbuffered):
+    source = write(tmp_path / "g.jsonl", make_groups(1))
+    for words in (["show", source], ["--version"]):
+        command = [sys.executable, "-m", "ranker", *map(str, words)]
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
+            )
+        assert done.returncode == 2
+        assert done.stderr == b"ranker: Standard output cannot be written: No space left on device.\n"
+
+
 def test_a_closed_standard_output_is_said_before_anything_is_paid_for(tmp_path):
     source = write(tmp_path / "g.jsonl", make_groups(1))
     words = " ".join(
@@ -284,6 +298,17 @@ def test_a_closed_standard_output_is_said_before_anything_is_paid_for(tmp_path):
     done = subprocess.run(f"{words} >&-", shell=True, stderr=subprocess.PIPE, timeout=60, check=False)
     assert done.returncode == 2
     assert b"Standard output is closed: name a file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("judges",), ("recommend", "--budget", "0", "--judge", "openai/gpt-5-mini")]
+)
+def test_letters_that_the_terminal_lacks_are_spelled_out(tmp_path, words):
+    source = write(tmp_path / "g.jsonl", make_groups(2))
+    more = (source, "--out", tmp_path / "out") if words[0] == "recommend" else ()
+    done = ranker(*words, *more, PYTHONIOENCODING="latin-1")
+    assert "Traceback" not in done.stderr
+    assert "\\u2264" in done.stdout
 
 
 def test_models_are_listed():
