@@ -307,3 +307,17 @@ def test_what_a_link_leads_to_is_replaced_and_a_pipe_or_a_device_is_written_into
         replace_file(pipe, b"three")
         assert read.result(10) == b"three"
     assert pipe.is_fifo()
+
+
+def test_metrics_that_cannot_be_drawn_are_named(tmp_path):
+    good = {"step": 1, "reward_mean": 0.5, "win_rate": float("nan"), "kl": None}
+    bad = (
+        "x", {}, {"step": "1"}, {"reward_mean": "x"}, {"reward_mean": [1]}, {"kl": True}, {"entropy": 10**400},
+        {"win_rate_low": 0.1}, {"win_rate_low": 0.1, "win_rate_high": "x"},
+    )  # fmt: skip
+    for other in bad:
+        second = {**good, "step": 2, **other} if isinstance(other, dict) and other else other
+        (tmp_path / "metrics.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(second)}\n")
+        done = here("report", tmp_path)
+        assert (done.code, "metrics.jsonl, line 2, is not a step" in done.err) == (2, True), other
+        assert not (tmp_path / "curves.png").exists()
