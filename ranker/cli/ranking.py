@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -10,20 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ranker.cli.standard_output import StandardOutput
 from ranker.cli.summary import Summary, show
 from ranker.errors import BudgetExceeded, ConfigurationError, JudgeCallError, RankerError
-from ranker.jsonl.appender import FAILED, RANKED, Appender, BeingWritten
-from ranker.jsonl.group_file import Line, dump_line, print_of, ranked_record, read_lines
+from ranker.jsonl.appender import FAILED, Appender, BeingWritten
+from ranker.jsonl.group_file import Line, print_of, ranked_record, read_lines
 from ranker.jsonl.id_index import IdIndex
 from ranker.jsonl.input_check import InputCheck, check_input, repeated
 from ranker.jsonl.shards import Plan, Shard, finished, mark_finished, state_of
-from ranker.jsonl.torn_line import opening_first
 from ranker.judges.base import Judge
 from ranker.printing import tell
 from ranker.rank import rank_groups_async
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
-from ranker.runtime.outputs import drop_stdout
 from ranker.runtime.progress import Progress
 
 
@@ -48,35 +46,6 @@ class _Sink(Protocol):
     def write(self, record: Mapping[str, Any]) -> object: ...
 
     def close(self) -> None: ...
-
-
-class _Stdout:
-    def __init__(self) -> None:
-        if sys.stdout is None:
-            raise ConfigurationError(
-                "Standard output is closed: name a file for the ranked groups with --out."
-            )
-        self.done = IdIndex()
-        self._fault: ConfigurationError | None = None  # what ended it, perhaps within a line
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        if self._fault is not None:
-            raise self._fault
-        try:
-            sys.stdout.buffer.write(dump_line(opening_first(record, RANKED)))
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            drop_stdout()
-            self._fault = ConfigurationError(
-                f"Standard output cannot be written ({error.strerror}), and may end within a line. Free some space and run "
-                "the same command again, or name a file with --out, which a later run continues."
-            )
-            raise self._fault from None
-
-    def close(self) -> None:
-        self.done.close()
 
 
 async def run(settings: RankSettings) -> int:
@@ -109,7 +78,7 @@ class _Run:
         check = self._check_input(shard)
         if check is None:
             raise ConfigurationError(f"{shard.groups} holds no groups.")
-        sink: _Sink = _Stdout() if shard.out is None else Appender(shard.out)
+        sink: _Sink = StandardOutput() if shard.out is None else Appender(shard.out)
         try:
             return await self._fill(shard, check, sink)
         finally:
