@@ -1,10 +1,19 @@
-"""Text of groups on a terminal or in a pipe: headings, indented text, notes. Nothing in it is taken for markup."""
+"""Text for a terminal or a pipe: messages, and groups as headings, indented text, notes. Nothing in it is taken for markup."""
 
 from __future__ import annotations
+
+import sys
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
+
+
+def tell(text: str) -> None:
+    """A line on standard error, in which nothing that a file or a server said moves the cursor or hides."""
+    from ranker.pages import visible
+
+    print(f"ranker: {visible(text)}", file=sys.stderr, flush=True)  # noqa: T201 - messages of commands
 
 
 class Printer:

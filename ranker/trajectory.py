@@ -168,7 +168,7 @@ class TrajectoryGroup:
         ids = [t.id for t in self.trajectories if t.id is not None]
         if len(ids) != len(set(ids)):
             twice = sorted({i for i in ids if ids.count(i) > 1})
-            raise GroupError(f"{name} has trajectory ids that stand twice: {', '.join(twice)}.")
+            raise GroupError(f"{name} has trajectory ids that stand twice: {', '.join(map(repr, twice))}.")
         for what, text in (("task", self.task), ("rubric", self.rubric), ("reference", self.reference)):
             if text is not None and not isinstance(text, str):
                 raise GroupError(f"{name}: {what} must be a string, not {type(text).__name__}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import time
 import pytest
 
 from ranker import GroupError, LLMJudge, rank_group
+from ranker.cli.ranking import RankSettings, run
 from ranker.jsonl.appender import Appender
 from ranker.jsonl.group_file import read_groups
+from ranker.jsonl.shards import plan_of
+from ranker.runtime.budget import Budget
 from tests.cli.test_cli import ranker, records, write
 from tests.conftest import make_groups, ranking
 from tests.scripted_server import ScriptedServer, chat, verdict
@@ -98,6 +102,31 @@ def test_files_that_are_missing_or_cannot_be_written(tmp_path):
         assert told in done.stderr, (args, done.stderr)
         assert "Traceback" not in done.stderr
         assert source.read_bytes() == before
+
+
+def test_a_pipe_is_refused_and_not_taken_for_an_empty_file(tmp_path):
+    groups = write(tmp_path / "g.jsonl", make_groups(2)).read_bytes()
+    for more in ([], ["--on-error", "skip"]):
+        command = [sys.executable, "-m", "ranker", "rank", "/dev/stdin", "--judge", "none", *more]
+        done = subprocess.run(command, input=groups, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 2, done.stderr
+        assert b"/dev/stdin is read more than once" in done.stderr
+
+
+def test_a_file_that_became_shorter_is_not_taken_for_ranked(serve, tmp_path, capsys):
+    groups = make_groups(3)
+    source = write(tmp_path / "g.jsonl", groups)
+    server = serve(groups)
+
+    def judge() -> LLMJudge:
+        source.write_bytes(source.read_bytes().splitlines(keepends=True)[0])
+        return LLMJudge("sim", base_url=server.base_url)
+
+    plan = plan_of([source], tmp_path / "out.jsonl")
+    settings = RankSettings(plan, tmp_path / "out.jsonl", True, False, True, judge, Budget, {})
+    assert asyncio.run(run(settings)) == 2
+    assert "held 3 groups when it was checked and 1 when they were ranked" in capsys.readouterr().err
+    assert [r["id"] for r in records(tmp_path / "out.jsonl")] == ["g0"]
 
 
 def test_a_full_disk_says_so(serve, tmp_path):

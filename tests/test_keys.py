@@ -19,8 +19,12 @@ from urllib.parse import quote
 import pytest
 
 from ranker import LLMJudge, RankerError, rank_group, rank_groups
+from ranker.bench.judge_spec import judge_spec
+from ranker.bench.recommend import Candidate
+from ranker.bench.recommend_text import command
 from ranker.runtime.call_log import CallLog
 from ranker.secrets import bare_url, scrub, unhidden
+from tests.bench_runs import here
 from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
 
 KEY = 'zq7+Key/CANARY"9981&xWvUt%SrQpOnMl'  # of no usual shape, with what JSON, HTML and addresses escape
@@ -251,3 +255,39 @@ def test_a_key_in_the_path_is_not_shown():
     assert key not in everything(caught.value)
     deployment = "https://h/openai/deployments/gpt-4o-mini-2024-07-18"
     assert bare_url(deployment) == deployment
+
+
+def test_a_benchmark_s_files_hold_neither_keys_of_the_address_nor_of_the_request(tmp_path):
+    in_path, in_field = "zq7KeyCANARYkey9981xWvUtSrQpOnMl", "CANARYfield"
+    members = [{"id": str(i), "messages": messages, "ground_truth": i} for i, messages in enumerate(GROUP)]
+    groups = tmp_path / "groups.jsonl"
+    groups.write_text(json.dumps({"id": "g", "trajectories": members}) + "\n")
+    with ScriptedServer(lambda body, n: chat(json.dumps(verdict(body)))) as server:
+        address = f"{server.base_url}/{in_path}/v1?key=CANARYquery"
+        extra = json.dumps({"top_p": 0.5, "api_key": in_field, "extra_headers": {"X-Auth": [in_field]}})
+        words = ("--judge", f"m@{address}", "--suite", groups, "--extra", extra, "--accuracy-only")
+        done = here("bench", *words, "--out", tmp_path / "out")
+        assert done.code == 0, done.told
+        assert server.requests[0]["api_key"] == in_field
+    told = done.told + "".join(p.read_text() for p in (tmp_path / "out").iterdir())
+    assert "CANARY" not in told
+    assert '"top_p": 0.5' in told
+
+
+def test_recommend_prints_no_key_of_an_address(tmp_path):
+    judge = judge_spec("m@http://127.0.0.1:1/v1?key=CANARYquery", None, {})
+    told = command(Candidate(judge, (1.0, 1.0), 0.0), tmp_path / "g.jsonl", 1, None, None)
+    assert "--base-url http://127.0.0.1:1/v1 --out" in told
+
+
+def test_a_benchmark_knows_its_observations_by_addresses_and_requests_without_keys_as_before():
+    extra = {
+        "max_tokens": 9,
+        "stop_token_ids": [1],
+        "tokenizer": "mistral",
+        "chat_template_kwargs": {"a": "b"},
+    }
+    for address in ("http://Host:8000/v1", "http://[::1]:80/openai/deployments/gpt-4o-mini-2024-07-18"):
+        judge = judge_spec(f"m@{address}/", None, {"extra": extra})
+        assert judge.name == f"m@{address}"
+        assert judge.shape() == {"extra": extra, "base_url": address}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from grpo.config_file import Settings, read_settings
 from grpo.rewards import Reward
@@ -42,7 +43,7 @@ def train(
         check_judges([*settings.rewards(), *auditor_of(settings)])  # so does a wrong key
     quiet()
     trainer = make_trainer(settings, out, resume)
-    say = partial(console.print, highlight=False)
+    say = partial(console.print, highlight=False, markup=False)
     config = settings.config
     say(
         f"Training {settings.said['model']} for {config.max_steps} steps of {config.groups_per_step} groups of "
@@ -60,9 +61,10 @@ def train(
         return history
     if trainer.stopped is not None:
         say(
-            f"[bold red]Stopped at step {trainer.stopped.step}:[/bold red] {trainer.stopped.reason}.\nThe policy handed back is "
-            f"that of step {trainer.handed_back}. Go on with a better judge, or beyond the alarm with --resume --set "
-            "audit.on_alarm=warn."
+            f"[bold red]Stopped at step {trainer.stopped.step}:[/bold red] {escape(trainer.stopped.reason)}.\nThe policy handed "
+            f"back is that of step {trainer.handed_back}. Go on with a better judge, or beyond the alarm with --resume --set "
+            "audit.on_alarm=warn.",
+            markup=True,
         )
     if plot(history, out / "curves.png", f"{named}: {settings.said['model']}"):
         say(f"Curves: {out / 'curves.png'}")
@@ -76,7 +78,7 @@ def train(
     if calls:
         say(f"The judge: {calls:,} calls, ${cost:.4f}")
     say(f"The trained model: {out / 'final'}")
-    say(f"Its samples and curves: ranker view {out}", markup=False)
+    say(f"Its samples and curves: ranker view {out}")
     return history
 
 

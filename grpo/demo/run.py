@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -104,7 +105,7 @@ def show_audits(
         say(f"  step {made['step']}: version {made['version']} of the judge {what}{measured}")
     if trainer.stopped is not None:
         say(
-            f"[bold red]Alarm in step {trainer.stopped.step}:[/bold red] {trainer.stopped.reason}.\n"
+            f"[bold red]Alarm in step {trainer.stopped.step}:[/bold red] {escape(trainer.stopped.reason)}.\n"
             f"[bold]Training stopped there; the policy handed back is that of step {trainer.handed_back}.[/bold]"
         )
     elif not versions:
@@ -214,8 +215,8 @@ def _cost(say: Callable[[str], None], history: Sequence[Mapping[str, Any]], out:
         f"{waited:.0f} s of them waiting for the judge."
     )
     if plot(history, out / "curves.png", "ranker demo"):
-        say(f"Curves: {out / 'curves.png'}")
+        say(f"Curves: {escape(str(out / 'curves.png'))}")
     say(
-        f"Everything else: {out}\n\nYour own agent and your own judge:\n"
+        f"Everything else: {escape(str(out))}\n\nYour own agent and your own judge:\n"
         "  ranker train my_run.toml --out run     (docs/training.md has a config to start from)"
     )

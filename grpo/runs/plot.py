@@ -31,6 +31,23 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("groups without signal", (("tied_share", "tied"), ("failed_share", "failed"))),
 )
 
+_MOST = 2**63  # beyond it whole numbers are no longer drawn
+
+
+def drawable(step: Any) -> bool:
+    """Whether a line of metrics is a step of which everything that is drawn is a number, or was not measured."""
+    if not isinstance(step, Mapping) or not _is_number(step.get("step")):
+        return False
+    for key in (key for _, lines in _PANELS for key, _ in lines):
+        bounds = [step.get(f"{key}_low"), step.get(f"{key}_high")]
+        if bounds.count(None) == 1 or not all(x is None or _is_number(x) for x in (step.get(key), *bounds)):
+            return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (type(value) is int and abs(value) < _MOST)
+
 
 def plot(metrics: Sequence[Mapping[str, Any]], file: Path, title: str = "") -> bool:
     """Draw a panel for everything that was measured; thin lines are steps, thick ones their running mean; bands are intervals.

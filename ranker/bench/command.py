@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from ranker.bench.report import write_report
 from ranker.bench.results import disagreements, results
 from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
 from ranker.jsonl.group_file import dump_line
+from ranker.printing import tell
 from ranker.runtime.budget import Budget
 from ranker.runtime.outputs import check_absent
 from ranker.runtime.terminal import Bars, bars
@@ -75,10 +75,7 @@ async def bench(settings: BenchSettings, console: Console) -> int:
         with bars(not settings.quiet) as bar:
             stopped = await run(matrix, log, budget, _advance(bar, ahead, matrix.options.passes))
         for name, failure in stopped.items():  # before anything else can fail
-            print(
-                f"ranker: {failure}" if name in str(failure) else f"ranker: {name}: {failure}",
-                file=sys.stderr,
-            )
+            tell(str(failure) if name in str(failure) else f"{name}: {failure}")
         figures = results(matrix, log, header(matrix))
         worst = disagreements(matrix, log)
     finally:
@@ -139,12 +136,9 @@ def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any]) -> int
         return 2
     failed = sum(sum(cell["errors"].values()) for cell in figures["cells"])
     if failed:
-        print(
-            f"ranker: {failed} rankings failed; they are reported as failed and enter no metric.",
-            file=sys.stderr,
-        )
+        tell(f"{failed} rankings failed; they are reported as failed and enter no metric.")
     if any(isinstance(error, BudgetExceeded) for error in stopped.values()):
-        print("ranker: raise --max-cost to continue; recorded answers are reused.", file=sys.stderr)
+        tell("raise --max-cost to continue; recorded answers are reused.")
     return 1 if failed or stopped else 0
 
 

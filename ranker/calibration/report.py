@@ -134,7 +134,7 @@ class Console:
     def __init__(self, quiet: bool):
         from rich.console import Console as Rich
 
-        self._rich = Rich(quiet=quiet, highlight=False)
+        self._rich = Rich(quiet=quiet, highlight=False, emoji=False)
 
     def say(self, text: str) -> None:
         self._rich.print(text, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
@@ -29,6 +30,7 @@ from ranker.cli import (
     view,
 )
 from ranker.errors import RankerError
+from ranker.printing import tell
 from ranker.runtime.outputs import drop_stdout
 
 app = typer.Typer(
@@ -61,6 +63,15 @@ app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")
 
 
+class _Visible(logging.Formatter):
+    """Of what servers and files said, as `tell` shows it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from ranker.pages import visible
+
+        return str(visible(super().format(record)))
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"ranker {__version__}")
@@ -74,16 +85,38 @@ def options(
     ),
 ) -> None:
     """Rewards for training LLM agents: show one judge a whole group of attempts, let it rank them."""
-    logging.basicConfig(level=logging.WARNING, format="ranker: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Visible("ranker: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def main() -> None:
     """Run the command; expected errors become one message and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # letters that the terminal lacks are spelled out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
-    except RankerError as error:
-        print(f"ranker: {error}", file=sys.stderr)
-        sys.exit(2 if error.fatal else 1)
+        try:
+            app()
+        except RankerError as error:
+            tell(str(error))
+            sys.exit(2 if error.fatal else 1)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:
         drop_stdout()  # its reader has gone
         sys.exit(1)
+    except OSError as error:
+        if _stdout_takes_more():
+            raise
+        drop_stdout()
+        tell(f"Standard output cannot be written: {error.strerror}.")
+        sys.exit(2)
+
+
+def _stdout_takes_more() -> bool:
+    try:
+        print(flush=True)  # what failed before may not be there any more to fail again
+    except OSError:
+        return False
+    return True

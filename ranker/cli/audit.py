@@ -73,7 +73,7 @@ def audit(
     outputs = {"--out": [out / name for name in ("audit.json", "audit.html")], "--record": record}
     shared.check_files(outputs, [file], judge=judge, rubric=rubric, cache=cache)
     tried = chosen(edits or list(EDITS))
-    console = Console()
+    console = Console(emoji=False)
     with shared.interruptible("run the same command again to continue; answers in the cache are kept"):
         some = list(islice(read_groups(file), groups))
         asked = judge_for(shared.named_judge(judge), "rank", base_url, None, options)

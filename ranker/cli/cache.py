@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ranker.runtime.cache import open_cache
 
@@ -28,8 +29,8 @@ def show(context: typer.Context) -> None:
     summary = cache.summary()
     table = Table("judge", "replies", box=None, padding=(0, 2, 0, 0))
     for judge, count in summary.replies.items():
-        table.add_row(judge, str(count))
-    console = Console()
+        table.add_row(Text(judge), str(count))
+    console = Console(markup=False, emoji=False)
     if summary.replies:
         console.print(table)
     total = sum(summary.replies.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -175,7 +176,7 @@ def _absolute(base: str | None) -> str | None:
     """A path that holds in any working folder."""
     if base is None or ("/" not in base and not base.startswith((".", "~"))):
         return base
-    path = Path(base).expanduser()
+    path = Path(os.path.expanduser(base))
     return str(path.resolve()) if path.exists() else base
 
 

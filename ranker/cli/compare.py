@@ -25,7 +25,7 @@ def compare(
     from ranker.runtime.terminal import figures
 
     comparisons = work.compare(work.read_results(results), cheap, strong, margin)
-    console = Console()
+    console = Console(emoji=False)
     table = figures("suite", "groups", escape(cheap), escape(strong), "loss (95 % interval)")
     for one in comparisons:
         row = (f"{one.groups:,}", f"{one.cheap:.3f}", f"{one.strong:.3f}", f"{one.loss:.3f}")

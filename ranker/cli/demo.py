@@ -62,14 +62,16 @@ def demo(
         raise ConfigurationError(f"The demo needs torch and more ({error}): {install('train')}.") from None
     numbered = (Path("ranker-demo" if n == 1 else f"ranker-demo-{n}") for n in itertools.count(1))
     folder = out or next(path for path in numbered if not path.exists())
-    start(folder, changes or [], Console(), retune)
+    start(folder, changes or [], Console(emoji=False), retune)
 
 
 def _ranking(judge: str, passes: int) -> None:
-    console = Console()
+    console = Console(emoji=False)
     with resources.as_file(resources.files("ranker.suites") / "data" / "sample.jsonl") as path:
         groups = read_groups(path)
-    console.print(f"Ranking {len(groups)} groups of {len(groups[0])} attempts with the judge {judge} …")
+    console.print(
+        f"Ranking {len(groups)} groups of {len(groups[0])} attempts with the judge {judge} …", markup=False
+    )
     started = time.monotonic()
     ranked = list(rank_groups(groups, judge, passes=passes, concurrency=1))
     seconds = time.monotonic() - started
@@ -108,7 +110,7 @@ def _compare(console: Console, judged: dict[str, list[RankedGroup]]) -> None:
     )  # fmt: skip
     for name, ranked in judged.items():
         cells = [agreement([r for r in ranked if r.group.metadata["kind"] == kind]) for kind in kinds]
-        table.add_row(name, *(f"{cell.value:.2f}" for cell in cells), f"{agreement(ranked):.2f}")
+        table.add_row(Text(name), *(f"{cell.value:.2f}" for cell in cells), f"{agreement(ranked):.2f}")
     console.print(table)
 
 

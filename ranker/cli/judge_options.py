@@ -149,7 +149,7 @@ def check_files(
     """
     from ranker.runtime.cache import open_cache
 
-    named = Path(named_judge(judge).removeprefix("local:")).expanduser()
+    named = Path(os.path.expanduser(named_judge(judge).removeprefix("local:")))
     text = None if rubric is None else rubric_of(rubric)
     replies = open_cache(cache)
     check_outputs(

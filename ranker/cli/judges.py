@@ -39,5 +39,5 @@ def judges(
             f"No judge is on record for {', '.join(wrong)}; there are {', '.join(known)}."
         )
     some = [record for record in records if not suites or record.suite in suites]
-    console = Console()
+    console = Console(emoji=False)
     console.print(*tables(some), MEANING, sep="\n", highlight=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +10,7 @@ import typer
 from ranker.cli.judge_options import interruptible, option
 from ranker.errors import ConfigurationError
 from ranker.extras import needing
+from ranker.printing import tell
 
 if TYPE_CHECKING:
     from ranker.labelling.session import Session
@@ -54,19 +53,15 @@ def label(
     if not name.strip() or not name.isprintable():
         raise ConfigurationError("--name must be printable text.")
     with interruptible():
-        session = Session(groups, out, name=name, seed=seed, again=again, follow=follow, say=say)
+        session = Session(groups, out, name=name, seed=seed, again=again, follow=follow, say=tell)
         try:
             if session.left_out:
-                say(f"{session.left_out} groups are left out: there is nothing to rank in one attempt.")
+                tell(f"{session.left_out} groups are left out: there is nothing to rank in one attempt.")
             if browser:
                 in_browser(session, port, shown=not no_open)
             else:
                 from ranker.labelling.terminal import Terminal
 
-                if isinstance(
-                    sys.stdout, io.TextIOWrapper
-                ):  # letters that the terminal lacks are spelled out
-                    sys.stdout.reconfigure(errors="backslashreplace")
                 Terminal(session).run()
         finally:
             session.close()
@@ -91,18 +86,12 @@ def summarize(session: Session) -> None:
 
     progress = session.progress
     skipped = f", {session.skipped} skipped" if session.skipped else ""
-    say(
+    tell(
         f"{session.labelled} groups labelled{skipped}; {progress.total - progress.done} left. Labels: {session.out}"
     )
     if session.again:
         share, pairs, count = agreement(again_path(session.out))
         if count:
-            say(
+            tell(
                 f"agreement of the two orders: {share:.0%} of {pairs} pairs in {count} groups (95 % interval)"
             )
-
-
-def say(text: str) -> None:
-    from ranker.pages import visible
-
-    print(f"ranker: {visible(text)}", file=sys.stderr, flush=True)

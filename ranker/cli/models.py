@@ -43,7 +43,7 @@ def list_models() -> None:
         short = f"in short local:{ALIAS}; " if model.name == DEFAULT else ""
         on_disk = "yes" if installed(model) else "no"
         table.add_row(f"local:{model.name}", f"{model.megabytes} MB", on_disk, short + model.note)
-    console = Console()
+    console = Console(markup=False, emoji=False)
     console.print(table)
     console.print(f"Stored in {models_folder()} ($RANKER_MODELS names another folder; a NAME.gguf in it is used for local:NAME). "
                   "Any folder, GGUF file or hub name works too: local:PATH.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -10,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ranker.cli.standard_output import StandardOutput
 from ranker.cli.summary import Summary, show
 from ranker.errors import BudgetExceeded, ConfigurationError, JudgeCallError, RankerError
-from ranker.jsonl.appender import FAILED, RANKED, Appender, BeingWritten
-from ranker.jsonl.group_file import Line, dump_line, print_of, ranked_record, read_lines
+from ranker.jsonl.appender import FAILED, Appender, BeingWritten
+from ranker.jsonl.group_file import Line, print_of, ranked_record, read_lines
 from ranker.jsonl.id_index import IdIndex
 from ranker.jsonl.input_check import InputCheck, check_input, repeated
 from ranker.jsonl.shards import Plan, Shard, finished, mark_finished, state_of
-from ranker.jsonl.torn_line import opening_first
 from ranker.judges.base import Judge
+from ranker.printing import tell
 from ranker.rank import rank_groups_async
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
-from ranker.runtime.outputs import drop_stdout
 from ranker.runtime.progress import Progress
 
 
@@ -49,31 +48,6 @@ class _Sink(Protocol):
     def close(self) -> None: ...
 
 
-class _Stdout:
-    def __init__(self) -> None:
-        self.done = IdIndex()
-        self._fault: ConfigurationError | None = None  # what ended it, perhaps within a line
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        if self._fault is not None:
-            raise self._fault
-        try:
-            sys.stdout.buffer.write(dump_line(opening_first(record, RANKED)))
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            drop_stdout()
-            self._fault = ConfigurationError(
-                f"Standard output cannot be written ({error.strerror}), and may end within a line. Free some space and run "
-                "the same command again, or name a file with --out, which a later run continues."
-            )
-            raise self._fault from None
-
-    def close(self) -> None:
-        self.done.close()
-
-
 async def run(settings: RankSettings) -> int:
     """Rank what the settings name; returns the exit code."""
     run = _Run(settings)
@@ -87,7 +61,7 @@ async def run(settings: RankSettings) -> int:
     failed = summary.failed + summary.failed_before
     if failed:
         again = " Run it again with --retry-failed to retry them." if settings.out else ""
-        print(f"ranker: {failed} of {summary.lines} groups failed.{again}", file=sys.stderr)
+        tell(f"{failed} of {summary.lines} groups failed.{again}")
     return 1 if failed or summary.unreadable else 0
 
 
@@ -104,7 +78,7 @@ class _Run:
         check = self._check_input(shard)
         if check is None:
             raise ConfigurationError(f"{shard.groups} holds no groups.")
-        sink: _Sink = _Stdout() if shard.out is None else Appender(shard.out)
+        sink: _Sink = StandardOutput() if shard.out is None else Appender(shard.out)
         try:
             return await self._fill(shard, check, sink)
         finally:
@@ -155,7 +129,7 @@ class _Run:
         except ConfigurationError as error:
             if self.settings.stop_at_failure:
                 raise
-            print(f"ranker: {error}", file=sys.stderr)
+            tell(str(error))
             self.summary.unreadable += 1
             return None
         stopped = await self._fill(shard, check, sink)
@@ -188,10 +162,11 @@ class _Run:
         stopped: list[RankerError] = []
 
         async def pending() -> AsyncIterator[Any]:
-            at = 0
+            at = seen = 0
             for line in read_lines(shard.groups, settings.plan.part):
                 if stopped:
                     return
+                seen += 1
                 name, error = line.id, line.error
                 if at < len(check.repeats) and check.repeats[at] == line.number:
                     name = f"line:{line.number}"
@@ -213,6 +188,8 @@ class _Run:
                 else:
                     waiting[name] = line
                     yield line.group
+            if seen < check.groups:
+                stopped.append(_shorter(shard, check.groups, seen))
 
         def take(ranked: RankedGroup) -> bool:
             """Write a ranked group; False if it is not written, because a failure ends the run."""
@@ -282,6 +259,13 @@ def _moved(line: Line, shard: Shard) -> ConfigurationError:
     )
 
 
+def _shorter(shard: Shard, before: int, now: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"{shard.groups} held {before} groups when it was checked and {now} when they were ranked: it changed meanwhile. Run "
+        "the same command again."
+    )
+
+
 def _named(error: RankerError, line: Line, shard: Shard | None) -> RankerError:
     if not isinstance(error, BudgetExceeded):
         where = f"line {line.number}" + (f" of {shard.groups}" if shard else "")
@@ -290,9 +274,9 @@ def _named(error: RankerError, line: Line, shard: Shard | None) -> RankerError:
 
 
 def _explain(error: RankerError) -> int:
-    print(f"ranker: {error}", file=sys.stderr)
+    tell(str(error))
     if error.fatal:
         return 2
     if not isinstance(error, BudgetExceeded):
-        print("ranker: stopped at the first failed group; --on-error skip continues.", file=sys.stderr)
+        tell("stopped at the first failed group; --on-error skip continues.")
     return 1

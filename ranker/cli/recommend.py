@@ -57,12 +57,16 @@ def recommend(
     from ranker.bench.matrix import Matrix
     from ranker.bench.observation import CONDITIONS
     from ranker.jsonl.group_file import read_groups
+    from ranker.jsonl.input_check import check_file
     from ranker.prompting.rubric import read_rubric
     from ranker.suites import load
+    from ranker.validation import check_number
 
+    check_number("--budget", budget, 0)
     shared.check_files({"--out": [out / name for name in command.WRITTEN]}, [groups], rubric=rubric)
+    check_file(groups)
     text = None if rubric is None else read_rubric(shared.rubric_of(rubric))
-    console = Console(quiet=quiet)
+    console = Console(quiet=quiet, emoji=False)
     with shared.interruptible():
         every = recommend_text.not_empty(read_groups(groups), groups)
         specs = [judge_spec(name, base_url, options) for name in dict.fromkeys(judges or recommend.USUAL)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,13 +53,13 @@ def make(folder: Path) -> Path:
 
 def _curves(folder: Path) -> Path:
     try:
-        from grpo.runs.plot import plot
+        from grpo.runs.plot import drawable, plot
     except ImportError as error:
         raise ConfigurationError(f"A run's curves need more ({error}): {install('train')}.") from None
     path = folder / "curves.png"
     check_outputs({"curves.png": path}, [folder / "metrics.jsonl"])
     try:
-        drawn = plot(_metrics(folder / "metrics.jsonl"), path, folder.resolve().name)
+        drawn = plot(_metrics(folder / "metrics.jsonl", drawable), path, folder.resolve().name)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
     if not drawn:
@@ -69,7 +70,7 @@ def _curves(folder: Path) -> Path:
     return path
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
+def _metrics(path: Path, is_step: Callable[[Any], bool]) -> list[dict[str, Any]]:
     """The steps of a run; an incomplete last line, of a run in progress, is left out."""
     steps = []
     for number, raw in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
@@ -77,8 +78,9 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
             break
         try:
             step = json.loads(raw)
-            float(step["step"])
-        except (ValueError, KeyError, TypeError):
-            raise ConfigurationError(f"{path}, line {number}, is not a step of `ranker train`.") from None
+        except (ValueError, RecursionError):
+            step = None
+        if not is_step(step):
+            raise ConfigurationError(f"{path}, line {number}, is not a step of `ranker train`.")
         steps.append(step)
     return steps

@@ -15,6 +15,7 @@ from ranker.cli.judge_options import LIMITS, PROMPT, option
 from ranker.errors import ConfigurationError
 from ranker.extras import needing
 from ranker.judges.preflight import preflight
+from ranker.printing import tell
 from ranker.prompting.rubric import read_rubric
 from ranker.rank import judge_for
 from ranker.runtime.budget import Budget
@@ -116,15 +117,11 @@ def serve(
         ),
         Budget(max_calls, max_cost),
     )
-    code, cut = asyncio.run(run(service, token, Listening(host, port, grace), _say))
+    code, cut = asyncio.run(run(service, token, Listening(host, port, grace), tell))
     if cut:  # a local model's thread may still be at work: do not wait for it
         sys.stderr.flush()
         os._exit(code)
     raise typer.Exit(code)
-
-
-def _say(text: str) -> None:
-    print(f"ranker: {text}", file=sys.stderr, flush=True)
 
 
 def _check_price(judge: Judge, max_cost: float | None) -> None:

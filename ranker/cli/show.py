@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +31,6 @@ def show(
     from ranker.viewing.source import source_of
     from ranker.viewing.terminal import Terminal
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # letters that the terminal lacks are spelled out
-        sys.stdout.reconfigure(errors="backslashreplace")
     shown = Shown(source_of(path))
     try:
         terminal = Terminal()

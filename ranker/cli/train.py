@@ -44,4 +44,4 @@ def train(
         )
     except ImportError as error:
         raise ConfigurationError(f"Training needs torch and more ({error}): {install('train')}.") from None
-    start(config, out, resume, changes or [], Console())
+    start(config, out, resume, changes or [], Console(emoji=False))

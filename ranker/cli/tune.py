@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -159,7 +160,7 @@ def base_of(judge: str) -> str:
         )
     if is_way(name.rpartition("@")[2]) and not Path(name).exists():
         raise ConfigurationError(f"--base {judge}: give the model here, and the way with --way.")
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if name and (path.suffix == ".json" or (path / FILE).is_file()):
         raise ConfigurationError(f"--base {judge} is a judge already; give the model that it is based on.")
     return str(path.resolve()) if name and path.exists() else name or DEFAULT

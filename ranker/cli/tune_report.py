@@ -18,11 +18,12 @@ def show(source: Source, tuning: Tuning, result: TuningResult) -> None:
 
     from ranker.runtime.terminal import facts
 
-    console = Console(width=None if sys.stdout.isatty() else 110, soft_wrap=True)
+    width = None if sys.stdout and sys.stdout.isatty() else 110
+    console = Console(width=width, soft_wrap=True, markup=False, emoji=False)
     truth = "the ground truth" if source.truth == "ground_truth" else f"the ranking of {source.judge}"
     n = result.groups
     left_out = source.left_out + n["left_out"]
-    console.print(f"[italic]{tuning.base}, asked {tuning.way}[/italic]")
+    console.print(f"{tuning.base}, asked {tuning.way}", style="italic")
     rows = [
         ("trained on", f"{truth}: {n['train']} groups"),
         ("held out", f"{n['validation']} groups to select the best checkpoint, {n['test']} to measure"),

@@ -68,7 +68,10 @@ class Appender:
                 raise ConfigurationError(f"{self.path} changed while it was read; another program writes it.")
             os.ftruncate(self._file, end)
         elif size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+            try:
+                os.write(self._file, b"\n")
+            except OSError as error:
+                raise self._full(error) from None
 
     def _check(self, path: Path, file: int, done: IdIndex) -> tuple[int, int]:
         """The offsets at which the last whole record and the file end; both 0 if it is not a regular file.
@@ -111,7 +114,8 @@ class Appender:
         """
         failed = self.done.count(FAILED)
         if failed:
-            beside = self.path.with_name(self.path.name + ".partial")
+            target = Path(os.path.realpath(self.path))  # a link stays one
+            beside = target.with_name(target.name + ".partial")
             copy = _open_locked(beside)  # locked before it replaces the file: never without a lock
             try:
                 self._check(beside, copy, IdIndex())  # a run that was killed may have left it
@@ -122,7 +126,7 @@ class Appender:
                 os.ftruncate(copy, 0)
                 with open(self.path, "rb") as lines, open(copy, "ab", closefd=False) as rest:
                     rest.writelines(raw for raw in lines if "error" not in json.loads(raw))
-                os.replace(beside, self.path)
+                os.replace(beside, target)
             except BaseException as error:
                 os.close(copy)
                 beside.unlink(missing_ok=True)
@@ -149,12 +153,15 @@ class Appender:
         except OSError as error:
             if self.path.is_file():
                 os.ftruncate(self._file, start)
-            raise ConfigurationError(
-                f"{self.path} cannot be written ({error.strerror}). Its contents are complete; free some space and "
-                "run the same command again to continue."
-            ) from None
+            raise self._full(error) from None
         self.done.put(str(record["id"]), _mark_of(record))
         return start
+
+    def _full(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.path} cannot be written ({error.strerror}). Its contents are complete; free some space and run the same "
+            "command again to continue."
+        )
 
     def take_back(self, name: str, start: int) -> None:
         """Remove the last record, which `write` put there.

@@ -26,6 +26,18 @@ class InputCheck:
     firsts: array[int] = field(default_factory=lambda: array("Q"))
 
 
+def check_file(path: Path) -> None:
+    """Refuse what can be read only once, or not at all.
+
+    Raises:
+        ConfigurationError: it is a folder, a pipe or a device; whatever is missing is left to whoever reads it.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(
+            f"{path} is read more than once, so it must be a file, not a folder or a pipe."
+        )
+
+
 def check_input(path: Path, part: Part | None = None, *, strict: bool = True) -> InputCheck | None:
     """Read a whole group file; None if it holds no groups.
 
@@ -34,8 +46,9 @@ def check_input(path: Path, part: Part | None = None, *, strict: bool = True) ->
         strict: refuse a file with bad lines.
 
     Raises:
-        ConfigurationError: the file cannot be read; with `strict`, bad lines or repeated ids.
+        ConfigurationError: the file cannot be read again, or at all; with `strict`, bad lines or repeated ids.
     """
+    check_file(path)
     check = InputCheck()
     lines = bad = 0
     faults: list[str] = []

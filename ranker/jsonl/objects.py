@@ -15,7 +15,7 @@ from typing import Any
 from ranker.errors import ConfigurationError
 
 _SPACE = re.compile(r"\s*")
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 _OTHERS = {
     b"PAR1": "a Parquet file; read it with pandas or datasets and pass its rows, or write them as JSON lines",
     b"\xff\xfe": "UTF-16; save it as UTF-8",
@@ -50,11 +50,9 @@ def read_objects(path: str | Path) -> Iterator[Record]:
         ConfigurationError: the file cannot be read, or is no text; it is to be read whole and is no JSON.
     """
     try:
-        with open(path, "rb") as plain, gzip.open(plain) if plain.peek(2)[:2] == _GZIP else plain as file:
+        with open(path, "rb") as plain, gzip.open(plain) if plain.peek(2)[:2] == GZIP else plain as file:
             first = file.peek(4)[:4]
-            for magic, what in _OTHERS.items():
-                if first.startswith(magic):
-                    raise ConfigurationError(f"{path} is {what}.")
+            check_text(first, path)
             if first.startswith(BOM_UTF8):
                 file.read(len(BOM_UTF8))
             begun = False
@@ -69,6 +67,17 @@ def read_objects(path: str | Path) -> Iterator[Record]:
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{path} cannot be read: {reason}.") from None
+
+
+def check_text(first: bytes, path: str | Path) -> None:
+    """Refuse a file that begins as what is no text.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    for magic, what in _OTHERS.items():
+        if first.startswith(magic):
+            raise ConfigurationError(f"{path} is {what}.")
 
 
 def record_of(raw: bytes, number: int) -> Record:

@@ -6,6 +6,7 @@ The idea is FrugalGPT's (arXiv 2305.05176): answer cheaply where the cheap judge
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,12 +144,12 @@ def cascade_from(
     above = {k: v for k, v in options.items() if k not in _SMALL_ONLY}
     small = cascade.small
     if isinstance(small, str):
-        path = home / Path(small).expanduser()
+        path = home / Path(os.path.expanduser(small))
         first = resolve(str(path) if small.endswith(".json") else small, **below)
     else:
         setup = setup_from(small, home)
         first = open_logprob_judge(setup, name=f"local:{setup.base}@{setup.way}", **below)
     strong = cascade.strong
-    if strong.endswith(".json") and (home / Path(strong).expanduser()).is_file():
-        strong = str(home / Path(strong).expanduser())
+    if strong.endswith(".json") and (home / Path(os.path.expanduser(strong))).is_file():
+        strong = str(home / Path(os.path.expanduser(strong)))
     return CascadeJudge(first, resolve(strong, **above), cascade.threshold, name)

@@ -60,7 +60,7 @@ def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[s
         if judge.endswith(".json"):
             reached = {"base_url": base_url, "api_key": api_key}
             options.update({k: v for k, v in reached.items() if v is not None})
-            return _from_file(Path(judge).expanduser(), judge, options)
+            return _from_file(Path(os.path.expanduser(judge)), judge, options)
         from ranker.judges.llm import LLMJudge
 
         meant = (
@@ -82,7 +82,7 @@ def _local(name: str, judge: str, options: dict[str, Any]) -> Judge:
         return embedded_judge(**options)
     from ranker.judges.local import is_judge_file, open_local
 
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     return _from_file(path, judge, options) if is_judge_file(path) else open_local(name, **options)
 
 

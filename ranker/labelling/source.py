@@ -9,7 +9,7 @@ from ranker.errors import ConfigurationError
 from ranker.jsonl.follow import follow_lines
 from ranker.jsonl.group_file import Line, read_lines
 from ranker.jsonl.id_index import IdIndex
-from ranker.jsonl.input_check import repeated
+from ranker.jsonl.input_check import check_file, repeated
 from ranker.labelling.order import MOST
 
 _SHOWN = 5  # bad lines that a message quotes
@@ -33,10 +33,7 @@ class Source:
     """
 
     def __init__(self, path: Path, done: Callable[[Line], bool], *, follow: bool, say: Callable[[str], None]):
-        if path.exists() and not path.is_file():
-            raise ConfigurationError(
-                f"{path} is read more than once, so it must be a file, not a folder or a pipe."
-            )
+        check_file(path)
         self.total = self.before = self.unusable = 0
         self._path, self._done, self._follow, self._say = path, done, follow, say
         self._ids = IdIndex()

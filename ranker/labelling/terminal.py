@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from ranker.errors import ConfigurationError
 from ranker.labelling.order import OrderError, parse_order, render_order
 from ranker.labelling.session import Session, Task
 from ranker.labelling.view import Attempt, Block
@@ -54,9 +55,17 @@ class Lines:
 
 
 class Terminal:
-    """Asks a person for the order of one group after the other."""
+    """Asks a person for the order of one group after the other.
+
+    Raises:
+        ConfigurationError: standard input is closed.
+    """
 
     def __init__(self, session: Session, lines: Lines | None = None, console: Console | None = None):
+        if lines is None and sys.stdin is None:
+            raise ConfigurationError(
+                "Standard input is closed, so no order can be typed: start it in a terminal, or rank in a page with --browser."
+            )
         self._session = session
         self._lines = lines or Lines(sys.stdin.fileno())
         self._out = Printer(console)

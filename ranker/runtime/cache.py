@@ -42,7 +42,7 @@ def cache_path() -> Path | None:
     if setting.lower() == "off":
         return None
     if setting:
-        path = Path(setting).expanduser()
+        path = Path(os.path.expanduser(setting))
         return path if path.suffix and not path.is_dir() else path / "replies.sqlite"
     import platformdirs
 
@@ -183,7 +183,7 @@ def open_cache(setting: str | Path | Cache | bool | None = None) -> Cache | None
         return None
     if setting is True:
         raise ConfigurationError("cache takes a path, 'off' or None for the default.")
-    path = cache_path() if setting is None else Path(setting).expanduser()
+    path = cache_path() if setting is None else Path(os.path.expanduser(setting))
     if path is None:
         return None
     return _open.setdefault(path, Cache(path))

@@ -78,11 +78,15 @@ def drop_stdout() -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all. What a link leads to is replaced, not the link; a device or a pipe is written into.
 
     Raises:
         OSError: it cannot be written; what stood there before still does.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+        return
+    path = Path(os.path.realpath(path))
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_bytes(data)

@@ -133,11 +133,11 @@ def bars(shown: bool = True, console: Console | None = None) -> Bars:
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Table:
-    """A table of names and values; rows without a value are left out."""
+    """A table of names and values, in which nothing is taken for markup; rows without a value are left out."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in rows:
         if value:
-            table.add_row(f"[dim]{name}[/dim]", value)
+            table.add_row(Text(name, style="dim"), Text(value))
     return table
 
 

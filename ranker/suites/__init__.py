@@ -69,14 +69,17 @@ def load(spec: str, n: int | None = None, seed: int = 0) -> Suite:
         from ranker.suites import packaged
 
         return _informative(spec, packaged.load(name, Path(rest) if rest else None), n)
+    from ranker.jsonl.group_file import read_groups
+    from ranker.jsonl.input_check import check_file
+
     path = Path(spec)
+    if not path.is_dir():
+        check_file(path)
     if not path.is_file():
         raise ConfigurationError(
             f"There is no suite {spec!r}. Choose {', '.join([*GENERATED, *REAL])}, or name a group file "
             "(JSONL) whose trajectories have ground_truth."
         )
-    from ranker.jsonl.group_file import read_groups
-
     try:
         groups = read_groups(path)
     except GroupError as error:

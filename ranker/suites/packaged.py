@@ -13,6 +13,7 @@ wins 0.44, 0.33 and 0.68.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ranker import TrajectoryGroup
@@ -34,6 +35,6 @@ def load(name: str, path: Path | None = None) -> list[TrajectoryGroup]:
         ConfigurationError: no such file.
         GroupError: a bad line in it.
     """
-    if path is not None and not path.expanduser().is_file():
+    if path is not None and not Path(os.path.expanduser(path)).is_file():
         raise ConfigurationError(f"{path} cannot be read: there is no such file; {name} alone needs none.")
-    return read_groups(_HERE / FILES[name] if path is None else path.expanduser())
+    return read_groups(_HERE / FILES[name] if path is None else Path(os.path.expanduser(path)))

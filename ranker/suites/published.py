@@ -122,12 +122,12 @@ def load(name: str, path: str | Path | None = None, *, url: str | None = None) -
         raise ConfigurationError(f"There is no published suite {name!r}; there are {', '.join(SOURCES)}.")
     source = SOURCES[name]
     if path is not None:
-        return _read(name, source, Path(path).expanduser())
+        return _read(name, source, Path(os.path.expanduser(path)))
     data = os.environ.get("RANKER_DATA")
     if data:
         for file in (source.file, source.original):
-            if (Path(data).expanduser() / file).is_file():
-                return _read(name, source, Path(data).expanduser() / file)
+            if (Path(os.path.expanduser(data)) / file).is_file():
+                return _read(name, source, Path(os.path.expanduser(data)) / file)
     cached = _cache_folder() / source.file
     if cached.is_file():
         groups = read_groups(cached)

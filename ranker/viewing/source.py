@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import dump_line
+from ranker.jsonl.input_check import check_file
 from ranker.jsonl.objects import read_objects
 from ranker.viewing.records import judged, parsed
 
@@ -53,9 +54,9 @@ def source_of(path: Path) -> Source:
     """
     if path.is_dir():
         return _folder(path)
+    check_file(path)
     if not path.is_file():
-        what = "is no file or folder" if path.exists() else "does not exist"
-        raise ConfigurationError(f"{path} {what}. {_WHAT}")
+        raise ConfigurationError(f"{path} does not exist. {_WHAT}")
     for name, kind in (("metrics.jsonl", "run"), ("results.json", "bench"), ("audit.json", "audit")):
         if path.name == name:
             source = _folder(path.parent)

@@ -317,6 +317,8 @@ def test_groups_that_cannot_tell_judges_apart_are_left_out_and_counted(file, tmp
 def test_a_bad_suite_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"no suite 'nowhere.jsonl'"):
         load("nowhere.jsonl")
+    with pytest.raises(ConfigurationError, match="/dev/null is read more than once"):
+        load("/dev/null")
 
 
 @pytest.mark.parametrize("key_or_model", ["key", "model"])

@@ -155,6 +155,13 @@ def test_a_budget_of_nothing_calls_nothing_that_costs(
     assert server.requests == 0
 
 
+def test_a_budget_without_end_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.jsonl", make_groups(2))
+    done = here("recommend", path, "--budget", "inf", "--judge", "noisy:0.7", "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "--budget=inf; give a number" in done.err
+
+
 def test_without_ground_truth_it_says_how_to_get_some(openai: Any, tmp_path: Path) -> None:
     groups = make_groups(3)
     server = openai(groups)
@@ -181,3 +188,6 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     done = here("recommend", tmp_path / "none.jsonl", "--budget", "1", "--judge", "noisy:0.7")
     assert done.code == 2
     assert "none.jsonl" in done.err
+    done = here("recommend", "/dev/null", "--budget", "1", "--judge", "noisy:0.7")
+    assert done.code == 2
+    assert "/dev/null is read more than once" in done.err

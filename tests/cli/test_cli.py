@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -248,6 +249,66 @@ def test_cache_is_shown_and_cleared(serve, tmp_path):
     assert "3 replies deleted" in ranker("cache", "clear", "--judge", "sim", **settings).stdout
     assert "0 replies" in ranker("cache", **settings).stdout
     assert "off" in ranker("cache", RANKER_CACHE="off").stdout
+
+
+def test_paths_are_not_taken_for_markup(serve, tmp_path, monkeypatch):
+    groups = make_groups(1)
+    server = serve(groups)
+    monkeypatch.setenv("COLUMNS", "500")
+    odd = tmp_path / "[/b][dim]:warning:"
+    odd.mkdir(parents=True)
+    source, settings = write(odd / "g.jsonl", groups), {"RANKER_CACHE": str(odd / "cache")}
+    done = ranker(*ranking(source, server, odd / "out.jsonl"), **settings)
+    assert f"  {odd / 'out.jsonl'} " in done.stderr
+    assert f"1 replies, 0.0 MB in {odd / 'cache'}" in ranker("cache", **settings).stdout
+    assert f"Stored in {odd} (" in ranker("models", RANKER_MODELS=str(odd)).stdout
+    done = ranker("bench", "--judge", "length", "--suite", source, "--out", odd / "bench")
+    assert "⚠" not in done.stdout
+    assert f"Figures: {odd / 'bench' / 'results.json'}\n" in done.stdout
+
+
+@pytest.mark.parametrize("judge", ["~nosuchuser/x", "local:~nosuchuser/x", "~nosuchuser/judge.json"])
+def test_a_path_in_the_home_of_nobody_is_a_path_that_is_not_there(tmp_path, judge):
+    source = write(tmp_path / "g.jsonl", make_groups(1))
+    done = ranker("rank", source, "--judge", judge)
+    assert done.returncode == 2, done.stderr
+    assert "~nosuchuser" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_standard_output_is_one_message(tmp_path, unbuffered):
+    source = write(tmp_path / "g.jsonl", make_groups(1))
+    for words in (["show", source], ["--version"]):
+        command = [sys.executable, "-m", "ranker", *map(str, words)]
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
+            )
+        assert done.returncode == 2
+        assert done.stderr == b"ranker: Standard output cannot be written: No space left on device.\n"
+
+
+def test_a_closed_standard_output_is_said_before_anything_is_paid_for(tmp_path):
+    source = write(tmp_path / "g.jsonl", make_groups(1))
+    words = " ".join(
+        map(shlex.quote, [sys.executable, "-m", "ranker", "rank", str(source), "--judge", "none"])
+    )
+    done = subprocess.run(f"{words} >&-", shell=True, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"Standard output is closed: name a file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("judges",), ("recommend", "--budget", "0", "--judge", "openai/gpt-5-mini")]
+)
+def test_letters_that_the_terminal_lacks_are_spelled_out(tmp_path, words):
+    source = write(tmp_path / "g.jsonl", make_groups(2))
+    more = (source, "--out", tmp_path / "out") if words[0] == "recommend" else ()
+    done = ranker(*words, *more, PYTHONIOENCODING="latin-1")
+    assert "Traceback" not in done.stderr
+    assert "\\u2264" in done.stdout
 
 
 def test_models_are_listed():

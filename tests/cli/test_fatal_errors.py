@@ -72,6 +72,35 @@ def test_a_command_ends_at_the_first_reply(tmp_path, command, refusal):
     )  # no group was recorded as failed: a later run ranks them all
 
 
+CURSOR = "\x1b[2J\x1b]0;owned\x07"
+
+
+@pytest.mark.parametrize("command", ["rank", "bench"])
+def test_what_a_server_says_moves_no_cursor(tmp_path, command):
+    with ScriptedServer(lambda body, n: (401, f"no such key {CURSOR}".encode())) as server:
+        judge = ["--judge", "m", "--base-url", server.base_url]
+        done = here(*arguments(command, tmp_path, judge))
+    assert done.code == 2
+    assert "no such key ⟨U+001B⟩[2J" in done.err
+    assert "\x1b" not in done.told
+
+
+def test_what_a_file_says_moves_no_cursor(tmp_path):
+    source, attempt = tmp_path / "in.jsonl", {"id": CURSOR, "messages": [{"role": "user", "content": "x"}]}
+    source.write_text(json.dumps({"id": "g", "trajectories": [attempt, attempt]}) + "\n")
+    done = here("rank", source, "--judge", "m")
+    assert done.code == 2
+    assert f"stand twice: {CURSOR!r}" in done.err
+    record = tmp_path / "\x1b[2J"
+    record.symlink_to("/dev/full")
+    groups = groups_file(tmp_path / "good.jsonl", 1)
+    with ScriptedServer(lambda body, n: (500, {})) as server:
+        judge = ("--judge", "m", "--base-url", server.base_url)
+        warned = apart("rank", groups, *judge, "--record", record, "--on-error", "skip", "-q")
+    assert "⟨U+001B⟩[2J cannot be written" in warned.err
+    assert "\x1b" not in done.told + warned.told
+
+
 def test_a_slip_in_the_name_is_met_with_the_name_that_was_meant(tmp_path):
     groups = groups_file(tmp_path / "in.jsonl", 10)
     for named, meant in (("loca", "local"), ("local:smolm", "smollm2"), ("local:embeded", "embedded")):

@@ -15,6 +15,7 @@ from grpo.runs import samples
 from grpo.runs.loggers import loggers
 from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
+from tests.cli.test_cli import ranker
 from tests.grpo_runs import ROWS, policy
 
 
@@ -131,6 +132,15 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(history: Any) -> Non
     assert "step 3/3" in told
     assert "tok/s" in told
     assert "truth" not in told
+
+
+def test_a_folder_s_name_is_not_taken_for_markup(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    out = tmp_path / "[/b]:warning:"
+    done = ranker("train", "quick", "--set", "max_steps=1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert f", into {out}\n" in done.stdout
+    assert f"The trained model: {out / 'final'}\n" in done.stdout
 
 
 def test_curves_are_drawn_of_what_was_measured(history: Any, tmp_path: Any) -> None:

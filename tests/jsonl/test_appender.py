@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import resource
 
 import pytest
 from hypothesis import given, settings
@@ -152,6 +153,36 @@ def test_trying_failed_groups_again_takes_the_place_of_no_other_file(tmp_path):
     assert [line.id for line in read_lines(path)] == ["a"]
     assert not beside.exists()
     sink.close()
+
+
+def test_trying_failed_groups_again_changes_the_file_that_a_link_leads_to(tmp_path):
+    (tmp_path / "disk").mkdir()
+    real, link = tmp_path / "disk" / "real.jsonl", tmp_path / "out.jsonl"
+    link.symlink_to(real)
+    sink = Appender(link)
+    for record in ({"id": "a", "rewards": {}}, {"id": "b", "error": {}}):
+        sink.write(record)
+    assert sink.drop_failed() == 1
+    sink.write({"id": "c", "rewards": {}})
+    sink.close()
+    assert link.is_symlink()
+    assert [line.id for line in read_lines(real)] == ["a", "c"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["disk", "out.jsonl", "real.jsonl"]
+
+
+def test_no_room_for_the_end_of_the_last_line_is_said(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(WHOLE.removesuffix(b"\n"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
+    try:
+        with pytest.raises(
+            ConfigurationError, match=r"cannot be written \(File too large\).*free some space"
+        ):
+            Appender(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() + b"\n" == WHOLE
 
 
 def test_a_ranking_killed_at_any_byte_ends_as_one_that_was_not(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from codecs import BOM_UTF8
 
 import pytest
 
@@ -33,6 +35,22 @@ def test_whole_lines_come_as_they_are_written(tmp_path):
     path.write_bytes(line("d"))
     with pytest.raises(ConfigurationError, match="became shorter"):
         next(lines)
+
+
+def test_a_byte_order_mark_is_skipped_and_what_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "queue.jsonl"
+    path.write_bytes(BOM_UTF8 + line("a") + line("b"))
+    lines = follow_lines(path)
+    assert [found and (found.id, found.error) for found in (next(lines), next(lines), next(lines))] == [
+        ("a", None), ("b", None), None,
+    ]  # fmt: skip
+    for content, word in (
+        (gzip.compress(line("a")), "unpack it"),
+        (line("a").decode().encode("utf-16"), "UTF-16"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ConfigurationError, match=word):
+            next(follow_lines(path))
 
 
 def test_a_file_that_vanishes_is_named(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import time
@@ -186,6 +187,16 @@ def test_a_bad_input_is_named_and_nothing_is_written(tmp_path, lines, said):
     assert done.returncode == 2
     assert said in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["g.jsonl"]
+
+
+def test_a_closed_standard_input_is_said(files):
+    source, out = files
+    words = " ".join(map(shlex.quote, command("label", source, "--out", out)))
+    done = subprocess.run(f"{words} <&-", shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Standard input is closed" in done.stderr
+    assert "--browser" in done.stderr
+    assert not out.exists()
 
 
 def test_no_file_of_others_is_changed(files):

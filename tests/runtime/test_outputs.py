@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -285,3 +286,38 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError, match="directory"):
         replace_file(tmp_path / "folder", b"three")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_what_a_link_leads_to_is_replaced_and_a_pipe_or_a_device_is_written_into(tmp_path):
+    (tmp_path / "disk").mkdir()
+    real, link, device = tmp_path / "disk" / "real", tmp_path / "link", tmp_path / "device"
+    link.symlink_to(real)
+    device.symlink_to("/dev/null")
+    for data in (b"one", b"two"):
+        replace_file(link, data)
+        replace_file(device, data)
+        assert real.read_bytes() == data
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["device", "disk", "link", "real"]
+    assert link.is_symlink()
+    assert device.is_symlink()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        replace_file(pipe, b"three")
+        assert read.result(10) == b"three"
+    assert pipe.is_fifo()
+
+
+def test_metrics_that_cannot_be_drawn_are_named(tmp_path):
+    good = {"step": 1, "reward_mean": 0.5, "win_rate": float("nan"), "kl": None}
+    bad = (
+        "x", {}, {"step": "1"}, {"reward_mean": "x"}, {"reward_mean": [1]}, {"kl": True}, {"entropy": 10**400},
+        {"win_rate_low": 0.1}, {"win_rate_low": 0.1, "win_rate_high": "x"},
+    )  # fmt: skip
+    for other in bad:
+        second = {**good, "step": 2, **other} if isinstance(other, dict) and other else other
+        (tmp_path / "metrics.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(second)}\n")
+        done = here("report", tmp_path)
+        assert (done.code, "metrics.jsonl, line 2, is not a step" in done.err) == (2, True), other
+        assert not (tmp_path / "curves.png").exists()

@@ -68,14 +68,14 @@ def test_pay_a_strong_judge_once_then_judge_for_free(serve, base, tmp_path, monk
 
 def test_it_says_plainly_that_nothing_was_learned_and_what_to_do(base, tmp_path):
     file = write_groups(tmp_path / "noise.jsonl", 40, rule=False)
-    out = tmp_path / "judge"
+    out = tmp_path / "[judge]:x:"
     done = command("tune-judge", file, "--base", f"local:{base}", "--out", out, "--epochs", 1)
     said = " ".join(done.stdout.split())
     assert "It did not learn" in said
     assert "on 6 groups that it did not see" in said
     assert "Give more groups: it saw 31" in said
     assert "--way pointwise_in_context" in said
-    assert "do not train on its rankings" in said
+    assert f"(--judge local:{out}); do not train on its rankings" in said
     assert "step 1 of 4" in done.stderr
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,11 @@ def test_anything_else_is_refused_with_what_to_do(tmp_path, name, content, messa
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=message):
         source_of(path)
+
+
+def test_what_can_be_read_only_once_is_refused():
+    with pytest.raises(ConfigurationError, match="/dev/null is read more than once"):
+        source_of(Path("/dev/null"))
 
 
 def test_a_folder_of_group_files_names_them(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ def open_local(name: str, **options: Any) -> Judge:
         ConfigurationError: no such way or model.
     """
     base, at, way = name.rpartition("@")
-    if at and (is_way(way) or ("/" not in way and not Path(name).expanduser().exists())):
+    if at and (is_way(way) or ("/" not in way and not Path(os.path.expanduser(name)).exists())):
         return judge_from(Setup(base or None, way_named(way)), f"local:{name}", **options)
     return LocalJudge(name, **options)
 

@@ -77,7 +77,7 @@ def models_folder() -> Path:
     """`$RANKER_MODELS`, else the user's cache folder."""
     named = os.environ.get("RANKER_MODELS")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("ranker")) / "models"
@@ -98,7 +98,7 @@ def find_model(name: str | None, report: Report = log.info) -> tuple[str, str]:
         folder = fetch(known, report)
         origin = json.loads((folder / _ORIGIN).read_text())
         return str(folder), f"{known.name}@{(origin.get('revision') or origin.get('sha256', ''))[:12]}"
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ConfigurationError(f"{name} holds no model: there is no config.json in it.")
@@ -120,7 +120,7 @@ def check_name(name: str | None) -> None:
     """
     if name is None or name in KNOWN or name == ALIAS:
         return
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     gguf = path if path.suffix == ".gguf" else models_folder() / f"{name}.gguf"
     if path.is_dir() or gguf.is_file():
         return
