@@ -91,8 +91,8 @@ class Prediction:
 
 
 def predict(audit: AuditResult) -> Prediction | None:
-    """What a policy trained on this judge keeps; None where no two rankings of a group could be compared."""
-    features = features_of(audit)
+    """What a policy trained on this judge keeps; None where no edit was tried, or no two rankings of a group could be compared."""
+    features = features_of(audit) if audit.lifts else None
     return None if features is None else predicted(features, coefficients())
 
 

@@ -17,6 +17,7 @@ from ranker.audit.result import AuditResult
 from ranker.errors import ConfigurationError
 from ranker.pages import figures as drawings
 from ranker.pages.figures import Drawing
+from ranker.runtime.outputs import make_folder
 from ranker.runtime.terminal import figures
 from ranker.statistics import Estimate
 
@@ -70,7 +71,7 @@ def write(folder: Path, audit: AuditResult, prediction: Prediction | None = None
     Raises:
         ConfigurationError: they cannot be written; old ones are still there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     data = folder / DATA
     record = (
         audit.to_dict() if prediction is None else {**audit.to_dict(), "prediction": prediction.to_dict()}
@@ -121,10 +122,10 @@ def write_page(folder: Path, audit: AuditResult, prediction: Prediction | None) 
 
 
 def _plot(audit: AuditResult) -> Drawing | None:
-    """The effects with their intervals, the largest on top; None without matplotlib."""
-    if not drawings.available():
-        return None
+    """The effects with their intervals, the largest on top; None without any, or without matplotlib."""
     rows = sorted((x for x in audit.lifts if x.effect.value is not None), key=lambda x: x.effect.value or 0.0)
+    if not rows or not drawings.available():
+        return None
 
     def draw(axes: Any) -> None:
         for y, lift in enumerate(rows):

@@ -22,7 +22,7 @@ from ranker.judges.base import Judge
 from ranker.rank import rank_groups_async
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
-from ranker.runtime.outputs import drop_stdout
+from ranker.runtime.outputs import drop_stdout, make_folder
 from ranker.runtime.progress import Progress
 
 
@@ -260,10 +260,7 @@ class _Run:
 
 def _open(shard: Shard) -> Appender:
     assert shard.out is not None
-    try:
-        shard.out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{shard.out.parent} cannot be created: {error.strerror}.") from None
+    make_folder(shard.out.parent)
     return Appender(shard.out)
 
 
