@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ranker.errors import ConfigurationError, GroupError, errors_as
 from ranker.plain import plain
+from ranker.prompting.tool_calls import as_mapping, spec_of
 from ranker.prompting.transcript import transcript_of
 from ranker.trajectory import Trajectory
 from ranker.validation import did_you_mean
@@ -44,8 +45,7 @@ def _texts(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for message in messages:
         yield text_of(message)
         for call in message.get("tool_calls") or ():
-            function = call.get("function") if isinstance(call, Mapping) else None
-            yield json.dumps(function or call, default=str, ensure_ascii=False)
+            yield json.dumps(spec_of(as_mapping(call))[0], default=str, ensure_ascii=False)
 
 
 def length(trajectory: Trajectory) -> float:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from ranker.bench.attacks import ADDED
 from ranker.debias.covariates import text_of
 from ranker.errors import ConfigurationError, GroupError, errors_as
+from ranker.prompting.tool_calls import openai_call
 from ranker.trajectory import Trajectory, TrajectoryGroup
 from ranker.validation import did_you_mean
 
@@ -257,13 +258,9 @@ def _broken_line(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
 
 def _idle_call(trajectory: Trajectory, rng: random.Random) -> Trajectory | None:
     """A call of a tool that the attempt has, before the last reply, whose result says that nothing came of it."""
-    names = [t["function"]["name"] for t in trajectory.tools or () if isinstance(t.get("function"), dict)]
-    names += [
-        c["function"]["name"]
-        for m in trajectory.messages
-        for c in m.get("tool_calls") or ()
-        if "function" in c
-    ]
+    called = (call for message in trajectory.messages for call in message.get("tool_calls") or ())
+    known = map(openai_call, (*(trajectory.tools or ()), *called))  # a tool is named where its calls are
+    names = [call["function"]["name"] for call in known if call is not None]
     if not names:
         return None
     call_id = f"call_{rng.getrandbits(40):010x}"
