@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ranker.bench.attacks import ADDED
-from ranker.debias.covariates import text_of
+from ranker.debias.covariates import text_of, words_in
 from ranker.errors import ConfigurationError, GroupError, errors_as
 from ranker.prompting.tool_calls import openai_call
+from ranker.prompting.transcript import content_of
 from ranker.trajectory import Trajectory, TrajectoryGroup
 from ranker.validation import did_you_mean
 
@@ -160,13 +161,15 @@ def _with_text(trajectory: Trajectory, change: Callable[[str], str]) -> Trajecto
     if at is None:
         return None
     message: dict[str, Any] = dict(trajectory.messages[at])
-    if isinstance(message["content"], str):
-        message["content"] = change(message["content"])
+    field, content = content_of(message)
+    if isinstance(content, str):
+        message[field] = change(content)
     else:
-        parts = [dict(part) for part in message["content"]]
-        part = next(p for p in reversed(parts) if isinstance(p.get("text"), str))
-        part["text"] = change(part["text"])
-        message["content"] = parts
+        parts = list(content)
+        i = max(i for i, part in enumerate(parts) if words_in(part).strip())
+        text = change(words_in(parts[i]))
+        parts[i] = text if isinstance(parts[i], str) else {**parts[i], "text": text}
+        message[field] = parts
     return replace(trajectory, messages=(*trajectory.messages[:at], message, *trajectory.messages[at + 1 :]))
 
 

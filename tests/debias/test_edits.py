@@ -107,6 +107,30 @@ def test_parts_of_content_are_edited_in_their_text():
     assert padded.messages[-1]["content"][0]["text"].startswith("One. Two. ")
 
 
+MIXED = [
+    ["Your kettle was replaced:", {"type": "text", "text": "It comes on Monday. Have a good day."}],
+    [{"type": "text", "text": "Your kettle was replaced."}, "It comes on Monday. Have a good day.", ""],
+    [{"text": "Your kettle was replaced. It comes on Monday."}, {"image": "kettle.png", "text": None}],
+]
+
+
+@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize("content", MIXED)
+@pytest.mark.parametrize("field", ["content", "parts"])
+def test_parts_of_every_form_are_edited_and_the_others_stay(name, content, field):
+    reply = {"role": "assistant", "content": None, field: content}
+    attempt = Trajectory([*WORKED.messages[:4], reply])
+    assert own_words(attempt) > 12
+    copy = edited(EDITS[name], attempt)
+    assert copy is not None
+    Trajectory(copy.messages)  # valid
+    assert (innocent(EDITS[name], attempt) is None) == (not EDITS[name].control)
+    changed = copy.messages[-1]
+    if name not in ("idle_call", "unearned"):
+        assert changed.keys() == reply.keys()
+        assert sum(a != b for a, b in zip(changed[field], content, strict=True)) == 1
+
+
 @pytest.mark.parametrize(
     ("call", "more"),
     [
