@@ -59,7 +59,9 @@ def recommend(
     from ranker.jsonl.group_file import read_groups
     from ranker.prompting.rubric import read_rubric
     from ranker.suites import load
+    from ranker.validation import check_number
 
+    check_number("--budget", budget, 0)
     shared.check_files({"--out": [out / name for name in command.WRITTEN]}, [groups], rubric=rubric)
     text = None if rubric is None else read_rubric(shared.rubric_of(rubric))
     console = Console(quiet=quiet)

@@ -47,6 +47,7 @@ def test_every_judge_is_measured_on_as_many_groups_as_the_budget_bears() -> None
     assert (made.groups, made.cost_usd, made.left_out) == (33, pytest.approx(0.99), {})
     assert plan(some, 200, 100.0).groups == MOST
     assert plan(some, 20, 100.0).groups == 20
+    assert plan(some, 200, 1e308).groups == MOST
 
 
 def test_the_dearest_are_left_out_where_the_budget_does_not_bear_them() -> None:
@@ -153,6 +154,13 @@ def test_a_budget_of_nothing_calls_nothing_that_costs(
     assert "above the budget" in done.out
     assert "No judge could be measured" in done.out
     assert server.requests == 0
+
+
+def test_a_budget_without_end_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.jsonl", make_groups(3))
+    done = here("recommend", path, "--budget", "inf", "--judge", "openai/gpt-5-mini", "--out", tmp_path / "o")
+    assert done.code == 2
+    assert done.err == "ranker: --budget=inf; give a number that is at least 0.\n"
 
 
 def test_without_ground_truth_it_says_how_to_get_some(openai: Any, tmp_path: Path) -> None:
