@@ -8,6 +8,7 @@ import logging
 import os
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
@@ -22,6 +23,7 @@ _LEAST = 6  # characters; a shorter secret would take ordinary words out of mess
 _LEAST_HIDDEN = 8  # and of replies
 _KEY_IN_PATH = re.compile(r"(?<=/)(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_]{24,}(?=[/?#]|$)")
 _SECRET_NAMES = re.compile("key|token|secret|sig|auth|pass|cred|code|subscription", re.IGNORECASE)
+_NO_SECRETS = ("prompt_cache_key", "tokenizer")  # fields of requests with such names
 # Those of this process in every spelling, the longest first; replaced whole, for threads.
 _hidden: tuple[str, ...] = ()
 
@@ -46,6 +48,23 @@ def hide_url(url: str) -> None:
         name, _, value = member.rpartition("=")
         if _SECRET_NAMES.search(name) or len(value) >= 20:
             hide(value, unquote(value), unquote_plus(value))
+
+
+def hide_fields(value: Any, *, secret: bool = False) -> Any:
+    """The same for text under names of secrets in data, at any depth; returns the data without it. Numbers stay: of
+    `max_tokens` there is nothing to hide."""
+    if isinstance(value, Mapping):
+        return {name: hide_fields(one, secret=secret or _is_secret(str(name))) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [hide_fields(one, secret=secret) for one in value]
+    if not secret or not isinstance(value, str):
+        return value
+    hide(value)
+    return REMOVED
+
+
+def _is_secret(name: str) -> bool:
+    return name not in _NO_SECRETS and _SECRET_NAMES.search(name) is not None
 
 
 def bare_url(url: str) -> str:

@@ -251,3 +251,14 @@ def test_a_key_in_the_path_is_not_shown():
     assert key not in everything(caught.value)
     deployment = "https://h/openai/deployments/gpt-4o-mini-2024-07-18"
     assert bare_url(deployment) == deployment
+
+
+def test_a_key_among_extra_fields_is_kept_out_of_what_a_server_says_back():
+    key = "plum7-orchard-93517"
+    LLMJudge(
+        "m",
+        base_url="http://127.0.0.1:1/v1",
+        extra={"auth": [{"value": key}], "tokenizer": "an ordinary one"},
+    )
+    assert key not in scrub(f"unknown field auth: {key}")
+    assert unhidden("an ordinary one") == "an ordinary one"

@@ -13,6 +13,7 @@ from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
 from ranker.judges.headers import identity_of, read_headers
 from ranker.judges.names import mistyped, unknown_judge
+from ranker.secrets import bare_url, hide_fields
 from ranker.suites import Suite
 from ranker.testing import JudgeServer
 
@@ -43,10 +44,13 @@ class JudgeSpec:
     def shape(self) -> dict[str, Any]:
         """Everything except its name that affects its verdicts, without secrets."""
         names = ("template", "prompt_folder", "temperature", "max_tokens", "extra", "structured", "vision")
+        options = {key: self.options[key] for key in names if self.options.get(key) is not None}
+        if "extra" in options:
+            options["extra"] = hide_fields(options["extra"])
         return {
             **identity_of(read_headers(self.options.get("headers"))),
-            **{key: self.options[key] for key in names if self.options.get(key) is not None},
-            **({} if self.base_url is None else {"base_url": _bare(self.base_url)}),
+            **options,
+            **({} if self.base_url is None else {"base_url": bare_address(self.base_url)}),
         }
 
     def price(self) -> tuple[float, float] | None:
@@ -100,7 +104,7 @@ def judge_spec(spec: str, base_url: str | None, options: Mapping[str, Any]) -> J
         return JudgeSpec(spec, model=spec.partition(":")[2] or None, local=True, options=options)
     name, at, url = spec.partition("@")
     if at and re.match(r"https?://", url):
-        return JudgeSpec(f"{name}@{_bare(url)}", model=name, base_url=url, options=options)
+        return JudgeSpec(f"{name}@{bare_address(url)}", model=name, base_url=url, options=options)
     if not spec.strip():
         raise ConfigurationError("A judge needs a name, e.g. openai/gpt-5-mini, local or noisy:0.75.")
     meant = (
@@ -113,6 +117,6 @@ def judge_spec(spec: str, base_url: str | None, options: Mapping[str, Any]) -> J
     return JudgeSpec(spec, model=spec, base_url=base_url, options=options)
 
 
-def _bare(url: str) -> str:
-    """A URL without user, password and query."""
-    return re.sub(r"//.*@", "//", url.split("?", maxsplit=1)[0]).rstrip("/")
+def bare_address(url: str) -> str:
+    """A URL without user, password, query and keys in its path."""
+    return bare_url(re.sub(r"//.*@", "//", url.split("?", maxsplit=1)[0])).rstrip("/")

@@ -10,6 +10,7 @@ import pytest
 
 from ranker.bench.judge_spec import judge_spec
 from ranker.bench.recommend import FEWEST, MOST, Candidate, choose, plan
+from ranker.bench.recommend_text import command
 from ranker.testing import JudgeServer
 from tests.bench_runs import here, write
 from tests.conftest import make_groups
@@ -161,6 +162,18 @@ def test_a_budget_without_end_is_refused(tmp_path: Path) -> None:
     done = here("recommend", path, "--budget", "inf", "--judge", "openai/gpt-5-mini", "--out", tmp_path / "o")
     assert done.code == 2
     assert done.err == "ranker: --budget=inf; give a number that is at least 0.\n"
+
+
+def test_the_command_holds_no_key_of_an_address() -> None:
+    def told(url: str) -> str:
+        chosen = Candidate(judge_spec("m", url, {}), (1.0, 1.0), 0.01)
+        return command(chosen, Path("mine.jsonl"), 3, None, None)
+
+    assert told("http://there/v1/").endswith("--base-url http://there/v1 --out ranked.jsonl")
+    hidden = told("http://there/plum7orchard93517quince2221/v1?key=fig-5533")
+    assert "plum7" not in hidden
+    assert "fig-5533" not in hidden
+    assert "lacks what may be a key" in hidden
 
 
 def test_without_ground_truth_it_says_how_to_get_some(openai: Any, tmp_path: Path) -> None:
