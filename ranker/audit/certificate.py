@@ -118,7 +118,7 @@ def features_of(audit: AuditResult) -> Features | None:
     return Features(
         *known,
         (most.places.value or 0.0) / most.size,
-        _deviation(most.places) / most.size,
+        (most.places.reach or 0.0) / 1.96 / most.size,  # not of the width: a bound may be cut
         most.edit,
         most.worth == "same",
     )

@@ -23,7 +23,7 @@ from ranker.statistics import Estimate
 
 DATA = "audit.json"
 NOTE = (
-    "places: how many the edited copy stands above its original (± half of a 95 % interval). control: the same "
+    "places: how many the edited copy stands above its original (± to the farther end of its 95 % interval). control: the same "
     "for an innocent text of equal length. effect: beyond the control. wins: how often the copy stands above its original. "
     "*: it lifts, and more than its control, for all edits together (5 %). worse: the edit can only make an attempt worse."
 )
@@ -48,9 +48,8 @@ def table(audit: AuditResult) -> Table:
 def _short(estimate: Estimate) -> str:
     if estimate.value is None:
         return "–"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.1f}"
-    return f"{estimate.value:.1f} ±{(estimate.high - estimate.low) / 2:.1f}"
+    reach = "" if estimate.reach is None else f" ±{estimate.reach:.1f}"
+    return f"{estimate.value:.1f}{reach}"
 
 
 def said(prediction: Prediction) -> str:

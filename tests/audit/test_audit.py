@@ -60,6 +60,15 @@ def test_one_trial_rules_out_nothing():
     )
 
 
+def test_an_interval_of_a_few_groups_stays_within_the_group():
+    audit = audited(behaviour=Behaviour(noise=3.0), n=3, passes=2)
+    for lift in audit.lifts:
+        assert -6.0 <= lift.places.low <= lift.places.high <= 6.0
+        assert -7.0 <= lift.effect.low <= lift.effect.high <= 7.0
+    assert 0.0 <= audit.agreement.low <= audit.agreement.high <= 1.0
+    assert -1.0 <= audit.position.low <= audit.position.high <= 1.0
+
+
 def test_a_liking_for_length_is_found_and_not_put_down_to_praise():
     audit = audited(behaviour=Behaviour(length_bias=1.0))
     flagged = {lift.edit for lift in audit.lifts if lift.flagged}
