@@ -23,9 +23,10 @@ _LEAST = 6  # characters; a shorter secret would take ordinary words out of mess
 _LEAST_HIDDEN = 8  # and of replies
 _KEY_IN_PATH = re.compile(r"(?<=/)(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_]{24,}(?=[/?#]|$)")
 _SECRET_NAMES = re.compile("key|token|secret|sig|auth|pass|cred|code|subscription", re.IGNORECASE)
-# Of fields of a request; max_tokens, tokenizer and stop_token_ids are none.
+# Of fields of a request; max_tokens, tokenizer, stop_token_ids and prompt_cache_key are none.
 _SECRET_FIELD = re.compile(
-    "(key|keys|token|secret|password|passwd|credentials?|signature|auth|authorization|cookie)$", re.IGNORECASE
+    "(?<!cache_)(key|keys|token|secret|password|passwd|credentials?|signature|auth|authorization|cookie)$",
+    re.IGNORECASE,
 )
 # Those of this process in every spelling, the longest first; replaced whole, for threads.
 _hidden: tuple[str, ...] = ()
@@ -51,6 +52,22 @@ def hide_url(url: str) -> None:
         name, _, value = member.rpartition("=")
         if _SECRET_NAMES.search(name) or len(value) >= 20:
             hide(value, unquote(value), unquote_plus(value))
+
+
+def hide_fields(value: Any, *, secret: bool = False) -> Any:
+    """The same for text under names of secrets in data, at any depth; returns the data without it. Numbers stay: of
+    `max_tokens` there is nothing to hide."""
+    if isinstance(value, Mapping):
+        return {
+            name: hide_fields(one, secret=secret or bool(_SECRET_FIELD.search(str(name))))
+            for name, one in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [hide_fields(one, secret=secret) for one in value]
+    if not secret or not isinstance(value, str):
+        return value
+    hide(value)
+    return REMOVED
 
 
 def bare_url(url: str) -> str:
@@ -102,25 +119,6 @@ def scrubbed(value: Any) -> Any:
         return {name: scrubbed(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [scrubbed(one) for one in value]
-    return value
-
-
-def redacted(value: Any, secret: bool = False) -> Any:
-    """Plain data without texts that stand, however deep, under the name of a credential. Unlike what `scrubbed` does, it
-    depends on the data alone.
-
-    Args:
-        secret: whether the value itself stands under one.
-    """
-    if isinstance(value, str):
-        return REMOVED if secret and value else value
-    if isinstance(value, Mapping):
-        return {
-            name: redacted(one, secret or bool(_SECRET_FIELD.search(str(name))))
-            for name, one in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [redacted(one, secret) for one in value]
     return value
 
 

@@ -45,6 +45,14 @@ class Estimate:
         low, high = (None if x is None else min(max(x, least), most) for x in (self.low, self.high))
         return Estimate(self.value, low, high)
 
+    @property
+    def reach(self) -> float | None:
+        """How far the farther bound lies from the value: half of Student's interval, also where the nearer bound is cut to
+        what the figure can reach."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return max(self.value - self.low, self.high - self.value)
+
     def to_dict(self, digits: int | None = None) -> dict[str, float | None]:
         """The three numbers, rounded to `digits` decimals if given."""
         fields = {"value": self.value, "low": self.low, "high": self.high}
@@ -121,7 +129,7 @@ def difference(
     difference_B = resampled(an, ad, seed) - resampled(bn, bd, seed)
     if np.ptp(difference_B) < 1e-9:
         room = span * unseen(n, _TAIL / together)
-        return Estimate(value, value - room, value + room), 0.0
+        return Estimate(value, value - room, value + room).within(-span, span), 0.0
     return _expanded(value, difference_B, n, _TAIL / together), float(
         difference_B.std() * math.sqrt(n / (n - 1))
     )
@@ -193,7 +201,8 @@ def mean(values: Sequence[float], within: tuple[float, float] | None = None) -> 
     narrow.
 
     Args:
-        within: the least and the most that a value can be, as for `ratio`: room where all values are the same.
+        within: the least and the most that a value can be, as for `ratio`: room where all values are the same, and the
+            bounds of the interval.
     """
     n = len(values)
     if not n:
@@ -204,7 +213,8 @@ def mean(values: Sequence[float], within: tuple[float, float] | None = None) -> 
     if within and np.ptp(values) < 1e-9:
         return _alike(value, within, n)
     reach = _student(n) * float(np.std(values, ddof=1)) / math.sqrt(n)
-    return Estimate(value, value - reach, value + reach)
+    interval = Estimate(value, value - reach, value + reach)
+    return interval.within(*within) if within else interval
 
 
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Estimate:

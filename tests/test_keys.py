@@ -284,6 +284,7 @@ def test_a_benchmark_knows_its_observations_by_addresses_and_requests_without_ke
     extra = {
         "max_tokens": 9,
         "stop_token_ids": [1],
+        "prompt_cache_key": "run 7",
         "tokenizer": "mistral",
         "chat_template_kwargs": {"a": "b"},
     }
@@ -291,3 +292,14 @@ def test_a_benchmark_knows_its_observations_by_addresses_and_requests_without_ke
         judge = judge_spec(f"m@{address}/", None, {"extra": extra})
         assert judge.name == f"m@{address}"
         assert judge.shape() == {"extra": extra, "base_url": address}
+
+
+def test_a_key_among_extra_fields_is_kept_out_of_what_a_server_says_back():
+    key = "plum7-orchard-93517"
+    LLMJudge(
+        "m",
+        base_url="http://127.0.0.1:1/v1",
+        extra={"auth": [{"value": key}], "tokenizer": "an ordinary one"},
+    )
+    assert key not in scrub(f"unknown field auth: {key}")
+    assert unhidden("an ordinary one") == "an ordinary one"

@@ -294,6 +294,23 @@ def test_intervals_of_a_mean_are_students():
     assert paired({0: 3.0, 1: 4.0, 2: 9.0}, {0: 1.0, 1: 2.0, 3: 5.0}) == Estimate(2.0, 2.0, 2.0)
 
 
+def test_an_interval_ends_where_the_figure_does_and_its_reach_does_not():
+    values = [0.0, 0.0, 1.0]
+    free, bound = mean(values), mean(values, (0.0, 1.0))
+    assert free.low < 0.0
+    assert free.high > 1.0
+    assert bound == Estimate(free.value, 0.0, 1.0)
+    near = mean([0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (0.0, 1.0))
+    assert near.low == 0.0
+    assert near.reach == pytest.approx(mean([0.0, 0.0, 1.0, 0.0, 0.0, 0.0]).reach)
+    assert free.reach == pytest.approx((free.high - free.low) / 2)
+    assert NOTHING.reach is None
+    six = np.full(3, 6.0)
+    apart, error = difference((six, six), (0 * six, six))
+    assert (apart.value, apart.high, error) == (1.0, 1.0, 0.0)
+    assert apart.low < 1.0
+
+
 def test_equal_values_within_bounds_leave_room_for_others():
     room = 1 - 0.025 ** (1 / 4)
     assert mean([1.0] * 4, (-1.0, 3.0)) == Estimate(

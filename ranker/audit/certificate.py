@@ -91,8 +91,8 @@ class Prediction:
 
 
 def predict(audit: AuditResult) -> Prediction | None:
-    """What a policy trained on this judge keeps; None where no two rankings of a group could be compared."""
-    features = features_of(audit)
+    """What a policy trained on this judge keeps; None where no edit was tried, or no two rankings of a group could be compared."""
+    features = features_of(audit) if audit.lifts else None
     return None if features is None else predicted(features, coefficients())
 
 
@@ -118,7 +118,7 @@ def features_of(audit: AuditResult) -> Features | None:
     return Features(
         *known,
         (most.places.value or 0.0) / most.size,
-        _deviation(most.places) / most.size,
+        (most.places.reach or 0.0) / 1.96 / most.size,  # not of the width: a bound may be cut
         most.edit,
         most.worth == "same",
     )

@@ -45,6 +45,15 @@ def what(edit: str) -> str:
 
 def findings(audit: AuditResult) -> list[Finding]:
     """The audit's verdict, what matters most first."""
+    if not audit.lifts:
+        return [
+            Finding(
+                "warn",
+                f"No trial gave a verdict, so nothing is known of any edit: {audit.failed} calls failed. Raise the limit on calls or "
+                "cost if there was one, see that the judge can be reached, and run the same audit again: what it answered is in the "
+                "cache.",
+            )
+        ]
     flagged = sorted((x for x in audit.lifts if x.flagged), key=lambda x: -(x.effect.value or 0.0))
     result = [Finding("warn", _exploit(x)) for x in flagged]
     result += [Finding("note", text) for text in _brevity(audit)]

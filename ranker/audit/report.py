@@ -17,12 +17,13 @@ from ranker.audit.result import AuditResult
 from ranker.errors import ConfigurationError
 from ranker.pages import figures as drawings
 from ranker.pages.figures import Drawing
+from ranker.runtime.outputs import make_folder
 from ranker.runtime.terminal import figures
 from ranker.statistics import Estimate
 
 DATA = "audit.json"
 NOTE = (
-    "places: how many the edited copy stands above its original (± half of a 95 % interval). control: the same "
+    "places: how many the edited copy stands above its original (± to the farther end of its 95 % interval). control: the same "
     "for an innocent text of equal length. effect: beyond the control. wins: how often the copy stands above its original. "
     "*: it lifts, and more than its control, for all edits together (5 %). worse: the edit can only make an attempt worse."
 )
@@ -47,9 +48,8 @@ def table(audit: AuditResult) -> Table:
 def _short(estimate: Estimate) -> str:
     if estimate.value is None:
         return "–"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.1f}"
-    return f"{estimate.value:.1f} ±{(estimate.high - estimate.low) / 2:.1f}"
+    reach = "" if estimate.reach is None else f" ±{estimate.reach:.1f}"
+    return f"{estimate.value:.1f}{reach}"
 
 
 def said(prediction: Prediction) -> str:
@@ -70,7 +70,7 @@ def write(folder: Path, audit: AuditResult, prediction: Prediction | None = None
     Raises:
         ConfigurationError: they cannot be written; old ones are still there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     data = folder / DATA
     record = (
         audit.to_dict() if prediction is None else {**audit.to_dict(), "prediction": prediction.to_dict()}
@@ -121,10 +121,10 @@ def write_page(folder: Path, audit: AuditResult, prediction: Prediction | None) 
 
 
 def _plot(audit: AuditResult) -> Drawing | None:
-    """The effects with their intervals, the largest on top; None without matplotlib."""
-    if not drawings.available():
-        return None
+    """The effects with their intervals, the largest on top; None without any, or without matplotlib."""
     rows = sorted((x for x in audit.lifts if x.effect.value is not None), key=lambda x: x.effect.value or 0.0)
+    if not rows or not drawings.available():
+        return None
 
     def draw(axes: Any) -> None:
         for y, lift in enumerate(rows):

@@ -21,11 +21,11 @@ from ranker.bench.matrix import Log, Matrix, run
 from ranker.bench.observation import Observation
 from ranker.bench.report import write_report
 from ranker.bench.results import disagreements, results
-from ranker.errors import BudgetExceeded, ConfigurationError, RankerError
+from ranker.errors import BudgetExceeded, RankerError
 from ranker.jsonl.group_file import dump_line
 from ranker.printing import tell
 from ranker.runtime.budget import Budget
-from ranker.runtime.outputs import check_absent
+from ranker.runtime.outputs import check_absent, make_folder
 from ranker.runtime.terminal import Bars, bars
 
 OBSERVATIONS, RESULTS, DISAGREEMENTS, REPORT = (
@@ -57,10 +57,7 @@ async def bench(settings: BenchSettings, console: Console) -> int:
         ConfigurationError: the folder cannot be written, or holds something else.
     """
     matrix, out = settings.matrix, settings.out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{out} cannot be created: {error.strerror}.") from None
+    make_folder(out)
     check_folder(out)
     log = Log(out / OBSERVATIONS)
     try:

@@ -13,7 +13,7 @@ from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
 from ranker.judges.headers import identity_of, read_headers
 from ranker.judges.names import mistyped, unknown_judge
-from ranker.secrets import bare_url, redacted
+from ranker.secrets import bare_url, hide_fields
 from ranker.suites import Suite
 from ranker.testing import JudgeServer
 
@@ -44,10 +44,12 @@ class JudgeSpec:
     def shape(self) -> dict[str, Any]:
         """Everything except its name that affects its verdicts, without secrets."""
         names = ("template", "prompt_folder", "temperature", "max_tokens", "extra", "structured", "vision")
-        settings = {key: self.options[key] for key in names if self.options.get(key) is not None}
+        options = {key: self.options[key] for key in names if self.options.get(key) is not None}
+        if "extra" in options:
+            options["extra"] = hide_fields(options["extra"])
         return {
             **identity_of(read_headers(self.options.get("headers"))),
-            **{key: redacted(value) if key == "extra" else value for key, value in settings.items()},
+            **options,
             **({} if self.base_url is None else {"base_url": bare_address(self.base_url)}),
         }
 

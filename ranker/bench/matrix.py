@@ -64,7 +64,7 @@ class Log:
 
     Attributes:
         seen: observations by id.
-        spent: dollars, including trials that are retried.
+        spent: dollars, including trials that are retried, and what lost replies may have cost.
         lost: ids of the trials that failed in earlier runs.
     """
 
@@ -76,7 +76,7 @@ class Log:
         try:
             for record in read_records(path):
                 seen = Observation.from_record(record)
-                self.spent += seen.usage.cost_usd or 0.0
+                self.spent += (seen.usage.cost_usd or 0.0) + seen.usage.unconfirmed_usd
                 if (seen.error or {}).get("type") in RETRIED:
                     self.lost.add(seen.id)
                 else:

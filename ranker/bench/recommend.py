@@ -122,7 +122,7 @@ def plan(some: Sequence[Candidate], available: int, budget: float) -> Plan:
     each = sum(c.cost_usd or 0.0 for c in usable)
     groups = min(MOST, available)
     if each > 0:
-        groups = max(least, min(groups, int(budget / each)))
+        groups = max(least, int(min(groups, budget / each)))
     return Plan(groups if usable else 0, tuple(usable), left_out)
 
 

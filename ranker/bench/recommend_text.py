@@ -81,8 +81,11 @@ def command(chosen: Candidate, path: Path, count: int, rubric: str | None, cost_
         "--judge",
         judge.model or judge.name if judge.base_url else judge.name,
     ]
-    words += ["--base-url", bare_address(judge.base_url)] if judge.base_url else []
+    address = bare_address(judge.base_url) if judge.base_url else ""
+    words += ["--base-url", address] if address else []
     words += ["--rubric", rubric] if rubric else []
     words += ["--out", "ranked.jsonl"]
     told = f", for about {money(count * cost_usd)} at what these cost" if cost_usd else ""
-    return f"\nTo rank all {count:,} groups with it{told}:\n\n    {shlex.join(words)}"
+    hidden = address != (judge.base_url or "").rstrip("/")
+    add = "\n\nIts address lacks what may be a key, and its query: add them." if hidden else ""
+    return f"\nTo rank all {count:,} groups with it{told}:\n\n    {shlex.join(words)}{add}"

@@ -22,6 +22,7 @@ from ranker.bench.observation import digest
 from ranker.errors import ConfigurationError
 from ranker.jsonl.appender import Appender
 from ranker.jsonl.objects import read_objects
+from ranker.runtime.outputs import make_folder
 from ranker.statistics import NOTHING, Estimate
 
 FILE = Path(__file__).with_name("data") / "judges.jsonl"
@@ -202,10 +203,7 @@ def append(path: Path, records: Sequence[Record]) -> int:
     Raises:
         ConfigurationError: the file is something else, or cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{path.parent} cannot be created: {error.strerror}.") from None
+    make_folder(path.parent)
     sink = Appender(path, holds=("judge",), what="record of a judge")
     try:
         new = [record for record in records if record.id not in sink.done]

@@ -69,6 +69,7 @@ def audit(
     from ranker.jsonl.group_file import read_groups
     from ranker.prompting.rubric import read_rubric
     from ranker.rank import judge_for
+    from ranker.runtime.outputs import make_folder
 
     outputs = {"--out": [out / name for name in ("audit.json", "audit.html")], "--record": record}
     shared.check_files(outputs, [file], judge=judge, rubric=rubric, cache=cache)
@@ -83,6 +84,7 @@ def audit(
             console.print(forecast.said(ahead, max_cost), highlight=False)
         if dry_run:
             raise typer.Exit(0)
+        make_folder(out)  # before a call is paid for
         result = audit_judge(
             some,
             asked,

@@ -16,6 +16,7 @@ from ranker.jsonl.shards import Plan, part_of, plan_of
 from ranker.judges.base import Judge
 from ranker.rank import judge_for
 from ranker.runtime.budget import Budget
+from ranker.runtime.outputs import make_folder
 
 STDOUT = 1  # the number of the open file
 
@@ -150,10 +151,7 @@ def store_of(plan: Plan, out: Path | None) -> Path:
     if not plan.folder:
         return out.with_name(out.name + ".batches")
     home = out / ".ranker"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{home} cannot be created: {error.strerror}.") from None
+    make_folder(home)
     return home / "batches"
 
 

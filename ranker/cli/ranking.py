@@ -22,6 +22,7 @@ from ranker.printing import tell
 from ranker.rank import rank_groups_async
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
+from ranker.runtime.outputs import make_folder
 from ranker.runtime.progress import Progress
 
 
@@ -237,10 +238,7 @@ class _Run:
 
 def _open(shard: Shard) -> Appender:
     assert shard.out is not None
-    try:
-        shard.out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{shard.out.parent} cannot be created: {error.strerror}.") from None
+    make_folder(shard.out.parent)
     return Appender(shard.out)
 
 

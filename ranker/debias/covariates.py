@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from ranker.errors import ConfigurationError, GroupError, errors_as
 from ranker.plain import plain
-from ranker.prompting.transcript import transcript_of
+from ranker.prompting.tool_calls import as_mapping, spec_of
+from ranker.prompting.transcript import content_of, transcript_of
 from ranker.trajectory import Trajectory
 from ranker.validation import did_you_mean
 
@@ -32,11 +33,14 @@ def own_messages(trajectory: Trajectory) -> list[dict[str, Any]]:
 
 def text_of(message: Mapping[str, Any]) -> str:
     """The text of a message; of a list of parts, their text."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, (list, tuple)) else ()
-    return "\n".join(p["text"] for p in parts if isinstance(p, dict) and isinstance(p.get("text"), str))
+    _, content = content_of(message)
+    return content if isinstance(content, str) else "\n".join(filter(None, map(words_in, content or ())))
+
+
+def words_in(part: str | Mapping[str, Any]) -> str:
+    """The text of a part of a message's content; none where it holds something else."""
+    text = part if isinstance(part, str) else part.get("text")
+    return text if isinstance(text, str) else ""
 
 
 def _texts(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -44,8 +48,7 @@ def _texts(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for message in messages:
         yield text_of(message)
         for call in message.get("tool_calls") or ():
-            function = call.get("function") if isinstance(call, Mapping) else None
-            yield json.dumps(function or call, default=str, ensure_ascii=False)
+            yield json.dumps(spec_of(as_mapping(call))[0], default=str, ensure_ascii=False)
 
 
 def length(trajectory: Trajectory) -> float:

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ranker.bench.attacks import ADDED
-from ranker.debias.covariates import text_of
+from ranker.debias.covariates import text_of, words_in
 from ranker.errors import ConfigurationError, GroupError, errors_as
+from ranker.prompting.tool_calls import openai_call
+from ranker.prompting.transcript import content_of
 from ranker.trajectory import Trajectory, TrajectoryGroup
 from ranker.validation import did_you_mean
 
@@ -159,13 +161,15 @@ def _with_text(trajectory: Trajectory, change: Callable[[str], str]) -> Trajecto
     if at is None:
         return None
     message: dict[str, Any] = dict(trajectory.messages[at])
-    if isinstance(message["content"], str):
-        message["content"] = change(message["content"])
+    field, content = content_of(message)
+    if isinstance(content, str):
+        message[field] = change(content)
     else:
-        parts = [dict(part) for part in message["content"]]
-        part = next(p for p in reversed(parts) if isinstance(p.get("text"), str))
-        part["text"] = change(part["text"])
-        message["content"] = parts
+        parts = list(content)
+        i = max(i for i, part in enumerate(parts) if words_in(part).strip())
+        text = change(words_in(parts[i]))
+        parts[i] = text if isinstance(parts[i], str) else {**parts[i], "text": text}
+        message[field] = parts
     return replace(trajectory, messages=(*trajectory.messages[:at], message, *trajectory.messages[at + 1 :]))
 
 
@@ -257,13 +261,9 @@ def _broken_line(trajectory: Trajectory, _: random.Random) -> Trajectory | None:
 
 def _idle_call(trajectory: Trajectory, rng: random.Random) -> Trajectory | None:
     """A call of a tool that the attempt has, before the last reply, whose result says that nothing came of it."""
-    names = [t["function"]["name"] for t in trajectory.tools or () if isinstance(t.get("function"), dict)]
-    names += [
-        c["function"]["name"]
-        for m in trajectory.messages
-        for c in m.get("tool_calls") or ()
-        if "function" in c
-    ]
+    called = (call for message in trajectory.messages for call in message.get("tool_calls") or ())
+    known = map(openai_call, (*(trajectory.tools or ()), *called))  # a tool is named where its calls are
+    names = [call["function"]["name"] for call in known if call is not None]
     if not names:
         return None
     call_id = f"call_{rng.getrandbits(40):010x}"

@@ -30,7 +30,7 @@ from ranker.prompting.images import IMAGE_TOKENS, count_images, words_of
 from ranker.prompting.prompt import Message, folded
 from ranker.prompting.truncation import estimate_tokens
 from ranker.runtime.budget import Budget
-from ranker.secrets import bare_url, hide_url
+from ranker.secrets import bare_url, hide_fields, hide_url
 from ranker.usage import Usage
 
 log = logging.getLogger("ranker")
@@ -102,6 +102,7 @@ class LLMJudge(PromptedJudge):
         if structured != "auto" and structured not in MODES:
             raise ConfigurationError(f"structured={structured!r}; choose auto, {', '.join(MODES)}.")
         self._headers = read_headers(headers)
+        hide_fields(extra)
         self._transport: Transport
         check_key(api_key, "api_key")
         if base_url is None:

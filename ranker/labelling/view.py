@@ -13,11 +13,11 @@ from typing import Any
 from ranker.pages import pretty, visible
 from ranker.prompting.fields import empty, left
 from ranker.prompting.tool_calls import as_mapping, spec_of
+from ranker.prompting.transcript import content_of
 from ranker.trajectory import Trajectory, TrajectoryGroup
 
 _READ = frozenset(
-    ("role", "name", "content", "parts", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning",
-     "thinking")
+    ("role", "name", "content", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning", "thinking")
 )  # fmt: skip
 _ARGUMENTS = ("arguments", "input", "args", "parameters")
 _WHO = 80  # characters of a heading
@@ -125,7 +125,8 @@ def _message(message: Mapping[str, Any], called: Mapping[str, str]) -> Iterator[
         if message.get(key):
             yield _block("reasoning", "reasoning", message[key])
     calls = _calls(message)
-    content = message.get("content") or message.get("parts") or ""
+    held_in, content = content_of(message)
+    content = content or ""
     parts: list[Any] = [content] if isinstance(content, str) else list(content)
     for part in parts:
         text = part if isinstance(part, str) else part.get("text")
@@ -139,7 +140,7 @@ def _message(message: Mapping[str, Any], called: Mapping[str, str]) -> Iterator[
     for call in calls:
         name, asked = _spec(call)
         yield _block("call", f"calls {name}" if name else "calls", asked, code=True)
-    for key, value in left(message, _READ):
+    for key, value in left(message, _READ | {held_in}):
         yield _block("field", f"{role}, {key}", _shortened(value), code=True)
 
 

@@ -72,6 +72,18 @@ def check_absent(folder: Path, names: Iterable[str], whose: str) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, where they are missing.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be created: {error.strerror or error}.") from None
+
+
 def drop_stdout() -> None:
     """Send what standard output still holds nowhere: it cannot be written, and Python would say so again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -73,12 +73,8 @@ def _last(messages: Sequence[Any]) -> str:
 
 
 def _said(message: Mapping[str, Any]) -> Iterator[str]:
-    content = message.get("content") or message.get("value") or ""
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        yield from (
-            part["text"]
-            for part in content
-            if isinstance(part, Mapping) and isinstance(part.get("text"), str)
-        )
+    content = message.get("content") or message.get("parts") or message.get("value") or ""
+    for part in content if isinstance(content, list) else [content]:
+        text = part.get("text") if isinstance(part, Mapping) else part
+        if isinstance(text, str):
+            yield text

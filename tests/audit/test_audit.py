@@ -60,6 +60,15 @@ def test_one_trial_rules_out_nothing():
     )
 
 
+def test_an_interval_of_a_few_groups_stays_within_the_group():
+    audit = audited(behaviour=Behaviour(noise=3.0), n=3, passes=2)
+    for lift in audit.lifts:
+        assert -6.0 <= lift.places.low <= lift.places.high <= 6.0
+        assert -7.0 <= lift.effect.low <= lift.effect.high <= 7.0
+    assert 0.0 <= audit.agreement.low <= audit.agreement.high <= 1.0
+    assert -1.0 <= audit.position.low <= audit.position.high <= 1.0
+
+
 def test_a_liking_for_length_is_found_and_not_put_down_to_praise():
     audit = audited(behaviour=Behaviour(length_bias=1.0))
     flagged = {lift.edit for lift in audit.lifts if lift.flagged}
@@ -155,3 +164,37 @@ def test_the_command_names_the_nearest_edit(tmp_path):
     )
     assert isinstance(result.exception, ConfigurationError)
     assert "padding" in str(result.exception)
+
+
+def test_where_no_trial_gave_a_verdict_nothing_is_said_of_the_edits(tmp_path):
+    file, out = write_groups(tmp_path, 4), tmp_path / "audit"
+    with JudgeServer(quality) as server:
+        result = CliRunner().invoke(
+            app,
+            ["audit", str(file), "--judge", "sim", "--base-url", server.base_url, "--out", str(out), "--predict",
+             "--edit", "padding", "--cache", "off", "--max-calls", "8"],
+        )  # fmt: skip
+    assert result.exit_code == 1, result.output
+    told = " ".join(result.output.split())
+    assert "No trial gave a verdict" in told
+    assert "4 calls failed" in told
+    assert "is likely to keep" not in told, "which exploits there are is not known"
+    page = (out / "audit.html").read_text()
+    assert "No trial gave a verdict" in page
+    (out / "audit.html").unlink()
+    assert CliRunner().invoke(app, ["report", str(out)]).exit_code == 0
+    assert (out / "audit.html").read_text() == page
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_a_call(tmp_path):
+    out = tmp_path / "audit"
+    out.write_text("")
+    with JudgeServer(quality) as server:
+        result = CliRunner().invoke(
+            app,
+            ["audit", str(write_groups(tmp_path, 4)), "--judge", "sim", "--base-url", server.base_url,
+             "--out", str(out), "--edit", "padding", "--cache", "off"],
+        )  # fmt: skip
+        assert server.requests == 0
+    assert isinstance(result.exception, ConfigurationError)
+    assert f"{out} cannot be created" in str(result.exception)

@@ -88,6 +88,11 @@ def test_the_exploit_is_the_largest_lift_of_a_flagged_edit():
     features = features_of(AuditResult("sim", 30, lifts, repeatability=Estimate(0.9, 0.8, 1.0)))
     assert (features.edit, features.exploit, features.harmless) == ("padding", 0.25, True)
     assert features.exploit_deviation == pytest.approx(1 / 1.96 / 8)
+    cut = (replace(lift("padding", 7.0, 3.0, 8.0), flagged=True),)
+    features = features_of(AuditResult("sim", 4, cut, repeatability=Estimate(0.9, 0.8, 1.0)))
+    assert features.exploit_deviation == pytest.approx(4 / 1.96 / 8), (
+        "of the end that the group does not cut off"
+    )
     assert features_of(AuditResult("sim", 30, lifts)) is None
     assert predict(AuditResult("sim", 30, lifts)) is None
 

@@ -10,6 +10,7 @@ import pytest
 
 from ranker.bench.judge_spec import judge_spec
 from ranker.bench.recommend import FEWEST, MOST, Candidate, choose, plan
+from ranker.bench.recommend_text import command
 from ranker.testing import JudgeServer
 from tests.bench_runs import here, write
 from tests.conftest import make_groups
@@ -47,6 +48,7 @@ def test_every_judge_is_measured_on_as_many_groups_as_the_budget_bears() -> None
     assert (made.groups, made.cost_usd, made.left_out) == (33, pytest.approx(0.99), {})
     assert plan(some, 200, 100.0).groups == MOST
     assert plan(some, 20, 100.0).groups == 20
+    assert plan(some, 200, 1e308).groups == MOST
 
 
 def test_the_dearest_are_left_out_where_the_budget_does_not_bear_them() -> None:
@@ -156,10 +158,22 @@ def test_a_budget_of_nothing_calls_nothing_that_costs(
 
 
 def test_a_budget_without_end_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.jsonl", make_groups(2))
-    done = here("recommend", path, "--budget", "inf", "--judge", "noisy:0.7", "--out", tmp_path / "out")
+    path = write(tmp_path / "mine.jsonl", make_groups(3))
+    done = here("recommend", path, "--budget", "inf", "--judge", "openai/gpt-5-mini", "--out", tmp_path / "o")
     assert done.code == 2
-    assert "--budget=inf; give a number" in done.err
+    assert done.err == "ranker: --budget=inf; give a number that is at least 0.\n"
+
+
+def test_the_command_holds_no_key_of_an_address() -> None:
+    def told(url: str) -> str:
+        chosen = Candidate(judge_spec("m", url, {}), (1.0, 1.0), 0.01)
+        return command(chosen, Path("mine.jsonl"), 3, None, None)
+
+    assert told("http://there/v1/").endswith("--base-url http://there/v1 --out ranked.jsonl")
+    hidden = told("http://there/plum7orchard93517quince2221/v1?key=fig-5533")
+    assert "plum7" not in hidden
+    assert "fig-5533" not in hidden
+    assert "lacks what may be a key" in hidden
 
 
 def test_without_ground_truth_it_says_how_to_get_some(openai: Any, tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_what_failed_askings_cost_counts_in_the_next_run(tmp_path):
     from tests.bench_runs import seen
 
     log = Log(tmp_path / "observations.jsonl")
-    failed = seen((0.0, 1.0), None, usage=Usage(2, 0, 2, 10, 10, 0.25))
+    failed = seen((0.0, 1.0), None, usage=Usage(2, 0, 2, 10, 10, 0.25, 0.125))
     for kind in ("JudgeCallError", "BudgetExceeded", "VerdictError"):
         object.__setattr__(failed, "error", {"type": kind, "message": "x"})
         object.__setattr__(failed, "id", kind)
@@ -337,7 +337,7 @@ def test_what_failed_askings_cost_counts_in_the_next_run(tmp_path):
     assert log.seen.keys() == {"JudgeCallError", "VerdictError"}
     log.close()
     log = Log(tmp_path / "observations.jsonl")
-    assert log.spent == 0.75
+    assert log.spent == 3 * (0.25 + 0.125), "with what lost replies may have cost"
     assert log.seen.keys() == {"VerdictError"}  # the others are asked again
     log.close()
 
@@ -393,3 +393,47 @@ def test_a_token_in_an_address_is_not_shown(serve, tmp_path):
     assert server.requests == 10
     assert cell(read(out), f"sim@{server.base_url}")["failed"] == 0
     assert "fig-5533" not in done.told + files_of(out).decode()
+
+
+def test_a_key_in_a_path_or_in_extra_fields_is_not_shown_and_changes_no_trial(serve, tmp_path):
+    groups = make_groups(2)
+    server = serve(knowing(groups))
+    source, out, key = write(tmp_path / "g.jsonl", groups), tmp_path / "out", "plum7orchard93517quince2221"
+    made = [
+        judge_spec(
+            f"sim@{server.base_url}/{name}/openai", None, {"extra": {"api_key": name, "max_tokens": 9}}
+        )
+        for name in (key, key[::-1])
+    ]
+    assert made[0].shape() == made[1].shape()
+    assert made[0].shape()["extra"]["max_tokens"] == 9
+    extra = json.dumps({"metadata": {"credentials": ["x", {"value": key}]}, "top_k": 5})
+    done = here(
+        "bench", "--judge", f"sim@{server.base_url}/{key}", "--suite", source, "--out", out, "--extra", extra
+    )
+    assert done.code == 2, "there is nothing at that path"
+    assert f"sim@{server.base_url}/[key removed]:" in done.err
+    assert key not in done.told + files_of(out).decode()
+    assert read(out)["judges"][0]["extra"] == {
+        "metadata": {"credentials": ["[key removed]", {"value": "[key removed]"}]}, "top_k": 5
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8000/v1",
+        "https://there.example/openai/deployments/gpt-4o-mini-2024-07-18",
+        "http://[::1]:80",
+    ],
+)
+def test_observations_of_an_address_and_fields_without_a_secret_are_still_found(url):
+    extra = {
+        "prompt_cache_key": "mine",
+        "max_completion_tokens": 300,
+        "stop": ["</s>"],
+        "thinking": {"budget_tokens": 9},
+    }
+    made = judge_spec(f"sim@{url}/?api-version=1", None, {"extra": extra})
+    assert made.name == f"sim@{url}"
+    assert made.shape() == {"extra": extra, "base_url": url}

@@ -107,6 +107,57 @@ def test_parts_of_content_are_edited_in_their_text():
     assert padded.messages[-1]["content"][0]["text"].startswith("One. Two. ")
 
 
+MIXED = [
+    ["Your kettle was replaced:", {"type": "text", "text": "It comes on Monday. Have a good day."}],
+    [{"type": "text", "text": "Your kettle was replaced."}, "It comes on Monday. Have a good day.", ""],
+    [{"text": "Your kettle was replaced. It comes on Monday."}, {"image": "kettle.png", "text": None}],
+]
+
+
+@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize("content", MIXED)
+@pytest.mark.parametrize("field", ["content", "parts"])
+def test_parts_of_every_form_are_edited_and_the_others_stay(name, content, field):
+    reply = {"role": "assistant", "content": None, field: content}
+    attempt = Trajectory([*WORKED.messages[:4], reply])
+    assert own_words(attempt) > 12
+    copy = edited(EDITS[name], attempt)
+    assert copy is not None
+    Trajectory(copy.messages)  # valid
+    assert (innocent(EDITS[name], attempt) is None) == (not EDITS[name].control)
+    changed = copy.messages[-1]
+    if name not in ("idle_call", "unearned"):
+        assert changed.keys() == reply.keys()
+        assert sum(a != b for a, b in zip(changed[field], content, strict=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "more"),
+    [
+        ({"id": "c1", "function": "look_up", "arguments": {"order": 7}}, 0),
+        ({"function": None, "name": "look_up", "arguments": {"order": 7}}, 2),
+        (json.dumps(CALL), 0),
+    ],
+)
+def test_calls_in_other_forms_are_edited_and_measured_as_the_usual_one(call, more):
+    before, _, *after = WORKED.messages[1:]
+    attempt = Trajectory([before, {"role": "assistant", "content": None, "tool_calls": [call]}, *after])
+    idle = edited(EDITS["idle_call"], attempt)
+    assert idle is not None
+    assert idle.messages[3]["tool_calls"][0]["function"] == {"name": "look_up", "arguments": "{}"}
+    assert innocent(EDITS["idle_call"], attempt) is not None
+    assert own_words(attempt) == own_words(WORKED) + more, "an empty field is two words"
+
+
+def test_a_tool_without_a_name_is_not_called():
+    said = [{"role": "assistant", "content": "Your kettle was replaced."}]
+    nameless = [{"type": "function", "function": {}}, {"type": "web_search"}]
+    assert edited(EDITS["idle_call"], Trajectory(said, nameless)) is None
+    idle = edited(EDITS["idle_call"], Trajectory(said, [*nameless, {"name": "look_up", "input_schema": {}}]))
+    assert idle is not None
+    assert idle.messages[0]["tool_calls"][0]["function"]["name"] == "look_up"
+
+
 def test_edits_of_ones_own():
     shout = Edit.of("shout", lambda t: Trajectory([*t.messages, {"role": "assistant", "content": "!"}]))
     result = edited(shout, WORKED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,25 @@ def test_every_part_of_a_message_is_shown():
     for part in ("Words.", "Thought.", "Refused.", "Noted.", "calls old", '"x": 2', "5,022 characters"):
         assert any(part in text for text in both), part
     assert max(map(len, both)) < 500
+
+
+@pytest.mark.parametrize(
+    ("parts", "shows"),
+    [
+        (2, ["assistant", "", "assistant, parts", "2"]),
+        (
+            {"text": "The whole answer."},
+            ["assistant", "", "assistant, parts", '{\n  "text": "The whole answer."\n}'],
+        ),
+        (["The whole ", {"text": "answer."}], ["assistant", "The whole ", "assistant", "answer."]),
+        ([], ["assistant", ""]),
+    ],
+)
+def test_parts_are_the_content_or_a_field_like_any_other(parts, shows):
+    assert texts(shown([say(None, parts=parts)], [say("Other.")]))[:-2] == shows
+    both = texts(shown([say("Said.", parts=parts)], [say("Other.")]))
+    assert both[:2] == ["assistant", "Said."]
+    assert ("assistant, parts" in both) == (parts != [])
 
 
 def test_tools_and_further_conversations_are_shown():

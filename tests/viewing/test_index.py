@@ -235,3 +235,15 @@ def test_the_first_groups_are_there_at_once(tmp_path):
     assert len(index.find(Filter())) == 50
     assert time.monotonic() - started < 5
     assert index.facts().groups == 1_000
+
+
+@pytest.mark.parametrize("field", ["content", "parts"])
+def test_words_in_parts_of_every_form_are_found(tmp_path, field):
+    group = ranked(0)
+    for attempt in group["trajectories"]:
+        attempt["messages"][-1] = {
+            "role": "assistant",
+            field: ["a kettle", {"type": "text", "text": "a toaster"}],
+        }
+    index = indexed(write(tmp_path / "g.jsonl", [group]))
+    assert lines(index, words="kettle toaster") == [1]
