@@ -13,6 +13,7 @@ from grpo.config_file import make_settings
 from ranker import ConfigurationError, JudgeCallError, LLMJudge, rank_group
 from ranker.cli.judge_options import judge_options
 from ranker.judges.headers import parse_header
+from ranker.secrets import scrub
 from ranker.testing import JudgeServer
 from tests.cli.test_cli import ranker, records
 from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
@@ -82,6 +83,28 @@ def test_values_of_headers_are_nowhere(tmp_path, caplog):
     assert SECRET not in caplog.text
     sqlite3.connect(cache).execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert SECRET.encode() not in cache.read_bytes()
+
+
+def test_headers_that_are_no_credentials_take_no_words_out_of_replies(tmp_path, monkeypatch):
+    monkeypatch.setenv("OUR_SITE", "https://site.example/app")
+    monkeypatch.setenv("OUR_ROUTE", "marlin-5566-route")
+    headers = {
+        "x-team": "research", "X-Title": "trajectories ranked", "HTTP-Referer": "https://app.example/x",
+        "x-site": "$OUR_SITE", "x-route": "$OUR_ROUTE", "x-gateway-key": "halibut-4455-gate",
+    }  # fmt: skip
+    reason = "It cites research on trajectories, https://example.com/paper."
+
+    def answer(body, n):
+        said = verdict(body)
+        said["reasons"] = [{**one, "reason": reason} for one in said["reasons"]]
+        return chat(json.dumps(said))
+
+    record = tmp_path / "calls.jsonl"
+    with ScriptedServer(answer) as server:
+        ranked = rank_group(GROUP, "m", base_url=server.base_url, headers=headers, record=record)
+    assert ranked.reasons == [reason] * len(GROUP)
+    assert reason in json.loads(record.read_text())["raw"]
+    assert scrub(f"marlin-5566-route halibut-4455-gate {reason}") == f"[key removed] [key removed] {reason}"
 
 
 def test_credentials_do_not_change_the_caches_key_and_other_headers_do(tmp_path):
