@@ -140,7 +140,7 @@ class LiteLLMTransport:
         self._model = model
         self._key = api_key
         self._timeout = timeout
-        self._headers = {"extra_headers": dict(headers)} if headers else {}
+        self._headers = dict(headers or {})
         self._model_info: dict[str, Any] | None = None
         self._checked = False
 
@@ -183,18 +183,20 @@ class LiteLLMTransport:
         where = self._model
         failed: RankerError | None = None
         try:
-            reply = await litellm.acompletion(
-                model=self._model,
-                messages=list(messages),
-                api_key=self._key,
-                timeout=self._timeout,
-                num_retries=0,
-                max_retries=0,
-                drop_params=True,
-                caching=False,
-                **self._headers,
-                **options,
-            )
+            request = {
+                "model": self._model,
+                "messages": list(messages),
+                "api_key": self._key,
+                "timeout": self._timeout,
+                "num_retries": 0,
+                "max_retries": 0,
+                "drop_params": True,
+                "caching": False,
+                **options,  # the user's go before ours
+            }
+            if self._headers:
+                request["extra_headers"] = self._headers | dict(options.get("extra_headers") or {})
+            reply = await litellm.acompletion(**request)
         except Exception as error:
             variable = next(
                 (f"${name}" for name in variables_of(self._model)), "the provider's environment variable"

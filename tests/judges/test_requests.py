@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from grpo.config_file import make_settings
-from ranker import ConfigurationError, JudgeCallError, LLMJudge, rank_group
+from ranker import Budget, ConfigurationError, JudgeCallError, LLMJudge, rank_group
 from ranker.cli.judge_options import judge_options
 from ranker.judges.headers import parse_header
 from ranker.secrets import scrub
@@ -136,6 +136,36 @@ def test_what_is_no_header_is_refused(headers, words):
     with pytest.raises(ConfigurationError, match=words) as caught:
         LLMJudge("m", base_url="http://127.0.0.1:1/v1", headers=headers)
     assert "y" not in str(caught.value).split()
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/v1", None])
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"stop": {"a"}}, "set is not JSON"),
+        ({"top_p": float("nan")}, "JSON"),
+        ({"user": "\ud800"}, "JSON"),
+        ({"messages": []}, "prompt"),
+        ({1: 2}, "names and values"),
+        ([("top_p", 1)], "names and values"),
+    ],
+)
+def test_what_no_request_can_hold_is_refused_before_any(base_url, extra, words):
+    with pytest.raises(ConfigurationError, match=words):
+        LLMJudge("openai/gpt-5-mini", base_url=base_url, extra=extra)
+
+
+def test_the_users_fields_go_before_ours_through_litellm(monkeypatch):
+    extra = {
+        "drop_params": True, "caching": True, "num_retries": 1, "timeout": 20, "extra_headers": {"x-b": "2"}, "seed": 7,
+    }  # fmt: skip
+    with ScriptedServer(ranks) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        judge = LLMJudge("openai/gpt-5-mini", api_key="sk-" + SECRET, extra=extra, headers={"x-a": "1"})
+        assert rank_group(GROUP, judge, budget=Budget(max_calls=1)).rewards == REWARDS
+        ((_, head),) = server.heads
+        assert (head["x-a"], head["x-b"]) == ("1", "2")
+        assert server.requests[0]["seed"] == 7
 
 
 def test_the_commands_options(tmp_path, monkeypatch):
