@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
+import os
 import socket
 import time
 
@@ -267,6 +269,19 @@ def test_every_call_can_be_recorded(serve, group, tmp_path):
     assert good["prompt_id"].startswith("rank.v1:")
     assert isinstance(good["seed"], int)
     assert "secret-key" not in path.read_text()
+
+
+def test_a_record_is_closed_with_its_judge(tmp_path):
+    """Also one that is refused."""
+    other = tmp_path / "other.jsonl"
+    other.write_text("{}\n")
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(20):
+        LLMJudge("m", base_url="http://127.0.0.1:1/v1", record=tmp_path / "calls.jsonl", cache="off")
+        with pytest.raises(ConfigurationError, match="no record"):
+            LLMJudge("m", base_url="http://127.0.0.1:1/v1", record=other, cache="off")
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) < before + 10
 
 
 def test_spans_are_emitted_where_opentelemetry_is_installed(serve, group):
