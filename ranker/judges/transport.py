@@ -21,6 +21,8 @@ from ranker.runtime.http_client import HTTPClient, failure, failure_text
 from ranker.runtime.reply_size import reply_json
 from ranker.secrets import bare_url, hide, scrub_logs
 
+_LONGEST = 1e8  # seconds, three years; LiteLLM's clients take no infinity
+
 
 class Transport(Protocol):
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
@@ -139,7 +141,7 @@ class LiteLLMTransport:
     ):
         self._model = model
         self._key = api_key
-        self._timeout = timeout
+        self._timeout = min(timeout, _LONGEST)
         self._headers = dict(headers or {})
         self._model_info: dict[str, Any] | None = None
         self._checked = False

@@ -271,6 +271,15 @@ def test_every_call_can_be_recorded(serve, group, tmp_path):
     assert "secret-key" not in path.read_text()
 
 
+@pytest.mark.parametrize("model", ["sim", "openai/gpt-5-mini"])
+def test_a_call_may_take_for_ever(serve, group, monkeypatch, model):
+    server = serve([group])
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    url = server.base_url if model == "sim" else None
+    judge = LLMJudge(model, base_url=url, api_key="sk-any-0123456789", timeout=math.inf, max_retries=0)
+    assert truthful(group, rank_group(group, judge).rewards)
+
+
 def test_a_record_is_closed_with_its_judge(tmp_path):
     """Also one that is refused."""
     other = tmp_path / "other.jsonl"
