@@ -21,6 +21,7 @@ _KEY_SHAPES = re.compile(
 )
 _LEAST = 6  # characters; a shorter secret would take ordinary words out of messages
 _LEAST_HIDDEN = 8  # and of replies
+_LEAST_BEGINNING = 12  # as far as keys of the same provider may begin alike, or with a word
 _KEY_IN_PATH = re.compile(r"(?<=/)(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_]{24,}(?=[/?#]|$)")
 _SECRET_NAMES = re.compile("key|token|secret|sig|auth|pass|cred|code|subscription", re.IGNORECASE)
 # Of fields of a request; max_tokens, tokenizer, stop_token_ids and prompt_cache_key are none.
@@ -125,7 +126,9 @@ def scrubbed(value: Any) -> Any:
 def _without_beginnings(text: str) -> str:
     """`text` without what may be a secret that a library has cut off."""
     for spelling in _hidden:
-        least = max(_LEAST_HIDDEN, len(spelling) // 4)
+        if " " in spelling or "://" in spelling:  # others begin like it; a key alone is hidden as well
+            continue
+        least = max(_LEAST_BEGINNING, len(spelling) // 4)
         while (start := text.find(spelling[:least])) >= 0:
             end = start + max(_alike(text[start : start + len(other)], other) for other in _hidden)
             text = text[:start] + REMOVED + text[end:]

@@ -271,6 +271,10 @@ def test_a_function_can_judge():
         lambda ts: [[0], [0], [1]],
         lambda ts: 7,
         lambda ts: [float("nan")] * 3,
+        lambda ts: {0: 0.9, 1: 0.1, 2: 0.5},
+        lambda ts: {0.9, 0.1, 0.5},
+        lambda ts: "102",
+        lambda ts: b"102",
         lambda ts: 1 / 0,
     ):
         with pytest.raises(JudgeError):
@@ -298,6 +302,9 @@ UNFIT = {
     "from the end": (((-1,), (0,), (1,)), {}, "exactly once"),
     "one too far": (((0,), (1,), (5,)), {}, "exactly once"),
     "no integers": ((("a",), ("b",), ("c",)), {}, "cannot be used"),
+    "tiers by key": ({0: 0.1, 1: 0.5, 2: 0.9}, {}, "no list"),
+    "tiers without order": ({(2,), (1,), (0,)}, {}, "no list"),
+    "scores by key": (ORDERED, {"scores": {0: 0.2, 1: 0.9, 0.5: 0.1}}, "no list"),
     "no tiers": (None, {}, "cannot be used"),
     "score NaN": (ORDERED, {"scores": (float("nan"), 0.5, 1.0)}, "0 to 1"),
     "score infinite": (ORDERED, {"scores": (float("inf"), 0.5, 0.0)}, "0 to 1"),

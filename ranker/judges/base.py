@@ -119,11 +119,11 @@ def _read(
     """
     import math
 
-    from ranker.judges.verdict import tiers_of
+    from ranker.judges.verdict import in_order, tiers_of
 
     n = len(trajectories)
     answer, turns = _divided(answer, trajectories)
-    items = list(answer)
+    items = in_order(answer)
     if not items or isinstance(items[0], (list, tuple)):
         return check_tiers(items, n), turns
     values = [float(value) for value in items]

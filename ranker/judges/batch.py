@@ -9,31 +9,52 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ranker.errors import JudgeCallError, RankerError, VerdictError, scrub
+from ranker.errors import JudgeCallError, RankerError, VerdictError
 from ranker.judges.base import Lineup
-from ranker.judges.batch_api import BatchAPI, BatchState
+from ranker.judges.batch_api import BatchAPI
+from ranker.judges.batch_run import BatchRun, Replies, parse_reply
 from ranker.judges.batch_store import BatchStore
 from ranker.judges.completion import Completion, read_completion
 from ranker.judges.llm import LLMJudge
-from ranker.judges.provider_error import status_error
 from ranker.judges.reply_limit import ReplyLimit
 from ranker.judges.transport import LiteLLMTransport, Transport
 from ranker.judges.verdict import Verdict
 from ranker.prompting.prompt import Message
 from ranker.runtime.budget import Budget
 from ranker.runtime.cache import cache_key
+from ranker.runtime.event_loop import PerLoop
 
 MAX_REQUESTS = 50_000  # per batch, the limit of providers
 MAX_BYTES = 100_000_000
 QUIET = 1.0  # seconds without a new request after which a batch is sent
-_POLL = (1.0, 60.0)  # seconds between polls of a batch: first and maximum
-_FAILURES = 10  # consecutive polls that may fail
 # (prompt hash, request key) of each answered request of the current verdict.
 _answered: ContextVar[Sequence[tuple[str, str]]] = ContextVar("answered")
-_ENDED = {"completed", "failed", "expired", "cancelled"}
+
+
+@dataclass
+class _Pending:
+    """The requests of one event loop that have no reply yet. Its timer, tasks and futures end with the loop.
+
+    Attributes:
+        queue: the lines of the next batch by key, of `size` bytes, sent when the `timer` ends.
+        waiting: what callers of a request wait for, by its key.
+        batches: by mark, the keys of the requests of a batch that are waited for.
+    """
+
+    queue: dict[str, bytes] = field(default_factory=dict)
+    size: int = 0
+    timer: asyncio.TimerHandle | None = None
+    waiting: dict[str, list[asyncio.Future[Completion]]] = field(default_factory=dict)
+    batches: dict[str, set[str]] = field(default_factory=dict)
+    tasks: set[asyncio.Task[Replies]] = field(default_factory=set)  # a loop holds them weakly
+
+    def holds(self, key: str) -> bool:
+        return key in self.queue or any(key in keys for keys in self.batches.values())
 
 
 class BatchTransport:
@@ -51,13 +72,9 @@ class BatchTransport:
     def __init__(self, api: BatchAPI, store: BatchStore, prices: Transport):
         self._api = api
         self._store = store
+        self._run = BatchRun(api, store)
         self._prices = prices
-        self._queue: dict[str, bytes] = {}
-        self._size = 0
-        self._waiting: dict[str, list[asyncio.Future[Completion]]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        # By mark: the keys of the pending requests of a batch, and the task that waits for it.
-        self._batches: dict[str, tuple[set[str], asyncio.Task[None]]] = {}
+        self._pending = PerLoop(_Pending)
 
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
         body = {"model": self._api.model, "messages": list(messages), **options}
@@ -76,15 +93,21 @@ class BatchTransport:
         if stored is not None:
             return read_completion(stored.encode(), self._api.where)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        callers = self._waiting.setdefault(key, [])
+        here = await self._pending.get()
+        callers = here.waiting.setdefault(key, [])
         callers.append(future)
-        if len(callers) == 1:
-            mark = self._store.mark_of(key)
-            if mark is not None:
-                self._join(mark, key)
-            else:
-                self._enqueue(key, body)
-        return await future
+        try:
+            if not here.holds(key):
+                mark = self._store.mark_of(key)
+                if mark is None:
+                    self._enqueue(here, key, body)
+                elif mark in here.batches:
+                    here.batches[mark].add(key)
+                else:  # another or an earlier process, or loop, has sent it
+                    self._start(here, mark, {key}, None)
+            return await future
+        finally:
+            callers.remove(future)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Delete the replies to these requests, so that they are sent again when asked again."""
@@ -106,146 +129,55 @@ class BatchTransport:
     def vision(self) -> bool:
         return self._prices.vision()
 
-    def _enqueue(self, key: str, body: Mapping[str, Any]) -> None:
+    def _enqueue(self, here: _Pending, key: str, body: Mapping[str, Any]) -> None:
         request = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}
         line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
-        if self._queue and (len(self._queue) == MAX_REQUESTS or self._size + len(line) > MAX_BYTES):
-            self._flush()
-        self._queue[key] = line
-        self._size += len(line)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(QUIET, self._flush)
+        if here.queue and (len(here.queue) == MAX_REQUESTS or here.size + len(line) > MAX_BYTES):
+            self._flush(here)
+        here.queue[key] = line
+        here.size += len(line)
+        if here.timer is not None:
+            here.timer.cancel()
+        here.timer = asyncio.get_running_loop().call_later(QUIET, self._flush, here)
 
-    def _flush(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        lines, self._queue, self._size = self._queue, {}, 0
-        for key in [k for k in lines if all(f.done() for f in self._waiting[k])]:
-            del lines[key], self._waiting[key]  # cancelled by all callers
+    def _flush(self, here: _Pending) -> None:
+        if here.timer is not None:
+            here.timer.cancel()
+            here.timer = None
+        lines, here.queue, here.size = here.queue, {}, 0
+        for key in [k for k in lines if all(f.done() for f in here.waiting[k])]:
+            del lines[key], here.waiting[key]  # cancelled by all callers
         if lines:
-            mark = uuid.uuid4().hex
-            self._batches[mark] = set(lines), asyncio.create_task(self._run_batch(mark, lines))
+            self._start(here, uuid.uuid4().hex, set(lines), lines)
 
-    def _join(self, mark: str, key: str) -> None:
-        """Wait for a batch that another or an earlier process has sent."""
-        if mark not in self._batches:
-            self._batches[mark] = set(), asyncio.create_task(self._run_batch(mark, None))
-        self._batches[mark][0].add(key)
+    def _start(self, here: _Pending, mark: str, keys: set[str], lines: Mapping[str, bytes] | None) -> None:
+        """Have a task send a batch, unless `lines` is None, and wait for it."""
+        here.batches[mark] = keys
+        task = asyncio.create_task(self._run.run(mark, lines))
+        here.tasks.add(task)
+        task.add_done_callback(partial(self._deliver, here, mark))  # also of one that is cancelled
 
-    async def _run_batch(self, mark: str, lines: Mapping[str, bytes] | None) -> None:
-        """Send a batch (unless `lines` is None), wait for it, and deliver its replies."""
-        outcome: RankerError
+    def _deliver(self, here: _Pending, mark: str, task: asyncio.Task[Replies]) -> None:
+        here.tasks.discard(task)
+        ended = JudgeCallError(f"Waiting for a batch of {self._api.where} was cancelled.", retryable=True)
+        parsed, outcome = ({}, ended) if task.cancelled() else task.result()
+        for key in here.batches.pop(mark):
+            reply = parsed[key] if key in parsed else self._stored(key, outcome)
+            for future in here.waiting.pop(key, ()):
+                if future.done():
+                    continue
+                if isinstance(reply, RankerError):
+                    future.set_exception(copy.copy(reply))  # every caller attaches its own usage
+                else:
+                    future.set_result(reply)
+
+    def _stored(self, key: str, otherwise: RankerError) -> Completion | RankerError:
+        """The reply that another process stored."""
         try:
-            if lines is not None:
-                self._store.begin(mark, lines)
-                await self._create(mark, lines)
-            replies, outcome = await self._wait(mark)
-            parsed = {key: _parse(status, body, self._api.where) for key, (status, body) in replies.items()}
-            self._store.end(
-                mark, ((k, replies[k][1]) for k, p in parsed.items() if isinstance(p, Completion))
-            )
+            stored = self._store.reply(key)
         except RankerError as error:
-            parsed, outcome = {}, error
-        except Exception as error:
-            message = scrub(f"{type(error).__name__}: {error}")
-            parsed, outcome = {}, JudgeCallError(f"A batch of {self._api.where} failed: {message}")
-        for key in self._batches.pop(mark)[0]:
-            stored = self._store.reply(key) if key not in parsed else None
-            self._settle(key, _parse(200, stored, self._api.where) if stored else parsed.get(key, outcome))
-
-    async def _create(self, mark: str, lines: Mapping[str, bytes]) -> None:
-        try:
-            batch: str | None = await self._api.create(mark, b"".join(lines.values()))
-        except JudgeCallError as error:
-            # The request may have succeeded and only its reply been lost: look before sending again.
-            batch = await self._find(mark) if error.retryable else None
-            if batch is None:
-                self._store.end(mark)
-                raise
-        assert batch is not None
-        self._store.set_id(mark, batch)
-
-    async def _find(self, mark: str) -> str | None:
-        for attempt in range(_FAILURES):
-            try:
-                return await self._api.find(mark)
-            except JudgeCallError as error:
-                if not error.retryable or attempt == _FAILURES - 1:
-                    raise
-                await asyncio.sleep(_POLL[0] * 1.5**attempt)
-        raise AssertionError("unreachable")
-
-    async def _wait(self, mark: str) -> tuple[dict[str, tuple[int, str]], RankerError]:
-        """Status and body of each reply by key, once the batch has ended, and the error of all other requests."""
-        missing = JudgeCallError(
-            f"A batch of {self._api.where} was never created; its requests are sent again.", retryable=True
-        )
-        pause, failures = _POLL[0], 0
-        while True:
-            entry = self._store.batch(mark)
-            if entry is None:
-                return {}, missing  # ended by another process, which stored the replies
-            try:
-                batch = entry.batch or await self._api.find(mark)
-                if batch is None and entry.orphan:
-                    return {}, missing
-                if batch is not None:
-                    if entry.batch is None:
-                        self._store.set_id(mark, batch)
-                    state = await self._api.state(batch)
-                    if state.status in _ENDED:
-                        return await self._download(state), self._no_reply(batch, state)
-                failures = 0
-            except JudgeCallError as error:
-                failures += 1
-                if not error.retryable or failures == _FAILURES:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.3, _POLL[1])
-
-    def _no_reply(self, batch: str, state: BatchState) -> RankerError:
-        invalid = state.status == "failed"
-        return JudgeCallError(
-            f"{self._api.where}: batch {batch} is {state.status} and has no reply to this request. {state.fault}".strip(),
-            status_code=400 if invalid else None,
-            retryable=not invalid,
-            reason="format"
-            if invalid
-            else "",  # a format that the provider does not take fails the whole batch
-        )
-
-    async def _download(self, state: BatchState) -> dict[str, tuple[int, str]]:
-        replies: dict[str, tuple[int, str]] = {}
-        for file in state.files:
-            for raw in (await self._api.content(file)).splitlines():
-                try:
-                    line = json.loads(raw)
-                    key, response = line["custom_id"], line.get("response") or {}
-                    body = response.get("body") or line.get("error") or {}
-                    replies[key] = int(response.get("status_code") or 500), json.dumps(body)
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    continue  # unreadable line: its request counts as unanswered
-        return replies
-
-    def _settle(self, key: str, reply: Completion | RankerError) -> None:
-        for future in self._waiting.pop(key, ()):
-            if future.done():
-                continue
-            if isinstance(reply, RankerError):
-                future.set_exception(copy.copy(reply))  # every caller attaches its own usage
-            else:
-                future.set_result(reply)
-
-
-def _parse(status: int, body: str, where: str) -> Completion | RankerError:
-    if status != 200:
-        return status_error(status, scrub(body)[:2_000], where, {})
-    try:
-        return read_completion(body.encode(), where)
-    except RankerError as error:
-        return error
+            return error
+        return otherwise if stored is None else parse_reply(200, stored, self._api.where)
 
 
 class BatchJudge(LLMJudge):

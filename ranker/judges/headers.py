@@ -1,5 +1,5 @@
-"""Headers that a user adds to every request of a judge. Their values are secrets: no message, log, record or cache has
-them."""
+"""Headers that a user adds to every request of a judge. Those that come from a variable, or by their name are credentials,
+are secrets: no message, log, record or cache has their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ranker.secrets import hide
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]+\Z")
 # Headers that say who asks, and nothing of what is asked.
-_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password|signature", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password|signature|credential", re.IGNORECASE)
 
 
 def read_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
@@ -31,13 +31,17 @@ def read_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not _NAME.match(name):
             raise ConfigurationError(f"{name!r} is no name of a header.")
-        if isinstance(value, str) and re.fullmatch(r"\$\w+", value):
+        named = isinstance(value, str) and re.fullmatch(r"\$\w+", value)
+        if named:
             if not os.environ.get(value[1:]):
                 raise ConfigurationError(f"The header {name} is to come from {value}, which is not set.")
             value = os.environ[value[1:]]
         if not isinstance(value, str) or not _VALUE.match(value):
             raise ConfigurationError(f"The value of the header {name} must be text on one line.")
-        hide(value, value.rpartition(" ")[2])  # the key alone, too, where a scheme stands before it
+        if named or _CREDENTIAL.search(
+            name
+        ):  # another, `x-team: research`, may well be a word of the replies
+            hide(value, value.rpartition(" ")[2])  # the key alone, too, where a scheme stands before it
         read["Authorization" if name.lower() == "authorization" else name] = value
     return read
 

@@ -15,7 +15,7 @@ from ranker.errors import ConfigurationError, ContextLengthError, JudgeCallError
 from ranker.judges.completion import Completion, check_finished, check_whole
 from ranker.judges.first_call import FirstCall
 from ranker.judges.headers import identity_of, read_headers
-from ranker.judges.options import check_numbers
+from ranker.judges.options import check_extra, check_numbers
 from ranker.judges.overflow import LEAST
 from ranker.judges.pricing import cost_of, most_it_costs, usage_of_failed
 from ranker.judges.prompted import PromptedJudge, Reply
@@ -55,7 +55,7 @@ class LLMJudge(PromptedJudge):
         max_tokens: tokens of a reply; None leaves it to the provider, and to a server (`base_url`) with room for more 16,000.
         extra: more request fields, as the server takes them.
         headers: sent with every request, e.g. a gateway's key; a value that is ``$NAME`` is that environment
-            variable's. Values are kept out of messages, logs, records and caches.
+            variable's. Such values, and those of headers named like keys, are kept out of messages, logs and files.
         timeout: seconds for one request.
         max_retries: how often a failed request is sent again (429, 5xx, timeouts, lost connections).
         rpm, tpm: requests and tokens a minute.
@@ -127,7 +127,7 @@ class LLMJudge(PromptedJudge):
         self._options = {
             **({} if temperature is None else {"temperature": temperature}),
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
-            **(extra or {}),
+            **check_extra(extra),
         }
         self._max_tokens = max_tokens
         self._reply_limit = ReplyLimit(self._options, bounded=base_url is not None)

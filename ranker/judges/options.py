@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -93,6 +94,25 @@ def check_numbers(**options: Any) -> None:
             )
         for dollars in price:
             check_number("price", dollars, 0)
+
+
+def check_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """More request fields of an API, seen to be what a request can hold before anything is sent.
+
+    Raises:
+        ConfigurationError: they are not, or would replace the prompt.
+    """
+    if extra is None:
+        return {}
+    if not isinstance(extra, Mapping) or not all(isinstance(name, str) for name in extra):
+        raise ConfigurationError('extra takes names and values, e.g. {"top_p": 0.9}.')
+    if "messages" in extra:
+        raise ConfigurationError("extra cannot hold messages, which are the judge's prompt; see template.")
+    try:
+        json.dumps(dict(extra), allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"extra is sent as JSON, which cannot hold it: {error}.") from None
+    return dict(extra)
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -21,6 +21,8 @@ from ranker.runtime.http_client import HTTPClient, failure, failure_text
 from ranker.runtime.reply_size import reply_json
 from ranker.secrets import bare_url, hide, scrub_logs
 
+_LONGEST = 1e8  # seconds, three years; LiteLLM's clients take no infinity
+
 
 class Transport(Protocol):
     async def send(self, messages: Sequence[Message], options: dict[str, Any]) -> Completion:
@@ -139,8 +141,8 @@ class LiteLLMTransport:
     ):
         self._model = model
         self._key = api_key
-        self._timeout = timeout
-        self._headers = {"extra_headers": dict(headers)} if headers else {}
+        self._timeout = min(timeout, _LONGEST)
+        self._headers = dict(headers or {})
         self._model_info: dict[str, Any] | None = None
         self._checked = False
 
@@ -183,18 +185,20 @@ class LiteLLMTransport:
         where = self._model
         failed: RankerError | None = None
         try:
-            reply = await litellm.acompletion(
-                model=self._model,
-                messages=list(messages),
-                api_key=self._key,
-                timeout=self._timeout,
-                num_retries=0,
-                max_retries=0,
-                drop_params=True,
-                caching=False,
-                **self._headers,
-                **options,
-            )
+            request = {
+                "model": self._model,
+                "messages": list(messages),
+                "api_key": self._key,
+                "timeout": self._timeout,
+                "num_retries": 0,
+                "max_retries": 0,
+                "drop_params": True,
+                "caching": False,
+                **options,  # the user's go before ours
+            }
+            if self._headers:
+                request["extra_headers"] = self._headers | dict(options.get("extra_headers") or {})
+            reply = await litellm.acompletion(**request)
         except Exception as error:
             variable = next(
                 (f"${name}" for name in variables_of(self._model)), "the provider's environment variable"

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any, Literal
@@ -48,14 +48,25 @@ class Verdict:
     turns: tuple[Marks | None, ...] | None = None
 
 
+def in_order(values: Any) -> tuple[Any, ...]:
+    """The members of a list, or of whatever else has them in order.
+
+    Raises:
+        TypeError: it has no order, or would give something else: keys, characters.
+    """
+    if isinstance(values, (Mapping, Set, str, bytes, bytearray)):
+        raise TypeError(f"a {type(values).__name__} is no list")
+    return tuple(values)
+
+
 def check_tiers(tiers: Any, n: int) -> tuple[tuple[int, ...], ...]:
     """Return `tiers` as tuples if they are an exact permutation of range(n).
 
     Raises:
         VerdictError: they are not.
-        TypeError: they hold something else than integers.
+        TypeError: they are in no order, or hold something else than integers.
     """
-    checked = tuple((index(t),) if hasattr(t, "__index__") else tuple(map(index, t)) for t in tiers)
+    checked = tuple((index(t),) if hasattr(t, "__index__") else tuple(map(index, t)) for t in in_order(tiers))
     flat = [i for tier in checked for i in tier]
     if sorted(flat) != list(range(n)):
         raise VerdictError(

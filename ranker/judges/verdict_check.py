@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ranker.errors import VerdictError
 from ranker.judges.turn_marks import Marks
-from ranker.judges.verdict import Verdict, check_tiers
+from ranker.judges.verdict import Verdict, check_tiers, in_order
 from ranker.trajectory import Trajectory, assistant_turns
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def check_verdict(verdict: Any, shown: Sequence[Trajectory], judge: str) -> Verd
 
 def _each(what: str, values: Any, n: int, one: Callable[[Any], T]) -> tuple[T, ...]:
     """What `one` makes of each of `values`: one for each of n trajectories, or none at all."""
-    listed = () if values is None else tuple(values)
+    listed = () if values is None else in_order(values)
     if listed and len(listed) != n:
         raise ValueError(f"{what} must have one entry for each of {n} trajectories, not {len(listed)}.")
     return tuple(map(one, listed))

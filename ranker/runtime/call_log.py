@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import weakref
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,12 @@ class CallLog:
         self.path = Path(path)
         try:
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            weakref.finalize(self, os.close, self._file)  # also of one that is refused below
             with open(self.path, "rb") if self.path.is_file() else BytesIO() as lines:
                 first = lines.readline()
         except OSError as error:
             raise ConfigurationError(f"The record {path} cannot be written: {error.strerror}.") from None
         if first and not _is_call(first):
-            os.close(self._file)
             raise ConfigurationError(f"{path} is no record of judge calls; name another file.")
         self._lock = threading.Lock()
         self._failed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -11,10 +12,19 @@ from contextlib import ExitStack
 
 import pytest
 
-from ranker import ConfigurationError, JudgeCallError, LLMJudge, VerdictError, rank_group, rank_groups
+from ranker import (
+    ConfigurationError,
+    JudgeCallError,
+    LLMJudge,
+    VerdictError,
+    rank_group,
+    rank_group_async,
+    rank_groups,
+)
 from ranker.cli.rank import batch_judge, store_of
 from ranker.jsonl.shards import plan_of
 from ranker.judges import batch as batches
+from ranker.judges import batch_run
 from ranker.judges.batch import BatchJudge
 from ranker.judges.batch_store import BatchStore
 from tests.batch_server import BatchJudgeServer
@@ -30,7 +40,7 @@ def serve_batches() -> Iterator:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(batches, "_POLL", (0.05, 0.2))
+    monkeypatch.setattr(batch_run, "_POLL", (0.05, 0.2))
     monkeypatch.setattr(batches, "QUIET", 0.3)
 
 
@@ -163,6 +173,53 @@ def test_a_batch_whose_making_was_cut_short_is_looked_for(serve_batches, tmp_pat
     store._db.execute("UPDATE requests SET mark = 'lost', reply = NULL")
     assert len(ranked(groups[:3], judge_of(server, tmp_path))) == 3
     assert server.answered == 6
+
+
+def test_what_a_cancelled_event_loop_waited_for_is_waited_for_in_the_next(serve_batches, tmp_path):
+    """A batch that was sent, and then a request of which none was made yet."""
+    sent, queued = make_groups(2)
+    server = serve_batches([sent, queued], latency=1.0)
+    judge = judge_of(server, tmp_path)
+
+    async def ranks(group, seconds):
+        return await asyncio.wait_for(rank_group_async(group, judge), seconds)
+
+    for group, seconds in ((sent, 0.8), (queued, 0.1)):
+        with pytest.raises(TimeoutError):
+            asyncio.run(ranks(group, seconds))
+    assert len(server.batches) == 1
+    for group in (sent, queued):
+        assert truthful(group, asyncio.run(ranks(group, 10)).rewards)
+    assert server.answered == 2
+
+
+def test_callers_of_a_batch_whose_task_is_cancelled_find_it_again(serve_batches, tmp_path):
+    (group,) = make_groups(1)
+    server = serve_batches([group], latency=1.0)
+    judge = judge_of(server, tmp_path)
+
+    async def ranks():
+        caller = asyncio.create_task(rank_group_async(group, judge))
+        await asyncio.sleep(0.8)
+        others = [t for t in asyncio.all_tasks() if "BatchRun.run" in repr(t)]
+        assert [t.cancel() for t in others] == [True]
+        return await asyncio.wait_for(caller, 10)
+
+    assert truthful(group, asyncio.run(ranks()).rewards)
+    assert server.answered == 1
+
+
+def test_a_request_that_cannot_be_queued_keeps_no_later_one_waiting(serve_batches, tmp_path):
+    (group,) = make_groups(1)
+    judge = judge_of(serve_batches([group]), tmp_path)
+    judge._batches._store._db.execute("ALTER TABLE requests RENAME COLUMN mark TO other")
+
+    async def ranks():
+        return await asyncio.wait_for(judge._batches._await_reply("key", {}), 5)
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            asyncio.run(ranks())
 
 
 def test_half_of_the_price(monkeypatch, tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 import math
+import pickle
 import threading
 import time
 
@@ -208,6 +211,28 @@ def test_a_limit_that_stops_nothing_is_refused(limit, tmp_path):
                 rank_group(GROUP, "m", **{**options, "price": price}, max_cost_usd=1.0)
         assert not server.requests
         assert rank_group(GROUP, "m", **options, max_calls=1.0, max_cost_usd=5).rewards == REWARDS
+
+
+async def test_a_budget_wakes_who_waits_in_another_event_loop():
+    """Also where one that waited is gone with its loop."""
+    budget = Budget(max_cost_usd=1.0)
+
+    async def waits():
+        async with budget.reserve(0.8) as reserved:
+            reserved.cost_usd = 0.1
+
+    async with budget.reserve(0.8) as reserved:
+        reserved.cost_usd = 0.1
+        with pytest.raises(TimeoutError):
+            await asyncio.to_thread(asyncio.run, asyncio.wait_for(waits(), 0.05))
+        other = asyncio.create_task(asyncio.to_thread(asyncio.run, asyncio.wait_for(waits(), 5)))
+        await asyncio.sleep(0.2)
+        assert budget.calls == 1
+    ended = time.monotonic()
+    await other
+    assert time.monotonic() - ended < 2
+    assert (budget.calls, budget.cost_usd) == (2, pytest.approx(0.2))
+    assert copy.deepcopy(budget) == pickle.loads(pickle.dumps(budget)) == budget
 
 
 async def test_a_cost_that_is_no_number_fits_no_limit():

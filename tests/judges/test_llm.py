@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
+import os
 import socket
 import time
 
@@ -267,6 +269,28 @@ def test_every_call_can_be_recorded(serve, group, tmp_path):
     assert good["prompt_id"].startswith("rank.v1:")
     assert isinstance(good["seed"], int)
     assert "secret-key" not in path.read_text()
+
+
+@pytest.mark.parametrize("model", ["sim", "openai/gpt-5-mini"])
+def test_a_call_may_take_for_ever(serve, group, monkeypatch, model):
+    server = serve([group])
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    url = server.base_url if model == "sim" else None
+    judge = LLMJudge(model, base_url=url, api_key="sk-any-0123456789", timeout=math.inf, max_retries=0)
+    assert truthful(group, rank_group(group, judge).rewards)
+
+
+def test_a_record_is_closed_with_its_judge(tmp_path):
+    """Also one that is refused."""
+    other = tmp_path / "other.jsonl"
+    other.write_text("{}\n")
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(20):
+        LLMJudge("m", base_url="http://127.0.0.1:1/v1", record=tmp_path / "calls.jsonl", cache="off")
+        with pytest.raises(ConfigurationError, match="no record"):
+            LLMJudge("m", base_url="http://127.0.0.1:1/v1", record=other, cache="off")
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) < before + 10
 
 
 def test_spans_are_emitted_where_opentelemetry_is_installed(serve, group):

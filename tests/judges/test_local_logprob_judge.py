@@ -10,7 +10,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ranker import ConfigurationError, ContextLengthError, JudgeError, Trajectory, rank_group
+from ranker import (
+    BudgetExceeded,
+    ConfigurationError,
+    ContextLengthError,
+    JudgeError,
+    Trajectory,
+    rank_group,
+)
 from ranker.judges.base import Lineup
 from ranker.judges.local.judge_file import Setup
 from ranker.judges.local.logprob_judge import LogprobJudge
@@ -119,6 +126,21 @@ def test_the_cache_knows_everything_that_shapes_a_score(model, tmp_path):
         verdict(judge_of(model, cache=cache), lineup_of()).scores
         == verdict(judge_of(model), lineup_of()).scores
     )
+
+
+def test_a_budget_counts_readings_and_not_what_the_cache_holds(model, tmp_path):
+    """Of four passes only the first reads. The turns are a reading of their own."""
+    cache, budget = tmp_path / "replies.sqlite", Budget(max_calls=1)
+    ranked = [rank_group(group(0), judge_of(model, cache=cache), passes=4, budget=budget) for _ in range(2)]
+    assert [(r.usage.calls, r.usage.cached_calls) for r in ranked] == [(1, 3), (0, 4)]
+    assert budget.calls == 1
+    with pytest.raises(BudgetExceeded):
+        rank_group(group(1), judge_of(model, cache=cache), budget=budget)
+    turns = [{"role": "assistant", "content": "red"}, {"role": "assistant", "content": "blue"}]
+    lineup = replace(lineup_of(2), trajectories=(Trajectory(turns), Trajectory(turns[::-1])))
+    with pytest.raises(BudgetExceeded) as caught:
+        asyncio.run(judge_of(model, credit="turns").verdict(lineup, Budget(max_calls=1)))
+    assert caught.value.usage.calls == 1
 
 
 def test_the_reference_reaches_the_way_that_needs_it(model):

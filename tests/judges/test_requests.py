@@ -10,9 +10,10 @@ from urllib.parse import parse_qs
 import pytest
 
 from grpo.config_file import make_settings
-from ranker import ConfigurationError, JudgeCallError, LLMJudge, rank_group
+from ranker import Budget, ConfigurationError, JudgeCallError, LLMJudge, rank_group
 from ranker.cli.judge_options import judge_options
 from ranker.judges.headers import parse_header
+from ranker.secrets import scrub
 from ranker.testing import JudgeServer
 from tests.cli.test_cli import ranker, records
 from tests.scripted_server import GROUP, REWARDS, ScriptedServer, chat, verdict
@@ -84,6 +85,28 @@ def test_values_of_headers_are_nowhere(tmp_path, caplog):
     assert SECRET.encode() not in cache.read_bytes()
 
 
+def test_headers_that_are_no_credentials_take_no_words_out_of_replies(tmp_path, monkeypatch):
+    monkeypatch.setenv("OUR_SITE", "https://site.example/app")
+    monkeypatch.setenv("OUR_ROUTE", "marlin-5566-route")
+    headers = {
+        "x-team": "research", "X-Title": "trajectories ranked", "HTTP-Referer": "https://app.example/x",
+        "x-site": "$OUR_SITE", "x-route": "$OUR_ROUTE", "x-gateway-key": "halibut-4455-gate",
+    }  # fmt: skip
+    reason = "It cites research on trajectories, https://example.com/paper."
+
+    def answer(body, n):
+        said = verdict(body)
+        said["reasons"] = [{**one, "reason": reason} for one in said["reasons"]]
+        return chat(json.dumps(said))
+
+    record = tmp_path / "calls.jsonl"
+    with ScriptedServer(answer) as server:
+        ranked = rank_group(GROUP, "m", base_url=server.base_url, headers=headers, record=record)
+    assert ranked.reasons == [reason] * len(GROUP)
+    assert reason in json.loads(record.read_text())["raw"]
+    assert scrub(f"marlin-5566-route halibut-4455-gate {reason}") == f"[key removed] [key removed] {reason}"
+
+
 def test_credentials_do_not_change_the_caches_key_and_other_headers_do(tmp_path):
     """Without headers the identity is what it was."""
     plain = LLMJudge("m", base_url="http://127.0.0.1:1/v1").identity()
@@ -113,6 +136,36 @@ def test_what_is_no_header_is_refused(headers, words):
     with pytest.raises(ConfigurationError, match=words) as caught:
         LLMJudge("m", base_url="http://127.0.0.1:1/v1", headers=headers)
     assert "y" not in str(caught.value).split()
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/v1", None])
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"stop": {"a"}}, "set is not JSON"),
+        ({"top_p": float("nan")}, "JSON"),
+        ({"user": "\ud800"}, "JSON"),
+        ({"messages": []}, "prompt"),
+        ({1: 2}, "names and values"),
+        ([("top_p", 1)], "names and values"),
+    ],
+)
+def test_what_no_request_can_hold_is_refused_before_any(base_url, extra, words):
+    with pytest.raises(ConfigurationError, match=words):
+        LLMJudge("openai/gpt-5-mini", base_url=base_url, extra=extra)
+
+
+def test_the_users_fields_go_before_ours_through_litellm(monkeypatch):
+    extra = {
+        "drop_params": True, "caching": True, "num_retries": 1, "timeout": 20, "extra_headers": {"x-b": "2"}, "seed": 7,
+    }  # fmt: skip
+    with ScriptedServer(ranks) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        judge = LLMJudge("openai/gpt-5-mini", api_key="sk-" + SECRET, extra=extra, headers={"x-a": "1"})
+        assert rank_group(GROUP, judge, budget=Budget(max_calls=1)).rewards == REWARDS
+        ((_, head),) = server.heads
+        assert (head["x-a"], head["x-b"]) == ("1", "2")
+        assert server.requests[0]["seed"] == 7
 
 
 def test_the_commands_options(tmp_path, monkeypatch):

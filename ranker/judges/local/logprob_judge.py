@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from ranker.errors import ConfigurationError, ContextLengthError, JudgeError
+from ranker.errors import ConfigurationError, ContextLengthError, JudgeError, RankerError
 from ranker.judges.base import Lineup
 from ranker.judges.credit import Credit, cannot_name_turns, check_credit
 from ranker.judges.local.judge_file import Setup
@@ -35,6 +36,7 @@ from ranker.prompting.transcript import transcript_of
 from ranker.prompting.truncation import FLOOR
 from ranker.runtime.budget import Budget
 from ranker.runtime.cache import Cache, cache_key, open_cache
+from ranker.runtime.event_loop import PerLoop
 from ranker.usage import Usage
 
 SCORING = 1  # of scores kept in the cache: raised when the same tokens come to be scored otherwise
@@ -113,6 +115,7 @@ class LogprobJudge:
         self.cache = open_cache(cache)
         self._window = context_window
         self._adapter = setup.adapter_digest
+        self._turn = PerLoop(asyncio.Lock)  # of passes that ask the same, the second finds the first's scores
 
     def identity(self) -> dict[str, Any]:
         """Everything but the text that shapes a score: the cache's key."""
@@ -172,12 +175,14 @@ class LogprobJudge:
                 f"The judge {self.name} weighs attempts by the likelihood of a right answer: give the group a "
                 "`reference`, or ask in another way."
             )
-        async with budget.reserve(0.0):
-            scores, usage, cut = await self.local.run(self._scores, lineup)
-            turns = None
-            if self.credit is not None:
-                turns, more = await self.local.run(self._turns, lineup)
-                usage += more
+        scores, usage, cut = await self._scores(lineup, budget)
+        turns = None
+        if self.credit is not None:
+            try:
+                turns, more = await self._turns(lineup, budget)
+            except RankerError as error:
+                raise error.spent(usage + error.usage) from error.__cause__
+            usage += more
         from ranker.judges.local.scores import probabilities, tiers_within
 
         chances = probabilities(self.setup.way, scores)
@@ -197,19 +202,31 @@ class LogprobJudge:
     def _noise(self) -> float:
         return NOISE.get(self.setup.way, 0.0)
 
-    def _turns(self, lineup: Lineup) -> tuple[tuple[Marks | None, ...], Usage]:
+    async def _turns(self, lineup: Lineup, budget: Budget) -> tuple[tuple[Marks | None, ...], Usage]:
         """What each turn did to its attempt's score; None for attempts that had to be cut, whose turns were not all seen."""
         parts = [beginnings(t) for t in lineup.trajectories]
         whole = [part for own in parts for part in own]
         if not whole:
             return (None,) * len(parts), Usage()
-        scores, usage, cut = self._scores(replace(lineup, trajectories=tuple(whole)))
+        scores, usage, cut = await self._scores(replace(lineup, trajectories=tuple(whole)), budget)
         ends = list(accumulate(map(len, parts)))
         own = [slice(end - len(part), end) for end, part in zip(ends, parts, strict=True)]
         marks = marks_of([scores[s] for s in own], self._noise)
         return tuple(None if any(cut[s]) else m for s, m in zip(own, marks, strict=True)), usage
 
-    def _scores(self, lineup: Lineup) -> tuple[list[float], Usage, tuple[int, ...]]:
+    async def _scores(self, lineup: Lineup, budget: Budget) -> tuple[list[float], Usage, tuple[int, ...]]:
+        """One score an attempt, what they cost, and the characters of each attempt that were cut. Scores that the cache holds
+        are no call."""
+        async with await self._turn.get():
+            loaded, texts, place, reading = await self.local.run(self._prepared, lineup)
+            if reading is None:
+                async with budget.reserve(0.0):
+                    reading = await self.local.run(self.reading, loaded, texts)
+        usage = Usage(cached_calls=1) if reading.cached else Usage(1, 0, 0, reading.tokens or 0, 0)
+        return [reading.scores[i] for i in place], usage, tuple(texts.cut[i] for i in place)
+
+    def _prepared(self, lineup: Lineup) -> tuple[Loaded, Shown, list[int], Reading | None]:
+        """The model, what it is to read, the place of each attempt in that, and its scores where the cache holds them."""
         loaded = self.local.load()
         whole = texts_of(lineup)
         # Attempts that read alike are read once. Where no order counts, all orders ask the same question, so that
@@ -218,10 +235,7 @@ class LogprobJudge:
         if self.setup.way not in JOINT:
             distinct.sort()
         texts = self.fitted(loaded, replace(whole, attempts=tuple(distinct), cut=(0,) * len(distinct)))
-        reading = self.reading(loaded, texts)
-        usage = Usage(cached_calls=1) if reading.cached else Usage(1, 0, 0, reading.tokens or 0, 0)
-        place = [distinct.index(text) for text in whole.attempts]
-        return [reading.scores[i] for i in place], usage, tuple(texts.cut[i] for i in place)
+        return loaded, texts, [distinct.index(text) for text in whole.attempts], self._known(texts)
 
     def fitted(self, loaded: Loaded, texts: Shown) -> Shown:
         """The texts, cut so that every sequence fits the window.
@@ -231,25 +245,32 @@ class LogprobJudge:
         """
         return fit(texts, self.setup.way, self._room(loaded), loaded.count, self._framing(loaded, texts))
 
+    def _key(self, texts: Shown) -> str:
+        return cache_key(**self.identity(), seed=0, shown=repr(texts)) if self.cache else ""
+
+    def _known(self, texts: Shown) -> Reading | None:
+        cached = self.cache.get(self._key(texts)) if self.cache else None
+        if cached is None or len(cached.get("scores", ())) != len(texts.attempts):
+            return None
+        scores = list(map(float, cached["scores"]))
+        return Reading(scores, cached.get("seconds"), cached.get("tokens"), cached=True)
+
     def reading(self, loaded: Loaded, texts: Shown) -> Reading:
         """Scores of texts that fit, from the cache where it holds them.
 
         Raises:
             JudgeError: the model failed, or its scores are no numbers.
         """
-        key = cache_key(**self.identity(), seed=0, shown=repr(texts)) if self.cache else ""
-        cached = self.cache.get(key) if self.cache else None
-        n = len(texts.attempts)
-        if cached is not None and len(cached.get("scores", ())) == n:
-            scores = list(map(float, cached["scores"]))
-            return Reading(scores, cached.get("seconds"), cached.get("tokens"), cached=True)
+        known = self._known(texts)
+        if known is not None:
+            return known
         failed = Usage(calls=1, failed_calls=1)
         started = time.perf_counter()
         try:
             scores, tokens = self.read(loaded, texts)
         except (RuntimeError, MemoryError) as error:  # out of memory, mostly
             raise JudgeError(
-                f"{self.name} failed on {n} attempts: {error}. Use smaller groups or a smaller context_window."
+                f"{self.name} failed on {len(texts.attempts)} attempts: {error}. Use smaller groups or a smaller context_window."
             ).spent(failed) from error
         seconds = time.perf_counter() - started
         if not all(map(math.isfinite, scores)):
@@ -258,7 +279,9 @@ class LogprobJudge:
                 'dtype="float32".'
             ).spent(failed)
         if self.cache is not None:
-            self.cache.put(key, self.name, {"scores": scores, "seconds": seconds, "tokens": tokens})
+            self.cache.put(
+                self._key(texts), self.name, {"scores": scores, "seconds": seconds, "tokens": tokens}
+            )
         return Reading(scores, seconds, tokens)
 
     def read(self, loaded: Loaded, texts: Shown) -> tuple[list[float], int]:
