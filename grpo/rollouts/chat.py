@@ -195,6 +195,7 @@ class Policy:
             known = len(thread.messages)
             if (
                 thread.busy
+                or not known  # a text that was continued is no conversation
                 or tools != thread.tools
                 or known >= len(conversation)
                 or thread.messages != conversation[:known]

@@ -65,6 +65,15 @@ async def test_a_text_is_continued() -> None:
     assert sequence.sampled_T.tolist() == [False, False, True, True, True]
 
 
+async def test_a_text_and_a_conversation_in_one_rollout_do_not_mix() -> None:
+    policy = policy_of(SAYS_TWO_WORDS)
+    await policy.complete("w5 assistant")
+    reply = (await policy.chat([user("w5")])).choices[0].message
+    await policy.complete("w5 assistant")
+    await policy.chat([user("w5"), reply, user("w6")])
+    assert [int(s.sampled_T.sum()) for s in policy.sequences] == [3, 6, 3]
+
+
 async def test_nothing_cannot_be_continued_and_harms_nobody_else() -> None:
     policy = policy_of(SAYS_TWO_WORDS)
     empty, good = await asyncio.gather(
