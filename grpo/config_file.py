@@ -50,7 +50,6 @@ class _Judge(_Table):
     headers: dict[str, str] | None = None
     structured: str | None = None
     vision: bool | None = None
-    concurrency: int | None = None
 
 
 class _Reward(_Table):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from pathlib import Path
 
 import pytest
 
-from grpo.config_file import make_settings, packaged, read_examples, read_settings
-from ranker import ConfigurationError, TrajectoryGroup
+from grpo.config_file import _Judge, make_settings, packaged, read_examples, read_settings
+from ranker import ConfigurationError, TrajectoryGroup, rank_group
+from ranker.judges.options import JudgeOptions
 from ranker.suites import desk_world as desk
 from tests.cli.test_cli import ranker
 
@@ -32,6 +34,7 @@ def written(folder: Path, text: str) -> str:
         (PLAIN + "num_generations = 1", "at least 2"),
         (PLAIN + "rollout = 3", "rollout is 3; it takes text"),
         (PLAIN + "[judge]\nmodl = 'x'", "'modl'.*'model'"),
+        (PLAIN + "[judge]\nconcurrency = 4", "judge: there is no setting 'concurrency'"),
         (PLAIN + "[judge]\napi_key = 'sk-1'", r"\$RANKER_API_KEY"),
         (PLAIN + "judge = 'gpt'", "judge is 'gpt'; it takes a table"),
         (PLAIN + "rewards = 3", "rewards is 3; it takes a list"),
@@ -113,6 +116,11 @@ def test_judges_are_asked_for_turns_where_their_table_or_the_credit_says_so(tmp_
     ranked = settings.rewards()[0].function(TrajectoryGroup(attempts))
     for values, attempt in zip(ranked.turn_rewards, attempts, strict=True):
         assert [v or 0.0 for v in values] == [(w > 0) - (w < 0) for w in desk.turn_truths(attempt, row)]
+
+
+def test_what_a_judge_table_may_say_is_what_rank_group_takes():
+    taken = {*inspect.signature(rank_group).parameters, *JudgeOptions.__annotations__}
+    assert _Judge.model_fields.keys() - {"model", "name", "weight"} <= taken
 
 
 def test_a_bad_line_of_a_dataset_is_named(tmp_path):
