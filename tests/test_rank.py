@@ -476,9 +476,9 @@ def test_an_option_that_no_judge_has_is_answered_with_the_nearest_name():
 def test_an_option_of_the_other_function_is_answered_with_its_name():
     attempts = [[{"role": "assistant", "content": x}] for x in "ab"]
     for name in ("concurrency", "on_error", "ordered"):
-        with pytest.raises(ConfigurationError, match=f"{name} .* belongs to rank_groups;"):
+        with pytest.raises(ConfigurationError, match=rf"{name} .* belongs to rank_groups;"):
             rank_group(attempts, "m", **{name: 1})
-    with pytest.raises(ConfigurationError, match="task .* belongs to rank_group;"):
+    with pytest.raises(ConfigurationError, match=r"task .* belongs to rank_group;"):
         list(rank_groups([attempts], "m", task="t", progress=False))
 
 

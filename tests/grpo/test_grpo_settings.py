@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
-from grpo.config_file import _Judge, make_settings, packaged, read_examples, read_settings
+from grpo.config_file import _Judge, load_reference, make_settings, packaged, read_examples, read_settings
 from ranker import ConfigurationError, TrajectoryGroup, rank_group
 from ranker.judges.options import JudgeOptions
 from ranker.suites import desk_world as desk
@@ -102,6 +104,27 @@ def test_modules_and_files_beside_the_config_are_found(tmp_path):
     ):
         with pytest.raises(ConfigurationError, match=told):
             make_settings({**settings.said, "rollout": named}, tmp_path).function("rollout")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import math\nmath.taau", r"cannot be imported: AttributeError: .*taau.*faulty_of_this_test\.py, line 2"),
+        ("import no_such_library", "cannot be imported: ModuleNotFoundError: No module named 'no_such_library'"),
+        ("from math import taau", "cannot be imported: ImportError"),
+        ("int('x')", "cannot be imported: ValueError"),
+        ("def reward(", r"cannot be imported: SyntaxError: .*never closed \(faulty_of_this_test.py, line 1\)\.$"),
+        ("class a:\n    reward = 1", "has no a.rewrd. Did you mean 'reward'"),
+    ],
+)  # fmt: skip
+def test_a_fault_inside_a_users_module_is_told_as_what_it_is(tmp_path, source, told):
+    (tmp_path / "faulty_of_this_test.py").write_text(source)
+    importlib.invalidate_caches()
+    sys.modules.pop("faulty_of_this_test", None)
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        load_reference("faulty_of_this_test:a.rewrd", tmp_path, "rollout")
+    assert "beside the config" not in str(caught.value)
+    sys.path.remove(str(tmp_path))
 
 
 def test_judges_are_asked_for_turns_where_their_table_or_the_credit_says_so(tmp_path):
