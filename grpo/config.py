@@ -39,7 +39,7 @@ class GRPOConfig:
         temperature, top_p, top_k, min_p: how the policy samples; log-probs follow. The temperature is above 0,
             since without chance all attempts are the same.
         learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm: AdamW.
-        lr_scheduler_type, warmup_steps: any schedule transformers has.
+        lr_scheduler_type, warmup_steps: any schedule transformers has; the steps are counted as in `max_steps`.
         loss_type: "dapo", "grpo", "bnpo", "dr_grpo" or "cispo": what is clipped and what divides.
         importance_sampling_level: ratio of each "token" or of the whole "sequence" (GSPO).
         epsilon, epsilon_high: clipping range; `epsilon_high` is `epsilon` if not given. For "cispo" it

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pkgutil
 import sys
 import tomllib
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,6 @@ class _Judge(_Table):
     headers: dict[str, str] | None = None
     structured: str | None = None
     vision: bool | None = None
-    concurrency: int | None = None
 
 
 class _Reward(_Table):
@@ -264,7 +263,7 @@ def load_reference(named: str, folder: Path | None, key: str) -> Any:
     """What "module:name" names; modules beside the config file are found too.
 
     Raises:
-        ConfigurationError: not of that form, no such module, or no such name in it.
+        ConfigurationError: not of that form, no such module, one that fails when imported, or no such name in it.
     """
     module, _, name = named.partition(":")
     if not module or not name:
@@ -272,14 +271,24 @@ def load_reference(named: str, folder: Path | None, key: str) -> Any:
     if folder is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        return pkgutil.resolve_name(named)
-    except (ImportError, ValueError) as error:
+        found: Any = import_module(module)
+    except Exception as error:
+        said = f"{key} = {named!r}"
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise ConfigurationError(
+                f"{said}: {error}. Put the module beside the config, or install it."
+            ) from error
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
         raise ConfigurationError(
-            f"{key} = {named!r}: {error}. Put the module beside the config, or install it."
+            f"{said}: {module} cannot be imported: {type(error).__name__}: {error}{place}."
         ) from error
-    except AttributeError:
-        near = did_you_mean(name, dir(sys.modules.get(module)))
-        raise ConfigurationError(f"{key} = {named!r}: {module} has no {name}.{near}") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            near = did_you_mean(part, dir(found))
+            raise ConfigurationError(f"{key} = {named!r}: {module} has no {name}.{near}")
+        found = getattr(found, part)
+    return found
 
 
 def _is_debiased(said: Mapping[str, Any]) -> bool:

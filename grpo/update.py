@@ -91,11 +91,10 @@ class Updater:
             weight_decay=config.weight_decay,
             fused=True,  # one pass over memory instead of ten
         )
-        total = max(1, config.max_steps * config.num_iterations)
+        # The schedule counts optimizer steps, the settings training steps.
+        warmup, total = (n * config.num_iterations for n in (config.warmup_steps, max(1, config.max_steps)))
         try:
-            self.scheduler = get_scheduler(
-                config.lr_scheduler_type, self.optimizer, config.warmup_steps, total
-            )
+            self.scheduler = get_scheduler(config.lr_scheduler_type, self.optimizer, warmup, total)
         except (ValueError, TypeError, AttributeError) as error:
             raise ConfigurationError(
                 f"lr_scheduler_type {config.lr_scheduler_type!r} cannot be used: {error}. Take linear, cosine, constant "

@@ -480,6 +480,15 @@ def test_an_option_that_no_judge_has_is_answered_with_the_nearest_name():
             rank_group([[{"role": "assistant", "content": x}] for x in "ab"], "m", **{wrong: 1})
 
 
+def test_an_option_of_the_other_function_is_answered_with_its_name():
+    attempts = [[{"role": "assistant", "content": x}] for x in "ab"]
+    for name in ("concurrency", "on_error", "ordered"):
+        with pytest.raises(ConfigurationError, match=rf"{name} .* belongs to rank_groups;"):
+            rank_group(attempts, "m", **{name: 1})
+    with pytest.raises(ConfigurationError, match=r"task .* belongs to rank_group;"):
+        list(rank_groups([attempts], "m", task="t", progress=False))
+
+
 def test_the_module_shows_its_public_names_and_no_others():
     """What an editor offers after ``ranker.`` is what the documentation lists."""
     assert sorted(dir(ranker)) == sorted(ranker.__all__)

@@ -195,6 +195,7 @@ class Policy:
             known = len(thread.messages)
             if (
                 thread.busy
+                or not known  # a text that was continued is no conversation
                 or tools != thread.tools
                 or known >= len(conversation)
                 or thread.messages != conversation[:known]
@@ -234,7 +235,7 @@ class Policy:
         return text
 
     def _encode(self, text: str, special: bool = False) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+        return list(self._tokenizer(_encodable(text), add_special_tokens=special)["input_ids"])
 
     def _decode(self, sampled: Completion) -> str:
         ids = sampled.tokens[:-1] if sampled.ended else sampled.tokens
@@ -248,7 +249,7 @@ class Policy:
                 {
                     "id": f"call_{next(self._calls)}",
                     "type": "function",
-                    "function": {"name": c["name"], "arguments": _text(c["arguments"])},
+                    "function": {"name": _encodable(c["name"]), "arguments": _text(c["arguments"])},
                 }
                 for c in reply.calls
             ]
@@ -256,7 +257,12 @@ class Policy:
 
 
 def _text(arguments: Any) -> str:
-    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return _encodable(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates, which no tokenizer takes, as judges are shown them: the way Python and JSON write them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _rendered(message: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from grpo.rollouts.json_types import json_types
 from ranker.prompting.tool_calls import as_mapping, openai_call
 
 if TYPE_CHECKING:
@@ -139,20 +140,23 @@ def _call(said: Any) -> dict[str, Any] | None:
 
 
 def _coder_calls(text: str, tools: Sequence[Any] | None) -> list[dict[str, Any]]:
-    """Qwen3-Coder's: values are text; those of other parameters than strings are JSON."""
+    """Qwen3-Coder's: values are text; those of parameters that cannot be strings are JSON."""
     calls = []
     for match in _FUNCTION.finditer(text):
         name = match[1].strip()
-        kinds = _kinds(name, tools)
+        types = _types(name, tools)
         values = {
-            key.strip(): _value(text, kinds.get(key.strip())) for key, text in _PARAMETER.findall(match[2])
+            key.strip(): _value(text, types.get(key.strip(), set()))
+            for key, text in _PARAMETER.findall(match[2])
         }
         calls.append({"name": name, "arguments": values})
     return calls
 
 
-def _value(text: str, kind: Any) -> Any:
-    if kind == "string":
+def _value(text: str, types: set[str]) -> Any:
+    if "null" in types and text.strip() == "null":
+        return None
+    if "string" in types or not types - {"null"}:
         return text
     try:
         return json.loads(text)
@@ -160,24 +164,30 @@ def _value(text: str, kind: Any) -> Any:
         return text
 
 
-def _kinds(name: str, tools: Sequence[Any] | None) -> dict[str, Any]:
+def _types(name: str, tools: Sequence[Any] | None) -> dict[str, set[str]]:
     """The JSON types of a tool's parameters."""
     for function in map(_function, tools or ()):
         parameters = function.get("parameters")
-        properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
-        if function.get("name") == name and isinstance(properties, Mapping):
-            return {key: spec.get("type") for key, spec in properties.items() if isinstance(spec, Mapping)}
+        if function.get("name") != name or not isinstance(parameters, Mapping):
+            continue
+        properties = parameters.get("properties")
+        if isinstance(properties, Mapping):
+            return {key: json_types(schema, parameters) for key, schema in properties.items()}
     return {}
 
 
 def _function(tool: Any) -> Mapping[str, Any]:
+    if inspect.isroutine(tool):  # chat templates take functions, and are given this of them
+        from transformers.utils import get_json_schema
+
+        tool = get_json_schema(tool)
     spec = tool.get("function", tool) if isinstance(tool, Mapping) else None
     return spec if isinstance(spec, Mapping) else {}
 
 
 def _names(tools: Sequence[Any]) -> set[str]:
-    """The names of the tools; functions, which chat templates take too, have one of their own."""
-    return {str(getattr(tool, "__name__", None) or _function(tool).get("name")) for tool in tools}
+    """The names of the tools."""
+    return {str(_function(tool).get("name")) for tool in tools}
 
 
 def _after_tag(text: str, tools: Sequence[Any]) -> tuple[str, list[dict[str, Any]]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,10 @@ log = logging.getLogger("ranker")
 # LiteLLM's names for arguments of Ranker. Other fields are passed through to the request.
 _RENAMED = {"api_base": "base_url", "num_retries": "max_retries"}
 _ARGUMENTS = {"base_url", "api_key", "temperature", "max_tokens", "timeout", "max_retries"}
+# Providers of LiteLLM that are any server with OpenAI's protocol, as `openai` is; and those with one of their own.
+_OPENAI_LIKE = ("hosted_vllm", "litellm_proxy", "openai_like", "custom_openai", "lm_studio", "llamafile")
+_OF_THEIR_OWN = ("anthropic", "azure", "bedrock", "cohere", "gemini", "huggingface", "ollama", "ollama_chat", "sagemaker",
+                 "vertex_ai", "watsonx")  # fmt: skip
 
 
 async def ruler_score_group(
@@ -51,7 +55,8 @@ async def ruler_score_group(
         group: G attempts at the same task; not modified. Additional histories are judged as well, and so are
             the exchanges with models that ART has recorded (0.5.20 and later).
         judge_model: as `judge` in `rank_group`; None for its default.
-        extra_litellm_params: request fields, as `litellm.acompletion` takes them.
+        extra_litellm_params: request fields, as `litellm.acompletion` takes them; a server of ``api_base`` must speak
+            OpenAI's protocol.
         rubric: what to prefer; None for the default rubric.
         swallow_exceptions: if a group cannot be ranked, log why and return None instead of raising.
             Invalid settings, a rejected key and an unknown model always raise, because they affect
@@ -73,7 +78,12 @@ async def ruler_score_group(
             "An audit watches all groups of a run, and each call of ruler_score_group stands alone; use "
             "after_each(…, audit=…), once for the run."
         )
-    options = {**_rank_options(extra_litellm_params or {}), **options}
+    params = _rank_options(extra_litellm_params or {})
+    for name in ("extra", "headers"):
+        if name in params and options.get(name):
+            options[name] = {**params[name], **options[name]}
+    judge_model = _model_there(judge_model) if "base_url" in params else judge_model
+    options = {**params, **options}
     rewarder = GroupRewarder(judge_model, rubric, options.pop("passes", 1), options)
     return await _score(group, rewarder, swallow_exceptions, debug)
 
@@ -128,10 +138,36 @@ async def _score(
 
 def _rank_options(params: dict[str, object]) -> dict[str, Any]:
     """Options of `rank_group` from LiteLLM's request fields."""
-    renamed = {_RENAMED.get(name, name): value for name, value in params.items()}
+    renamed = {_RENAMED.get(name, name): value for name, value in params.items() if value is not None}
+    headers = {**_table(renamed, "headers"), **_table(renamed, "extra_headers")}
+    body = _table(renamed, "extra_body") if "base_url" in renamed else {}  # elsewhere LiteLLM reads it
     options: dict[str, Any] = {name: value for name, value in renamed.items() if name in _ARGUMENTS}
-    extra = {name: value for name, value in renamed.items() if name not in _ARGUMENTS}
-    return {**options, "extra": extra} if extra else options
+    extra = {name: value for name, value in renamed.items() if name not in _ARGUMENTS} | body
+    return {**options, **({"extra": extra} if extra else {}), **({"headers": headers} if headers else {})}
+
+
+def _table(params: dict[str, Any], name: str) -> dict[str, Any]:
+    """Take a table out of the parameters; an empty one where there is none."""
+    value = params.pop(name, {})
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} of extra_litellm_params takes a table of names and values.")
+    return dict(value)
+
+
+def _model_there(model: Any) -> Any:
+    """What LiteLLM's name of a model is on the server of `api_base`, which is asked in OpenAI's protocol.
+
+    Raises:
+        ConfigurationError: a name that LiteLLM would ask for in another one.
+    """
+    provider, slash, name = model.partition("/") if isinstance(model, str) else ("", "", "")
+    if slash and provider in _OF_THEIR_OWN:
+        raise ConfigurationError(
+            f"With api_base Ranker speaks OpenAI's protocol, and {model} is asked in {provider}'s own: write openai/ and "
+            f"the name that the server knows it by, e.g. openai/{name}, or leave api_base out and set LiteLLM's variable, e.g. "
+            f"${provider.upper()}_API_BASE."
+        )
+    return f"openai/{name}" if slash and provider in _OPENAI_LIKE else model
 
 
 def _group(group: art.TrajectoryGroup) -> TrajectoryGroup:

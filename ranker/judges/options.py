@@ -67,7 +67,7 @@ class JudgeOptions(TypedDict, total=False):
 
 _OF_RANKING = (
     "task", "reward", "credit", "seed", "base_url", "api_key", "max_calls", "max_cost_usd", "budget", "progress", "passes",
-    "rubric", "concurrency", "on_error", "ordered",
+    "rubric", "concurrency", "on_error", "ordered", "covariates", "debiaser",
 )  # fmt: skip
 
 
@@ -116,12 +116,17 @@ def check_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Raise for an option that no judge has, naming the nearest one that some has.
+    """Raise for an option that no judge has, naming what it belongs to, or the nearest one that some has.
 
     Raises:
         ConfigurationError: such an option.
     """
     for name in options:
+        if name in _OF_RANKING:
+            function = "rank_group" if name == "task" else "rank_groups"
+            raise ConfigurationError(
+                f"{name} is no option of a judge and belongs to {function}; leave it out here."
+            )
         if name not in JudgeOptions.__annotations__:
             near = nearest(name, (*JudgeOptions.__annotations__, *_OF_RANKING))
             hint = f"; did you mean {near!r}?" if near else "."

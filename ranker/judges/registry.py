@@ -11,8 +11,9 @@ from ranker.judges.base import FunctionJudge, Judge
 from ranker.judges.credit import cannot_name_turns
 from ranker.judges.names import mistyped, unknown_judge
 from ranker.judges.servers import server_of
+from ranker.judges.sources import sources_of
 
-_resolved: dict[Any, Judge] = {}
+_resolved: dict[Any, tuple[list[Any], Judge]] = {}  # with the sources that each was made from
 
 
 def resolve(
@@ -22,7 +23,7 @@ def resolve(
 
     `judge` is a LiteLLM model name, ``local``, ``local:NAME``, ``local:NAME@WAY``, ``local:PATH``, a judge file
     (``FILE.json``), a Judge, or a function; None is ``$RANKER_JUDGE`` or ``local``. The same name and options give the same object, so that
-    connections, models and what was learned about a server are kept.
+    connections, models and what was learned about a server are kept, unless a file or a variable that they name has changed.
 
     Raises:
         ConfigurationError: options that the judge does not take.
@@ -45,9 +46,10 @@ def resolve(
     key = (judge, base_url, api_key, os.environ.get("RANKER_CACHE"), os.environ.get("RANKER_API_KEY"),
            tuple(server_of(judge, base_url).items()),
            tuple(sorted((k, repr(v)) for k, v in options.items())))  # fmt: skip
-    if key not in _resolved:
-        _resolved[key] = _make(judge, base_url, api_key, options)
-    return _resolved[key]
+    sources = sources_of(judge, options)
+    if key not in _resolved or _resolved[key][0] != sources:
+        _resolved[key] = sources, _make(judge, base_url, api_key, options)
+    return _resolved[key][1]
 
 
 def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[str, Any]) -> Judge:

@@ -56,13 +56,21 @@ class Template:
             ) from error
 
 
-@lru_cache(maxsize=32)
 def load_template(name: str = RANK, folder: str | None = None, needs: tuple[str, ...] = BLOCKS) -> Template:
     """Load `name` from the user's `folder` if present, else from the installed `ranker.prompts`.
 
     Raises:
         ConfigurationError: the folder or template does not exist, or jinja2 cannot parse it.
     """
+    return _load_packaged(name, needs) if folder is None else _load(name, folder, needs)
+
+
+@lru_cache(maxsize=32)
+def _load_packaged(name: str, needs: tuple[str, ...]) -> Template:
+    return _load(name, None, needs)
+
+
+def _load(name: str, folder: str | None, needs: tuple[str, ...]) -> Template:
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

@@ -92,6 +92,20 @@ def test_the_learning_rate_logged_is_the_one_used():
     assert [line["learning_rate"] for line in history] == [1e-2, 5e-3]
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_warm_up_and_schedule_count_the_same_steps_whatever_the_iterations(tied):
+    function = (lambda group: [0.5] * len(group)) if tied else spread
+    _, history = train(
+        function,
+        max_steps=6,
+        num_iterations=2,
+        warmup_steps=4,
+        lr_scheduler_type="linear",
+        learning_rate=1e-2,
+    )
+    assert [line["learning_rate"] for line in history] == [0.0, 2.5e-3, 5e-3, 7.5e-3, 1e-2, 5e-3]
+
+
 def test_trackers_that_are_not_installed_are_named():
     for name in ("wandb", "trackio"):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -63,6 +64,40 @@ async def test_a_text_is_continued() -> None:
     (sequence,) = policy.sequences
     assert sequence.tokens_T.tolist() == [*TOKENIZER("w5 assistant")["input_ids"], W1, W2, END]
     assert sequence.sampled_T.tolist() == [False, False, True, True, True]
+
+
+async def test_a_text_and_a_conversation_in_one_rollout_do_not_mix() -> None:
+    policy = policy_of(SAYS_TWO_WORDS)
+    await policy.complete("w5 assistant")
+    reply = (await policy.chat([user("w5")])).choices[0].message
+    await policy.complete("w5 assistant")
+    await policy.chat([user("w5"), reply, user("w6")])
+    assert [int(s.sampled_T.sum()) for s in policy.sequences] == [3, 6, 3]
+
+
+async def test_half_an_emoji_is_read_as_judges_are_shown_it() -> None:
+    """Texts cut by length, and JSON, hold lone surrogates."""
+    half, written = "w5 \ud83d w6", "w5 \\ud83d w6"
+    runs = []
+    for text in (half, written):
+        policy = policy_of(SAYS_TWO_WORDS)
+        await policy.complete(f"{text} assistant")
+        reply = (await policy.chat([user(text)])).choices[0].message
+        await policy.chat([user(text), reply, {"role": "tool", "tool_call_id": "c", "content": text}])
+        runs.append([s.tokens_T.tolist() for s in policy.sequences])
+    assert len(runs[0]) == 2
+    assert runs[0] == runs[1]
+
+
+async def test_half_an_emoji_in_a_call_of_the_policy() -> None:
+    said = r'<tool_call>{"name":"look\ud83d","arguments":{"x":"\ud83d"}}</tool_call>'
+    policy = policy_of({ASSISTANT: (8,), 8: (END,)}, tokenizer(words=(said,), size=64))
+    reply = (await policy.chat([user("w5")])).choices[0].message
+    (call,) = reply.tool_calls or []
+    assert json.loads(call.function.arguments) == {"x": "\ud83d"}
+    reply.model_dump_json().encode()
+    await policy.chat([user("w5"), reply, {"role": "tool", "tool_call_id": call.id, "content": "w6"}])
+    assert len(policy.sequences) == 1
 
 
 async def test_nothing_cannot_be_continued_and_harms_nobody_else() -> None:

@@ -56,6 +56,49 @@ def test_values_of_qwen3_coder_have_the_types_of_the_tools_parameters() -> None:
     assert call["arguments"] == {"city": "7", "days": 3, "units": ["C", "F"], "other": "x y"}
 
 
+def find_order(zip_code: str | None, count: int) -> None:
+    """Find an order.
+
+    Args:
+        zip_code: where
+        count: how many
+    """
+
+
+FREE = {
+    "list": {"type": ["string", "null"]},
+    "any": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    "referred": {"$ref": "#/$defs/Zip"},
+    "values": {"enum": ["10115", "10117"]},
+    "unstated": {"description": "a zip code"},
+}
+
+
+@pytest.mark.parametrize("said", ["10115", "8472910E2", "true", "[1]"])
+@pytest.mark.parametrize("parameter", [*FREE, "no_such_parameter"])
+def test_qwen3_coders_text_stays_text_wherever_a_string_may_stand(parameter: str, said: str) -> None:
+    parameters = {"type": "object", "properties": FREE, "$defs": {"Zip": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "find", "parameters": parameters}}]
+    text = f"<function=find><parameter={parameter}>\n{said}\n</parameter></function>"
+    assert parse_calls(text, tools)[1][0]["arguments"] == {parameter: said}
+
+
+def test_qwen3_coders_null_numbers_and_functions_as_tools() -> None:
+    number = {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/Loop"}]}
+    parameters = {
+        "properties": {**FREE, "n": number},
+        "$defs": {"Loop": {"allOf": [{"$ref": "#/$defs/Loop"}]}},
+    }
+    tools: list[Any] = [{"name": "find", "parameters": parameters}, find_order]
+    said = {"list": "null", "any": "null", "unstated": "null", "n": "3"}
+    inside = "".join(f"<parameter={k}>{v}</parameter>" for k, v in said.items())
+    order = "<parameter=zip_code>10115</parameter><parameter=count>2</parameter>"
+    text = f"<function=find>{inside}</function><function=find_order>{order}</function>"
+    found = [call["arguments"] for call in parse_calls(text, tools)[1]]
+    assert found[0] == {"list": None, "any": None, "unstated": "null", "n": 3}
+    assert found[1] == {"zip_code": "10115", "count": 2}
+
+
 @pytest.mark.parametrize(
     "text",
     [

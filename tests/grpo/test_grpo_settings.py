@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
-from grpo.config_file import make_settings, packaged, read_examples, read_settings
-from ranker import ConfigurationError, TrajectoryGroup
+from grpo.config_file import _Judge, load_reference, make_settings, packaged, read_examples, read_settings
+from ranker import ConfigurationError, TrajectoryGroup, rank_group
+from ranker.judges.options import JudgeOptions
 from ranker.suites import desk_world as desk
 from tests.cli.test_cli import ranker
 
@@ -32,6 +36,7 @@ def written(folder: Path, text: str) -> str:
         (PLAIN + "num_generations = 1", "at least 2"),
         (PLAIN + "rollout = 3", "rollout is 3; it takes text"),
         (PLAIN + "[judge]\nmodl = 'x'", "'modl'.*'model'"),
+        (PLAIN + "[judge]\nconcurrency = 4", "judge: there is no setting 'concurrency'"),
         (PLAIN + "[judge]\napi_key = 'sk-1'", r"\$RANKER_API_KEY"),
         (PLAIN + "judge = 'gpt'", "judge is 'gpt'; it takes a table"),
         (PLAIN + "rewards = 3", "rewards is 3; it takes a list"),
@@ -101,6 +106,27 @@ def test_modules_and_files_beside_the_config_are_found(tmp_path):
             make_settings({**settings.said, "rollout": named}, tmp_path).function("rollout")
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import math\nmath.taau", r"cannot be imported: AttributeError: .*taau.*faulty_of_this_test\.py, line 2"),
+        ("import no_such_library", "cannot be imported: ModuleNotFoundError: No module named 'no_such_library'"),
+        ("from math import taau", "cannot be imported: ImportError"),
+        ("int('x')", "cannot be imported: ValueError"),
+        ("def reward(", r"cannot be imported: SyntaxError: .*never closed \(faulty_of_this_test.py, line 1\)\.$"),
+        ("class a:\n    reward = 1", "has no a.rewrd. Did you mean 'reward'"),
+    ],
+)  # fmt: skip
+def test_a_fault_inside_a_users_module_is_told_as_what_it_is(tmp_path, source, told):
+    (tmp_path / "faulty_of_this_test.py").write_text(source)
+    importlib.invalidate_caches()
+    sys.modules.pop("faulty_of_this_test", None)
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        load_reference("faulty_of_this_test:a.rewrd", tmp_path, "rollout")
+    assert "beside the config" not in str(caught.value)
+    sys.path.remove(str(tmp_path))
+
+
 def test_judges_are_asked_for_turns_where_their_table_or_the_credit_says_so(tmp_path):
     """The simulated judge of `quick` marks turns as rightly as it is told to."""
     settings = read_settings(written(tmp_path, PLAIN + "[judge]\nmodel = 'a'\ncredit = 'turns'\n"))
@@ -113,6 +139,11 @@ def test_judges_are_asked_for_turns_where_their_table_or_the_credit_says_so(tmp_
     ranked = settings.rewards()[0].function(TrajectoryGroup(attempts))
     for values, attempt in zip(ranked.turn_rewards, attempts, strict=True):
         assert [v or 0.0 for v in values] == [(w > 0) - (w < 0) for w in desk.turn_truths(attempt, row)]
+
+
+def test_what_a_judge_table_may_say_is_what_rank_group_takes():
+    taken = {*inspect.signature(rank_group).parameters, *JudgeOptions.__annotations__}
+    assert _Judge.model_fields.keys() - {"model", "name", "weight"} <= taken
 
 
 def test_a_bad_line_of_a_dataset_is_named(tmp_path):

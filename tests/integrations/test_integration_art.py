@@ -136,6 +136,53 @@ async def test_rewards_are_ranks_and_the_group_given_is_left_alone(serve):
     assert original.model_dump() == before.model_dump()
 
 
+async def test_litellms_headers_bodies_and_prefixes_reach_a_server_as_litellm_sends_them():
+    seen = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        seen.append((request.headers, await request.json()))
+        return web.json_response({"error": {"message": "boom"}}, status=400)
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    params = {
+        "api_base": f"http://127.0.0.1:{runner.addresses[0][1]}/v1",
+        "api_key": None,
+        "extra_headers": {"x-gateway-key": "gw-secret-1234567"},
+        "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
+        "top_p": 0.5,
+    }
+    names = {
+        "hosted_vllm/Qwen/Qwen3": "Qwen/Qwen3",
+        "openai_like/openai/gpt-oss": "openai/gpt-oss",
+        "Qwen/Qwen3": "Qwen/Qwen3",
+    }
+    for named, sent in names.items():
+        with pytest.raises(JudgeCallError):
+            await ruler_score_group(
+                group(1, 2),
+                named,
+                params,
+                structured="text",
+                max_retries=0,
+                headers={"x-team": "a"},
+                extra={"seed": 3},
+            )
+        head, body = seen[-1]
+        assert (head["x-gateway-key"], head["x-team"]) == ("gw-secret-1234567", "a")
+        assert (body["top_p"], body["seed"]) == (0.5, 3)
+        assert not body.keys() & params.keys() - {"top_p"}
+        assert (body["model"], body["chat_template_kwargs"]) == (sent, {"enable_thinking": False})
+    await runner.cleanup()
+    with pytest.raises(ConfigurationError, match=r"openai/claude-x, .*\$ANTHROPIC_API_BASE"):
+        await ruler_score_group(group(1, 2), "anthropic/claude-x", params, swallow_exceptions=True)
+    with pytest.raises(ConfigurationError, match="extra_headers of extra_litellm_params takes a table"):
+        await ruler_score_group(group(1, 2), "m", params | {"extra_headers": "x-key: 1"})
+
+
 async def test_everything_an_attempt_did_reaches_the_judge_and_its_old_reward_does_not(serve):
     server = serve(worth, keep_prompts=True)
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +137,23 @@ def test_names_of_local_judges(model, tmp_path):
     assert isinstance(resolve(str(tmp_path / "g.json"), cache="off"), LocalJudge)
     with pytest.raises(ConfigurationError, match="called 'loud'"):
         open_local(f"{model}@loud")
+
+
+def test_an_adapter_or_model_that_was_trained_anew_is_read_again(model, tmp_path):
+    """And logs that grow beside it make no difference."""
+    copied, adapter = tmp_path / "model", tmp_path / "judge" / "adapter"
+    shutil.copytree(model, copied)
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text("{}")
+    write_judge(adapter.parent / FILE, Setup(str(copied), adapter=adapter).to_dict(adapter.parent))
+    files, plain = [f"local:{adapter.parent}", str(adapter.parent / FILE)], [f"local:{copied}@pointwise"]
+    before = {name: resolve(name, cache="off") for name in files + plain}
+    for file, changes in ((adapter / "adapter_model.safetensors", files), (copied / "config.json", files + plain),
+                          (copied / "log.jsonl", []), (adapter / "log.jsonl", [])):  # fmt: skip
+        file.write_text((file.read_text() if file.exists() else "") + "\n")
+        after = {name: resolve(name, cache="off") for name in before}
+        assert [name for name in before if after[name] is not before[name]] == changes
+        before = after
 
 
 def test_names_of_earlier_versions_are_taken_with_a_warning(model, tmp_path):

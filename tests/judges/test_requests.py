@@ -13,6 +13,7 @@ from grpo.config_file import make_settings
 from ranker import Budget, ConfigurationError, JudgeCallError, LLMJudge, rank_group
 from ranker.cli.judge_options import judge_options
 from ranker.judges.headers import parse_header
+from ranker.judges.registry import resolve
 from ranker.secrets import scrub
 from ranker.testing import JudgeServer
 from tests.cli.test_cli import ranker, records
@@ -219,9 +220,47 @@ def test_a_judge_file_says_how_a_model_is_asked(tmp_path, monkeypatch):
         assert SECRET not in str(caught.value)
 
 
+def test_a_variable_or_a_file_that_has_changed_since_is_read_again(tmp_path, monkeypatch):
+    """A judge is kept by its name, and a name that leads elsewhere is another judge."""
+    file, cascade, prompts = tmp_path / "j.json", tmp_path / "c.json", tmp_path / "prompts"
+    prompts.mkdir()
+    with ScriptedServer(ranks) as server:
+        content = {
+            "schema_version": 1,
+            "judge": "api",
+            "base_url": server.base_url,
+            "headers": {"api-key": "$OUR_KEY"},
+        }
+        small = content | {"model": "small", "headers": {}}
+        (tmp_path / "small.json").write_text(json.dumps(small))
+        both = {
+            "schema_version": 1,
+            "judge": "cascade",
+            "threshold": 2,
+            "small": "small.json",
+            "strong": "j.json",
+        }
+        cascade.write_text(json.dumps(both))
+        options = {"base_url": server.base_url, "headers": content["headers"], "prompt_folder": prompts}
+        judges = []
+        for key, model, words in (("1" * 12, "one", "Be strict."), ("2" * 12, "two", "Be polite.")):
+            monkeypatch.setenv("OUR_KEY", key)
+            file.write_text(json.dumps(content | {"model": model}))
+            text = '{% extends "rank.v1.j2" %}{% block rubric %}' + words + "{% endblock %}"
+            (prompts / "own.v1.j2").write_text(text)
+            for name, more in ((str(file), {}), (str(cascade), {}), ("m", options | {"template": "own.v1"})):
+                judges.append(resolve(name, cache="off", **more))
+                assert resolve(name, cache="off", **more) is judges[-1]
+            assert judges[-2].strong.name == model
+            rank_group(GROUP, judges[-3])
+            rank_group(GROUP, judges[-1])
+            assert [body["model"] for body in server.requests[-2:]] == [model, "m"]
+            assert [head["api-key"] for _, head in server.heads[-2:]] == [key, key]
+            assert words in json.dumps(server.requests[-1])
+
+
 def test_the_strong_judge_of_a_cascade_may_be_such_a_file(tmp_path):
     from ranker.judges.cascade import cascade_from
-    from ranker.judges.registry import resolve
 
     strong = {"schema_version": 1, "judge": "api", "model": "strong", "base_url": "http://127.0.0.1:1/v1"}
     (tmp_path / "strong.json").write_text(json.dumps(strong))
