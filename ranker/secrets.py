@@ -56,16 +56,18 @@ def hide_url(url: str) -> None:
 
 
 def hide_fields(value: Any, *, secret: bool = False) -> Any:
-    """The same for text under names of secrets in data, at any depth; returns the data without it. Numbers stay: of
-    `max_tokens` there is nothing to hide."""
+    """The same for text under names of secrets in data, at any depth, and for addresses under `base_url`; returns the data
+    without it. Numbers stay: of `max_tokens` there is nothing to hide. So does the name of a variable, `$NAME`."""
     if isinstance(value, Mapping):
         return {
             name: hide_fields(one, secret=secret or bool(_SECRET_FIELD.search(str(name))))
+            if name != "base_url" or not isinstance(one, str)
+            else bare_url(one)
             for name, one in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [hide_fields(one, secret=secret) for one in value]
-    if not secret or not isinstance(value, str):
+    if not secret or not isinstance(value, str) or re.fullmatch(r"\$\w+", value):
         return value
     hide(value)
     return REMOVED

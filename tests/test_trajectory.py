@@ -175,7 +175,7 @@ def test_an_id_must_be_text_or_an_integer(wrong):
         ({"trajectories": {"id": "a"}, "task": "Well?"}, "dict"),
         (
             {"trajectories": [Trajectory([HI], id="a"), Trajectory([HI], id="b"), Trajectory([YES], id="a")]},
-            "twice: a",
+            "twice: 'a'",
         ),
         ({"task": 7}, "task must be a string"),
         ({"rubric": ["x"]}, "rubric must be a string"),

@@ -28,6 +28,7 @@ from ranker.judges.options import JudgeOptions
 from ranker.judges.preflight import preflight
 from ranker.rank import judge_for
 from ranker.runtime.event_loop import run_sync
+from ranker.secrets import hide_fields
 from ranker.usage import Usage
 from ranker.watch.audit import Audit
 
@@ -132,7 +133,7 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
         out=out,
         resume=resume,
         audit=audit,
-        describe={key: value for key, value in settings.said.items() if key != "audit"},
+        describe=hide_fields({key: value for key, value in settings.said.items() if key != "audit"}),
     )
     if resume and out is not None:  # the folder is that of a run
         _count(rewards, audit, out)

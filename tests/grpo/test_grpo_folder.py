@@ -130,3 +130,25 @@ def test_a_run_goes_on_in_the_same_process(tmp_path, ended):
         begin(spread, out=tmp_path / "run").train()
     gc.collect()
     begin(spread, out=tmp_path / "run", resume=True).close()
+
+
+def test_config_json_holds_no_key_of_a_judge_s_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM_KEY", "CANARY-of-a-variable")
+    model, tokenizer = policy()
+    model.save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(dump_line(row) for row in ROWS))
+    judge = {
+        "model": "sim",
+        "base_url": "http://127.0.0.1:1/k3yA9f8e7d6c5b4a39281706f/v1?key=CANARY-of-the-query",
+        "extra": {"api_key": "CANARY-of-a-field", "top_p": 0.5},
+        "headers": {"x-api-key": "$TEAM_KEY"},
+    }
+    said = {"model": str(tmp_path / "tiny"), "dataset": str(tmp_path / "rows.jsonl"), "judge": judge}
+    for resume in (False, True):
+        make_trainer(make_settings(said, None), tmp_path / "run", resume).close()
+        held = (tmp_path / "run" / "config.json").read_text()
+        assert "CANARY" not in held
+        assert "k3yA9f8e" not in held
+        assert json.loads(held)["judge"]["headers"] == {"x-api-key": "$TEAM_KEY"}
+        assert json.loads(held)["judge"]["extra"]["top_p"] == 0.5
