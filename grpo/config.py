@@ -74,7 +74,7 @@ class GRPOConfig:
         bf16: compute in bfloat16, keeping the weights as they are.
         gradient_checkpointing: compute activations twice, keep few.
         fsdp: shard weights, gradients and optimizer state over all processes (FSDP2).
-        max_tokens_per_forward: tokens of one packed forward and backward; less needs less memory.
+        max_tokens_per_forward: tokens of one packed forward and backward, and of prompts read together; less needs less memory.
         max_num_seqs: replies that decode together; with a server, requests that each process has open.
         vllm_server_base_url: sample from this vLLM server, or from several (docs/integrations/servers.md);
             None samples in this process.

@@ -125,7 +125,7 @@ class GRPOTrainer:
         else:
             self.engine = Engine(
                 self.model, end_tokens(self.model, self.tokenizer), config.sampling, config.max_num_seqs,
-                context_length(self.model), layout.packed and layout.head, config.bf16,
+                context_length(self.model), layout.packed and layout.head, config.bf16, config.max_tokens_per_forward,
             )  # fmt: skip
         self._rollout, self._checker = rollout, checker
         self.handed_back: int | None = None

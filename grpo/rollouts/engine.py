@@ -17,7 +17,7 @@ from grpo.errors import ContextError, TrainingError
 from grpo.model.kv_cache import RaggedCache
 from grpo.model.loading import autocast
 from grpo.model.logprobs import head_logits, packed_forward
-from grpo.model.packing import pack
+from grpo.model.packing import batches, pack
 from grpo.sampling import Sampling, draw
 from ranker.judges.local.hidden_states import inner, mask_for, trunk
 
@@ -86,6 +86,7 @@ class Engine:
         shares: whether the model takes packed prompts and a cache of uneven rows (see `grpo.compatibility`);
             otherwise requests with the same prompt decode together, on the model's own cache.
         bf16: compute in bfloat16.
+        max_tokens_per_forward: of prompts that are read together; the memory of their mask grows with its square.
         sampled_tokens: tokens drawn so far.
     """
 
@@ -96,6 +97,7 @@ class Engine:
     context: int | None = None
     shares: bool = True
     bf16: bool = False
+    max_tokens_per_forward: int = 4096
     sampled_tokens: int = 0
     _waiting: deque[_Row] = field(default_factory=deque, init=False)
     _rows: list[_Row | None] = field(default_factory=list, init=False)
@@ -157,6 +159,11 @@ class Engine:
             self._decode_apart(taken)
             return
         self._drop(alive)
+        for run in batches([row.prompt for row in taken], self.max_tokens_per_forward):
+            self._prefill([taken[i] for i in run])
+
+    def _prefill(self, taken: list[_Row]) -> None:
+        """Read the prompts of new rows, what they share once, and draw their first tokens."""
         packed = pack([row.prompt for row in taken])
         prefilled = DynamicCache()  # every layer keeps every token
         hidden_1LH = packed_forward(self.model, packed, past_key_values=prefilled)

@@ -13,7 +13,7 @@ import transformers
 
 from grpo.errors import ContextError, TrainingError
 from grpo.model.loading import context_length
-from grpo.model.logprobs import Layout, plain_logprobs, token_logprobs
+from grpo.model.logprobs import Layout, packed_forward, plain_logprobs, token_logprobs
 from grpo.rollouts.engine import Completion, Engine
 from grpo.sampling import Sampling
 from tests.grpo_models import (
@@ -118,6 +118,25 @@ def test_a_reply_does_not_depend_on_the_batch(model: Any, most: int) -> None:
     together = generate(Engine(model, (1, 2), sampling, max_num_seqs=most), asked)
     assert [c.tokens for c in together] == [c.tokens for c in alone]
     assert [c.ended for c in together] == [c.ended for c in alone]
+
+
+def test_prompts_are_read_in_parts_that_fit_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sizes = llama(), []
+
+    def forward(model: Any, packed: Any, **more: Any) -> Any:
+        sizes.append(len(packed))
+        return packed_forward(model, packed, **more)
+
+    monkeypatch.setattr("grpo.rollouts.engine.packed_forward", forward)
+    asked, sampling = prompts(3, 9, 3, 14, 5, 9, 20), Sampling(max_completion_length=9)
+    at_once = generate(Engine(model, (1, 2), sampling), asked)
+    assert len(sizes) == 1
+    sizes.clear()
+    in_parts = generate(Engine(model, (1, 2), sampling, max_tokens_per_forward=16), asked)
+    assert [c.tokens for c in in_parts] == [c.tokens for c in at_once]
+    assert max(sizes) == 20, "a single prompt may be longer"
+    assert sorted(sizes)[-2] <= 16
+    assert len(sizes) > 3
 
 
 def test_rows_that_come_later_join_those_under_way() -> None:
