@@ -20,6 +20,7 @@ from ranker import RankedGroup, Trajectory
 from ranker.watch.audit import Answer, Audit
 from tests.grpo_runs import LONG, begin, fives, furthest, lines, spread, train, untimed, weights
 
+ROUNDING = 1e-4  # of steps of 1e-2: Adam divides a small gradient by itself, and with it the rounding, which differs by processor
 ASK = [{"role": "user", "content": "go"}]
 
 
@@ -300,10 +301,10 @@ def test_turns_that_add_nothing_change_nothing(more: Any) -> None:
     assert history[0]["turn_signal_share"] == 0.0
     if more.get("importance_sampling_level") != "sequence":
         assert furthest(weights(plain), weights(branch)) == 0.0
-    assert furthest(weights(plain), weights(branch)) < 1e-5
+    assert furthest(weights(plain), weights(branch)) < ROUNDING
     weightless, _ = run(credit="process", turn_weight=0.0, max_steps=2, **more)
     without, history = run(max_steps=2, **more)
-    assert furthest(weights(weightless), weights(without)) < 1e-5
+    assert furthest(weights(weightless), weights(without)) < ROUNDING
     assert "turn_signal_share" not in history[0]
 
 

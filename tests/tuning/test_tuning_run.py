@@ -104,7 +104,7 @@ def test_it_says_that_drawn_truths_cannot_be_learned(base, tmp_path):
 
 def test_what_is_never_better_than_the_base_is_not_kept(base, tmp_path):
     examples = from_groups(group(g, rule=False) for g in range(40))
-    tuned = Run(quick(base, learning_rate=0.3, patience=2), examples, tmp_path).go()
+    tuned = Run(quick(base, learning_rate=3.0, patience=2), examples, tmp_path).go()
     kept = torch.load(tmp_path / STATE, weights_only=True)
     if kept["bad"] == kept["checked"]:  # every check after the first was worse
         assert tuned.gain.value == 0
@@ -116,7 +116,7 @@ def test_the_last_state_is_kept_where_asked(base, tmp_path):
     examples = from_groups(group(g, rule=False) for g in range(40))
 
     def last_is_saved(keep: str) -> bool:
-        Run(quick(base, learning_rate=0.3, patience=2, keep=keep), examples, tmp_path / keep).go()
+        Run(quick(base, learning_rate=3.0, patience=2, keep=keep), examples, tmp_path / keep).go()
         state = torch.load(tmp_path / keep / STATE, weights_only=True)
         assert state["bad"] == 2, "worse than it was"
         last = {p.to(torch.bfloat16).view(torch.int16).numpy().tobytes() for p in state["params"]}
