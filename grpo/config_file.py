@@ -271,7 +271,7 @@ def load_reference(named: str, folder: Path | None, key: str) -> Any:
     if folder is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        found: Any = import_module(module)
+        target: Any = import_module(module)
     except Exception as error:
         said = f"{key} = {named!r}"
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
@@ -284,11 +284,11 @@ def load_reference(named: str, folder: Path | None, key: str) -> Any:
             f"{said}: {module} cannot be imported: {type(error).__name__}: {error}{place}."
         ) from error
     for part in name.split("."):
-        if not hasattr(found, part):
-            near = did_you_mean(part, dir(found))
+        if not hasattr(target, part):
+            near = did_you_mean(part, dir(target))
             raise ConfigurationError(f"{key} = {named!r}: {module} has no {name}.{near}")
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target
 
 
 def _is_debiased(said: Mapping[str, Any]) -> bool:

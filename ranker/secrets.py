@@ -60,9 +60,9 @@ def hide_fields(value: Any, *, secret: bool = False) -> Any:
     without it. Numbers stay: of `max_tokens` there is nothing to hide. So does the name of a variable, `$NAME`."""
     if isinstance(value, Mapping):
         return {
-            name: hide_fields(one, secret=secret or bool(_SECRET_FIELD.search(str(name))))
-            if name != "base_url" or not isinstance(one, str)
-            else bare_url(one)
+            name: bare_url(one)
+            if name == "base_url" and isinstance(one, str)
+            else hide_fields(one, secret=secret or bool(_SECRET_FIELD.search(str(name))))
             for name, one in value.items()
         }
     if isinstance(value, (list, tuple)):

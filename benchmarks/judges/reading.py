@@ -68,36 +68,36 @@ def questions(attempts: Sequence[Trajectory], each: int, seed: int) -> list[Ques
             few = tuple(rng.sample(wrong, min(len(wrong), OPTIONS - 1)))
             possible.setdefault(kind, []).append(Question(kind, about, text, right, few))
 
-    tools = [name for made in calls for name, _ in made]
-    for i, made in enumerate(calls):
-        names = [name for name, _ in made]
-        for (name, _), (after, _) in pairwise(made):
-            if names.count(name) == 1:
-                add(
-                    "next call", i, f"Which tool does trajectory {{id}} call next after {name}?", after, tools
-                )
-        for name, arguments in made:
-            for key, value in arguments.items():
-                if names.count(name) == 1:
-                    others = [
-                        given[key] for own in calls for tool, given in own if tool == name and key in given
-                    ]
-                    add("argument", i, f"With which {key} does trajectory {{id}} call {name}?", value, others)
+    every_call = list(chain.from_iterable(calls))
+    tools = [name for name, _ in every_call]
+    for i, own in enumerate(calls):
+        names = [name for name, _ in own]
+        once = {
+            name for name in names if names.count(name) == 1
+        }  # of others it would be unclear which call is meant
+        for name, after in pairwise(names):
+            if name in once:
+                text = f"Which tool does trajectory {{id}} call next after {name}?"
+                add("next call", i, text, after, tools)
+        for name, arguments in own:
+            for key, value in arguments.items() if name in once else ():
+                others = [values[key] for tool, values in every_call if tool == name and key in values]
+                add("argument", i, f"With which {key} does trajectory {{id}} call {name}?", value, others)
         if said[i] and (begins := _SENTENCE.match(said[i])):
             others = [sentence for text in said for sentence in _SENTENCE.findall(text)]
             add("last message", i, "With which sentence does the last message of the assistant in trajectory {id} begin?",
                 begins[0], others)  # fmt: skip
-    return [q for found in possible.values() for q in rng.sample(found, min(each, len(found)))]
+    return [q for kind in possible.values() for q in rng.sample(kind, min(each, len(kind)))]
 
 
 def _calls(attempt: Trajectory) -> list[tuple[str, dict[str, str]]]:
     """The tools that are called, with those of their arguments that are short and plain."""
     functions = [call["function"] for m in attempt.messages for call in m.get("tool_calls") or ()]
-    given = [(f["name"], json.loads(f["arguments"] or "{}")) for f in functions]
-    return [
-        (name, {k: str(v) for k, v in arguments.items() if _PLAIN.fullmatch(str(v))})
-        for name, arguments in given
-    ]
+    return [(f["name"], _plain(json.loads(f["arguments"] or "{}"))) for f in functions]
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in arguments.items() if _PLAIN.fullmatch(str(value))}
 
 
 def _last_words(attempt: Trajectory) -> str:
@@ -141,9 +141,8 @@ async def answers(
         return answer, reply.usage.prompt_tokens if reply.usage else 0
 
     try:
-        first = [
-            await one(q) for q in made[:1]
-        ]  # alone: the server then has the prefix that the others share
+        # Alone: the server then has the prefix that the others share.
+        first = [await one(q) for q in made[:1]]
         return first + await asyncio.gather(*map(one, made[1:]))
     finally:
         await client.close()

@@ -18,6 +18,7 @@ from grpo.types import TokenSequence
 from ranker import ConfigurationError, GroupError, Trajectory
 from ranker.message import plain_messages
 from ranker.plain import plain, unarrayed
+from ranker.prompting.escaping import encodable
 from ranker.prompting.tool_calls import openai_call
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ class Policy:
         return text
 
     def _encode(self, text: str, special: bool = False) -> list[int]:
-        return list(self._tokenizer(_encodable(text), add_special_tokens=special)["input_ids"])
+        return list(self._tokenizer(encodable(text), add_special_tokens=special)["input_ids"])
 
     def _decode(self, sampled: Completion) -> str:
         ids = sampled.tokens[:-1] if sampled.ended else sampled.tokens
@@ -249,7 +250,7 @@ class Policy:
                 {
                     "id": f"call_{next(self._calls)}",
                     "type": "function",
-                    "function": {"name": _encodable(c["name"]), "arguments": _text(c["arguments"])},
+                    "function": {"name": encodable(c["name"]), "arguments": _text(c["arguments"])},
                 }
                 for c in reply.calls
             ]
@@ -257,12 +258,7 @@ class Policy:
 
 
 def _text(arguments: Any) -> str:
-    return _encodable(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
-
-
-def _encodable(text: str) -> str:
-    """Lone surrogates, which no tokenizer takes, as judges are shown them: the way Python and JSON write them."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return encodable(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
 
 
 def _rendered(message: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import re
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from grpo.rollouts.json_types import json_types
 from ranker.prompting.tool_calls import as_mapping, openai_call
@@ -177,12 +177,18 @@ def _types(name: str, tools: Sequence[Any] | None) -> dict[str, set[str]]:
 
 
 def _function(tool: Any) -> Mapping[str, Any]:
-    if inspect.isroutine(tool):  # chat templates take functions, and are given this of them
-        from transformers.utils import get_json_schema
-
-        tool = get_json_schema(tool)
+    if inspect.isroutine(tool):
+        tool = _definition(tool)
     spec = tool.get("function", tool) if isinstance(tool, Mapping) else None
     return spec if isinstance(spec, Mapping) else {}
+
+
+@functools.lru_cache(maxsize=256)
+def _definition(function: Any) -> Mapping[str, Any]:
+    """What chat templates, which take functions as tools, are given of one; its docstring is read once, not for every reply."""
+    from transformers.utils import get_json_schema
+
+    return cast("Mapping[str, Any]", get_json_schema(function))
 
 
 def _names(tools: Sequence[Any]) -> set[str]:

@@ -31,16 +31,15 @@ def read_headers(headers: Mapping[str, Any] | None) -> dict[str, str]:
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not _NAME.match(name):
             raise ConfigurationError(f"{name!r} is no name of a header.")
-        named = isinstance(value, str) and re.fullmatch(r"\$\w+", value)
-        if named:
+        from_variable = isinstance(value, str) and re.fullmatch(r"\$\w+", value)
+        if from_variable:
             if not os.environ.get(value[1:]):
                 raise ConfigurationError(f"The header {name} is to come from {value}, which is not set.")
             value = os.environ[value[1:]]
         if not isinstance(value, str) or not _VALUE.match(value):
             raise ConfigurationError(f"The value of the header {name} must be text on one line.")
-        if named or _CREDENTIAL.search(
-            name
-        ):  # another, `x-team: research`, may well be a word of the replies
+        # Another, `x-team: research`, may well be a word of the replies.
+        if from_variable or _CREDENTIAL.search(name):
             hide(value, value.rpartition(" ")[2])  # the key alone, too, where a scheme stands before it
         read["Authorization" if name.lower() == "authorization" else name] = value
     return read

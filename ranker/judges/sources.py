@@ -17,12 +17,12 @@ _READ = {".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".jinja"}
 
 def sources_of(judge: str, options: Mapping[str, Any]) -> list[Any]:
     """What can be compared with what it was later: digests of variables, times and sizes of files."""
-    found: list[Any] = [*_variables(options.get("headers"))]
+    sources: list[Any] = [*_variables(options.get("headers"))]
     if options.get("prompt_folder") is not None:
-        found += map(_stamp, sorted(Path(str(options["prompt_folder"])).glob("*.j2")))
+        sources += map(_stamp, sorted(Path(str(options["prompt_folder"])).glob("*.j2")))
     if judge.endswith(".json") or judge.startswith("local:"):
-        found += _files(judge.removeprefix("local:"), Path())
-    return found
+        sources += _files(judge.removeprefix("local:"), Path())
+    return sources
 
 
 def _variables(headers: Any) -> Iterator[str]:
@@ -49,8 +49,8 @@ def _files(name: str, home: Path) -> Iterator[Any]:
 
 
 def _stamp(file: Path) -> tuple[str, int, int]:
-    found = file.stat()
-    return str(file), found.st_mtime_ns, found.st_size
+    status = file.stat()
+    return str(file), status.st_mtime_ns, status.st_size
 
 
 def _named(content: Any, home: Path) -> Iterator[Any]:
@@ -59,9 +59,9 @@ def _named(content: Any, home: Path) -> Iterator[Any]:
         return
     yield from _variables(content.get("headers"))
     for key in ("base", "adapter", "small", "strong"):
-        named = content.get(key)
-        if isinstance(named, str):
+        part = content.get(key)
+        if isinstance(part, str):
             for folder in (home, Path()):
-                yield from _files(named.removeprefix("local:"), folder)
+                yield from _files(part.removeprefix("local:"), folder)
         else:
-            yield from _named(named, home)
+            yield from _named(part, home)

@@ -123,12 +123,14 @@ def _unspell(spelled: str) -> str:
     return _SPELLED.get(spelled, spelled)
 
 
+def encodable(text: str) -> str:
+    """`text` with lone surrogates, which can neither be sent nor tokenized, the way Python and JSON write them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def neutral(text: str) -> str:
     """Return `text` with every look-alike of a structural tag or of a chat template's token disarmed."""
-    if not text.isascii():
-        # Lone surrogates cannot be sent; show them the way Python and JSON write them.
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _respelled(text, _spell)
+    return _respelled(encodable(text), _spell)
 
 
 def restore(text: str) -> str:
