@@ -49,7 +49,7 @@ fix: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# A million replies and a hundred thousand pairs of attempts beside oracles of their own (10 minutes).
+# A million replies and a hundred thousand pairs of attempts beside oracles of their own (half an hour).
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.fuzzing.replies --count 1000000 --json benchmarks/results/fuzz/replies.json
 	$(BIN)/python -m tests.fuzzing.trajectories --count 100000 --json benchmarks/results/fuzz/trajectories.json
@@ -94,7 +94,7 @@ demo-seeds: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.trainer.seeds --config demo --json benchmarks/results/demo_seeds.json
 	$(BIN)/python -m benchmarks.trainer.seeds --config demo --retune --json benchmarks/results/demo_retune_seeds.json
 
-# The training study: one small policy under judges of every quality (about an hour on two idle cores; started
+# The training study: one small policy under judges of every quality (two to three hours on two idle cores; started
 # again, it continues).
 study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.study --out benchmarks/results/study
@@ -106,7 +106,7 @@ watch-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.watch.step_time --json benchmarks/results/watch/step_time.json
 	$(BIN)/python -m benchmarks.watch.corrected --json benchmarks/results/watch/corrected.json
 
-# Rewards of turns beside rewards of attempts, and branches: 100 runs of the same policy (half an hour on an idle core;
+# Rewards of turns beside rewards of attempts, and branches: 105 runs of the same policy (half an hour on an idle core;
 # started again, it continues).
 turns-study: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.turns --out benchmarks/results/turns

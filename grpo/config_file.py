@@ -49,7 +49,17 @@ class _Judge(_Table):
     extra: dict[str, Any] | None = None
     headers: dict[str, str] | None = None
     structured: str | None = None
+    ids_in_schema: bool | None = None
     vision: bool | None = None
+    form: str | None = None
+    sharing: str | None = None
+    context_window: int | None = None
+    max_group: int | None = None
+    max_reasks: int | None = None
+    max_retries: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    price: list[float] | None = None  # dollars for a million tokens (read, written)
 
 
 class _Reward(_Table):

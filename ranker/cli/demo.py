@@ -38,7 +38,7 @@ def demo(
     retune: Annotated[
         bool,
         typer.Option(
-            "--retune", help="The judge learns from its audits while it trains the agent (20 minutes)."
+            "--retune", help="The judge learns from its audits while it trains the agent (20 to 30 minutes)."
         ),
     ] = False,
     changes: Annotated[
@@ -48,8 +48,8 @@ def demo(
 ) -> None:
     """Train a small agent on a judge's rankings, in a few minutes: no key, no GPU.
 
-    A strong judge, for which the checker stands in, audits a sixth of the groups: the watch sees whether the judge is still
-    right, and stops where it is not. Shows the true reward before and after with its curve, attempts before and after, and
+    A strong judge, for which the checker stands in, audits 18 % of the groups, and those are trained on what it says of them: the
+    watch sees whether the judge is still right, and stops where it is not. Shows the true reward before and after with its curve, attempts before and after, and
     the judge's cost.
     With --ranking: the rewards that a small local model gives, beside the ground truth.
     """

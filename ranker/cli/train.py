@@ -21,8 +21,13 @@ def train(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="The run folder: config, metrics, samples, checkpoints, final model.")
-    ],
+        Path | None,
+        typer.Option(
+            help="The run folder: config, metrics, samples, checkpoints, final model. Default: the config's name with "
+            "-run, in the current folder.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the run in the folder as if it had never stopped.")
     ] = False,
@@ -44,4 +49,4 @@ def train(
         )
     except ImportError as error:
         raise ConfigurationError(f"Training needs torch and more ({error}): {install('train')}.") from None
-    start(config, out, resume, changes or [], Console(emoji=False))
+    start(config, out or Path(f"{Path(config).stem}-run"), resume, changes or [], Console(emoji=False))

@@ -143,6 +143,16 @@ def test_a_folder_s_name_is_not_taken_for_markup(tmp_path: Any, monkeypatch: pyt
     assert f"The trained model: {out / 'final'}\n" in done.stdout
 
 
+def test_without_out_the_folder_has_the_config_s_name(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = ranker("train", "quick", "--set", "max_steps=1")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "quick-run" / "metrics.jsonl").exists()
+    assert "--resume" in ranker("train", "quick", "--set", "max_steps=1").stderr
+
+
 def test_curves_are_drawn_of_what_was_measured(history: Any, tmp_path: Any) -> None:
     _, lines, _ = history
     assert plot(lines, tmp_path / "curves.png", "title")

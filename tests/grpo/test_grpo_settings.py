@@ -14,6 +14,7 @@ from grpo.config_file import _Judge, load_reference, make_settings, packaged, re
 from ranker import ConfigurationError, TrajectoryGroup, rank_group
 from ranker.judges.options import JudgeOptions
 from ranker.suites import desk_world as desk
+from ranker.testing import JudgeServer
 from tests.cli.test_cli import ranker
 
 PLAIN = 'model = "m"\ndataset = "d.jsonl"\n'
@@ -144,6 +145,24 @@ def test_judges_are_asked_for_turns_where_their_table_or_the_credit_says_so(tmp_
 def test_what_a_judge_table_may_say_is_what_rank_group_takes():
     taken = {*inspect.signature(rank_group).parameters, *JudgeOptions.__annotations__}
     assert _Judge.model_fields.keys() - {"model", "name", "weight"} <= taken
+    left_out = {"cache", "prompt_folder", "record", "reason_tokens", "device", "dtype", "store"}
+    assert JudgeOptions.__annotations__.keys() - left_out <= _Judge.model_fields.keys()
+
+
+def test_a_judge_table_sets_price_and_window_of_a_server(tmp_path):
+    with JudgeServer(len) as server:
+        judge = f"""[judge]
+model = "mine"
+base_url = "{server.base_url}"
+price = [0.25, 2]
+context_window = 8192
+rpm = 600
+max_cost_usd = 1.0
+cache = "off"
+"""
+        function = read_settings(written(tmp_path, PLAIN + judge)).rewards()[0].function
+        ranked = function(["one attempt", "another attempt"], task="Say something.")
+    assert ranked.usage.cost_usd > 0
 
 
 def test_a_bad_line_of_a_dataset_is_named(tmp_path):
