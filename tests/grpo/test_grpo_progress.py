@@ -143,9 +143,7 @@ def test_a_folder_s_name_is_not_taken_for_markup(tmp_path: Any, monkeypatch: pyt
     assert f"The trained model: {out / 'final'}\n" in done.stdout
 
 
-def test_without_out_the_folder_has_the_config_s_name(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_out_the_folder_has_the_config_s_name(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = ranker("train", "quick", "--set", "max_steps=1")
     assert done.returncode == 0, done.stderr
