@@ -1,16 +1,19 @@
-"""Judges of `ranker bench` that are files: what is asked anew when one has changed."""
+"""Judges of `ranker bench` that are files: what is asked anew when one has changed, and what of a group reaches them."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ranker.bench.conditions import prepare
 from ranker.bench.judge_spec import judge_spec
+from ranker.bench.observation import PLAIN
 from ranker.bench.simulated_judges import SimulatedJudge
 from tests.bench_runs import here, read, values, write
 from tests.conftest import make_groups
@@ -120,3 +123,26 @@ def test_a_name_that_points_to_no_file_is_all_there_is_to_know(
         assert contents(name) is None
     saved(tmp_path / "loop.json", judge="cascade", small="loop.json", strong="loop.json", threshold=0.7)
     assert contents("loop.json") is not None
+
+
+@pytest.mark.slow
+def test_a_judge_that_weighs_by_a_reference_gets_it(tmp_path: Path) -> None:
+    from tests.local_models import saved as saved_model
+
+    source, out = write(tmp_path / "g.jsonl", make_groups(3)), tmp_path / "out"
+    lines = [json.loads(line) | {"reference": "blue 12"} for line in source.read_text().splitlines()]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    judge = f"local:{saved_model(tmp_path / 'tiny')}@reference_likelihood"
+    words = ("bench", "--judge", judge, "--suite", source, "--out", out, "--accuracy-only", "-q")
+    done = here(*words)
+    assert done.code == 0, done.told
+    assert values(read(out), judge)["failure_rate"] == 0.0
+
+
+def test_another_reference_is_another_trial() -> None:
+    [group] = make_groups(1)
+    ids = [
+        prepare("j", "s", 0, PLAIN, "", replace(group, reference=answer)).id for answer in (None, "12", "13")
+    ]
+    assert len(set(ids)) == 3
+    assert prepare("j", "s", 0, PLAIN, "", group).id == ids[0]
