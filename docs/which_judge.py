@@ -30,7 +30,8 @@ with [`ranker label`](labelling.md) and give it the result. The measurements lie
 form that [`ranker bench`](bench.md) writes, and the same command goes on with them.
 
 What it recommends: the cheapest judge that is within 0.05 of the best one with 95 % confidence; if none is, the best one; and
-none at all if no judge is shown to beat a coin. With so few groups it often cannot tell two good judges apart, and says so.
+none at all if no judge is shown to beat a coin. The best one is the most accurate of those that are shown to. A judge that failed
+on more than a fifth of the groups is left out, and named. With so few groups it often cannot tell two good judges apart, and says so.
 
 The rest of this page is what is on record, which `ranker judges` shows as well:
 

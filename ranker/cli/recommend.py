@@ -87,7 +87,7 @@ def recommend(
         if plan.measured:
             asyncio.run(command.bench(command.BenchSettings(matrix, out, budget, quiet=quiet), console))
             results = read_results(out)
-            choice = recommend.choose(results, plan.measured)
+            choice = recommend.choose(results, plan.measured, len(suite.groups))
         else:
             choice = recommend.Choice(None, "No judge could be measured.", measured=False)
     print(choice.reason)

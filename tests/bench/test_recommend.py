@@ -77,28 +77,47 @@ def test_judges_out_of_reach_or_of_unknown_price_are_left_out() -> None:
 def test_the_cheapest_that_is_good_enough_is_chosen() -> None:
     some = [candidate("local"), candidate("a", 0.01), candidate("b", 0.1)]
     made = results(local=[(3, 6)] * 20 + [(4, 6)] * 20, a=[(5, 6)] * 40, b=[(5, 6)] * 39 + [(6, 6)])
-    choice = choose(made, some)
+    choice = choose(made, some, 40)
     assert choice.judge == "a"
     assert "within 0.05" in choice.reason
 
 
 def test_the_best_is_chosen_where_no_cheaper_one_is_good_enough() -> None:
     some = [candidate("local"), candidate("b", 0.1)]
-    worse = choose(results(local=[(4, 6)] * 40, b=[(6, 6)] * 40), some)
+    worse = choose(results(local=[(4, 6)] * 40, b=[(6, 6)] * 40), some, 40)
     assert (worse.judge, "Undecided" in worse.reason) == ("b", False)
-    unsure = choose(results(local=[(4, 6), (6, 6)] * 6, b=[(6, 6), (5, 6)] * 6), some)
+    unsure = choose(results(local=[(4, 6), (6, 6)] * 6, b=[(6, 6), (5, 6)] * 6), some, 12)
     assert unsure.judge == "b"
     assert "Undecided whether cheaper ones would do: local (" in unsure.reason
     assert "more groups" in unsure.reason
 
 
 def test_no_judge_is_recommended_that_is_not_shown_to_beat_a_coin() -> None:
-    choice = choose(results(local=[(2, 6), (4, 6)] * 10), [candidate("local")])
+    choice = choose(results(local=[(2, 6), (4, 6)] * 10), [candidate("local")], 20)
     assert choice.judge is None
     assert "not train" in choice.reason
     failed = results(local=[(6, 6)] * 4)
     failed["cells"][0]["failed"] = 4
-    assert choose(failed, [candidate("local")]).judge is None
+    choice = choose(failed, [candidate("local")], 4)
+    assert (choice.judge, choice.measured) == (None, False)
+    assert "local (a verdict on 0 of 4 groups)" in choice.reason
+
+
+def test_one_lucky_verdict_takes_no_choice_from_a_judge_that_is_right() -> None:
+    some = [candidate("local"), candidate("a", 0.01), candidate("b", 0.1)]
+    made = results(local=[(5, 6)] * 20, a=[(6, 6)], b=[(3, 3), (1, 1)])
+    choice = choose(made, some, 20)
+    assert choice.judge == "local"
+    assert "Left out: a (a verdict on 1 of 20 groups), b (a verdict on 2 of 20 groups)." in choice.reason
+
+
+def test_the_best_is_the_most_accurate_of_those_shown_to_beat_a_coin() -> None:
+    some = [candidate("local"), candidate("a", 0.01)]
+    made = results(local=[(5, 6)] * 12, a=[(1, 1)] * 2 + [(0, 0)] * 10)  # all right, where there was a pair
+    assert made["cells"][1]["metrics"]["pairwise_accuracy"]["low"] < 0.5
+    choice = choose(made, some, 12)
+    assert choice.judge == "local"
+    assert "the most of those that are shown to beat a coin" in choice.reason
 
 
 # The command
