@@ -179,6 +179,18 @@ def choose(
     )
 
 
+def unfinished(stopped: Sequence[str], results: Mapping[str, Any], planned: int) -> Choice:
+    """No choice, where the budget stopped judges before they had ranked all groups."""
+    asked = {cell["judge"]: cell["groups"] for cell in results["cells"]}
+    reached = ", ".join(f"{name} after {asked.get(name, 0)} of {planned} groups" for name in stopped)
+    return Choice(
+        None,
+        f"No judge is chosen: the budget stopped {reached}. Run the same command again to go on from there with as much "
+        "again, or raise --budget.",
+        measured=False,
+    )
+
+
 def _left_out(verdicts: Mapping[str, int], planned: int) -> str:
     """Judges that are not compared, for want of verdicts."""
     few = ", ".join(f"{name} (a verdict on {n} of {planned} groups)" for name, n in verdicts.items())

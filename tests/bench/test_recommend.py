@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ranker.bench.judge_spec import judge_spec
-from ranker.bench.recommend import FEWEST, MOST, Candidate, choose, plan
+from ranker.bench.recommend import FEWEST, MOST, Candidate, candidates, choose, plan
 from ranker.bench.recommend_text import command
 from ranker.testing import JudgeServer
-from tests.bench_runs import here, write
+from tests.bench_runs import here, observed, write
 from tests.conftest import make_groups
 
 
@@ -174,6 +174,45 @@ def test_a_budget_of_nothing_calls_nothing_that_costs(
     assert "above the budget" in done.out
     assert "No judge could be measured" in done.out
     assert server.requests == 0
+
+
+def test_a_budget_is_that_of_one_call_of_the_command(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{seed}.jsonl": make_groups(12, seed=seed) for seed in range(3)}
+    server = serve([group for groups in files.values() for group in groups])
+    monkeypatch.chdir(tmp_path)
+    reach = ("--judge", "sim", "--base-url", server.base_url, "--price", "10,10", "-q")
+    for name, groups in files.items():
+        write(tmp_path / name, groups)
+        done = here("recommend", name, "--budget", "0.1", *reach)
+        assert (done.code, done.err) == (0, "")
+        assert "sim orders 1.00" in done.out
+    spent = sum(o["usage"].get("cost_usd", 0.0) for o in observed(tmp_path / "recommend"))
+    assert spent > 0.1, "together more than each may cost"
+
+
+def test_judges_that_the_budget_stopped_are_named_and_none_is_chosen(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = make_groups(12)
+    server = serve(groups, faults={"prose": 0.3}, seed=3)  # asked again for these, which no forecast knows
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "mine.jsonl", groups)
+    [one] = candidates([judge_spec("sim", server.base_url, {"price": (10, 0)})], groups, None)
+    assert one.cost_usd is not None
+    words = ("recommend", "mine.jsonl", "--budget", 10.5 * one.cost_usd, "--judge", "noisy:0.9", "--judge", "sim",
+             "--base-url", server.base_url, "--price", "10,0", "--concurrency", 1, "-q")  # fmt: skip
+    done = here(*words)
+    assert done.code == 1
+    assert "No judge is chosen: the budget stopped sim after 9 of 10 groups." in done.out
+    assert "raise --budget to continue" in done.err
+    assert "--max-cost" not in done.told
+    asked = server.requests
+    again = here(*words)
+    assert again.code == 0
+    assert "sim orders 1.00" in again.out
+    assert server.requests < 2 * asked, "it goes on"
 
 
 def test_a_budget_without_end_is_refused(tmp_path: Path) -> None:
