@@ -184,7 +184,7 @@ def _disagreement(suite: Suite, share: float, seen: Observation) -> Json:
         "rubric": group.rubric,
         "trajectories": [
             {"id": name, "messages": list(t.messages), **({"tools": list(t.tools)} if t.tools else {}),
-             "ground_truth": t.ground_truth}
+             **({"histories": [list(h) for h in t.histories]} if t.histories else {}), "ground_truth": t.ground_truth}
             for name, t in zip(group.ids, group.trajectories, strict=True)
         ],
         **ranked.to_dict(),

@@ -179,6 +179,24 @@ def test_shows_the_groups(tmp_path, monkeypatch):
     assert text.count('class="rest"') == 1
 
 
+def test_every_form_of_message_is_shown(tmp_path, monkeypatch):
+    """Texts under `parts`, calls that are text, and what lies beside the content: all that the judge was shown."""
+    monkeypatch.setattr(figures, "available", lambda: False)
+    shown = line()
+    shown["trajectories"][0] |= {
+        "messages": [
+            {"role": "user", "parts": [{"type": "text", "text": "Ask the gauge."}]},
+            {"role": "assistant", "content": None, "tool_calls": ['{"name": "gauge", "arguments": {"unit": "bar"}}']},
+            {"role": "assistant", "parts": ["It says seven."], "reasoning": "Well now.", "audio_id": "clip-9"},
+        ],
+        "histories": [[{"role": "user", "content": "Read the other gauge."}]],
+    }  # fmt: skip
+    page, _ = made(tmp_path, told(cell("good", 0.9)), shown)
+    for words in ("Ask the gauge.", "calls gauge", '"unit": "bar"', "It says seven.", "Well now.", "clip-9",
+                  "Read the other gauge."):  # fmt: skip
+        assert page.words.count(words) == 1, words
+
+
 def test_hostile_text_stays_text(tmp_path):
     name = HOSTILE + "\u202egpj\u200b\x00"
     results = told(cell(name, 0.9), cell("other", 0.8), differences=((name, "other", 0.1),))
