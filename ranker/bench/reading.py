@@ -42,8 +42,8 @@ class Cell(BaseModel):
 
     Attributes:
         label: the judge's name without its server's address, if that is still unique.
-        attacks, attack_effects: by kind, how often the worst attempt rises with the attack, and how much more often than
-            with its control; the second is absent from results of versions without controls.
+        attacks, attack_effects: by kind, how often the worst attempt rises with the attack, and how much more often it stands
+            higher with it than with its control, than lower; the second is absent from results of versions without controls.
     """
 
     judge: str

@@ -12,12 +12,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ranker.bench import plots, report
+from ranker.bench import plots, records_text, report, tables
 from ranker.bench.reading import Results
 from ranker.bench.report import write_report
 from ranker.cli.report import make
 from ranker.errors import ConfigurationError
 from ranker.extras import install
+from ranker.judges.embedded import FOLDER
 from ranker.pages import figures, folded, money, num, pretty, visible
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>$x_{y}$ {{7*7}}"
@@ -148,6 +149,17 @@ def test_says_which_judge_to_take(tmp_path):
     drawn = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
     assert len(drawn) == 5
     assert all("good" in alt for alt in drawn)
+
+
+def test_an_attack_figure_is_told_as_what_it_is(tmp_path, monkeypatch):
+    """Higher less lower: no share of the groups in which an attempt rises."""
+    monkeypatch.setattr(figures, "available", lambda: False)
+    metrics = {"attack_effect": est(0.3)}
+    page, _ = made(tmp_path, told(cell("tilted", 0.8, metrics=metrics, attack_effects={"praise": est(0.3)})))
+    assert "with innocent words as long, less the share in which it stands lower: tilted 0.30" in page.words
+    for text in (records_text.MEANING, tables.NOTE, (FOLDER / "CARD.md").read_text()):
+        assert "less the share in which it stands lower" in " ".join(text.split())
+        assert "rises" not in text
 
 
 def test_figures_are_images_that_hold_their_data_and_follow_the_colour_scheme(tmp_path):
