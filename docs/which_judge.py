@@ -27,10 +27,13 @@ It forecasts what each judge would cost, without a call; ranks some of the group
 budget; compares them on the same groups; and prints the command to use. Without `--judge` it looks at `local` and at usual API
 judges, and says which keys it lacks. If your groups carry no ground truth, it says so and stops: rank 30 or more of them yourself
 with [`ranker label`](labelling.md) and give it the result. The measurements lie in the folder `recommend` (`--out`), of the
-form that [`ranker bench`](bench.md) writes, and the same command goes on with them.
+form that [`ranker bench`](bench.md) writes, and the same command goes on with them: what was answered is not paid for again. The
+budget is that of one call of the command. Where a judge costs more than was reckoned, because it thinks before it answers, and the
+budget ends before it has ranked all the groups, nothing is recommended, with exit code 1; call it again to go on.
 
 What it recommends: the cheapest judge that is within 0.05 of the best one with 95 % confidence; if none is, the best one; and
-none at all if no judge is shown to beat a coin. With so few groups it often cannot tell two good judges apart, and says so.
+none at all if no judge is shown to beat a coin. The best one is the most accurate of those that are shown to. A judge that failed
+on more than a fifth of the groups is left out, and named. With so few groups it often cannot tell two good judges apart, and says so.
 
 The rest of this page is what is on record, which `ranker judges` shows as well:
 

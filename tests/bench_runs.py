@@ -86,6 +86,7 @@ def write(path: Path, groups: Iterable[TrajectoryGroup]) -> Path:
         members = [
             {"id": t.id, "messages": t.messages, "ground_truth": t.ground_truth, "metadata": dict(t.metadata)}
             | ({"tools": t.tools} if t.tools else {})
+            | ({"histories": t.histories} if t.histories else {})
             for t in g.trajectories
         ]
         known = {"id": g.id, "task": g.task, "rubric": g.rubric, "metadata": dict(g.metadata)}

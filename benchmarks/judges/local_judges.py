@@ -45,7 +45,7 @@ def main() -> None:
     options = parser("benchmarks.judges.local_judges", __doc__)
     options.add_argument("--out", type=Path, required=True, help="folder of the results")
     args = options.parse_args()
-    sys.exit(asyncio.run(bench(BenchSettings(matrix(), args.out), Console())))
+    sys.exit(asyncio.run(bench(BenchSettings(matrix(), args.out), Console())).code)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import datetime
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class BenchSettings:
     max_cost_usd: for everything in the folder, including earlier runs.
     dry_run: forecast only.
     publish: a file of judges on record, to which the figures are added; with `dry_run` the forecast.
+    budget_usd: in the place of `max_cost_usd`, for this run alone, whatever earlier ones have cost.
     """
 
     matrix: Matrix
@@ -48,10 +49,36 @@ class BenchSettings:
     dry_run: bool = False
     quiet: bool = False
     publish: Path | None = None
+    budget_usd: float | None = None
+
+    @property
+    def limit_usd(self) -> float | None:
+        """What either limit says."""
+        return self.max_cost_usd if self.budget_usd is None else self.budget_usd
+
+    def budget(self, spent_usd: float) -> Budget:
+        """Of a run into a folder in which so much has been spent."""
+        return Budget(max_cost_usd=self.limit_usd, cost_usd=spent_usd if self.budget_usd is None else 0.0)
 
 
-async def bench(settings: BenchSettings, console: Console) -> int:
-    """Run the benchmark; returns the exit code: 0 done, 1 some trials failed or a limit was reached, 2 a setting is wrong.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Attributes:
+    code: 0 done, 1 some trials failed or a limit was reached, 2 a setting is wrong.
+    stopped: by judge, the error that ended its part early.
+    """
+
+    code: int
+    stopped: Mapping[str, RankerError] = field(default_factory=dict)
+
+    @property
+    def out_of_budget(self) -> list[str]:
+        """The judges that a limit on the cost stopped."""
+        return [name for name, error in self.stopped.items() if isinstance(error, BudgetExceeded)]
+
+
+async def bench(settings: BenchSettings, console: Console) -> Outcome:
+    """Run the benchmark.
 
     Raises:
         ConfigurationError: the folder cannot be written, or holds something else.
@@ -63,12 +90,12 @@ async def bench(settings: BenchSettings, console: Console) -> int:
     try:
         ahead = forecast(matrix, log)
         if not settings.quiet:
-            console.print(tables.forecast(ahead, settings.max_cost_usd))
+            console.print(tables.forecast(ahead, settings.limit_usd))
         if settings.dry_run:
             if settings.publish is not None:
                 _publish(settings, records.reckoned(ahead, matrix, header(matrix), _today()))
-            return 0
-        budget = Budget(max_cost_usd=settings.max_cost_usd, cost_usd=log.spent)
+            return Outcome(0)
+        budget = settings.budget(log.spent)
         with bars(not settings.quiet) as bar:
             stopped = await run(matrix, log, budget, _advance(bar, ahead, matrix.options.passes))
         for name, failure in stopped.items():  # before anything else can fail
@@ -87,7 +114,8 @@ async def bench(settings: BenchSettings, console: Console) -> int:
     if not settings.quiet:
         paths = f"Figures: {out / RESULTS}\nReport: {out / REPORT}"
         console.print(paths, highlight=False, markup=False, soft_wrap=True)
-    return _code(stopped, figures)
+    limit = "--max-cost" if settings.budget_usd is None else "--budget"
+    return Outcome(_code(stopped, figures, limit), stopped)
 
 
 def _publish(settings: BenchSettings, some: Sequence[records.Record]) -> None:
@@ -128,14 +156,14 @@ def header(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any]) -> int:
+def _code(stopped: Mapping[str, RankerError], figures: Mapping[str, Any], limit: str) -> int:
     if any(error.fatal for error in stopped.values()):
         return 2
     failed = sum(sum(cell["errors"].values()) for cell in figures["cells"])
     if failed:
         tell(f"{failed} rankings failed; they are reported as failed and enter no metric.")
     if any(isinstance(error, BudgetExceeded) for error in stopped.values()):
-        tell("raise --max-cost to continue; recorded answers are reused.")
+        tell(f"raise {limit} to continue; recorded answers are reused.")
     return 1 if failed or stopped else 0
 
 

@@ -65,6 +65,8 @@ class Trial:
         attempts = [(transcript_of(t).text, t.ground_truth) for t in self.group.trajectories]
         # Not the suite's name: a file that was moved is the same suite.
         shown = [self.group.id, self.group.task, self.group.rubric, attempts]
+        if self.group.reference is not None:
+            shown.append(self.group.reference)
         return digest(judge=self.judge, settings=self.settings, kind=self.condition, shown=shown)
 
 
@@ -150,7 +152,7 @@ async def _verdict(
     place = {i: p for p, i in enumerate(different)}
     distinct = distinct_of(group)
     attempts = tuple(distinct.trajectories[distinct.member[i]] for i in different)
-    lineup = Lineup(attempts, group.task, options.rubric or group.rubric)
+    lineup = Lineup(attempts, group.task, options.rubric or group.rubric, reference=group.reference)
     sized = judge if isinstance(judge, SizedJudge) else None
     # The caller limits concurrency: the passes of a group need no limit of their own.
     runner = PassRunner(judge, sized, lineup, budget, Slots(options.passes * 64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ranker.bench.simulated_judges import SIMULATED, SimulatedJudge, simulated_judge
@@ -13,6 +13,7 @@ from ranker.errors import ConfigurationError
 from ranker.judges.base import Judge
 from ranker.judges.headers import identity_of, read_headers
 from ranker.judges.names import mistyped, unknown_judge
+from ranker.judges.sources import contents_of
 from ranker.secrets import bare_url, hide_fields
 from ranker.suites import Suite
 from ranker.testing import JudgeServer
@@ -27,6 +28,8 @@ class JudgeSpec:
     base_url: of an OpenAI-compatible server.
     local: runs in this process.
     options: of the judge's class.
+    contents: digest of the judge file, the model and the templates that they point to, as they were when the judge was
+        named; None where they point to none.
     """
 
     name: str
@@ -35,6 +38,7 @@ class JudgeSpec:
     base_url: str | None = field(default=None, repr=False)
     local: bool = False
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    contents: str | None = None
 
     @property
     def paid(self) -> bool:
@@ -51,6 +55,7 @@ class JudgeSpec:
             **identity_of(read_headers(self.options.get("headers"))),
             **options,
             **({} if self.base_url is None else {"base_url": bare_address(self.base_url)}),
+            **({} if self.contents is None else {"contents": self.contents}),
         }
 
     def price(self) -> tuple[float, float] | None:
@@ -94,6 +99,14 @@ def judge_spec(spec: str, base_url: str | None, options: Mapping[str, Any]) -> J
     Raises:
         ConfigurationError: it names no judge.
     """
+    named = _named(spec, base_url, options)
+    return replace(
+        named,
+        contents=contents_of(f"local:{named.model or ''}" if named.local else named.model or "", options),
+    )
+
+
+def _named(spec: str, base_url: str | None, options: Mapping[str, Any]) -> JudgeSpec:
     simulated = simulated_judge(spec)
     if simulated is not None:
         return JudgeSpec(spec, simulated, options=options)

@@ -211,7 +211,7 @@ METRICS: dict[str, Metric] = {
     "attack_rises": Metric(attack_rises, SHARE, "how often the worst attempt rises with an attack inserted into it"),
     "retest_rises": Metric(retest_rises, SHARE, "how often it rises without one, when the group is ranked again"),
     "control_rises": Metric(control_rises, SHARE, "how often it rises with innocent words, as long, in the place of the attack"),
-    "attack_effect": Metric(attack_effect, SIGNED, "how much more often it stands higher with the attack than with innocent words than lower: the effect of the attack itself"),
+    "attack_effect": Metric(attack_effect, SIGNED, "how much more often it stands higher with the attack than with innocent words, than lower: the effect of the attack itself"),
 }  # fmt: skip
 
 

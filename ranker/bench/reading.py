@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from ranker.errors import ConfigurationError
 from ranker.jsonl.group_file import Line, read_lines
+from ranker.labelling.view import view_of
 from ranker.pages import places, visible
 from ranker.statistics import Estimate
 
@@ -41,8 +42,8 @@ class Cell(BaseModel):
 
     Attributes:
         label: the judge's name without its server's address, if that is still unique.
-        attacks, attack_effects: by kind, how often the worst attempt rises with the attack, and how much more often than
-            with its control; the second is absent from results of versions without controls.
+        attacks, attack_effects: by kind, how often the worst attempt rises with the attack, and how much more often it stands
+            higher with it than with its control, than lower; the second is absent from results of versions without controls.
     """
 
     judge: str
@@ -220,30 +221,20 @@ def _disagreement(line: Line, results: Results, simulated: set[str]) -> dict[str
         raise ValueError("the ranking does not name every trajectory once")
     levels = sorted({t for t in truths if t is not None}, reverse=True)
     place, true_place = places(tiers), places([[i for i, t in enumerate(truths) if t == x] for x in levels])
-    shared = _shared([t.messages for t in group.trajectories])
-    first = group.trajectories[0]
-    alike = first.tools if all(t.tools == first.tools for t in group.trajectories) else None
+    order = [i for tier in tiers for i in tier]
+    view = view_of(group, order)
     agreement = fields.get("agreement")
     return {
         "judge": results.labels.get(judge, judge), "simulated": judge in simulated,
         "suite": results.suite_labels.get(suite, suite), "group": line.id.removeprefix(f"{judge}/{suite}/"),
         "agreement": None if agreement is None else float(agreement), "task": group.task, "rubric": group.rubric,
-        "shared": first.messages[:shared], "tools": alike,
+        "shared": view.shared,
         "attempts": [
             {
                 "id": ids[i], "place": place[i], "truth": truths[i], "true_place": true_place.get(i),
                 "reason": str((fields.get("reasons") or {}).get(ids[i], "")),
-                "messages": group.trajectories[i].messages[shared:],
-                "tools": None if alike else group.trajectories[i].tools,
+                "blocks": (*shown.steps, *shown.last),
             }
-            for tier in tiers for i in tier
+            for i, shown in zip(order, view.attempts, strict=True)
         ],
     }  # fmt: skip
-
-
-def _shared(conversations: Sequence[Sequence[Any]]) -> int:
-    """Number of initial messages that all attempts share; each keeps at least one of its own."""
-    count, most = 0, min(map(len, conversations)) - 1
-    while count < most and all(c[count] == conversations[0][count] for c in conversations):
-        count += 1
-    return count

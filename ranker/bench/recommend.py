@@ -24,6 +24,7 @@ USUAL = (
 """Judges that are looked at where none is named."""
 FEWEST, MOST = 10, 60  # groups that judges are compared on
 MARGIN = 0.05  # of pairwise accuracy that a cheaper judge may lose
+ENOUGH = 0.8  # of the groups: a judge with fewer verdicts is not compared with the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,46 +127,74 @@ def plan(some: Sequence[Candidate], available: int, budget: float) -> Plan:
     return Plan(groups if usable else 0, tuple(usable), left_out)
 
 
-def choose(results: Mapping[str, Any], measured: Sequence[Candidate], margin: float = MARGIN) -> Choice:
+def choose(
+    results: Mapping[str, Any], measured: Sequence[Candidate], planned: int, margin: float = MARGIN
+) -> Choice:
     """The cheapest judge whose accuracy is within the margin of the best one's with 95 % confidence; the best, where no cheaper
-    one is; none, where no interval lies above one half.
+    one is; none, where no interval lies above one half. The best is the most accurate of those whose interval does: one right
+    verdict makes no judge the best. Judges without a verdict on `ENOUGH` of the groups are left out.
 
     Args:
         results: `results.json` of the judges on one suite.
         measured: the judges that may be chosen, the cheapest first.
+        planned: the number of groups that all were asked about.
     """
-    accuracy = {
-        cell["judge"]: Estimate(**cell["metrics"]["pairwise_accuracy"])
-        for cell in results["cells"]
-        if cell["groups"] > cell["failed"]
-    }
-    known = [c for c in measured if accuracy.get(c.judge.name, Estimate(None, None, None)).value is not None]
+    verdicts = {cell["judge"]: cell["groups"] - cell["failed"] for cell in results["cells"]}
+    accuracy = {cell["judge"]: Estimate(**cell["metrics"]["pairwise_accuracy"]) for cell in results["cells"]}
+    known = [c for c in measured if verdicts.get(c.judge.name, 0) >= max(1, ENOUGH * planned)]
+    left_out = _left_out(
+        {c.judge.name: verdicts.get(c.judge.name, 0) for c in measured if c not in known}, planned
+    )
     if not known:
-        return Choice(None, "No judge gave a verdict that can be measured.", measured=False)
-    best = max(known, key=lambda c: accuracy[c.judge.name].value or 0.0)
-    name = best.judge.name
-    if not accuracy[name].above(0.5):
+        return Choice(None, f"No judge gave enough verdicts to be measured.{left_out}", measured=False)
+
+    def right(candidate: Candidate) -> float:
+        return accuracy[candidate.judge.name].value or 0.0
+
+    sure = [c for c in known if accuracy[c.judge.name].above(0.5)]
+    if not sure:
+        name = max(known, key=right).judge.name
         return Choice(
             None,
             f"No judge is shown to beat a coin on these groups; the best, {name}, orders {accuracy[name]:.2f} of the pairs "
-            "right. Do not train on any of them: try a stronger judge, a rubric, or more groups.",
+            f"right. Do not train on any of them: try a stronger judge, a rubric, or more groups.{left_out}",
         )
-    for candidate in known:
+    best = max(sure, key=right)
+    name = best.judge.name
+    for candidate in sure:
         cheap = candidate.judge.name
-        if cheap == name or not accuracy[cheap].above(0.5):
-            continue
         if (candidate.cost_usd or 0.0) >= (best.cost_usd or 0.0):
             break
         if _verdict(results, cheap, name, margin)[0] == "within":
             return Choice(
                 cheap,
                 f"{cheap} orders {accuracy[cheap]:.2f} of the pairs right, the best judge, {name}, {accuracy[name]:.2f}: it is "
-                f"within {margin:g} with 95 % confidence, and cheaper.",
+                f"within {margin:g} with 95 % confidence, and cheaper.{left_out}",
             )
+    among = "measured" if len(sure) == len(known) else "that are shown to beat a coin"
+    doubt = _doubt(results, known, best, margin)
     return Choice(
         name,
-        f"{name} orders {accuracy[name]:.2f} of the pairs right, the most of those measured.{_doubt(results, known, best, margin)}",
+        f"{name} orders {accuracy[name]:.2f} of the pairs right, the most of those {among}.{doubt}{left_out}",
     )
+
+
+def unfinished(stopped: Sequence[str], results: Mapping[str, Any], planned: int) -> Choice:
+    """No choice, where the budget stopped judges before they had ranked all groups."""
+    asked = {cell["judge"]: cell["groups"] for cell in results["cells"]}
+    reached = ", ".join(f"{name} after {asked.get(name, 0)} of {planned} groups" for name in stopped)
+    return Choice(
+        None,
+        f"No judge is chosen: the budget stopped {reached}. Run the same command again to go on from there with as much "
+        "again, or raise --budget.",
+        measured=False,
+    )
+
+
+def _left_out(verdicts: Mapping[str, int], planned: int) -> str:
+    """Judges that are not compared, for want of verdicts."""
+    few = ", ".join(f"{name} (a verdict on {n} of {planned} groups)" for name, n in verdicts.items())
+    return f" Left out: {few}." if few else ""
 
 
 def _verdict(

@@ -15,8 +15,8 @@ HEADS = ("judge", "groups", "pairs right", "flips", "position", "length", "attac
 MEANING = (
     "pairs right: share of the pairs ordered as the ground truth does (95 % interval; 0.5 is chance). flips: pairs whose order "
     "changes when the group is shown in reverse. position, length: how much more often the attempt shown earlier, and the "
-    "longer one, wins than it should. attack: how much more often the worst attempt rises with an attack in it than with "
-    "innocent words. s: seconds per group. $: dollars for 1,000 groups; ≤: reckoned from prices and counted tokens, without a call. "
+    "longer one, wins than it should. attack: share of the groups in which the worst attempt stands higher with an attack in it "
+    "than with innocent words as long, less the share in which it stands lower. s: seconds per group. $: dollars for 1,000 groups; ≤: reckoned from prices and counted tokens, without a call. "
     "The judge length takes the longer attempt for the better one. A dash: not measured; columns without any figure are left out."
 )
 _BIASES = ("flip_rate", "position_bias", "length_bias", "attack_effect")

@@ -33,7 +33,7 @@ from ranker.usage import Usage
 
 Json = dict[str, Any]
 COMPARED = ("pairwise_accuracy", "kendall_tau_b", "best_of_n")
-_TRUTH_EDGES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+_TRUTH_EDGES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the suite's range, where that exceeds 1
 _RANK_EDGES = (-0.001, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -85,7 +85,9 @@ def _cell(judge: JudgeSpec, suite: Suite, answers: Sequence[Answers], seed: int)
         "attacks": {kind: e.to_dict() for kind, e in by_attack(answers).items()},
         "attack_effects": {kind: e.to_dict() for kind, e in effect_by_attack(answers).items()},
         "reliability": {
-            "by_truth_gap": _bins(answers, _TRUTH_EDGES, lambda o, p: abs(o.truths[p[0]] - o.truths[p[1]])),
+            "by_truth_gap": _bins(
+                answers, _truth_edges(suite), lambda o, p: abs(o.truths[p[0]] - o.truths[p[1]])
+            ),
             "by_rank_gap": _bins(answers, _RANK_EDGES, _rank_gap),
         },
         "by_group": {
@@ -108,6 +110,12 @@ def _per_group(plain: Sequence[Observation]) -> Json:
         "completion_tokens": fmean(u.completion_tokens for u in fresh),
         "cost_usd": None if None in costs else fmean(c for c in costs if c is not None),
     }
+
+
+def _truth_edges(suite: Suite) -> list[float]:
+    truths = [float(t.ground_truth or 0.0) for group in suite.groups for t in group.trajectories]
+    scale = max(1.0, max(truths, default=0.0) - min(truths, default=0.0))
+    return [scale * edge for edge in _TRUTH_EDGES]
 
 
 def _rank_gap(seen: Observation, pair: Pair) -> float:
@@ -176,7 +184,7 @@ def _disagreement(suite: Suite, share: float, seen: Observation) -> Json:
         "rubric": group.rubric,
         "trajectories": [
             {"id": name, "messages": list(t.messages), **({"tools": list(t.tools)} if t.tools else {}),
-             "ground_truth": t.ground_truth}
+             **({"histories": [list(h) for h in t.histories]} if t.histories else {}), "ground_truth": t.ground_truth}
             for name, t in zip(group.ids, group.trajectories, strict=True)
         ],
         **ranked.to_dict(),

@@ -44,8 +44,8 @@ def cells(results: Mapping[str, Any]) -> list[Table]:
 
 NOTE = (
     "pairs right: share of pairs ordered correctly (95 % interval; 0.5 is chance). best: how often the top-ranked attempt is "
-    "the best. flips: pairs whose order changes when the group is shown in reverse. attack: how much more often the worst "
-    "attempt stands higher with an attack in it than with innocent words as long. s: seconds per group. $: dollars for 1,000 groups."
+    "the best. flips: pairs whose order changes when the group is shown in reverse. attack: share of the groups in which "
+    "the worst attempt stands higher with an attack in it than with innocent words as long, less the share in which it stands lower. s: seconds per group. $: dollars for 1,000 groups."
 )
 
 

@@ -112,4 +112,4 @@ def bench(
             concurrency,
         )
         settings = command.BenchSettings(matrix, out, max_cost, dry_run, quiet, publish)
-        raise typer.Exit(asyncio.run(command.bench(settings, Console(emoji=False))))
+        raise typer.Exit(asyncio.run(command.bench(settings, Console(emoji=False))).code)

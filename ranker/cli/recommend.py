@@ -15,7 +15,12 @@ from ranker.cli.judge_options import JUDGE, LIMITS, option
 def recommend(
     groups: Annotated[Path, typer.Argument(help="JSONL file of groups, best with ground_truth.")],
     budget: Annotated[
-        float, option("Dollars that the measuring may cost; 0 for free judges only.", LIMITS, min=0)
+        float,
+        option(
+            "Dollars that this call may cost, whatever earlier ones into --out did; 0 for free judges only.",
+            LIMITS,
+            min=0,
+        ),
     ],
     judges: Annotated[
         list[str] | None,
@@ -42,8 +47,9 @@ def recommend(
 ) -> None:
     """Say which judge to use: forecast what each costs, measure those within reach and budget on some of the groups, compare.
 
-    Without ground truth nothing is measured: it says what each would cost, and how to get ground truth. Exit codes: 0 done, be it
-    that no judge is good enough; 1 no judge could be measured; 2 usage error.
+    Without ground truth nothing is measured: it says what each would cost, and how to get ground truth. The same command goes on
+    where it was stopped, with the budget anew. Exit codes: 0 done, be it that no judge is good enough; 1 no judge could be
+    measured, or the budget ended too soon; 2 usage error.
 
     [bold]ranker recommend groups.jsonl --budget 1 --judge openai/gpt-5-mini --judge local[/bold]
     """
@@ -85,9 +91,14 @@ def recommend(
         specs = [*(c.judge for c in plan.measured), judge_spec("length", None, {})]
         matrix = Matrix(tuple(specs), (suite,), RunOptions(1, seed, text), CONDITIONS[:1], concurrency)
         if plan.measured:
-            asyncio.run(command.bench(command.BenchSettings(matrix, out, budget, quiet=quiet), console))
-            results = read_results(out)
-            choice = recommend.choose(results, plan.measured)
+            settings = command.BenchSettings(matrix, out, quiet=quiet, budget_usd=budget)
+            stopped = asyncio.run(command.bench(settings, console)).out_of_budget
+            results, planned = read_results(out), len(suite.groups)
+            choice = (
+                recommend.unfinished(stopped, results, planned)
+                if stopped
+                else recommend.choose(results, plan.measured, planned)
+            )
         else:
             choice = recommend.Choice(None, "No judge could be measured.", measured=False)
     print(choice.reason)

@@ -20,6 +20,9 @@ _POLL = 1.0  # seconds between looks at a file that grows
 _LINES, _CHARACTERS = 3, 240  # of a step that stay in sight
 _STEPS = 4  # steps at the beginning and at the end of an attempt that stay in sight
 _OPENING = 2_000  # characters of a message that all attempts begin with
+_VIEW = re.compile(
+    r"v(?:\s+([^\s>=,]{1,20}))?"
+)  # V and more letters, or signs, are an order of 22 attempts or more
 _INDENT = re.compile(r"\n *")
 HELP = """\
 B > A = D > C   the order, best first; = between attempts that are equally good. BADC is B > A > D > C.
@@ -112,8 +115,8 @@ class Terminal:
         elif command in ("s", "skip"):
             self._session.skip()
             self._out.say("Skipped.")
-        elif command == "v" or command.startswith("v "):
-            self._view(task, command[1:].strip().upper())
+        elif (view := _VIEW.fullmatch(command)) is not None:
+            self._view(task, (view[1] or "").upper())
         else:
             self._order(task, word)
         return True

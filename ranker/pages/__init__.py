@@ -30,7 +30,7 @@ _UNSEEN = re.compile(
 def environment(folder: Path) -> jinja2.Environment:
     """Templates of `folder`, which extend `base.html.j2` of this one.
 
-    Filters: `num`, `money`, `folded`, `pretty`, and `above` and `below` of an `Estimate`. Functions: `install`.
+    Filters: `num`, `money`, `folded`, and `above` and `below` of an `Estimate`. Functions: `install`.
     """
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
@@ -43,7 +43,6 @@ def environment(folder: Path) -> jinja2.Environment:
         num=num,
         money=money,
         folded=folded,
-        pretty=pretty,
         above=lambda estimate, bound: estimate.above(bound),
         below=lambda estimate, bound: estimate.below(bound),
     )

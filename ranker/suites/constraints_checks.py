@@ -2,7 +2,7 @@
 
 Words are runs of letters, digits, apostrophes and inner hyphens; the marks of list items are none. Words are
 compared without regard to case, in exactly the form given. A sentence ends with ".", "!" or "?" before white
-space, a closing quotation mark or the end.
+space, a closing quotation mark, single or double, or the end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ranker.suites.tables import load
 
 _WORD = re.compile(r"\w(?:[\w'’-]*\w)?")
 _MARK = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)
-_STOP = re.compile(r"[.!?]+[\"”]?(?=\s|$)")
+_STOP = re.compile(r"[.!?]+[\"”'’]?(?=\s|$)")
 _QUOTES = '"“”'
 
 

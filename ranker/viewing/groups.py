@@ -84,7 +84,7 @@ class Groups:
     def __post_init__(self) -> None:
         assert self.source.file is not None
         self._index = Index(self.source.file)
-        self._texts = SuiteTexts(self.source.beside("results.json"))
+        self._texts = SuiteTexts()
         if self.source.kind == "run":
             self._audits = Index(self.source.beside("audits.jsonl"))
         self._grow(0.0)

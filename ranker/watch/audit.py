@@ -47,7 +47,7 @@ class Audit:
             apart; 0 waits for one.
         timeout: seconds that an audit may take; after them the group counts as not audited.
         lift_share: of the groups about which the reward function is asked a second time, with an edited copy, to see what it
-            can be talked into; more of the early ones, as with `share`. No auditor is asked.
+            can be talked into; more of the early ones, as with `share`. No auditor is asked (built-in trainer).
         lift_edits: the edits that are tried, or their names: what a policy may come upon by itself (`ranker.watch.trials.USUAL`).
             The fewer, the sooner a lift shows.
     """

@@ -43,6 +43,29 @@ class Heard:
     answer: Answer = field(default_factory=lambda: Answer([], error="no answer"))
 
 
+def _check(audit: Audit) -> None:
+    """Refuse what only the built-in trainer does.
+
+    Raises:
+        ConfigurationError: it is asked for.
+    """
+    if audit.auditor == PEOPLE:
+        raise ConfigurationError(
+            'The auditor "people" answers in the run folder of `ranker train`, and there is none here: name a stronger '
+            'judge as the auditor, e.g. partial(rank_group, judge="openai/gpt-5"), or take "checker".'
+        )
+    if audit.on_alarm == "retune":
+        raise ConfigurationError(
+            'on_alarm="retune" tunes the judge of the built-in trainer between its steps: here take "warn", "stop" or "escalate".'
+        )
+    if audit.auditor is None or audit.lift_share:
+        raise ConfigurationError(
+            "Lifts of edited copies (lift_share, alone with auditor=None) are tried by the built-in trainer, "
+            "GRPOTrainer(audit=Audit(…)): here leave lift_share at 0 and name an auditor, e.g. "
+            'partial(rank_group, judge="openai/gpt-5").'
+        )
+
+
 class AuditedReward:
     """Asks a reward function and, for a share of the groups, an auditor at the same time, and watches how well they agree.
 
@@ -65,7 +88,8 @@ class AuditedReward:
         step: the trainer's step, for records and alarms; set it where you know it.
 
     Raises:
-        ConfigurationError: the auditor is ``"people"``, or `on_alarm` ``"retune"``.
+        ConfigurationError: the auditor is ``"people"`` or None, `on_alarm` ``"retune"``, or `lift_share` above 0: they are of the
+            built-in trainer.
     """
 
     def __init__(
@@ -76,11 +100,7 @@ class AuditedReward:
         seed: int = 0,
         out: str | Path | None = None,
     ):
-        if audit.auditor == PEOPLE:
-            raise ConfigurationError(
-                'The auditor "people" answers in the run folder of `ranker train`, and there is none here: name a stronger '
-                'judge as the auditor, e.g. partial(rank_group, judge="openai/gpt-5"), or take "checker".'
-            )
+        _check(audit)
         self.step: int | None = None
         self._reward_fn, self._audit, self._seed, self._out = reward_fn, audit, seed, out
         self._opened: Trail | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ranker.errors import ConfigurationError, JudgeAlarm
+from ranker.errors import JudgeAlarm
 from ranker.usage import Usage
 from ranker.watch.agreement import Audited
 from ranker.watch.audit import Answer, Audit, name_of
@@ -39,10 +39,6 @@ class Trail:
     def __init__(
         self, audit: Audit, out: str | Path | None = None, records: Sequence[Record] | None = None
     ) -> None:
-        if audit.on_alarm == "retune":
-            raise ConfigurationError(
-                'on_alarm="retune" tunes the judge of the built-in trainer between its steps: here take "warn", "stop" or "escalate".'
-            )
         self.watch = Watch(audit.min_agreement, audit.max_drop)
         self.known: dict[str, Answer] = {}
         self.scale = 0.0

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -394,7 +395,10 @@ def test_one_failed_asking_of_many_is_no_success(serve, file, tmp_path):
 
 
 def test_the_worst_groups_are_kept_for_a_reader(serve, file, tmp_path):
-    groups = make_groups(12)
+    asked = [[{"role": "user", "content": "Asked of a sub-agent."}]]
+    groups = [
+        replace(group, trajectories=[replace(t, histories=asked) for t in group]) for group in make_groups(12)
+    ]
     server = serve(knowing(groups))
     done = here(*args_for(server, file(groups), tmp_path / "out", "--judge", "noisy:0.6"))
     assert done.code == 0
@@ -405,6 +409,7 @@ def test_the_worst_groups_are_kept_for_a_reader(serve, file, tmp_path):
     for line in lines:
         assert line["agreement"] < 1
         assert {t["id"] for t in line["trajectories"]} == line["rewards"].keys() == {"t0", "t1", "t2", "t3"}
+        assert all(t["histories"] == asked for t in line["trajectories"])
 
 
 def test_a_judge_may_see_fewer_groups_of_a_suite():

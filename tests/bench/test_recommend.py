@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ranker.bench.judge_spec import judge_spec
-from ranker.bench.recommend import FEWEST, MOST, Candidate, choose, plan
+from ranker.bench.recommend import FEWEST, MOST, Candidate, candidates, choose, plan
 from ranker.bench.recommend_text import command
 from ranker.testing import JudgeServer
-from tests.bench_runs import here, write
+from tests.bench_runs import here, observed, write
 from tests.conftest import make_groups
 
 
@@ -77,28 +77,47 @@ def test_judges_out_of_reach_or_of_unknown_price_are_left_out() -> None:
 def test_the_cheapest_that_is_good_enough_is_chosen() -> None:
     some = [candidate("local"), candidate("a", 0.01), candidate("b", 0.1)]
     made = results(local=[(3, 6)] * 20 + [(4, 6)] * 20, a=[(5, 6)] * 40, b=[(5, 6)] * 39 + [(6, 6)])
-    choice = choose(made, some)
+    choice = choose(made, some, 40)
     assert choice.judge == "a"
     assert "within 0.05" in choice.reason
 
 
 def test_the_best_is_chosen_where_no_cheaper_one_is_good_enough() -> None:
     some = [candidate("local"), candidate("b", 0.1)]
-    worse = choose(results(local=[(4, 6)] * 40, b=[(6, 6)] * 40), some)
+    worse = choose(results(local=[(4, 6)] * 40, b=[(6, 6)] * 40), some, 40)
     assert (worse.judge, "Undecided" in worse.reason) == ("b", False)
-    unsure = choose(results(local=[(4, 6), (6, 6)] * 6, b=[(6, 6), (5, 6)] * 6), some)
+    unsure = choose(results(local=[(4, 6), (6, 6)] * 6, b=[(6, 6), (5, 6)] * 6), some, 12)
     assert unsure.judge == "b"
     assert "Undecided whether cheaper ones would do: local (" in unsure.reason
     assert "more groups" in unsure.reason
 
 
 def test_no_judge_is_recommended_that_is_not_shown_to_beat_a_coin() -> None:
-    choice = choose(results(local=[(2, 6), (4, 6)] * 10), [candidate("local")])
+    choice = choose(results(local=[(2, 6), (4, 6)] * 10), [candidate("local")], 20)
     assert choice.judge is None
     assert "not train" in choice.reason
     failed = results(local=[(6, 6)] * 4)
     failed["cells"][0]["failed"] = 4
-    assert choose(failed, [candidate("local")]).judge is None
+    choice = choose(failed, [candidate("local")], 4)
+    assert (choice.judge, choice.measured) == (None, False)
+    assert "local (a verdict on 0 of 4 groups)" in choice.reason
+
+
+def test_one_lucky_verdict_takes_no_choice_from_a_judge_that_is_right() -> None:
+    some = [candidate("local"), candidate("a", 0.01), candidate("b", 0.1)]
+    made = results(local=[(5, 6)] * 20, a=[(6, 6)], b=[(3, 3), (1, 1)])
+    choice = choose(made, some, 20)
+    assert choice.judge == "local"
+    assert "Left out: a (a verdict on 1 of 20 groups), b (a verdict on 2 of 20 groups)." in choice.reason
+
+
+def test_the_best_is_the_most_accurate_of_those_shown_to_beat_a_coin() -> None:
+    some = [candidate("local"), candidate("a", 0.01)]
+    made = results(local=[(5, 6)] * 12, a=[(1, 1)] * 2 + [(0, 0)] * 10)  # all right, where there was a pair
+    assert made["cells"][1]["metrics"]["pairwise_accuracy"]["low"] < 0.5
+    choice = choose(made, some, 12)
+    assert choice.judge == "local"
+    assert "the most of those that are shown to beat a coin" in choice.reason
 
 
 # The command
@@ -155,6 +174,45 @@ def test_a_budget_of_nothing_calls_nothing_that_costs(
     assert "above the budget" in done.out
     assert "No judge could be measured" in done.out
     assert server.requests == 0
+
+
+def test_a_budget_is_that_of_one_call_of_the_command(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{seed}.jsonl": make_groups(12, seed=seed) for seed in range(3)}
+    server = serve([group for groups in files.values() for group in groups])
+    monkeypatch.chdir(tmp_path)
+    reach = ("--judge", "sim", "--base-url", server.base_url, "--price", "10,10", "-q")
+    for name, groups in files.items():
+        write(tmp_path / name, groups)
+        done = here("recommend", name, "--budget", "0.1", *reach)
+        assert (done.code, done.err) == (0, "")
+        assert "sim orders 1.00" in done.out
+    spent = sum(o["usage"].get("cost_usd", 0.0) for o in observed(tmp_path / "recommend"))
+    assert spent > 0.1, "together more than each may cost"
+
+
+def test_judges_that_the_budget_stopped_are_named_and_none_is_chosen(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = make_groups(12)
+    server = serve(groups, faults={"prose": 0.3}, seed=3)  # asked again for these, which no forecast knows
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "mine.jsonl", groups)
+    [one] = candidates([judge_spec("sim", server.base_url, {"price": (10, 0)})], groups, None)
+    assert one.cost_usd is not None
+    words = ("recommend", "mine.jsonl", "--budget", 10.5 * one.cost_usd, "--judge", "noisy:0.9", "--judge", "sim",
+             "--base-url", server.base_url, "--price", "10,0", "--concurrency", 1, "-q")  # fmt: skip
+    done = here(*words)
+    assert done.code == 1
+    assert "No judge is chosen: the budget stopped sim after 9 of 10 groups." in done.out
+    assert "raise --budget to continue" in done.err
+    assert "--max-cost" not in done.told
+    asked = server.requests
+    again = here(*words)
+    assert again.code == 0
+    assert "sim orders 1.00" in again.out
+    assert server.requests < 2 * asked, "it goes on"
 
 
 def test_a_budget_without_end_is_refused(tmp_path: Path) -> None:

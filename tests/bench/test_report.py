@@ -12,12 +12,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ranker.bench import plots, report
+from ranker.bench import plots, records_text, report, tables
 from ranker.bench.reading import Results
 from ranker.bench.report import write_report
 from ranker.cli.report import make
 from ranker.errors import ConfigurationError
 from ranker.extras import install
+from ranker.judges.embedded import FOLDER
 from ranker.pages import figures, folded, money, num, pretty, visible
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>$x_{y}$ {{7*7}}"
@@ -150,6 +151,17 @@ def test_says_which_judge_to_take(tmp_path):
     assert all("good" in alt for alt in drawn)
 
 
+def test_an_attack_figure_is_told_as_what_it_is(tmp_path, monkeypatch):
+    """Higher less lower: no share of the groups in which an attempt rises."""
+    monkeypatch.setattr(figures, "available", lambda: False)
+    metrics = {"attack_effect": est(0.3)}
+    page, _ = made(tmp_path, told(cell("tilted", 0.8, metrics=metrics, attack_effects={"praise": est(0.3)})))
+    assert "with innocent words as long, less the share in which it stands lower: tilted 0.30" in page.words
+    for text in (records_text.MEANING, tables.NOTE, (FOLDER / "CARD.md").read_text()):
+        assert "less the share in which it stands lower" in " ".join(text.split())
+        assert "rises" not in text
+
+
 def test_figures_are_images_that_hold_their_data_and_follow_the_colour_scheme(tmp_path):
     page, text = made(tmp_path, told(cell("good <b>", 0.9), cell("other", 0.8)))
     for attrs in (attrs for tag, attrs in page.tags if tag == "img"):
@@ -177,6 +189,24 @@ def test_shows_the_groups(tmp_path, monkeypatch):
     assert page.words.count("wordy") == 600
     assert "more characters" in page.text
     assert text.count('class="rest"') == 1
+
+
+def test_every_form_of_message_is_shown(tmp_path, monkeypatch):
+    """Texts under `parts`, calls that are text, and what lies beside the content: all that the judge was shown."""
+    monkeypatch.setattr(figures, "available", lambda: False)
+    shown = line()
+    shown["trajectories"][0] |= {
+        "messages": [
+            {"role": "user", "parts": [{"type": "text", "text": "Ask the gauge."}]},
+            {"role": "assistant", "content": None, "tool_calls": ['{"name": "gauge", "arguments": {"unit": "bar"}}']},
+            {"role": "assistant", "parts": ["It says seven."], "reasoning": "Well now.", "audio_id": "clip-9"},
+        ],
+        "histories": [[{"role": "user", "content": "Read the other gauge."}]],
+    }  # fmt: skip
+    page, _ = made(tmp_path, told(cell("good", 0.9)), shown)
+    for words in ("Ask the gauge.", "calls gauge", '"unit": "bar"', "It says seven.", "Well now.", "clip-9",
+                  "Read the other gauge."):  # fmt: skip
+        assert page.words.count(words) == 1, words
 
 
 def test_hostile_text_stays_text(tmp_path):

@@ -334,3 +334,7 @@ def test_a_suite_on_another_scale_is_measured_the_same(tmp_path):
         for name in a.keys() - {"regret", "attack_rises", "retest_rises", "attack_effect"}:
             assert a[name] == pytest.approx(b[name]), name
         assert b["regret"] == pytest.approx(400 * a["regret"])
+        bins = [cell(made, judge)["reliability"]["by_truth_gap"] for made in (one, other)]
+        assert [sum(b["pairs"] for b in some) for some in bins] == [3 * 20 * 6] * 2, "no pair is lost"
+        truths = [t.ground_truth for g in scaled for t in g.trajectories]
+        assert [some[-1]["high"] for some in bins] == [1.0, max(truths) - min(truths)]

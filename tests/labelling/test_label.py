@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import time
+from string import ascii_uppercase
 
 import pytest
 
@@ -65,6 +66,18 @@ def test_what_is_no_order_of_all_is_refused_and_asked_again(files):
     assert done.returncode == 0
     assert "1 groups labelled; 2 left" in done.stderr
     assert len(records(out)) == 1
+
+
+def test_an_order_that_begins_with_v_is_no_wish_to_view(tmp_path):
+    source, out = write(tmp_path / "g.jsonl", [group(i, 22) for i in range(4)]), tmp_path / "labels.jsonl"
+    letters = f"V{ascii_uppercase[:21]}"
+    typed = [join.join(letters) for join in (" > ", " ", ", ")] + [f"v {letters[1:]}"]
+    done = label(source, out, "\n".join(["v v", *typed]) + "\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Saved V > A > B > C") == 4
+    assert "no attempt" not in done.stdout
+    for made in records(out):
+        assert [len(tier) for tier in made["ranking"]] == [1] * 22
 
 
 def test_undo_takes_back_an_order_and_a_skipped_group(files):

@@ -19,6 +19,9 @@ LIST = "- Boats rest.\n- Gulls cry.\n- Nets dry."
 CASES: list[tuple[str, Any, str, bool]] = [
     ("sentences", 2, "It rains. We stay in!", True),
     ("sentences", 2, 'It rains. "We stay in."', True),
+    ("sentences", 2, "It rains. 'We stay in.'", True),
+    ("sentences", 2, "“It rains,” she said, ‘so we stay.’ We do.", True),
+    ("sentences", 1, "The boats' nets, and the gulls'.", True),
     ("sentences", 2, "It rains at 3.30 today. We stay in. Good.", False),
     ("bullets", 3, LIST, True),
     ("bullets", 2, LIST, False),
@@ -49,6 +52,7 @@ CASES: list[tuple[str, Any, str, bool]] = [
     ("between", (3, 4), "One two three four five.", False),
     ("each", 3, "One two three. Four five.", True),
     ("each", 3, "One two three. Four five six seven.", False),
+    ("each", 3, "'One two three.' Four five six.", True),
     ("each", 3, "- One two three\n- Four five six", True),
     ("word", "calm", "In perfect Calm, it rains.", True),
     ("word", "calm", "It rains calmly.", False),

@@ -411,6 +411,11 @@ def test_a_call_that_is_cancelled_holds_nothing_up():
 def test_settings_that_cannot_work_are_told_at_once(tmp_path):
     with pytest.raises(ConfigurationError, match="stronger judge"):
         AuditedReward(values, Audit(auditor="people"))
+    with pytest.raises(ConfigurationError, match='take "warn"'):
+        AuditedReward(values, Audit(auditor=values, on_alarm="retune"))
+    for lifts in (Audit(auditor=None, lift_share=0.3), Audit(auditor=values, lift_share=0.3)):
+        with pytest.raises(ConfigurationError, match=r"GRPOTrainer\(audit=.*name an auditor"):
+            AuditedReward(values, lifts)
     foreign = tmp_path / "mine.jsonl"
     foreign.write_text('{"id": "a", "note": 1}\n')
     with pytest.raises(ConfigurationError, match="is no audit of a judge"):
