@@ -17,6 +17,7 @@ from ranker.judges.verdict import Verdict
 from ranker.judges.verdict_check import check_verdict
 from ranker.prompting.orders import windows
 from ranker.runtime.budget import Budget
+from ranker.runtime.threads import contained
 from ranker.usage import Usage
 
 Order = tuple[int, ...]
@@ -99,7 +100,7 @@ class PassRunner:
         )
         async with self.slots:
             try:
-                with errors_as(JudgeError, f"The judge {self.judge.name} failed"):
+                with errors_as(JudgeError, f"The judge {self.judge.name} failed"), contained():
                     returned = await self.judge.verdict(shown, self.budget)
                     verdict = check_verdict(returned, shown.trajectories, self.judge.name)
             except RankerError as error:

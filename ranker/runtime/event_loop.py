@@ -9,9 +9,10 @@ import queue
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
-from ranker.errors import ConfigurationError
+from ranker.errors import ConfigurationError, RankerError
 
 T = TypeVar("T")
 
@@ -103,6 +104,10 @@ _WAITS_FOR_ITSELF = (
     "covariate that a sync one of them runs: they would wait for themselves. Await rank_group_async or iterate over "
     "rank_groups_async there, or make the function a sync one."
 )
+_CANCELLED = (
+    "The call was cancelled before it had ended, by something that runs in it: a judge, an iterator or another function "
+    "that cancels tasks which it has not started. Have it cancel its own only."
+)
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -110,6 +115,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         ConfigurationError: called by what runs in the background loop.
+        RankerError: what runs in the coroutine cancelled it.
     """
     loop = _background()
     if _runs_here(loop):
@@ -118,6 +124,8 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result()
+    except CancelledError:
+        raise RankerError(_CANCELLED) from None
     except BaseException:
         future.cancel()
         raise
@@ -131,6 +139,7 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
 
     Raises:
         ConfigurationError: called by what runs in the background loop.
+        RankerError: what runs in the generator cancelled it.
     """
     ready: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     room = threading.BoundedSemaphore(_AHEAD)
@@ -146,11 +155,15 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
                         break
                     await freed.wait()
                 ready.put(("item", item))
-        except Exception as error:
+        except asyncio.CancelledError:  # a caller who has stopped does not hear of it; for another it is no end
+            ready.put(("error", RankerError(_CANCELLED)))
+        except BaseException as error:
             ready.put(("error", error))
         finally:
-            await items.aclose()
-            ready.put(("end", None))
+            try:
+                await items.aclose()
+            finally:
+                ready.put(("end", None))
 
     if _runs_here(loop):
         raise ConfigurationError(_WAITS_FOR_ITSELF)

@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ranker import (
     FunctionJudge,
     JudgeError,
     LLMJudge,
+    RankerError,
     Trajectory,
     rank_group,
     rank_group_async,
@@ -192,6 +194,70 @@ def test_what_would_end_a_loop_is_an_error(error):
     ):
         list(rank_groups(groups(), lengths, progress=False))
     assert rank_group(GROUP, lengths, task="Write.").rewards == REWARDS
+
+
+async def _waits_for_what_was_cancelled(trajectories: Sequence[Trajectory]) -> list[int]:
+    inner = asyncio.ensure_future(asyncio.sleep(60))
+    inner.cancel()
+    await inner
+    return lengths(trajectories)
+
+
+def _finds_its_work_cancelled(trajectories: Sequence[Trajectory]) -> list[int]:
+    raise CancelledError
+
+
+class _Own:
+    name = "own"
+
+    async def verdict(self, lineup: Any, budget: Any) -> Any:
+        await _waits_for_what_was_cancelled(lineup.trajectories)
+
+
+@pytest.mark.parametrize("judge", [_waits_for_what_was_cancelled, _finds_its_work_cancelled, _Own()])
+def test_a_judge_that_is_cancelled_from_within_fails_and_ends_no_stream(judge):
+    with pytest.raises(JudgeError, match=r"The judge \w+ failed.*[Cc]ancelled"):
+        rank_group(GROUP, judge, task="Write.", passes=2)
+    ranked = list(rank_groups([of(*GROUP)] * 5, judge, on_error="skip", progress=False))
+    assert [type(r.error) for r in ranked] == [JudgeError] * 5
+    with pytest.raises(JudgeError):
+        list(rank_groups([of(*GROUP)] * 5, judge, progress=False))
+    with pytest.raises(JudgeError):
+        asyncio.run(rank_group_async(GROUP, judge, task="Write."))
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_judge_that_cancels_whatever_runs_ends_in_an_error(everything):
+    """No caller takes it for the end of the groups."""
+
+    async def judge(trajectories: Sequence[Trajectory]) -> list[int]:
+        for task in asyncio.all_tasks() if everything else [asyncio.current_task()]:
+            task.cancel()
+        await asyncio.sleep(60)
+        return lengths(trajectories)
+
+    with pytest.raises(RankerError, match="cancel"):
+        rank_group(GROUP, judge, task="Write.")
+    with pytest.raises(RankerError, match="cancel"):
+        list(rank_groups([of(*GROUP)] * 5, judge, progress=False))
+    assert rank_group(GROUP, lengths, task="Write.").rewards == REWARDS
+
+
+def test_whoever_cancels_a_call_is_told_so():
+    async def judge(trajectories: Sequence[Trajectory]) -> list[int]:
+        await asyncio.sleep(60)
+        return lengths(trajectories)
+
+    async def stopped() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(rank_group_async(GROUP, judge, task="Write.", passes=2), 0.1)
+        call = asyncio.create_task(rank_group_async(GROUP, judge, task="Write."))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(stopped())
 
 
 def test_a_function_judge_may_be_a_generator_a_method_or_any_object_that_can_be_called():
