@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from ranker.errors import ConfigurationError, RankerError
@@ -62,24 +63,34 @@ async def _own(resource: T, close: Callable[[T], Awaitable[Any]] | None) -> Asyn
 _AHEAD = 256
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
 
 
 def _background() -> asyncio.AbstractEventLoop:
     """An event loop in a daemon thread: sync functions also work inside running loops (notebooks), and
     judges keep their connections between calls."""
-    global _loop
+    global _loop, _thread
     with _lock:
-        if _loop is None or _loop.is_closed():
+        if _loop is None or _loop.is_closed() or _thread is None or not _thread.is_alive():
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="ranker", daemon=True).start()
+            _thread = threading.Thread(target=_run, args=(_loop,), name="ranker", daemon=True)
+            _thread.start()
             atexit.register(_shut, _loop)
         return _loop
 
 
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop as long as there is one: others wait for it. A SystemExit in a task reaches who waits for that task, and
+    does not end the loop; nor does a call of its `stop`."""
+    while not loop.is_closed():
+        with suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()
+
+
 def _forget() -> None:
     """In a forked process: the parent's thread is not here, so neither is its loop; and its lock may have been held."""
-    global _lock, _loop
-    _lock, _loop = threading.Lock(), None
+    global _lock, _loop, _thread
+    _lock, _loop, _thread = threading.Lock(), None, None
 
 
 if hasattr(os, "register_at_fork"):

@@ -61,10 +61,13 @@ def _work(calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]) -> N
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Around an await of what users wrote: a cancellation that comes from within it, and not from whoever cancels the
-    task that waits, is raised as a RuntimeError. Else it would end that task as if somebody had wanted it."""
+    """Around an await of what users wrote: what would end more than that is raised as a RuntimeError. That is a cancellation
+    from within, and not by whoever cancels the task that waits, and what would end the event loop (SystemExit, say). Ctrl-C,
+    which comes in the main thread, stays what it is."""
     try:
         yield
+    except (Exception, GeneratorExit):
+        raise
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -72,6 +75,10 @@ def contained() -> Iterator[None]:
         raise RuntimeError(
             "it cancelled itself, or waited for something that was cancelled; catch the CancelledError there"
         ) from error
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 _workers: weakref.WeakKeyDictionary[Any, PerLoop[defaultdict[int, Worker]]] = weakref.WeakKeyDictionary()
