@@ -115,7 +115,7 @@ _WAITS_FOR_ITSELF = (
     "covariate that a sync one of them runs: they would wait for themselves. Await rank_group_async or iterate over "
     "rank_groups_async there, or make the function a sync one."
 )
-_CANCELLED = (
+CANCELLED = (
     "The call was cancelled before it had ended, by something that runs in it: a judge, an iterator or another function "
     "that cancels tasks which it has not started. Have it cancel its own only."
 )
@@ -136,7 +136,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return future.result()
     except CancelledError:
-        raise RankerError(_CANCELLED) from None
+        raise RankerError(CANCELLED) from None
     except BaseException:
         future.cancel()
         raise
@@ -167,7 +167,7 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
                     await freed.wait()
                 ready.put(("item", item))
         except asyncio.CancelledError:  # a caller who has stopped does not hear of it; for another it is no end
-            ready.put(("error", RankerError(_CANCELLED)))
+            ready.put(("error", RankerError(CANCELLED)))
         except BaseException as error:
             ready.put(("error", error))
         finally:
