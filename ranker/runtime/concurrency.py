@@ -27,6 +27,7 @@ async def at_once(
     Raises:
         RankerError: the first that `one` raises; with `raises` false, after the groups whose calls were in flight, which
             are paid for. Where a limit was met they are let finish in any case, so that the cache has their replies.
+        Exception: what `source` raises, after the results of all items before.
     """
     tasks: deque[asyncio.Task[T]] = deque()  # at most `ahead`, as they came
     finished: deque[asyncio.Task[T]] = deque()  # of these, where results need not keep the order
@@ -52,8 +53,6 @@ async def at_once(
     reader.add_done_callback(end)
     try:
         while tasks or not reader.done():
-            if reader.done() and not reader.cancelled():
-                reader.result()
             if ordered:
                 done = tasks[0] if tasks and tasks[0].done() else None
             else:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import queue
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
 from ranker import Trajectory, rank_groups, rank_groups_async
+from tests.conftest import make_groups, truthful
 
 pytestmark = pytest.mark.timeout(60)  # most of these would wait without end for what they wait for
 
@@ -92,6 +94,44 @@ async def test_a_source_that_is_waited_for_is_left_with_the_stream():
     await results.aclose()
     assert closed.is_set()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_error_of_the_source_comes_after_the_results_of_the_groups_before(serve, ordered):
+    """Their calls are paid for, and those of groups that wait for a free slot are made."""
+    groups = make_groups(9)
+    server = serve(groups, latency=0.1)
+
+    def source(error: BaseException) -> Iterator[Any]:
+        yield from groups
+        raise error
+
+    options = {"base_url": server.base_url, "ordered": ordered, "concurrency": 3, "progress": False}
+    for error, kind in ((ValueError("no more"), ValueError), (CancelledError(), RuntimeError)):
+        results, ranked = rank_groups(source(error), "sim", **options), []
+        with pytest.raises(kind, match="no more|CancelledError"):
+            for one in results:
+                ranked.append(one)
+        assert sorted(r.group.id for r in ranked) == [g.id for g in groups]
+        assert all(truthful(r.group, r.rewards) for r in ranked)
+    assert server.requests == 18
+
+
+async def test_an_error_of_an_async_source_does_too():
+    async def source() -> AsyncIterator[Any]:
+        yield of("a", "bb")
+        inner = asyncio.ensure_future(asyncio.sleep(60))
+        inner.cancel()
+        await inner
+
+    async def slow(trajectories: Sequence[Trajectory]) -> list[int]:
+        await asyncio.sleep(0.2)
+        return await lengths(trajectories)
+
+    results = rank_groups_async(source(), slow, progress=False)
+    assert (await anext(results)).rewards == [0.0, 1.0]
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await anext(results)
 
 
 async def test_judges_see_what_an_async_source_says_of_its_group():
