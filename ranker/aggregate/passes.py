@@ -151,9 +151,7 @@ class PassRunner:
             turns=_to_lineup(verdict.turns, order, n, None) if verdict.turns else None,
         )
 
-    async def _windows(
-        self, order: Order, size: int, seed: int, passes: Together, spent: Usage
-    ) -> Verdict:
+    async def _windows(self, order: Order, size: int, seed: int, passes: Together, spent: Usage) -> Verdict:
         """Rank overlapping windows and merge them.
 
         Two rounds of about 2n/size calls each: the first ranks windows of the shuffled order; the second

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ranker.errors import BudgetExceeded, RankerError
 from ranker.runtime.event_loop import CANCELLED
@@ -29,60 +29,99 @@ async def at_once(
             are paid for. Where a limit was met they are let finish in any case, so that the cache has their replies.
         Exception: what `source` raises, after the results of all items before.
     """
-    tasks: deque[asyncio.Task[T]] = deque()  # at most `ahead`, as they came
-    finished: deque[asyncio.Task[T]] = deque()  # of these, where results need not keep the order
-    news, room = asyncio.Event(), asyncio.Event()
+    work = _Work(source, one, ahead, ordered)
     fatal: RankerError | None = None
-
-    def end(task: asyncio.Task[Any]) -> None:
-        if not ordered and task is not reader:
-            finished.append(task)
-        news.set()
-
-    async def read() -> None:
-        with contained():
-            async for item in source:
-                started = asyncio.create_task(one(item))
-                tasks.append(started)
-                started.add_done_callback(end)
-                while len(tasks) >= ahead:
-                    room.clear()
-                    await room.wait()
-
-    reader = asyncio.create_task(read())
-    reader.add_done_callback(end)
     try:
-        while tasks or not reader.done():
-            if ordered:
-                done = tasks[0] if tasks and tasks[0].done() else None
-            else:
-                done = finished.popleft() if finished else None
-            if done is None:
-                news.clear()
-                await news.wait()
-                continue
-            tasks.remove(done)
+        while (done := await work.ended()) is not None:
             try:
-                if done.cancelled():
-                    raise RankerError(CANCELLED)
-                ranked = done.result()
+                ranked = _result(done)
             except RankerError as error:
-                reader.cancel()
+                work.reader.cancel()
                 if raises:
                     if isinstance(error, BudgetExceeded):
-                        await asyncio.gather(*tasks, return_exceptions=True)
+                        await asyncio.gather(*work.tasks, return_exceptions=True)
                     raise
                 fatal = error if fatal is None else fatal.spent(fatal.usage + error.usage)
                 continue
             yield ranked
-            room.set()
-            await asyncio.sleep(0)  # so that another begins even where many have ended
+            await work.go_on()
     finally:
-        for task in (reader, *tasks):
-            task.cancel()
-        await asyncio.gather(reader, *tasks, return_exceptions=True)
+        await work.cancel()
     if fatal is not None:
         raise fatal
-    if reader.cancelled():
+    _result(work.reader)
+
+
+class _Work(Generic[T]):
+    """A task for each item of a source, which is read by a task of its own, so that both can be waited for.
+
+    Attributes:
+        tasks: of which no result was taken, at most `ahead`, as their items came.
+        reader: starts them, with the variables of the source's context.
+    """
+
+    def __init__(
+        self,
+        source: AsyncIterator[Any],
+        one: Callable[[Any], Coroutine[Any, Any, T]],
+        ahead: int,
+        ordered: bool,
+    ):
+        self.tasks: deque[asyncio.Task[T]] = deque()
+        self._ended: deque[asyncio.Task[T]] | None = None if ordered else deque()
+        self._ahead = ahead
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self.reader = asyncio.create_task(self._read(source, one))
+        self.reader.add_done_callback(lambda _: self._news.set())
+
+    async def _read(self, source: AsyncIterator[Any], one: Callable[[Any], Coroutine[Any, Any, T]]) -> None:
+        with contained():
+            async for item in source:
+                task = asyncio.create_task(one(item))
+                task.add_done_callback(self._note)
+                self.tasks.append(task)
+                while len(self.tasks) >= self._ahead:
+                    self._room.clear()
+                    await self._room.wait()
+
+    def _note(self, task: asyncio.Task[T]) -> None:
+        if self._ended is not None:
+            self._ended.append(task)
+        self._news.set()
+
+    async def ended(self) -> asyncio.Task[T] | None:
+        """The next task that has ended, which is then none of `tasks`; None after the last."""
+        while self.tasks or not self.reader.done():
+            if self._ended:
+                done = self._ended.popleft()
+                self.tasks.remove(done)
+                return done
+            if self._ended is None and self.tasks and self.tasks[0].done():
+                return self.tasks.popleft()
+            self._news.clear()
+            await self._news.wait()
+        return None
+
+    async def go_on(self) -> None:
+        """Have another item read where there is room, also where many tasks have ended and nothing is waited for."""
+        self._room.set()
+        await asyncio.sleep(0)
+
+    async def cancel(self) -> None:
+        """Cancel whatever has not ended."""
+        left = (self.reader, *self.tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+def _result(task: asyncio.Task[T]) -> T:
+    """What a task returned.
+
+    Raises:
+        RankerError: somebody else has cancelled it.
+        Exception: what it raised.
+    """
+    if task.cancelled():
         raise RankerError(CANCELLED)
-    reader.result()
+    return task.result()

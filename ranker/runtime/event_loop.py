@@ -166,7 +166,7 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
                         break
                     await freed.wait()
                 ready.put(("item", item))
-        except asyncio.CancelledError:  # a caller who has stopped does not hear of it; for another it is no end
+        except asyncio.CancelledError:  # for a caller who has not stopped it is no end
             ready.put(("error", RankerError(CANCELLED)))
         except BaseException as error:
             ready.put(("error", error))

@@ -50,7 +50,7 @@ def _work(calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]) -> N
         if done.set_running_or_notify_cancel():
             try:
                 done.set_result(call())
-            except (StopIteration, CancelledError) as error:  # no future takes one, or takes it for its own end
+            except (StopIteration, CancelledError) as error:  # no future takes these for errors
                 done.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
             except Exception as error:
                 done.set_exception(error)

@@ -116,7 +116,7 @@ def test_a_run_goes_on_wherever_an_attempt_has_its_id(serve, tmp_path, order):
     ranked = out.read_bytes()
     again = here(*command)
     assert (again.code, again.err) == (0, "")
-    source.write_text("".join(json.dumps(one, sort_keys=True) + "\n" for one in lines))  # as another tool may write it
+    write(source, *(json.loads(json.dumps(one, sort_keys=True)) for one in lines))  # as another tool may
     assert here(*command).code == 0
     assert (out.read_bytes(), server.requests) == (ranked, 3)
     lines[1]["trajectories"][2]["messages"][1]["content"] = "Another word."

@@ -36,10 +36,14 @@ def test_arrays_of_positions_are_tiers(array):
         lambda ts: iter(array(tiers(ts))),
     ):
         assert rank_group(GROUP, judge, task="Write.").rewards == REWARDS
-    best_first = rank_group(
-        GROUP, lambda ts: [array(tiers(ts)[0]), array(sum(tiers(ts)[1:], []))], task="Write."
-    )
-    assert best_first.rewards == [0.25, 1.0, 0.25]
+
+
+def test_an_array_of_several_positions_is_a_tie(array):
+    def judge(trajectories: Sequence[Trajectory]) -> Any:
+        (best,), (second,), (worst,) = tiers(trajectories)
+        return [array([best]), array([second, worst])]
+
+    assert rank_group(GROUP, judge, task="Write.").rewards == [0.25, 1.0, 0.25]
 
 
 def test_arrays_of_numbers_are_scores(array):

@@ -7,6 +7,7 @@ import queue
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextvars import ContextVar
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -108,10 +109,10 @@ def test_an_error_of_the_source_comes_after_the_results_of_the_groups_before(ser
 
     options = {"base_url": server.base_url, "ordered": ordered, "concurrency": 3, "progress": False}
     for error, kind in ((ValueError("no more"), ValueError), (CancelledError(), RuntimeError)):
-        results, ranked = rank_groups(source(error), "sim", **options), []
-        with pytest.raises(kind, match="no more|CancelledError"):
-            for one in results:
-                ranked.append(one)
+        results = rank_groups(source(error), "sim", **options)
+        ranked = list(islice(results, len(groups)))
+        with pytest.raises(kind, match=r"no more|CancelledError"):
+            next(results)
         assert sorted(r.group.id for r in ranked) == [g.id for g in groups]
         assert all(truthful(r.group, r.rewards) for r in ranked)
     assert server.requests == 18

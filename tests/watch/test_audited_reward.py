@@ -278,7 +278,9 @@ async def waits_for_what_was_cancelled(group: TrajectoryGroup) -> list[float]:
     return values(group)
 
 
-@pytest.mark.parametrize("fault", ["dead", "slow", "poor", "refused", "raises", "ends", "exits", "stops", "wrong"])
+@pytest.mark.parametrize(
+    "fault", ["dead", "slow", "poor", "refused", "raises", "ends", "exits", "stops", "wrong"]
+)
 def test_an_auditor_that_fails_is_counted_and_the_rewards_are_none_the_worse(serve, caplog, fault):
     judge = serve(worth)
     behind = serve(worth, latency=2.0 if fault == "slow" else 0.0, api_key="sk-right-000000")
