@@ -252,7 +252,7 @@ def rank_groups(
         debiaser: without it the groups of this call share a state of their own.
 
     Raises:
-        What `rank_group` raises, at the group that failed.
+        What `rank_group` raises, at the group that failed; and what `groups` raises, after the results of those before.
     """
     return iterate_sync(
         rank_groups_async(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from ranker.aggregate.ranking import merge
 from ranker.aggregate.turns import mean_marks
-from ranker.errors import BudgetExceeded, ContextLengthError, JudgeError, RankerError, errors_as
+from ranker.errors import ContextLengthError, JudgeError, RankerError, errors_as
 from ranker.judges.base import Judge, Lineup, SizedJudge
 from ranker.judges.verdict import Verdict
 from ranker.judges.verdict_check import check_verdict
 from ranker.prompting.orders import windows
 from ranker.runtime.budget import Budget
+from ranker.runtime.threads import contained
 from ranker.usage import Usage
 
 Order = tuple[int, ...]
@@ -39,6 +41,36 @@ class Slots(asyncio.Semaphore):
         return True
 
 
+@dataclass(slots=True)
+class Together:
+    """Calls whose verdicts are of use only all together: once one has failed, no further one begins.
+
+    Attributes:
+        within: those that they are a part of.
+        failed: the error of the first that has.
+    """
+
+    within: Together | None = None
+    failed: RankerError | None = None
+
+    def fail(self, error: RankerError) -> None:
+        """One has failed. What these are a part of fails with them, unless it can take smaller windows."""
+        self.failed = self.failed or error
+        if self.within is not None and not isinstance(error, ContextLengthError):
+            self.within.fail(error)
+
+    def check(self) -> None:
+        """See that another one is of use.
+
+        Raises:
+            JudgeError: one has failed, here or in what these are a part of; its own error is what is told.
+        """
+        if self.failed is not None:
+            raise JudgeError("The judge was not asked again, since another call about the group had failed.")
+        if self.within is not None:
+            self.within.check()
+
+
 @dataclass(frozen=True, slots=True)
 class PassRunner:
     """Runs passes of a judge over one lineup.
@@ -59,16 +91,18 @@ class PassRunner:
 
     async def run(self, orders: Iterable[Order], seed: int) -> list[Verdict]:
         """One verdict on the whole lineup per order; verdicts hold positions in the lineup."""
-        return await gather(self._pass(order, seed * 1_000 + k) for k, order in enumerate(orders))
+        passes = Together()
+        asks = (partial(self._pass, order, seed * 1_000 + k, passes) for k, order in enumerate(orders))
+        return await gather(passes, asks)
 
-    async def _pass(self, order: Order, seed: int) -> Verdict:
+    async def _pass(self, order: Order, seed: int, passes: Together) -> Verdict:
         size = len(order)
         if self.sized is None:
-            return await self._call(order, seed)
+            return await self._call(order, seed, passes)
         before = Usage()
         if size <= self.sized.max_group:
             try:
-                return await self._call(order, seed)
+                return await self._call(order, seed, passes)
             except ContextLengthError as error:
                 if size == 2 or not self.split:
                     raise
@@ -84,22 +118,23 @@ class PassRunner:
             raise error.spent(before) from None
         while True:
             try:
-                return await self._windows(order, size, seed, before)
+                return await self._windows(order, size, seed, passes, before)
             except ContextLengthError as error:
                 # A window shares less text than the whole group: fewer of these attempts fit than of any of its size.
                 if size == 2:
                     raise
                 size, before = size - 1, error.usage
 
-    async def _call(self, order: Order, seed: int) -> Verdict:
+    async def _call(self, order: Order, seed: int, together: Together) -> Verdict:
         """One call that shows the trajectories in `order`; the verdict's positions are mapped back to the lineup."""
         n = len(self.lineup.trajectories)
         shown = replace(
             self.lineup, trajectories=tuple(self.lineup.trajectories[i] for i in order), seed=seed
         )
         async with self.slots:
+            together.check()
             try:
-                with errors_as(JudgeError, f"The judge {self.judge.name} failed"):
+                with errors_as(JudgeError, f"The judge {self.judge.name} failed"), contained():
                     returned = await self.judge.verdict(shown, self.budget)
                     verdict = check_verdict(returned, shown.trajectories, self.judge.name)
             except RankerError as error:
@@ -116,7 +151,7 @@ class PassRunner:
             turns=_to_lineup(verdict.turns, order, n, None) if verdict.turns else None,
         )
 
-    async def _windows(self, order: Order, size: int, seed: int, spent: Usage) -> Verdict:
+    async def _windows(self, order: Order, size: int, seed: int, passes: Together, spent: Usage) -> Verdict:
         """Rank overlapping windows and merge them.
 
         Two rounds of about 2n/size calls each: the first ranks windows of the shuffled order; the second
@@ -131,8 +166,9 @@ class PassRunner:
                 tuple(random.Random(f"{seed}:{turn}:{k}").sample(frame, len(frame)))  # noqa: S311 - not secret
                 for k, frame in enumerate(windows(shown, size))
             ]
+            calls = Together(within=passes)
             try:
-                verdicts += await gather(self._call(frame, seed) for frame in frames)
+                verdicts += await gather(calls, (partial(self._call, frame, seed, calls) for frame in frames))
             except RankerError as error:
                 raise error.spent(sum((v.usage for v in verdicts), spent + error.usage)) from error.__cause__
             merged = merge([v.tiers for v in verdicts], n)
@@ -152,24 +188,35 @@ class PassRunner:
         )
 
 
-async def gather(coroutines: Iterable[Coroutine[Any, Any, Verdict]]) -> list[Verdict]:
-    """Await all; on an error cancel the rest and re-raise it with the usage of all of them.
+async def gather(
+    together: Together, asks: Iterable[Callable[[], Coroutine[Any, Any, Verdict]]]
+) -> list[Verdict]:
+    """Await all; on an error re-raise it with the usage of all of them.
 
-    Where a limit stops one, the calls in flight are let finish: they are paid for, and a later run finds their replies in
-    the cache. The limit stops whatever would be sent besides.
+    Calls that are in flight then are let finish: they are paid for, and a later run finds their replies in the cache. No
+    further one begins. They are cancelled where all would fail of the error, and where whoever waits for them is cancelled.
     """
-    tasks = [asyncio.ensure_future(c) for c in coroutines]
+
+    async def one(ask: Callable[[], Coroutine[Any, Any, Verdict]]) -> Verdict:
+        try:
+            return await ask()
+        except RankerError as error:  # at once, before a slot is free for the next
+            together.fail(error)
+            raise
+
+    tasks = [asyncio.ensure_future(one(ask)) for ask in asks]
     try:
         return list(await asyncio.gather(*tasks))
     except BaseException as error:
-        if not isinstance(error, BudgetExceeded):
+        first = together.failed if isinstance(error, RankerError) else None
+        if first is None or first.fatal:
             for task in tasks:
                 task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(error, RankerError):
-            spent = [e.usage for e in ended if isinstance(e, (RankerError, Verdict))]
-            raise error.spent(sum(spent, Usage())) from error.__cause__
-        raise
+        if first is None:
+            raise
+        spent = [e.usage for e in ended if isinstance(e, (RankerError, Verdict))]
+        raise first.spent(sum(spent, Usage())) from first.__cause__
 
 
 def _to_lineup(values: tuple[Any, ...], order: Order, n: int, empty: Any) -> tuple[Any, ...]:

@@ -36,6 +36,7 @@ from ranker.judges.verdict import Verdict, tiers_of
 from ranker.prompting.orders import balanced_orders
 from ranker.ranked import RankedGroup
 from ranker.runtime.budget import Budget
+from ranker.runtime.threads import contained
 from ranker.trajectory import TrajectoryGroup, as_group
 from ranker.usage import Usage
 
@@ -72,7 +73,7 @@ class Pipeline:
         Raises:
             RankerError: and no other Exception, whatever is in the group and whatever the judge does.
         """
-        with errors_as(GroupError, "The group cannot be ranked"):
+        with errors_as(GroupError, "The group cannot be ranked"), contained():
             if self.debiaser is None:
                 return (await self._rank(as_group(group, task)))[0]
             return await self._with_copies(as_group(group, task), self.debiaser)

@@ -185,10 +185,11 @@ def _is_turn_reward(value: Any) -> bool:
 
 def print_of(fields: Mapping[str, Any]) -> int:
     """A digest of everything a judge may be shown of a group, even and not 0; 0 if there are no attempts. It tells whether
-    a verdict is about exactly these attempts."""
+    a verdict is about exactly these attempts, in whatever order an object names its fields: writing a line may move them."""
     members = fields.get("trajectories")
     if not isinstance(members, list):
         return 0
     shown = [{k: v for k, v in m.items() if k not in _HIDDEN} if isinstance(m, dict) else m for m in members]
-    text = json.dumps([shown, [fields.get(k) for k in ("task", "rubric", "reference")]], default=str)
+    about = [fields.get(k) for k in ("task", "rubric", "reference")]
+    text = json.dumps([shown, about], sort_keys=True, default=str)
     return (int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") | 1) + 1

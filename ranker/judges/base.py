@@ -10,6 +10,7 @@ from ranker.errors import JudgeError, errors_as
 from ranker.judges.credit import Credit
 from ranker.judges.turn_marks import Marks
 from ranker.judges.verdict import Verdict, check_tiers
+from ranker.plain import unarrayed
 from ranker.runtime.budget import Budget
 from ranker.trajectory import Trajectory, assistant_turns
 from ranker.usage import Usage
@@ -78,7 +79,7 @@ class FunctionJudge:
     """A judge backed by a function, sync or async.
 
     `function` takes the trajectories in shuffled order and returns either tiers of positions, best first
-    (``[[2], [0, 1]]``), or one number per trajectory, higher is better. Or a pair of one of these and the worth of turns:
+    (``[[2], [0, 1]]``), or one number per trajectory, higher is better, as lists or arrays. Or a pair of one of these and the worth of turns:
     for each trajectory a list with a number from -1 (hurt) to 1 (helped), or None, for each of its assistant messages
     (`ranker.trajectory.assistant_turns`), or None for the whole list.
 
@@ -123,7 +124,7 @@ def _read(
 
     n = len(trajectories)
     answer, turns = _divided(answer, trajectories)
-    items = in_order(answer)
+    items = tuple(map(unarrayed, in_order(answer)))  # a row of an array is a tier, as a list is
     if not items or isinstance(items[0], (list, tuple)):
         return check_tiers(items, n), turns
     values = [float(value) for value in items]

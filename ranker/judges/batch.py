@@ -92,6 +92,7 @@ class BatchTransport:
         stored = self._store.reply(key)
         if stored is not None:
             return read_completion(stored.encode(), self._api.where)
+        self.check()
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         here = await self._pending.get()
         callers = here.waiting.setdefault(key, [])

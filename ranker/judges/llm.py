@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from ranker.judges.provider_keys import check_key
 from ranker.judges.rate_limit import RateLimit
 from ranker.judges.reask import is_reask
 from ranker.judges.reply_limit import Limited, ReplyLimit
+from ranker.judges.retries import retried
 from ranker.judges.servers import server_of
 from ranker.judges.transport import LiteLLMTransport, ServerTransport, Transport
 from ranker.judges.verdict import schema
@@ -191,7 +192,7 @@ class LLMJudge(PromptedJudge):
             except JudgeCallError as error:
                 if not error.retryable or self._max_retries < 1:
                     raise
-                reply = await self._retry(ask, error)
+                reply = await retried(ask, error, self._max_retries)
         except ContextLengthError as error:
             error.window = None if is_reask(messages) else self._learn(error)
             raise error.spent(sum(lost, Usage())) from error.__cause__
@@ -216,24 +217,6 @@ class LLMJudge(PromptedJudge):
         except (RankerError, TimeoutError) as error:
             if isinstance(error, RankerError) and error.fatal:
                 raise
-
-    async def _retry(self, ask: Callable[[], Awaitable[Reply]], first: JudgeCallError) -> Reply:
-        """Ask again with growing pauses. Set up only after a first failure, which it replays: the set-up
-        costs a fifth of what a good call does."""
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
-
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._max_retries + 1),
-            wait=_pause,
-            retry=retry_if_exception(lambda e: isinstance(e, JudgeCallError) and e.retryable),
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                if attempt.retry_state.attempt_number == 1:
-                    raise first
-                return await ask()
-        raise AssertionError("unreachable")
 
     async def _negotiate(
         self,
@@ -302,11 +285,13 @@ class LLMJudge(PromptedJudge):
 
     def _refused(self, error: RankerError, mode: str) -> bool:
         """Whether the server turned the response format down, and there is another way to ask."""
-        if self._settled or mode == "text" or not isinstance(error, JudgeCallError):
+        if not isinstance(error, JudgeCallError) or error.reason not in ("format", "unfit"):
             return False
-        if error.status_code not in _REFUSES_FORMAT or error.reason not in ("format", "unfit"):
+        if error.status_code not in _REFUSES_FORMAT:
             return False
-        if mode == self._mode:  # another call in flight may have moved on already
+        if mode == self._mode:  # else another call in flight has moved on, and may have been answered
+            if self._settled or mode == "text":
+                return False
             self._mode = MODES[MODES.index(mode) + 1]
             log.info("%s refused %s; asking for %s from now on.", self.name, mode, self._mode)
         return True
@@ -338,13 +323,3 @@ class LLMJudge(PromptedJudge):
         if self._window is None or not re.search(rf"\b{self._window}\b", str(error)):
             self._window, self._asked_window = stated, True
         return stated
-
-
-def _pause(state: Any) -> float:
-    """Seconds before the next attempt: what the server asked for, else exponential with jitter."""
-    from tenacity import wait_random_exponential
-
-    error = state.outcome.exception() if state.outcome else None
-    asked = getattr(error, "retry_after", None)
-    drawn = float(wait_random_exponential(multiplier=0.25, max=30)(state))
-    return drawn if asked is None else min(asked, 120.0) + drawn / 10

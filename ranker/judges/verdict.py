@@ -52,9 +52,9 @@ def in_order(values: Any) -> tuple[Any, ...]:
     """The members of a list, or of whatever else has them in order.
 
     Raises:
-        TypeError: it has no order, or would give something else: keys, characters.
+        TypeError: it has no order, or would give something else: keys, characters, names of columns.
     """
-    if isinstance(values, (Mapping, Set, str, bytes, bytearray)):
+    if isinstance(values, (Mapping, Set, str, bytes, bytearray)) or hasattr(values, "columns"):
         raise TypeError(f"a {type(values).__name__} is no list")
     return tuple(values)
 

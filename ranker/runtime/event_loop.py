@@ -9,9 +9,11 @@ import queue
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from ranker.errors import ConfigurationError
+from ranker.errors import ConfigurationError, RankerError
 
 T = TypeVar("T")
 
@@ -61,24 +63,34 @@ async def _own(resource: T, close: Callable[[T], Awaitable[Any]] | None) -> Asyn
 _AHEAD = 256
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
 
 
 def _background() -> asyncio.AbstractEventLoop:
     """An event loop in a daemon thread: sync functions also work inside running loops (notebooks), and
     judges keep their connections between calls."""
-    global _loop
+    global _loop, _thread
     with _lock:
-        if _loop is None or _loop.is_closed():
+        if _loop is None or _loop.is_closed() or _thread is None or not _thread.is_alive():
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="ranker", daemon=True).start()
+            _thread = threading.Thread(target=_run, args=(_loop,), name="ranker", daemon=True)
+            _thread.start()
             atexit.register(_shut, _loop)
         return _loop
 
 
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop as long as there is one: others wait for it. A SystemExit in a task reaches who waits for that task, and
+    does not end the loop; nor does a call of its `stop`."""
+    while not loop.is_closed():
+        with suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()
+
+
 def _forget() -> None:
     """In a forked process: the parent's thread is not here, so neither is its loop; and its lock may have been held."""
-    global _lock, _loop
-    _lock, _loop = threading.Lock(), None
+    global _lock, _loop, _thread
+    _lock, _loop, _thread = threading.Lock(), None, None
 
 
 if hasattr(os, "register_at_fork"):
@@ -103,6 +115,10 @@ _WAITS_FOR_ITSELF = (
     "covariate that a sync one of them runs: they would wait for themselves. Await rank_group_async or iterate over "
     "rank_groups_async there, or make the function a sync one."
 )
+CANCELLED = (
+    "The call was cancelled before it had ended, by something that runs in it: a judge, an iterator or another function "
+    "that cancels tasks which it has not started. Have it cancel its own only."
+)
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -110,6 +126,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         ConfigurationError: called by what runs in the background loop.
+        RankerError: what runs in the coroutine cancelled it.
     """
     loop = _background()
     if _runs_here(loop):
@@ -118,6 +135,8 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result()
+    except CancelledError:
+        raise RankerError(CANCELLED) from None
     except BaseException:
         future.cancel()
         raise
@@ -131,6 +150,7 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
 
     Raises:
         ConfigurationError: called by what runs in the background loop.
+        RankerError: what runs in the generator cancelled it.
     """
     ready: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     room = threading.BoundedSemaphore(_AHEAD)
@@ -146,11 +166,15 @@ def iterate_sync(items: AsyncGenerator[T, None]) -> Iterator[T]:
                         break
                     await freed.wait()
                 ready.put(("item", item))
-        except Exception as error:
+        except asyncio.CancelledError:  # for a caller who has not stopped it is no end
+            ready.put(("error", RankerError(CANCELLED)))
+        except BaseException as error:
             ready.put(("error", error))
         finally:
-            await items.aclose()
-            ready.put(("end", None))
+            try:
+                await items.aclose()
+            finally:
+                ready.put(("end", None))
 
     if _runs_here(loop):
         raise ConfigurationError(_WAITS_FOR_ITSELF)

@@ -8,7 +8,8 @@ import threading
 import weakref
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -49,13 +50,35 @@ def _work(calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]) -> N
         if done.set_running_or_notify_cancel():
             try:
                 done.set_result(call())
-            except StopIteration as error:  # no future takes one
-                done.set_exception(RuntimeError(f"StopIteration: {error}"))
+            except (StopIteration, CancelledError) as error:  # no future takes these for errors
+                done.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
             except Exception as error:
                 done.set_exception(error)
             except BaseException as error:
                 done.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
         del job, done, call  # nothing of the user's is held while waiting
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Around an await of what users wrote: what would end more than that is raised as a RuntimeError. That is a cancellation
+    from within, and not by whoever cancels the task that waits, and what would end the event loop (SystemExit, say). Ctrl-C,
+    which comes in the main thread, stays what it is."""
+    try:
+        yield
+    except (Exception, GeneratorExit):
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(
+            "it cancelled itself, or waited for something that was cancelled; catch the CancelledError there"
+        ) from error
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 _workers: weakref.WeakKeyDictionary[Any, PerLoop[defaultdict[int, Worker]]] = weakref.WeakKeyDictionary()
@@ -69,13 +92,17 @@ async def called(function: Callable[..., Any], *args: Any) -> Any:
     one waits for it.
     """
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        return await function(*args)
+        with contained():
+            return await function(*args)
     depth = _depth.get()
     context = copy_context()
     context.run(_depth.set, depth + 1)
     workers = await _workers_of(function).get()
     answer = await workers[depth].run(lambda: context.run(_answer, function, *args))
-    return await answer if inspect.isawaitable(answer) else answer
+    if not inspect.isawaitable(answer):
+        return answer
+    with contained():
+        return await answer
 
 
 def _answer(function: Callable[..., Any], *args: Any) -> Any:

@@ -14,7 +14,7 @@ from pydantic import Field
 from ranker.debias.edits import Edit, chosen
 from ranker.errors import ConfigurationError, RankerError, scrub
 from ranker.ranked import RankedGroup
-from ranker.runtime.threads import Worker
+from ranker.runtime.threads import Worker, contained
 from ranker.trajectory import TrajectoryGroup
 from ranker.usage import Usage
 from ranker.validation import check
@@ -196,10 +196,11 @@ async def ask(auditor: AuditorFunction, group: TrajectoryGroup, seconds: float) 
 
 async def called(auditor: AuditorFunction, group: TrajectoryGroup) -> Any:
     """What it returns; one that is not async runs in a thread of its own, so that one that hangs holds up no other."""
-    if inspect.iscoroutinefunction(getattr(auditor, "func", auditor)):
-        return await auditor(group)
-    result = await Worker().run(lambda: auditor(group))
-    return await result if isinstance(result, Awaitable) else result
+    with contained():
+        if inspect.iscoroutinefunction(getattr(auditor, "func", auditor)):
+            return await auditor(group)
+        result = await Worker().run(lambda: auditor(group))
+        return await result if isinstance(result, Awaitable) else result
 
 
 def checked(values: Any, count: int) -> list[float | None]:

@@ -205,7 +205,7 @@ def test_a_full_disk_from_the_start_says_so(serve, tmp_path):
 
 
 def test_a_server_that_dies_is_left_alone_and_the_run_goes_on_when_it_is_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("ranker.judges.llm._pause", lambda state: 0.01)
+    monkeypatch.setattr("ranker.judges.retries._pause", lambda state: 0.01)
     groups = make_groups(30)
     source, out = write(tmp_path / "g.jsonl", groups), tmp_path / "out"
     with JudgeServer(knowing(groups), latency=0.01) as server:
@@ -244,7 +244,7 @@ def test_a_server_that_dies_is_left_alone_and_the_run_goes_on_when_it_is_back(tm
 
 
 def test_calls_lost_now_and_then_do_not_end_it(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr("ranker.judges.llm._pause", lambda state: 0.0)
+    monkeypatch.setattr("ranker.judges.retries._pause", lambda state: 0.0)
     groups = make_groups(15)
     faults = {"500": 0.15, "disconnect": 0.1, "429": 0.1, "half_body": 0.05, "not_json": 0.05}
     server = serve(knowing(groups), faults=faults, seed=5)

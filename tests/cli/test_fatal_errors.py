@@ -114,12 +114,14 @@ def test_a_slip_in_the_name_is_met_with_the_name_that_was_meant(tmp_path):
         assert f"Did you mean '{meant}'" in done.err
 
 
-def test_a_missing_key_is_named_by_its_variable(tmp_path):
-    groups = groups_file(tmp_path / "in.jsonl", 1_000)
-    done = here("rank", groups, "--judge", "openai/gpt-5-mini", "--out", tmp_path / "out.jsonl", "--on-error", "skip")  # fmt: skip
+@pytest.mark.parametrize("more", [(), ("--batch",)], ids=str)
+def test_a_missing_key_is_named_by_its_variable(tmp_path, more):
+    groups, out = groups_file(tmp_path / "in.jsonl", 1_000), tmp_path / "out.jsonl"
+    done = here("rank", groups, "--judge", "openai/gpt-5-mini", "--out", out, "--on-error", "skip", *more)
     assert done.code == 2
-    assert "$OPENAI_API_KEY" in done.err
+    assert done.err.count("$OPENAI_API_KEY") == 1
     assert "Traceback" not in done.err
+    assert out.read_bytes() == b""
 
 
 def test_a_server_that_takes_no_key_and_lists_the_model_is_sent_nothing_at_the_start(serve):

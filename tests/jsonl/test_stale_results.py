@@ -99,6 +99,33 @@ def test_a_ranked_file_as_input_is_the_same_group_and_its_rewards_reach_no_judge
         assert print_of(one) == print_of(other), "what was ranked goes on from either file"
 
 
+@pytest.mark.parametrize("order", [("messages", "id"), ("agent", "id", "messages"), ("messages",)], ids=str)
+def test_a_run_goes_on_wherever_an_attempt_has_its_id(serve, tmp_path, order):
+    groups = make_groups(3)
+    server = serve(groups)
+    fields = [
+        [{"id": t.id, "messages": list(t.messages), "agent": "a"} for t in g.trajectories] for g in groups
+    ]
+    lines = [
+        {"trajectories": [{key: attempt[key] for key in order} for attempt in attempts], "id": group.id}
+        for group, attempts in zip(groups, fields, strict=True)
+    ]
+    source, out = write(tmp_path / "in.jsonl", *lines), tmp_path / "out.jsonl"
+    command = ("rank", source, "--judge", "sim", "--base-url", server.base_url, "--out", out, "-q")
+    assert here(*command).code == 0
+    ranked = out.read_bytes()
+    again = here(*command)
+    assert (again.code, again.err) == (0, "")
+    write(source, *(json.loads(json.dumps(one, sort_keys=True)) for one in lines))  # as another tool may
+    assert here(*command).code == 0
+    assert (out.read_bytes(), server.requests) == (ranked, 3)
+    lines[1]["trajectories"][2]["messages"][1]["content"] = "Another word."
+    write(source, *lines)
+    changed = here(*command)
+    assert changed.code == 2
+    assert "other attempts" in changed.err
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["ranked", "failed"])
 @pytest.mark.parametrize("where", ["file", "standard output"])
 def test_a_ranked_file_ranked_again_holds_this_run_s_results_only(serve, tmp_path, known, where, capfdbinary):

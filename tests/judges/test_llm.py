@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
 import math
 import os
 import socket
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -26,6 +29,7 @@ from ranker import (
 from ranker.judges.transport import LiteLLMTransport, call_error, read_completion
 from ranker.testing import FAULTS, Behaviour
 from tests.conftest import make_groups, truthful
+from tests.scripted_server import GROUP, ScriptedServer, chat, verdict
 
 REPLIES = ["bad_json", "empty", "prose", "unknown_id", "missing_id", "repeated_id", "nan", "wrong_turns"]
 FAILURES = ["429", "500", "503", "disconnect", "half_body", "wrong_encoding", "not_json"]
@@ -108,6 +112,29 @@ def test_the_response_format_a_server_takes_is_found_and_remembered(serve, forma
         assert truthful(group, rank_group(group, judge).rewards)
     assert judge.mode == mode
     assert server.requests == asked + 2
+
+
+def test_a_format_that_is_refused_late_is_asked_for_otherwise():
+    """After another call has found out what the server takes, and was answered."""
+    answered = threading.Event()
+
+    def answer(body: dict[str, Any], n: int) -> Any:
+        if body["response_format"]["type"] == "json_object":
+            answered.set()
+            return chat(json.dumps(verdict(body)))
+        if n > 1:
+            answered.wait(10)
+            time.sleep(0.3)  # until that answer has been read
+        return 400, {"error": {"message": "response_format json_schema is not supported"}}
+
+    with ScriptedServer(answer, models={"data": [{"id": "m"}]}) as server:
+        judge = LLMJudge("m", base_url=server.base_url, max_retries=0)
+        asyncio.run(judge.check())  # the first call need not go alone
+        groups = [GROUP, GROUP[:2], GROUP[1:]]
+        ranked = list(rank_groups(groups, judge, on_error="skip", progress=False))
+    assert [r.error for r in ranked] == [None] * 3
+    assert judge.mode == "json_object"
+    assert len(server.requests) == 6
 
 
 def test_a_wrong_key_says_so_and_shows_no_key(serve, group, caplog):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -16,12 +19,14 @@ from ranker import (
     FunctionJudge,
     JudgeError,
     LLMJudge,
+    RankerError,
     Trajectory,
     rank_group,
     rank_group_async,
     rank_groups,
     rank_groups_async,
 )
+from ranker.runtime.event_loop import run_sync
 from tests.conftest import make_groups, truthful
 
 pytestmark = pytest.mark.timeout(60)  # most of these once waited for themselves
@@ -185,13 +190,162 @@ def test_what_would_end_a_loop_is_an_error(error):
         yield of("a", "bb")
         raise error
 
-    with pytest.raises(JudgeError, match=type(error).__name__):
-        rank_group(GROUP, judge, task="Write.")
+    async def own(trajectories: Sequence[Trajectory]) -> list[int]:
+        await asyncio.sleep(0)
+        raise error
+
+    for one in (judge, own):
+        with pytest.raises(JudgeError, match=type(error).__name__):
+            rank_group(GROUP, one, task="Write.")
+        ranked = list(rank_groups([of(*GROUP)] * 3, one, on_error="skip", progress=False))
+        assert [type(r.error) for r in ranked] == [JudgeError] * 3
     with pytest.raises(
         RuntimeError, match=type(error).__name__ if type(error) is not StopIteration else "generator"
     ):
         list(rank_groups(groups(), lengths, progress=False))
     assert rank_group(GROUP, lengths, task="Write.").rewards == REWARDS
+
+
+class _Ends:
+    name = "ends"
+
+    async def verdict(self, lineup: Any, budget: Any) -> Any:
+        sys.exit(3)
+
+
+class _EndsWhenAskedForRoom(_Ends):
+    max_group = 2
+
+    async def capacity(self, lineup: Any) -> int:
+        sys.exit(3)
+
+
+def _measures_no_more(trajectory: Trajectory) -> float:
+    sys.exit(3)
+
+
+@pytest.mark.parametrize(
+    ("judge", "options"),
+    [
+        (_Ends(), {}),
+        (_EndsWhenAskedForRoom(), {}),
+        (lengths, {"reward": "debiased", "covariates": [_measures_no_more]}),
+    ],
+    ids=["verdict", "capacity", "covariate"],
+)
+def test_nothing_of_the_users_ends_the_background_loop(judge, options):
+    with pytest.raises(RankerError, match="SystemExit: 3"):
+        rank_group(GROUP, judge, task="Write.", **options)
+    (ranked,) = rank_groups([of(*GROUP)], judge, on_error="skip", progress=False, **options)
+    assert "SystemExit: 3" in str(ranked.error)
+    assert rank_group(GROUP, lengths, task="Write.").rewards == REWARDS
+
+
+def test_ctrl_c_in_a_program_of_ones_own_event_loop_ends_it():
+    async def judge(trajectories: Sequence[Trajectory]) -> list[int]:
+        signal.raise_signal(signal.SIGINT)
+        return lengths(trajectories)
+
+    async def all_groups() -> None:
+        groups = [of(*GROUP)] * 3
+        async for _ in rank_groups_async(groups, judge, on_error="skip", progress=False):
+            pass
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    loop = asyncio.new_event_loop()  # without the handler that asyncio.run installs
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(all_groups())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+        signal.signal(signal.SIGINT, before)
+
+
+def test_the_background_loop_outlives_what_ends_other_loops():
+    """A task of the user's that ends the program, a stopped loop: who waits goes on waiting, and gets an answer."""
+
+    async def judge(trajectories: Sequence[Trajectory]) -> list[int]:
+        asyncio.get_running_loop().call_soon(sys.exit, 3)
+        await asyncio.sleep(0.05)
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0.05)
+        return lengths(trajectories)
+
+    async def ends() -> None:
+        sys.exit(3)
+
+    with pytest.raises(SystemExit):
+        run_sync(ends())
+    assert rank_group(GROUP, judge, task="Write.").rewards == REWARDS
+    assert next(rank_groups([of("a", "bb")], judge, progress=False)).rewards == [0.0, 1.0]
+
+
+async def _waits_for_what_was_cancelled(trajectories: Sequence[Trajectory]) -> list[int]:
+    inner = asyncio.ensure_future(asyncio.sleep(60))
+    inner.cancel()
+    await inner
+    return lengths(trajectories)
+
+
+def _finds_its_work_cancelled(trajectories: Sequence[Trajectory]) -> list[int]:
+    raise CancelledError
+
+
+class _Own:
+    name = "own"
+
+    async def verdict(self, lineup: Any, budget: Any) -> Any:
+        await _waits_for_what_was_cancelled(lineup.trajectories)
+
+
+@pytest.mark.parametrize("judge", [_waits_for_what_was_cancelled, _finds_its_work_cancelled, _Own()])
+def test_a_judge_that_is_cancelled_from_within_fails_and_ends_no_stream(judge):
+    with pytest.raises(JudgeError, match=r"The judge \w+ failed.*[Cc]ancelled"):
+        rank_group(GROUP, judge, task="Write.", passes=2)
+    ranked = list(rank_groups([of(*GROUP)] * 5, judge, on_error="skip", progress=False))
+    assert [type(r.error) for r in ranked] == [JudgeError] * 5
+    with pytest.raises(JudgeError):
+        list(rank_groups([of(*GROUP)] * 5, judge, progress=False))
+    with pytest.raises(JudgeError):
+        asyncio.run(rank_group_async(GROUP, judge, task="Write."))
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_judge_that_cancels_whatever_runs_ends_in_an_error(everything):
+    """No caller takes it for the end of the groups."""
+
+    async def judge(trajectories: Sequence[Trajectory]) -> list[int]:
+        for task in asyncio.all_tasks() if everything else [asyncio.current_task()]:
+            task.cancel()
+        await asyncio.sleep(60)
+        return lengths(trajectories)
+
+    with pytest.raises(RankerError, match="cancel"):
+        rank_group(GROUP, judge, task="Write.")
+    with pytest.raises(RankerError, match="cancel"):
+        list(rank_groups([of(*GROUP)] * 5, judge, progress=False))
+    assert rank_group(GROUP, lengths, task="Write.").rewards == REWARDS
+
+
+def test_whoever_cancels_a_call_is_told_so():
+    async def judge(trajectories: Sequence[Trajectory]) -> list[int]:
+        await asyncio.sleep(60)
+        return lengths(trajectories)
+
+    async def stopped() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(rank_group_async(GROUP, judge, task="Write.", passes=2), 0.1)
+        call = asyncio.create_task(rank_group_async(GROUP, judge, task="Write."))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(stopped())
 
 
 def test_a_function_judge_may_be_a_generator_a_method_or_any_object_that_can_be_called():

@@ -267,7 +267,20 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}/v1"
 
 
-@pytest.mark.parametrize("fault", ["dead", "slow", "poor", "refused", "raises", "ends", "wrong"])
+async def exits(group: TrajectoryGroup) -> list[float]:
+    sys.exit(3)
+
+
+async def waits_for_what_was_cancelled(group: TrajectoryGroup) -> list[float]:
+    inner = asyncio.ensure_future(asyncio.sleep(60))
+    inner.cancel()
+    await inner
+    return values(group)
+
+
+@pytest.mark.parametrize(
+    "fault", ["dead", "slow", "poor", "refused", "raises", "ends", "exits", "stops", "wrong"]
+)
 def test_an_auditor_that_fails_is_counted_and_the_rewards_are_none_the_worse(serve, caplog, fault):
     judge = serve(worth)
     behind = serve(worth, latency=2.0 if fault == "slow" else 0.0, api_key="sk-right-000000")
@@ -281,6 +294,8 @@ def test_an_auditor_that_fails_is_counted_and_the_rewards_are_none_the_worse(ser
         "refused": partial(ask, api_key="sk-wrong-111111"),
         "raises": lambda group: 1 / 0,
         "ends": lambda group: sys.exit(3),
+        "exits": exits,
+        "stops": waits_for_what_was_cancelled,
         "wrong": lambda group: [1.0],
     }
     audit = Audit(
