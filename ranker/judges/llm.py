@@ -231,7 +231,9 @@ class LLMJudge(PromptedJudge):
             mode, folds = self._mode, self._folds
             asked = folded(messages) if folds else messages
             left = 0 if self._reply_limit.own is None else await self.window() - tokens
-            shape = self._response_format(mode, ids)
+            shape = response_format(
+                mode, schema(self.form, ids if self._ids_in_schema else None, self.credit)
+            )
             request = self._reply_limit.limited(left, shape)
             try:
                 completion, cost = await self._send(asked, request, tokens, len(ids), budget)
@@ -305,15 +307,6 @@ class LLMJudge(PromptedJudge):
         self._folds = True
         return True
 
-    def _response_format(self, mode: str, ids: Sequence[str]) -> dict[str, Any]:
-        if mode == "text":
-            return {}
-        if mode == "json_object":
-            return {"response_format": {"type": "json_object"}}
-        of_reply = schema(self.form, ids if self._ids_in_schema else None, self.credit)
-        shape = {"name": "verdict", "strict": True, "schema": of_reply}
-        return {"response_format": {"type": "json_schema", "json_schema": shape}}
-
     def _learn(self, error: ContextLengthError) -> int | None:
         """The window that a server states where it is smaller than believed, else None. It is remembered, unless the server
         names the one that is believed too: the smaller number is then what it left for this prompt."""
@@ -323,3 +316,13 @@ class LLMJudge(PromptedJudge):
         if self._window is None or not re.search(rf"\b{self._window}\b", str(error)):
             self._window, self._asked_window = stated, True
         return stated
+
+
+def response_format(mode: str, of_reply: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's field that asks for JSON of a schema, in one of MODES."""
+    if mode == "text":
+        return {}
+    if mode == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    shape = {"name": "verdict", "strict": True, "schema": of_reply}
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}

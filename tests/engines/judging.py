@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ranker import LLMJudge, RankedGroup, TrajectoryGroup, VerdictError, rank_groups
-from ranker.judges.llm import _response_format
+from ranker.judges.llm import response_format
+from ranker.judges.verdict import schema
 
 OPTIONS: dict[str, Any] = {"cache": "off", "timeout": 300.0}
 
@@ -45,7 +46,7 @@ def poem(url: str, judge: LLMJudge, model: str, ids: list[str] | None) -> dict[s
         "max_tokens": 600,
         "temperature": 0.7,
         "seed": 1,
-        **_response_format("json_schema", judge.form, ids),
+        **response_format("json_schema", schema(judge.form, ids)),
     }
     request = urllib.request.Request(
         f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
