@@ -7,10 +7,10 @@ import inspect
 import math
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -31,11 +31,13 @@ from ranker.aggregate.rewards import rank_rewards, top_heavy_rewards
 from ranker.errors import scrub
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
+from ranker.watch.audit import Answer
 
 if TYPE_CHECKING:
     from grpo.auditing import Auditing
     from grpo.lifting import Lifting
 
+T = TypeVar("T")
 RewardValues = RankedGroup | ProcessRewards | Sequence[float | None] | Sequence[Turns] | np.ndarray
 RewardFunction = Callable[[TrajectoryGroup], RewardValues | Awaitable[RewardValues]]
 
@@ -124,7 +126,7 @@ class Rewarder:
 
         def work() -> None:
             try:
-                reward = asked()
+                reward = asked(pending)
                 if lifting is not None and tries and reward.error is None:
                     pending.known(reward)
                     reward = lifting.added(group, reward, tries, asks)
@@ -135,17 +137,19 @@ class Rewarder:
         threading.Thread(target=work, name=f"reward-{group.index}", daemon=True).start()
         return pending
 
-    def _asked(self, group: RolloutGroup) -> Callable[[], GroupReward]:
+    def _asked(self, group: RolloutGroup) -> Callable[[PendingReward], GroupReward]:
         """What asks the reward functions and, where this group is audited, the auditor."""
         auditing = self._auditing
         if auditing is None or not auditing.wants(group.index) or len(group.alive) < 2:
-            return partial(self.reward, group)
+            return lambda pending: self.reward(group)
         escalated = auditing.escalated
 
-        def both() -> GroupReward:
-            with ThreadPoolExecutor(1) as beside:  # the auditor is asked while the judge is
-                answer = beside.submit(auditing.answer, group)
-                return auditing.added(group, self.reward(group), answer.result(), escalated)
+        def both(pending: PendingReward) -> GroupReward:
+            answer = _beside(partial(auditing.answer, group), f"audit-{group.index}")
+            reward = self.reward(group)
+            late = Answer([], error=f"no answer within reward_timeout = {self._timeout:g} seconds")
+            pending.known(auditing.added(group, reward, late, escalated))
+            return auditing.added(group, reward, answer.result(), escalated)
 
         return both
 
@@ -233,6 +237,20 @@ class Rewarder:
         """The rewards of a group from those of each function, by its name."""
         weights = [r.weight for r in self.rewards]
         return mix([parts[r.name] for r in self.rewards], weights, self._aggregation)
+
+
+def _beside(call: Callable[[], T], name: str) -> Future[T]:
+    """What a call returns, made in a thread of its own, for which neither the caller nor the end of the process waits."""
+    done: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return done
 
 
 def _without_last(ranked: RankedGroup) -> Sequence[float | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -137,6 +139,48 @@ def test_an_auditor_whose_key_is_refused_ends_the_run():
 
     with pytest.raises(JudgeCallError, match="no such key"):
         train(spread, audit=Audit(auditor=refused, share=1.0))
+
+
+def test_an_auditor_that_is_slower_than_the_rewards_may_be_costs_nothing(tmp_path):
+    """With the limits as they are by default: the reward's is over before the auditor's."""
+    out = tmp_path / "run"
+    more = {"max_steps": 2, "save_steps": 1, "reward_timeout": 1.0}
+    trainer, history = train(spread, out=out, audit=Audit(auditor=slow, share=1.0), **more)
+    assert [m["failed_groups"] for m in history] == [0, 0]
+    assert history[-1]["audits_failed"] == 4
+    assert all(
+        a["error"] == "no answer within reward_timeout = 1 seconds" for a in lines(out / "audits.jsonl")
+    )
+    assert furthest(weights(trainer), weights(train(spread, **more)[0])) == 0.0
+    kept = {r["group"]: r["values"] for r in lines(out / "rewards.jsonl")}
+    trained = {s["group"]: [r["reward"] for r in s["rollouts"]] for s in lines(out / "samples.jsonl")}
+    assert kept == trained, "a resumed run learns from the same rewards"
+
+
+def test_an_auditor_that_hangs_holds_up_neither_an_error_nor_the_end_of_the_process():
+    code = """
+import time
+from grpo.rewards import Reward, Rewarder
+from grpo.auditing import Auditing
+from grpo.types import Rollout, RolloutGroup
+from ranker import Audit, JudgeCallError, Trajectory
+
+def hangs(group):
+    time.sleep(300)
+
+def refused(group):
+    raise JudgeCallError("no such key", status_code=401)
+
+auditing = Auditing(Audit(auditor=hangs, share=1.0), 0, 100)
+rewarder = Rewarder([Reward(refused)], "sum_then_normalize", 600.0, auditing)
+attempts = tuple(Rollout(Trajectory([{"role": "assistant", "content": word}]), ()) for word in "ab")
+rewarder.start(RolloutGroup(0, {}, attempts), lambda reward: None).result()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 1
+    assert "no such key" in done.stderr
 
 
 # What an alarm does.
