@@ -351,6 +351,35 @@ def test_audited_groups_are_trained_on_what_the_auditor_said(tmp_path):
     assert all(line["judge_accuracy"] in (0.0, None) for line in history), "of the judge, not of its auditor"
 
 
+def test_the_judges_and_the_auditors_values_are_scaled_each_by_their_own_deviation(tmp_path):
+    """The auditor counts to a thousand, the judge to one: neither makes the other's advantages small or large."""
+
+    def auditor(group: Any) -> list[float]:
+        return [1000 * value for value in opposite(group)]
+
+    audit, out = Audit(auditor=auditor, share=0.5, train_on_audits=True), tmp_path / "run"
+    train(spread, out=out, audit=audit, scale_rewards="batch", **{**LONG, "groups_per_step": 6})
+    audits = {a["group"]: a for a in lines(out / "audits.jsonl")}
+    mixed = 0
+    for step in range(1, STEPS + 1):
+        groups = [s for s in lines(out / "samples.jsonl") if s["step"] == step]
+        rewards = {s["group"]: [r["reward"] for r in s["rollouts"]] for s in groups}
+        audited = [k for k in rewards if k in audits]
+        mixed += 0 < len(audited) < len(groups)
+        judged = [audits[k]["judge"] if k in audits else v for k, v in rewards.items()]
+        by_judge = dict(zip(rewards, group_advantages(judged, "batch"), strict=True))
+        by_auditor = dict(
+            zip(audited, group_advantages([rewards[k] for k in audited], "batch"), strict=True)
+        )
+        for s in groups:
+            k = s["group"]
+            made = corrected(by_judge[k], by_auditor[k], 2.0) if k in audits else by_judge[k]
+            assert [r["advantage"] for r in s["rollouts"]] == pytest.approx(made.values)
+            known = [abs(v) for v in made.values if v is not None]
+            assert not known or 0.1 < max(known) < 10
+    assert mixed > 4
+
+
 # Resuming.
 
 
