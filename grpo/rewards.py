@@ -148,8 +148,8 @@ class Rewarder:
             answer = _beside(partial(auditing.answer, group), f"audit-{group.index}")
             reward = self.reward(group)
             late = Answer([], error=f"no answer within reward_timeout = {self._timeout:g} seconds")
-            pending.known(auditing.added(group, reward, late, escalated))
-            return auditing.added(group, reward, answer.result(), escalated)
+            pending.known(auditing.added(group, reward, late, escalated, self.corrected))
+            return auditing.added(group, reward, answer.result(), escalated, self.corrected)
 
         return both
 
@@ -214,6 +214,7 @@ class Rewarder:
             consistency=math.fsum(passes) / len(passes) if passes else None,
             turns=self._mixed_turns(marks),
             turn_parts=turn_parts,
+            judged=self._judged(parts, judges),
         )
 
     def _mixed_turns(self, parts: Mapping[str, list[Turns]]) -> list[Turns]:
@@ -234,9 +235,35 @@ class Rewarder:
         return [reward.name for reward in self.rewards]
 
     def mixed(self, parts: Mapping[str, list[float | None]]) -> list[float | None]:
-        """The rewards of a group from those of each function, by its name."""
-        weights = [r.weight for r in self.rewards]
-        return mix([parts[r.name] for r in self.rewards], weights, self._aggregation)
+        """The rewards of a group from those of each function, by its name; functions that are not there are left out."""
+        given = [r for r in self.rewards if r.name in parts]
+        return mix([parts[r.name] for r in given], [r.weight for r in given], self._aggregation)
+
+    def _judged(
+        self, parts: Mapping[str, list[float | None]], judges: Mapping[str, str]
+    ) -> list[float | None]:
+        if not 0 < len(judges) < len(parts):
+            return []
+        values = self.mixed({name: parts[name] for name in judges})
+        return [] if all(v is None for v in values) else values  # a judge of weight 0 is only logged
+
+    def corrected(self, reward: GroupReward, values: list[float | None]) -> GroupReward | None:
+        """The rewards with an auditor's values in the judges' place, mixed with those of the other functions; in the place of all
+        where none of them is a judge. None where that cannot be said: one of several functions failed."""
+        if reward.error is not None and len(self.rewards) > 1:
+            return None
+        judges = reward.judges
+        kept = {name: own for name, own in reward.turn_parts.items() if judges and name not in judges}
+        # The auditor said nothing of turns, and what the judge said of them is as doubtful as its ranking.
+        return replace(
+            reward,
+            values=self.mixed({**reward.parts, **dict.fromkeys(judges, values)}) if judges else values,
+            parts={**reward.parts, "auditor": values},
+            error=None,
+            comparisons={},
+            turns=self._mixed_turns(kept),
+            turn_parts=kept,
+        )
 
 
 def _beside(call: Callable[[], T], name: str) -> Future[T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from grpo.advantages import Advantages, corrected
@@ -14,6 +14,7 @@ from grpo.model.distributed import Processes
 from grpo.rollouts.collect import Collector
 from grpo.runs.metrics import Clock, ScoredGroup
 
+Values = Sequence[float | None]
 _RECENT = 20  # groups over which the share of failures is taken
 _ENOUGH = 4  # failures before it can stop a run
 
@@ -123,26 +124,22 @@ class Schedule:
             [(self._credit.judged(j.group, j.reward), _has_auditors(j), _by_judge(j)) for j in groups]
         )
         told.sort(key=lambda one: one[0].index)
-        by_auditor = self._by_index([judged for judged, audited, _ in told if audited], groups)
-        by_judge = self._by_index(
-            [
-                replace(judged, values=values, turns=()) if audited else judged
-                for judged, audited, values in told
-                if values is not None
-            ],
-            groups,
-        )
+        every = [judged for judged, _, _ in told]
+        auditor = {judged.index: judged.values for judged, audited, _ in told if audited}
+        judge = {judged.index: values for judged, _, values in told if values is not None}
+        by_judge, by_auditor = (self._by(values, every, groups) for values in (judge, auditor))
         return [
             replace(j, advantages=_both(j, by_judge.get(j.group.index), by_auditor.get(j.group.index)))
             for j in groups
         ]
 
-    def _by_index(self, told: Sequence[Judged], groups: Sequence[ScoredGroup]) -> dict[int, Advantages]:
-        """The advantages of those of the groups that something was told of, by their number."""
-        known = {judged.index for judged in told}
-        mine = [j.group for j in groups if j.group.index in known]
-        advantages = self._credit.advantages(told, mine)
-        return {group.index: a for group, a in zip(mine, advantages, strict=True)}
+    def _by(
+        self, values: Mapping[int, Values], every: Sequence[Judged], groups: Sequence[ScoredGroup]
+    ) -> dict[int, Advantages]:
+        """The advantages by these values, those of groups by their number; turns have the same rewards by whichever values."""
+        told = [replace(j, values=values.get(j.index, [None] * len(j.values))) for j in every]
+        mine = [j.group for j in groups if j.group.index in values]
+        return {g.index: a for g, a in zip(mine, self._credit.advantages(told, mine), strict=True)}
 
 
 def _has_auditors(scored: ScoredGroup) -> bool:
@@ -150,10 +147,10 @@ def _has_auditors(scored: ScoredGroup) -> bool:
     return scored.reward.audit is not None and "judge" in scored.reward.audit
 
 
-def _by_judge(scored: ScoredGroup) -> Sequence[float | None] | None:
+def _by_judge(scored: ScoredGroup) -> Values | None:
     """What the judge said of a group; None where the auditor's values alone count."""
     audit = scored.reward.audit or {}
-    values: Sequence[float | None] | None = audit.get("judge", scored.reward.values)
+    values: Values | None = audit.get("judge", scored.reward.values)
     return None if audit.get("correction") == 1 else values
 
 
