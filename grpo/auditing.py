@@ -10,6 +10,7 @@ from typing import Any
 from grpo.config import GRPOConfig
 from grpo.draws import drawn
 from grpo.group_reward import GroupReward, failed, placed, wins_over
+from grpo.people import Waiting, digest_of
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.win_rate import WinRate
 from grpo.types import RolloutGroup
@@ -126,20 +127,25 @@ class Auditing:
         return replace(trained, audit=fields)
 
     def take(
-        self, step: int, groups: Sequence[ScoredGroup], answers: Mapping[int, Sequence[float]] | None = None
+        self,
+        step: int,
+        groups: Sequence[ScoredGroup],
+        answers: Mapping[Waiting, Sequence[float]] | None = None,
     ) -> tuple[dict[str, float | None], list[dict[str, Any]], Alarm | None]:
         """Take a step's audits in.
 
         Args:
-            answers: all that people have said so far, by group; what is no news is passed over, and so is what they said of
-                groups that are still to come (the run was resumed).
+            answers: all that people have said so far, see `People.answers`; what is no news is passed over, and so is what they
+                said of groups that are still to come, or of other attempts (the run was resumed).
 
         Returns:
             the metrics, a record of each audit for the run folder, and the alarm where there is a new one.
         """
         records = [self._record(step, j, j.reward.audit) for j in groups if j.reward.audit is not None]
         records += [
-            self._answered(step, k, said) for k, said in (answers or {}).items() if k in self._waiting
+            self._answered(step, k, said)
+            for (k, attempts), said in (answers or {}).items()
+            if k in self._waiting and self._waiting[k].get("attempts", attempts) == attempts
         ]
         alarm = self._take(step, records)
         return self._metrics(records), records, alarm
@@ -182,7 +188,8 @@ class Auditing:
             return record
         judge = scored.reward.by_judge
         if said["values"] is None:
-            return {**record, "judge": judge, "waiting": said["shown"]}
+            attempts = digest_of(scored.group)
+            return {**record, "judge": judge, "waiting": said["shown"], "attempts": attempts}
         return self._compared(record, judge, said["values"], said["anchor"])
 
     def _answered(self, step: int, group: int, said: Sequence[float]) -> dict[str, Any]:
