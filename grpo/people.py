@@ -18,7 +18,9 @@ from ranker.jsonl.group_file import dump_line
 from ranker.trajectory import TrajectoryGroup
 
 QUEUE, LABELS = "queue.jsonl", "labels.jsonl"
-_ID = re.compile(r"(\d+)(-[0-9a-f]+)?")  # of a group in the queue: its number, and which attempts where there were others
+_ID = re.compile(
+    r"(\d+)(-[0-9a-f]+)?"
+)  # of a group in the queue: its number, and which attempts where there were others
 Waiting = tuple[int, str]  # the number of a group, and the digest of its attempts
 
 
@@ -91,6 +93,23 @@ class People:
             found[number, _digest(line.fields.get("trajectories"))] = known
         self._state, self._answers = state, found
         return found
+
+    def shown(self, number: int, digest: str | None) -> Mapping[str, Any]:
+        """What people were shown of a group: its line of the queue.
+
+        Args:
+            digest: of its attempts; None in records that have none, where the first of its number is meant.
+
+        Raises:
+            RunFolderError: it is not there.
+        """
+        for _, record in whole_lines(self.folder / QUEUE):
+            same = digest is None or _digest(record.get("trajectories")) == digest
+            if _number_of(record.get("id")) == number and same:
+                return record
+        raise RunFolderError(
+            f"{self.folder / QUEUE} has no group {number}, of which {LABELS} holds an answer: restore the file, then go on with --resume."
+        )
 
 
 def digest_of(group: RolloutGroup) -> str:

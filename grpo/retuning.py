@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from grpo.config import GRPOConfig
+from grpo.people import People
 from grpo.rewards import Reward, Rewarder
 from grpo.runs.folder import RunFolder, whole_lines
 from grpo.runs.metrics import ScoredGroup
@@ -48,10 +49,26 @@ class Retuning:
     def __post_init__(self) -> None:
         self.judge, self._rubric = judge_of(self.rewarder)
 
-    def add(self, step: int, groups: Sequence[ScoredGroup], folder: RunFolder | None) -> None:
-        """Keep the audited groups of a step, as the judge will learn from them."""
+    def add(
+        self,
+        step: int,
+        groups: Sequence[ScoredGroup],
+        folder: RunFolder | None,
+        audits: Sequence[Mapping[str, Any]] = (),
+        people: People | None = None,
+    ) -> None:
+        """Keep the audited groups of a step, as the judge will learn from them.
+
+        Args:
+            folder: where they are written to; None in processes that do not write.
+            audits: the step's records; among them are those of groups on which people said something by now.
+            people: knows what these were shown; only asked by the process that writes.
+        """
         records = [r for j in groups if (r := self._record(step, j)) is not None]
-        self._seen += len(records)
+        answered = [a for a in audits if "asked" in a and a["error"] is None and len(set(_said(a))) > 1]
+        self._seen += len(records) + len(answered)
+        if folder is not None and people is not None:
+            records += [self._answered(step, a, people) for a in answered]
         if folder is not None and records:
             folder.add(GROUPS, *records)
 
@@ -120,15 +137,33 @@ class Retuning:
         if any(v is None for v in values) or len(set(values)) < 2:
             return None
         members = [
-            {"messages": list(t.messages), "ground_truth": v, **({"tools": list(t.tools)} if t.tools else {})}
-            for t, v in zip(shown.trajectories, values, strict=False)  # an anchor stands last
+            {"messages": list(t.messages), **({"tools": list(t.tools)} if t.tools else {})}
+            for t in shown.trajectories
         ]
+        return self._group(step, scored.group.index, shown.rubric, members, values)
+
+    def _answered(self, step: int, audit: Mapping[str, Any], people: People) -> dict[str, Any]:
+        """The same of a group that waited for people."""
+        shown = people.shown(audit["group"], audit.get("attempts"))
+        return self._group(step, audit["group"], shown.get("rubric"), shown["trajectories"], _said(audit))
+
+    def _group(
+        self, step: int, index: int, rubric: Any, members: Sequence[Mapping[str, Any]], values: Sequence[Any]
+    ) -> dict[str, Any]:
         return {
-            "id": str(scored.group.index),
+            "id": str(index),
             "step": step,
-            "rubric": self._rubric if isinstance(self._rubric, str) else shown.rubric,
-            "trajectories": members,
+            "rubric": self._rubric if isinstance(self._rubric, str) else rubric,
+            "trajectories": [
+                {**member, "ground_truth": value}
+                for member, value in zip(members, values, strict=False)  # an anchor stands last
+            ],
         }
+
+
+def _said(audit: Mapping[str, Any]) -> list[float]:
+    """What people said of the attempts that came to an end."""
+    return [v for v in audit["auditor"] if v is not None]
 
 
 def retuning_for(

@@ -18,6 +18,7 @@ from ranker import Audit, ConfigurationError, rank_group
 from ranker.tuning.config import Tuning
 from ranker.tuning.examples import from_groups
 from ranker.tuning.run import Run
+from tests.grpo.test_grpo_people import by_spread, label
 from tests.grpo_runs import begin, lines, spread, train, untimed
 from tests.tuning_models import group, tiny
 
@@ -70,6 +71,30 @@ def test_the_judge_is_tuned_and_goes_on_judging(tmp_path, judge):
     kept = lines(out / "judge_groups.jsonl")
     assert len(kept) == sum(bool(a["weight"]) for a in lines(out / "audits.jsonl"))
     assert {k["rubric"] for k in kept} == {"Prefer the better."}
+
+
+def test_the_judge_learns_from_what_people_said(tmp_path, judge):
+    """Their answers come a step or more after the groups."""
+    out, labelled = tmp_path / "run", 0
+
+    def report(line: Any) -> None:
+        nonlocal labelled
+        count = len(lines(out / "queue.jsonl"))
+        label(out, labelled, count, by_spread)
+        labelled = count
+
+    audit = Audit(auditor="people", share=1.0, on_alarm="retune", retune_every=6)
+    reward = partial(rank_group, judge=f"local:{judge}", rubric="Prefer the better.", cache="off")
+    train(reward, out=out, audit=audit, report=report, **STEPS)
+    retunes = lines(out / "retunes.jsonl")
+    assert retunes
+    assert all("error" not in r for r in retunes), retunes
+    answered = [a for a in lines(out / "audits.jsonl") if a.get("waiting") is None and a["weight"]]
+    kept = lines(out / "judge_groups.jsonl")
+    assert [(int(k["id"]), k["step"]) for k in kept] == [(a["group"], a["step"]) for a in answered]
+    assert {k["rubric"] for k in kept} == {"Prefer the better."}
+    assert all([t["ground_truth"] for t in k["trajectories"]] == by_spread(k) for k in kept)
+    begin(reward, out=out, audit=audit, resume=True, **STEPS).close()
 
 
 @pytest.mark.parametrize("die", [3, 5, 6])
