@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,7 +34,8 @@ class Retuning:
         rewarder: whose judge it is.
         every: audited groups after which the judge is tuned again; 0 where only an alarm asks for it.
         judge: the present version, as `--judge` takes it.
-        version: how often it was tuned.
+        tries: how often it was tuned, with whatever success; the folders of versions are numbered so.
+        version: how many versions were accepted.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Retuning:
     every: int
     seed: int
     judge: str = "local"
+    tries: int = 0
     version: int = 0
     _seen: int = 0  # audited groups that tell something apart
     _used: int = 0  # of them, those that were there when the judge was last tuned
@@ -86,7 +89,7 @@ class Retuning:
         from ranker.tuning.examples import read_examples
         from ranker.tuning.run import Run
 
-        version = self.version + 1
+        version = self.tries + 1
         out = self.folder / VERSIONS / f"version-{version}"
         record: dict[str, Any] = {
             "step": step,
@@ -116,8 +119,9 @@ class Retuning:
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Go on with what a record says: the new version where it was accepted."""
-        self.version, self._used = record["version"], record["groups"]
+        self.tries, self._used = record["version"], record["groups"]
         if record["accepted"]:
+            self.version += 1
             self.judge = record["judge"]
             replace_judge(self.rewarder, self.judge)
 
@@ -127,6 +131,9 @@ class Retuning:
         for _, record in whole_lines(self.folder / RECORDS):
             if record["step"] <= step:
                 self.take(record)
+        for path in (self.folder / VERSIONS).glob("version-*"):  # of steps that will be taken again
+            if path.name[8:].isdigit() and int(path.name[8:]) > self.tries:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _record(self, step: int, scored: ScoredGroup) -> dict[str, Any] | None:
         said = scored.reward.audit

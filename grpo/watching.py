@@ -125,6 +125,10 @@ class Watching:
             (record,) = self.processes.gather([retuning.tune(step)] if self.processes.is_main else [])
             self._write(RECORDS, [record])
             retuning.take(record)
+            if "error" in record and self.processes.is_main:
+                log.warning(
+                    "Step %d: the judge was not tuned, and goes on as it is: %s", step, record["error"]
+                )
         return {"judge_version": retuning.version}
 
     def _write(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from grpo.rewards import Reward, Rewarder
 from ranker import Audit, ConfigurationError, rank_group
 from ranker.tuning.config import Tuning
 from ranker.tuning.examples import from_groups
+from ranker.tuning.folder import BEFORE, Folder
 from ranker.tuning.run import Run
 from tests.grpo.test_grpo_people import by_spread, label
 from tests.grpo_runs import begin, lines, spread, train, untimed
@@ -57,7 +59,7 @@ def test_the_judge_is_tuned_and_goes_on_judging(tmp_path, judge):
     assert retunes[0]["groups"] >= LEAST
     assert all(r["accepted"] == (r["after"]["value"] >= r["before"]["value"]) for r in retunes)
     versions = [m["judge_version"] for m in history]
-    assert versions == [sum(r["step"] <= step for r in retunes) for step in range(1, 8)]
+    assert versions == [sum(r["step"] <= step and r["accepted"] for r in retunes) for step in range(1, 8)]
     judges = {s["group"]: s["judges"]["reward"] for s in lines(out / "samples.jsonl")}
     assert judges[0] == f"local:{judge}"
     for record in retunes:
@@ -122,17 +124,43 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, judge, die):
     ).read_bytes()
 
 
-def test_tuning_that_fails_leaves_the_judge(tmp_path, judge):
+def test_tuning_that_fails_leaves_the_judge(tmp_path, judge, caplog):
     """Where there are too few groups of different tasks to hold some out."""
     out = tmp_path / "run"
     rows = [{"id": "same", "prompt": "t1 t2 t3"}]
     audit = Audit(auditor=spread, share=1.0, on_alarm="retune", retune_every=12)
     reward = partial(rank_group, judge=f"local:{judge}", cache="off")
-    train(reward, out=out, rows=rows, audit=audit, **STEPS)
+    _, history = train(reward, out=out, rows=rows, audit=audit, **STEPS)
     (first, *_) = lines(out / "retunes.jsonl")
+    assert {m["judge_version"] for m in history} == {0}
+    assert f"Step {first['step']}: the judge was not tuned, and goes on as it is: Config" in caplog.text
     assert not first["accepted"]
     assert "Too few groups" in first["error"]
     assert {s["judges"]["reward"] for s in lines(out / "samples.jsonl")} == {f"local:{judge}"}
+
+
+@pytest.mark.parametrize("every", [2, 50], ids=["a checkpoint", "no checkpoint"])
+def test_a_version_of_steps_that_are_taken_again_is_no_hindrance(tmp_path, judge, every):
+    """It was tuned on other groups: a server samples others after a resume."""
+    out, more = tmp_path / "run", {**STEPS, "save_steps": every}
+
+    def halt(line: Any) -> None:
+        if line["step"] == 3:
+            raise InterruptedError
+
+    audit = Audit(auditor=spread, share=1.0, on_alarm="retune", retune_every=6)
+    reward = partial(rank_group, judge=f"local:{judge}", cache="off")
+    trainer = begin(reward, out=out, audit=audit, **more)
+    with contextlib.suppress(InterruptedError):
+        trainer.train(halt)
+    trainer.close()
+    stale = out / "judges" / "version-1"
+    stale.mkdir(parents=True)
+    Folder(stale, "another tuning").write(BEFORE, {"made": []})
+    train(reward, out=out, audit=audit, resume=True, **more)
+    retunes = lines(out / "retunes.jsonl")
+    assert retunes
+    assert all("error" not in r for r in retunes), retunes
 
 
 def test_which_judge_is_tuned(monkeypatch):
