@@ -36,6 +36,7 @@ class Retuning:
         judge: the present version, as `--judge` takes it.
         tries: how often it was tuned, with whatever success; the folders of versions are numbered so.
         version: how many versions were accepted.
+        tunes: whether it is tuned further; False where the run goes on with another `on_alarm` than "retune".
     """
 
     folder: Path
@@ -45,12 +46,14 @@ class Retuning:
     judge: str = "local"
     tries: int = 0
     version: int = 0
+    tunes: bool = True
     _seen: int = 0  # audited groups that tell something apart
     _used: int = 0  # of them, those that were there when the judge was last tuned
     _rubric: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judge, self._rubric = judge_of(self.rewarder)
+        if self.tunes:
+            self.judge, self._rubric = judge_of(self.rewarder)
 
     def add(
         self,
@@ -67,6 +70,8 @@ class Retuning:
             audits: the step's records; among them are those of groups on which people said something by now.
             people: knows what these were shown; only asked by the process that writes.
         """
+        if not self.tunes:
+            return
         records = [r for j in groups if (r := self._record(step, j)) is not None]
         answered = [a for a in audits if "asked" in a and a["error"] is None and len(set(_said(a))) > 1]
         self._seen += len(records) + len(answered)
@@ -78,7 +83,7 @@ class Retuning:
     def due(self, alarm: bool) -> bool:
         """Whether the judge is to be tuned now: there are enough groups, some of them new, and an alarm or a full round."""
         fresh = self._seen - self._used
-        return self._seen >= LEAST and fresh > 0 and (alarm or 0 < self.every <= fresh)
+        return self.tunes and self._seen >= LEAST and fresh > 0 and (alarm or 0 < self.every <= fresh)
 
     def tune(self, step: int) -> dict[str, Any]:
         """Tune on all groups kept so far, starting from the present version; a record of what came of it.
@@ -176,13 +181,17 @@ def _said(audit: Mapping[str, Any]) -> list[float]:
 def retuning_for(
     audit: Audit | None, rewarder: Rewarder, config: GRPOConfig, out: str | Path | None
 ) -> Retuning | None:
-    """What retunes the judge of a run; None where nobody asked for it.
+    """What retunes the judge of a run, or goes on with the version that an earlier part of the run made; None where there is
+    nothing of either.
 
     Raises:
         ConfigurationError: there is no folder, or no judge that can be tuned.
     """
-    if audit is None or audit.on_alarm != "retune":
+    if audit is None:
         return None
+    if audit.on_alarm != "retune":
+        tuned = out is not None and (Path(out) / RECORDS).is_file()
+        return Retuning(Path(str(out)), rewarder, 0, config.seed, tunes=False) if tuned else None
     if out is None:
         raise ConfigurationError(
             'on_alarm = "retune" keeps the versions of the judge in the run folder: give out=….'

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from grpo.retuning import LEAST, local_judge, replace_judge
 from grpo.rewards import Reward, Rewarder
 from ranker import Audit, ConfigurationError, rank_group
+from ranker.jsonl.group_file import dump_line
 from ranker.tuning.config import Tuning
 from ranker.tuning.examples import from_groups
 from ranker.tuning.folder import BEFORE, Folder
@@ -161,6 +164,34 @@ def test_a_version_of_steps_that_are_taken_again_is_no_hindrance(tmp_path, judge
     retunes = lines(out / "retunes.jsonl")
     assert retunes
     assert all("error" not in r for r in retunes), retunes
+
+
+@pytest.mark.parametrize("action", ["retune", "warn"])
+def test_a_tuned_judge_goes_on_judging_whatever_follows_an_alarm_now(tmp_path, judge, action):
+    """A run of which step 2 made a version, resumed from there."""
+    out = tmp_path / "run"
+    reward = partial(rank_group, judge=f"local:{judge}", cache="off")
+
+    def halt(line: Any) -> None:
+        if line["step"] == 3:
+            raise InterruptedError
+
+    audit = Audit(auditor=spread, share=0.1, on_alarm="retune")
+    trainer = begin(reward, out=out, audit=audit, **STEPS)
+    with pytest.raises(InterruptedError):
+        trainer.train(halt)
+    trainer.close()
+    version = out / "judges" / "version-1"
+    shutil.copytree(judge, version)
+    record = {"step": 2, "version": 1, "groups": 12, "judge": f"local:{version}", "accepted": True}
+    (out / "retunes.jsonl").write_bytes(dump_line(record))
+    _, history = train(reward, out=out, audit=replace(audit, on_alarm=action), resume=True, **STEPS)
+    judges = {s["group"]: s["judges"]["reward"] for s in lines(out / "samples.jsonl")}
+    earned = {judges[k] for k in range(6)}
+    assert earned == {f"local:{judge}"}
+    assert {judges[k] for k in range(12, 21)} == {f"local:{version}"}
+    assert [m["judge_version"] for m in history[2:]] == [1] * 5
+    assert lines(out / "retunes.jsonl") == [record]
 
 
 def test_which_judge_is_tuned(monkeypatch):
