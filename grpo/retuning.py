@@ -17,6 +17,7 @@ from grpo.runs.folder import RunFolder, whole_lines
 from grpo.runs.metrics import ScoredGroup
 from ranker import ConfigurationError
 from ranker.errors import scrub
+from ranker.judges.registry import forget
 from ranker.watch.audit import Audit
 
 GROUPS, VERSIONS, RECORDS = "judge_groups.jsonl", "judges", "retunes.jsonl"
@@ -49,6 +50,7 @@ class Retuning:
     tunes: bool = True
     _seen: int = 0  # audited groups that tell something apart
     _used: int = 0  # of them, those that were there when the judge was last tuned
+    _replaced: set[str] = field(default_factory=set)
     _rubric: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,7 +130,11 @@ class Retuning:
         if record["accepted"]:
             self.version += 1
             self.judge = record["judge"]
-            replace_judge(self.rewarder, self.judge)
+            self._replaced |= replace_judge(self.rewarder, self.judge)
+            for name in self._replaced - {
+                self.judge
+            }:  # a group under way may have named an earlier one again
+                forget(name)
 
     def resume(self, step: int) -> None:
         """Go on from the files of a run, at a step."""
@@ -242,9 +248,12 @@ def local_judge(reward: Reward) -> str | None:
     return named if isinstance(named, str) and named.partition(":")[0] == "local" else None
 
 
-def replace_judge(rewarder: Rewarder, judge: str) -> None:
-    """Have groups from now on ranked by another local judge; those that wait already are not asked again."""
+def replace_judge(rewarder: Rewarder, judge: str) -> set[str]:
+    """Have groups from now on ranked by another local judge; those that wait already are not asked again. Returns the names of the
+    judges that it replaces."""
+    replaced = {named for r in rewarder.rewards if (named := local_judge(r)) is not None}
     rewarder.rewards = tuple(
         r if local_judge(r) is None else replace(r, function=partial(cast(Any, r.function), judge=judge))
         for r in rewarder.rewards
     )
+    return replaced

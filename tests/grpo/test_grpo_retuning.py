@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from grpo.retuning import LEAST, local_judge, replace_judge
+from grpo.retuning import LEAST, Retuning, local_judge, replace_judge
 from grpo.rewards import Reward, Rewarder
 from ranker import Audit, ConfigurationError, rank_group
 from ranker.jsonl.group_file import dump_line
+from ranker.judges.registry import resolve
 from ranker.tuning.config import Tuning
 from ranker.tuning.examples import from_groups
 from ranker.tuning.folder import BEFORE, Folder
@@ -192,6 +195,23 @@ def test_a_tuned_judge_goes_on_judging_whatever_follows_an_alarm_now(tmp_path, j
     assert {judges[k] for k in range(12, 21)} == {f"local:{version}"}
     assert [m["judge_version"] for m in history[2:]] == [1] * 5
     assert lines(out / "retunes.jsonl") == [record]
+
+
+def test_a_judge_that_was_replaced_does_not_stay_in_memory(tmp_path, judge):
+    rewards = [Reward(partial(rank_group, judge=f"local:{judge}", cache="off"))]
+    rewarder = Rewarder(rewards, "sum_then_normalize", 60.0)
+    retuning = Retuning(tmp_path, rewarder, 0, 0)
+    held = []
+    for number in range(1, 4):
+        rewarder.asked(group(number))
+        held.append(weakref.ref(resolve(retuning.judge, cache="off")))
+        version = tmp_path / "judges" / f"version-{number}"
+        shutil.copytree(judge, version)
+        retuning.take({"version": number, "groups": 12, "judge": f"local:{version}", "accepted": True})
+    rewarder.asked(group(5))
+    gc.collect()
+    assert [one() for one in held] == [None] * 3
+    assert retuning.judge == f"local:{version}"
 
 
 def test_which_judge_is_tuned(monkeypatch):
