@@ -167,7 +167,7 @@ def spent(folder: Path) -> tuple[Usage, Usage]:
     judges, auditor = Usage(), Usage()
     for file in sorted(folder.glob("rewards*.jsonl")):
         for _, record in whole_lines(file):
-            judges += Usage(**record["usage"])
+            judges += Usage(**record.get("usage") or {})
             auditor += Usage(**(record.get("audit") or {}).get("usage", {}))
     return judges, auditor
 
