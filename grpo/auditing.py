@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from grpo.config import GRPOConfig
 from grpo.draws import drawn
 from grpo.group_reward import GroupReward, failed, placed, wins_over
+from grpo.people import Waiting, digest_of
 from grpo.runs.metrics import ScoredGroup
 from grpo.runs.win_rate import WinRate
 from grpo.types import RolloutGroup
@@ -21,6 +22,14 @@ from ranker.watch.audit import CHECKER, PEOPLE, Answer, Audit, ask, probability
 from ranker.watch.watch import Alarm, Watch
 
 CORRECTION = 4.0  # the most that an audited group's correction counts; see `grpo.advantages.corrected`
+
+Corrected = Callable[[GroupReward, list[float | None]], GroupReward | None]
+
+
+def in_all_places(reward: GroupReward, values: list[float | None]) -> GroupReward:
+    """The rewards of a single function with an auditor's values in their place."""
+    parts = {**reward.parts, "auditor": values}
+    return replace(reward, values=values, parts=parts, error=None, comparisons={}, turns=[], turn_parts={})
 
 
 @dataclass(slots=True)
@@ -72,9 +81,20 @@ class Auditing:
             return Answer(values, error=None if known > 1 else "the checker knows of fewer than two attempts")
         return run_sync(ask(self.audit.auditor, group.for_judge(), self.audit.timeout))
 
-    def added(self, group: RolloutGroup, reward: GroupReward, answer: Answer, escalated: bool) -> GroupReward:
-        """The rewards with what the auditor said beside them or, where that is trained on, in their place; the judge's are then
-        kept beside them, and how much the correction counts."""
+    def added(
+        self,
+        group: RolloutGroup,
+        reward: GroupReward,
+        answer: Answer,
+        escalated: bool,
+        corrected: Corrected = in_all_places,
+    ) -> GroupReward:
+        """The rewards with what the auditor said beside them or, where that is trained on, in the judge's place; the judge's are
+        then kept beside them, and how much the correction counts.
+
+        Args:
+            corrected: puts the auditor's values in the judge's place; None where it cannot.
+        """
         count = len(group.rollouts)
         fields: dict[str, Any] = {
             "usage": answer.usage.to_dict(),
@@ -97,38 +117,35 @@ class Auditing:
         taught = self.audit.train_on_audits and None not in shown
         if not (escalated or taught):
             return replace(reward, audit=fields)
+        trained = corrected(reward, values)
+        if trained is None:
+            return replace(reward, audit=fields)
         fields["judge"] = None if reward.error else reward.values
         # Debiased rewards are weighed by the trainer, later on: until then there is nothing to correct.
         whole = escalated or reward.error is not None or bool(reward.comparisons)
         fields["correction"] = 1.0 if whole else min(1 / self.audit.share, CORRECTION)
-        parts = {**reward.parts, "auditor": values}
-        # The auditor said nothing of turns, and what the judge said of them is as doubtful as its ranking.
-        return replace(
-            reward,
-            values=values,
-            parts=parts,
-            error=None,
-            comparisons={},
-            audit=fields,
-            turns=[],
-            turn_parts={},
-        )
+        return replace(trained, audit=fields)
 
     def take(
-        self, step: int, groups: Sequence[ScoredGroup], answers: Mapping[int, Sequence[float]] | None = None
+        self,
+        step: int,
+        groups: Sequence[ScoredGroup],
+        answers: Mapping[Waiting, Sequence[float]] | None = None,
     ) -> tuple[dict[str, float | None], list[dict[str, Any]], Alarm | None]:
         """Take a step's audits in.
 
         Args:
-            answers: all that people have said so far, by group; what is no news is passed over, and so is what they said of
-                groups that are still to come (the run was resumed).
+            answers: all that people have said so far, see `People.answers`; what is no news is passed over, and so is what they
+                said of groups that are still to come, or of other attempts (the run was resumed).
 
         Returns:
             the metrics, a record of each audit for the run folder, and the alarm where there is a new one.
         """
         records = [self._record(step, j, j.reward.audit) for j in groups if j.reward.audit is not None]
         records += [
-            self._answered(step, k, said) for k, said in (answers or {}).items() if k in self._waiting
+            self._answered(step, k, said)
+            for (k, attempts), said in (answers or {}).items()
+            if k in self._waiting and self._waiting[k].get("attempts", attempts) == attempts
         ]
         alarm = self._take(step, records)
         return self._metrics(records), records, alarm
@@ -169,9 +186,10 @@ class Auditing:
         }
         if said["error"] is not None:
             return record
-        judge = said.get("judge", None if scored.reward.error else scored.reward.values)
+        judge = scored.reward.by_judge
         if said["values"] is None:
-            return {**record, "judge": judge, "waiting": said["shown"]}
+            attempts = digest_of(scored.group)
+            return {**record, "judge": judge, "waiting": said["shown"], "attempts": attempts}
         return self._compared(record, judge, said["values"], said["anchor"])
 
     def _answered(self, step: int, group: int, said: Sequence[float]) -> dict[str, Any]:
@@ -191,7 +209,7 @@ class Auditing:
     def _compared(
         self,
         record: dict[str, Any],
-        judge: list[float | None] | None,
+        judge: Sequence[float | None] | None,
         auditor: list[float | None],
         anchor: float | None,
     ) -> dict[str, Any]:

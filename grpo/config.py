@@ -12,6 +12,7 @@ from grpo.losses import KLEstimator, Loss, LossType
 from grpo.sampling import Sampling
 from grpo.turn_advantages import CreditBy
 from ranker import ConfigurationError
+from ranker.secrets import bare_url
 from ranker.validation import check
 
 Count = Annotated[int, Field(ge=1)]
@@ -195,3 +196,9 @@ class GRPOConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def to_record(self) -> dict[str, Any]:
+        """The same for what is written and shown: addresses of servers without keys in them."""
+        named = self.vllm_server_base_url
+        bare = named and (bare_url(named) if isinstance(named, str) else tuple(map(bare_url, named)))
+        return {**self.to_dict(), "vllm_server_base_url": bare}

@@ -62,6 +62,11 @@ class _Judge(_Table):
     price: list[float] | None = None  # dollars for a million tokens (read, written)
 
 
+def _of_a_reward(judge: _Judge | None) -> str:
+    """What a judge's table says that has a meaning in the table [judge] alone."""
+    return " and ".join(sorted({"name", "weight"} & judge.model_fields_set)) if judge is not None else ""
+
+
 class _Reward(_Table):
     name: str
     weight: float = 1.0
@@ -72,6 +77,8 @@ class _Reward(_Table):
     def _has_one_source(self) -> _Reward:
         if (self.function is None) == (self.judge is None):
             raise ValueError('needs either function = "module:name" or a judge table.')
+        if misplaced := _of_a_reward(self.judge):
+            raise ValueError(f"has {misplaced} in its judge table: write weight beside name in [[rewards]].")
         return self
 
 
@@ -94,6 +101,8 @@ class _Audit(_Table):
     def _has_one_auditor(self) -> _Audit:
         if self.auditor is not None and self.judge is not None:
             raise ValueError("needs either auditor = … or a judge table.")
+        if misplaced := _of_a_reward(self.judge):
+            raise ValueError(f"has {misplaced} in its judge table, which an auditor has not; leave it out.")
         return self
 
 

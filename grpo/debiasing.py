@@ -28,7 +28,7 @@ class Debiasing:
     """Evidence on the judge behind each debiased reward function, by its name.
 
     Attributes:
-        mixed: the rewards of a group from those of each function.
+        mixed: the rewards of a group from those of each function, or of some of them.
     """
 
     processes: Processes
@@ -88,6 +88,7 @@ class Debiasing:
             reward,
             parts=parts,
             values=self.mixed(parts),
+            judged=self.mixed({name: parts[name] for name in reward.judges}) if reward.judged else [],
             anchored_parts=anchored,
             anchored_values=self.mixed(anchored) if anchored else [],
         )

@@ -42,6 +42,7 @@ class GroupReward:
         turns: the mixed rewards of each attempt's turns, aligned with `ranker.trajectory.assistant_turns`, None for an attempt
             that has none. Empty where no function said anything of turns.
         turn_parts: what each function said of turns, by its name; functions that said nothing of them are not there.
+        judged: where a judge's rewards are mixed with those of other functions, the judges' alone; else empty.
     """
 
     values: list[float | None]
@@ -59,6 +60,14 @@ class GroupReward:
     lift: Mapping[str, Any] | None = None
     turns: list[Turns] = field(default_factory=list)
     turn_parts: Mapping[str, list[Turns]] = field(default_factory=dict)
+    judged: list[float | None] = field(default_factory=list)
+
+    @property
+    def by_judge(self) -> Sequence[float | None] | None:
+        """What the judge said, or all functions together where none of them is a judge, also where an auditor's values stand in
+        its place; None where it failed."""
+        said = None if self.error is not None else (self.audit or {}).get("judge", self.values)
+        return said if said is None else self.judged or said
 
     @property
     def wins(self) -> list[float | None]:

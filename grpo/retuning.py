@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from grpo.config import GRPOConfig
+from grpo.people import People
 from grpo.rewards import Reward, Rewarder
 from grpo.runs.folder import RunFolder, whole_lines
 from grpo.runs.metrics import ScoredGroup
 from ranker import ConfigurationError
 from ranker.errors import scrub
+from ranker.judges.registry import forget
 from ranker.watch.audit import Audit
 
 GROUPS, VERSIONS, RECORDS = "judge_groups.jsonl", "judges", "retunes.jsonl"
@@ -32,7 +35,9 @@ class Retuning:
         rewarder: whose judge it is.
         every: audited groups after which the judge is tuned again; 0 where only an alarm asks for it.
         judge: the present version, as `--judge` takes it.
-        version: how often it was tuned.
+        tries: how often it was tuned, with whatever success; the folders of versions are numbered so.
+        version: how many versions were accepted.
+        tunes: whether it is tuned further; False where the run goes on with another `on_alarm` than "retune".
     """
 
     folder: Path
@@ -40,25 +45,47 @@ class Retuning:
     every: int
     seed: int
     judge: str = "local"
+    tries: int = 0
     version: int = 0
+    tunes: bool = True
     _seen: int = 0  # audited groups that tell something apart
     _used: int = 0  # of them, those that were there when the judge was last tuned
+    _replaced: set[str] = field(default_factory=set)
     _rubric: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judge, self._rubric = judge_of(self.rewarder)
+        if self.tunes:
+            self.judge, self._rubric = judge_of(self.rewarder)
 
-    def add(self, step: int, groups: Sequence[ScoredGroup], folder: RunFolder | None) -> None:
-        """Keep the audited groups of a step, as the judge will learn from them."""
+    def add(
+        self,
+        step: int,
+        groups: Sequence[ScoredGroup],
+        folder: RunFolder | None,
+        audits: Sequence[Mapping[str, Any]] = (),
+        people: People | None = None,
+    ) -> None:
+        """Keep the audited groups of a step, as the judge will learn from them.
+
+        Args:
+            folder: where they are written to; None in processes that do not write.
+            audits: the step's records; among them are those of groups on which people said something by now.
+            people: knows what these were shown; only asked by the process that writes.
+        """
+        if not self.tunes:
+            return
         records = [r for j in groups if (r := self._record(step, j)) is not None]
-        self._seen += len(records)
+        answered = [a for a in audits if "asked" in a and a["error"] is None and len(set(_said(a))) > 1]
+        self._seen += len(records) + len(answered)
+        if folder is not None and people is not None:
+            records += [self._answered(step, a, people) for a in answered]
         if folder is not None and records:
             folder.add(GROUPS, *records)
 
     def due(self, alarm: bool) -> bool:
         """Whether the judge is to be tuned now: there are enough groups, some of them new, and an alarm or a full round."""
         fresh = self._seen - self._used
-        return self._seen >= LEAST and fresh > 0 and (alarm or 0 < self.every <= fresh)
+        return self.tunes and self._seen >= LEAST and fresh > 0 and (alarm or 0 < self.every <= fresh)
 
     def tune(self, step: int) -> dict[str, Any]:
         """Tune on all groups kept so far, starting from the present version; a record of what came of it.
@@ -69,7 +96,7 @@ class Retuning:
         from ranker.tuning.examples import read_examples
         from ranker.tuning.run import Run
 
-        version = self.version + 1
+        version = self.tries + 1
         out = self.folder / VERSIONS / f"version-{version}"
         record: dict[str, Any] = {
             "step": step,
@@ -99,10 +126,15 @@ class Retuning:
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Go on with what a record says: the new version where it was accepted."""
-        self.version, self._used = record["version"], record["groups"]
+        self.tries, self._used = record["version"], record["groups"]
         if record["accepted"]:
+            self.version += 1
             self.judge = record["judge"]
-            replace_judge(self.rewarder, self.judge)
+            self._replaced |= replace_judge(self.rewarder, self.judge)
+            for name in self._replaced - {
+                self.judge
+            }:  # a group under way may have named an earlier one again
+                forget(name)
 
     def resume(self, step: int) -> None:
         """Go on from the files of a run, at a step."""
@@ -110,6 +142,9 @@ class Retuning:
         for _, record in whole_lines(self.folder / RECORDS):
             if record["step"] <= step:
                 self.take(record)
+        for path in (self.folder / VERSIONS).glob("version-*"):  # of steps that will be taken again
+            if path.name[8:].isdigit() and int(path.name[8:]) > self.tries:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _record(self, step: int, scored: ScoredGroup) -> dict[str, Any] | None:
         said = scored.reward.audit
@@ -120,27 +155,49 @@ class Retuning:
         if any(v is None for v in values) or len(set(values)) < 2:
             return None
         members = [
-            {"messages": list(t.messages), "ground_truth": v, **({"tools": list(t.tools)} if t.tools else {})}
-            for t, v in zip(shown.trajectories, values, strict=False)  # an anchor stands last
+            {"messages": list(t.messages), **({"tools": list(t.tools)} if t.tools else {})}
+            for t in shown.trajectories
         ]
+        return self._group(step, scored.group.index, shown.rubric, members, values)
+
+    def _answered(self, step: int, audit: Mapping[str, Any], people: People) -> dict[str, Any]:
+        """The same of a group that waited for people."""
+        shown = people.shown(audit["group"], audit.get("attempts"))
+        return self._group(step, audit["group"], shown.get("rubric"), shown["trajectories"], _said(audit))
+
+    def _group(
+        self, step: int, index: int, rubric: Any, members: Sequence[Mapping[str, Any]], values: Sequence[Any]
+    ) -> dict[str, Any]:
         return {
-            "id": str(scored.group.index),
+            "id": str(index),
             "step": step,
-            "rubric": self._rubric if isinstance(self._rubric, str) else shown.rubric,
-            "trajectories": members,
+            "rubric": self._rubric if isinstance(self._rubric, str) else rubric,
+            "trajectories": [
+                {**member, "ground_truth": value}
+                for member, value in zip(members, values, strict=False)  # an anchor stands last
+            ],
         }
+
+
+def _said(audit: Mapping[str, Any]) -> list[float]:
+    """What people said of the attempts that came to an end."""
+    return [v for v in audit["auditor"] if v is not None]
 
 
 def retuning_for(
     audit: Audit | None, rewarder: Rewarder, config: GRPOConfig, out: str | Path | None
 ) -> Retuning | None:
-    """What retunes the judge of a run; None where nobody asked for it.
+    """What retunes the judge of a run, or goes on with the version that an earlier part of the run made; None where there is
+    nothing of either.
 
     Raises:
         ConfigurationError: there is no folder, or no judge that can be tuned.
     """
-    if audit is None or audit.on_alarm != "retune":
+    if audit is None:
         return None
+    if audit.on_alarm != "retune":
+        tuned = out is not None and (Path(out) / RECORDS).is_file()
+        return Retuning(Path(str(out)), rewarder, 0, config.seed, tunes=False) if tuned else None
     if out is None:
         raise ConfigurationError(
             'on_alarm = "retune" keeps the versions of the judge in the run folder: give out=….'
@@ -191,9 +248,12 @@ def local_judge(reward: Reward) -> str | None:
     return named if isinstance(named, str) and named.partition(":")[0] == "local" else None
 
 
-def replace_judge(rewarder: Rewarder, judge: str) -> None:
-    """Have groups from now on ranked by another local judge; those that wait already are not asked again."""
+def replace_judge(rewarder: Rewarder, judge: str) -> set[str]:
+    """Have groups from now on ranked by another local judge; those that wait already are not asked again. Returns the names of the
+    judges that it replaces."""
+    replaced = {named for r in rewarder.rewards if (named := local_judge(r)) is not None}
     rewarder.rewards = tuple(
         r if local_judge(r) is None else replace(r, function=partial(cast(Any, r.function), judge=judge))
         for r in rewarder.rewards
     )
+    return replaced

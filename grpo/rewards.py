@@ -7,10 +7,10 @@ import inspect
 import math
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -31,11 +31,13 @@ from ranker.aggregate.rewards import rank_rewards, top_heavy_rewards
 from ranker.errors import scrub
 from ranker.runtime.event_loop import run_sync
 from ranker.usage import Usage
+from ranker.watch.audit import Answer
 
 if TYPE_CHECKING:
     from grpo.auditing import Auditing
     from grpo.lifting import Lifting
 
+T = TypeVar("T")
 RewardValues = RankedGroup | ProcessRewards | Sequence[float | None] | Sequence[Turns] | np.ndarray
 RewardFunction = Callable[[TrajectoryGroup], RewardValues | Awaitable[RewardValues]]
 
@@ -124,7 +126,7 @@ class Rewarder:
 
         def work() -> None:
             try:
-                reward = asked()
+                reward = asked(pending)
                 if lifting is not None and tries and reward.error is None:
                     pending.known(reward)
                     reward = lifting.added(group, reward, tries, asks)
@@ -135,17 +137,19 @@ class Rewarder:
         threading.Thread(target=work, name=f"reward-{group.index}", daemon=True).start()
         return pending
 
-    def _asked(self, group: RolloutGroup) -> Callable[[], GroupReward]:
+    def _asked(self, group: RolloutGroup) -> Callable[[PendingReward], GroupReward]:
         """What asks the reward functions and, where this group is audited, the auditor."""
         auditing = self._auditing
         if auditing is None or not auditing.wants(group.index) or len(group.alive) < 2:
-            return partial(self.reward, group)
+            return lambda pending: self.reward(group)
         escalated = auditing.escalated
 
-        def both() -> GroupReward:
-            with ThreadPoolExecutor(1) as beside:  # the auditor is asked while the judge is
-                answer = beside.submit(auditing.answer, group)
-                return auditing.added(group, self.reward(group), answer.result(), escalated)
+        def both(pending: PendingReward) -> GroupReward:
+            answer = _beside(partial(auditing.answer, group), f"audit-{group.index}")
+            reward = self.reward(group)
+            late = Answer([], error=f"no answer within reward_timeout = {self._timeout:g} seconds")
+            pending.known(auditing.added(group, reward, late, escalated, self.corrected))
+            return auditing.added(group, reward, answer.result(), escalated, self.corrected)
 
         return both
 
@@ -210,6 +214,7 @@ class Rewarder:
             consistency=math.fsum(passes) / len(passes) if passes else None,
             turns=self._mixed_turns(marks),
             turn_parts=turn_parts,
+            judged=self._judged(parts, judges),
         )
 
     def _mixed_turns(self, parts: Mapping[str, list[Turns]]) -> list[Turns]:
@@ -230,9 +235,49 @@ class Rewarder:
         return [reward.name for reward in self.rewards]
 
     def mixed(self, parts: Mapping[str, list[float | None]]) -> list[float | None]:
-        """The rewards of a group from those of each function, by its name."""
-        weights = [r.weight for r in self.rewards]
-        return mix([parts[r.name] for r in self.rewards], weights, self._aggregation)
+        """The rewards of a group from those of each function, by its name; functions that are not there are left out."""
+        given = [r for r in self.rewards if r.name in parts]
+        return mix([parts[r.name] for r in given], [r.weight for r in given], self._aggregation)
+
+    def _judged(
+        self, parts: Mapping[str, list[float | None]], judges: Mapping[str, str]
+    ) -> list[float | None]:
+        if not 0 < len(judges) < len(parts):
+            return []
+        values = self.mixed({name: parts[name] for name in judges})
+        return [] if all(v is None for v in values) else values  # a judge of weight 0 is only logged
+
+    def corrected(self, reward: GroupReward, values: list[float | None]) -> GroupReward | None:
+        """The rewards with an auditor's values in the judges' place, mixed with those of the other functions; in the place of all
+        where none of them is a judge. None where that cannot be said: one of several functions failed."""
+        if reward.error is not None and len(self.rewards) > 1:
+            return None
+        judges = reward.judges
+        kept = {name: own for name, own in reward.turn_parts.items() if judges and name not in judges}
+        # The auditor said nothing of turns, and what the judge said of them is as doubtful as its ranking.
+        return replace(
+            reward,
+            values=self.mixed({**reward.parts, **dict.fromkeys(judges, values)}) if judges else values,
+            parts={**reward.parts, "auditor": values},
+            error=None,
+            comparisons={},
+            turns=self._mixed_turns(kept),
+            turn_parts=kept,
+        )
+
+
+def _beside(call: Callable[[], T], name: str) -> Future[T]:
+    """What a call returns, made in a thread of its own, for which neither the caller nor the end of the process waits."""
+    done: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return done
 
 
 def _without_last(ranked: RankedGroup) -> Sequence[float | None]:

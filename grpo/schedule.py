@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from grpo.advantages import corrected
+from grpo.advantages import Advantages, corrected
 from grpo.config import GRPOConfig
-from grpo.credit import Credit
+from grpo.credit import Credit, Judged
 from grpo.debiasing import Debiasing
 from grpo.errors import TrainingError
 from grpo.model.distributed import Processes
 from grpo.rollouts.collect import Collector
 from grpo.runs.metrics import Clock, ScoredGroup
 
+Values = Sequence[float | None]
 _RECENT = 20  # groups over which the share of failures is taken
 _ENOUGH = 4  # failures before it can stop a run
 
@@ -116,30 +117,45 @@ class Schedule:
         return [replace(j, reward=reward) for j, reward in zip(groups, rewards, strict=True)]
 
     def _advised(self, groups: list[ScoredGroup]) -> list[ScoredGroup]:
-        """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards."""
+        """Add advantages; with scale_rewards "batch" the deviation is that of all processes' rewards, the judge's and the
+        auditor's each by themselves: they may be on different scales."""
         # Audited groups that are trained on have the auditor's values; what the judge said of them stands beside.
-        pairs = self._processes.gather(
-            [(self._credit.judged(j.group, j.reward), _by_judge(j)) for j in groups]
+        told = self._processes.gather(
+            [(self._credit.judged(j.group, j.reward), _has_auditors(j), _by_judge(j)) for j in groups]
         )
-        every = sorted((judged for judged, _ in pairs), key=lambda judged: judged.index)
-        audited = {judged.index: values for judged, values in pairs if values is not None}
-        mine = [j.group for j in groups]
-        advantages = self._credit.advantages(every, mine)
-        if audited:
-            alone = [
-                replace(j, values=audited[j.index], turns=()) if j.index in audited else j for j in every
-            ]
-            advantages = [
-                corrected(by_judge, by_auditor, j.reward.audit.get("correction", 1.0))
-                if j.reward.audit is not None and j.group.index in audited
-                else by_auditor
-                for j, by_judge, by_auditor in zip(
-                    groups, self._credit.advantages(alone, mine), advantages, strict=True
-                )
-            ]
-        return [replace(j, advantages=a) for j, a in zip(groups, advantages, strict=True)]
+        told.sort(key=lambda one: one[0].index)
+        every = [judged for judged, _, _ in told]
+        auditor = {judged.index: judged.values for judged, audited, _ in told if audited}
+        judge = {judged.index: values for judged, _, values in told if values is not None}
+        by_judge, by_auditor = (self._by(values, every, groups) for values in (judge, auditor))
+        return [
+            replace(j, advantages=_both(j, by_judge.get(j.group.index), by_auditor.get(j.group.index)))
+            for j in groups
+        ]
+
+    def _by(
+        self, values: Mapping[int, Values], every: Sequence[Judged], groups: Sequence[ScoredGroup]
+    ) -> dict[int, Advantages]:
+        """The advantages by these values, those of groups by their number; turns have the same rewards by whichever values."""
+        told = [replace(j, values=values.get(j.index, [None] * len(j.values))) for j in every]
+        mine = [j.group for j in groups if j.group.index in values]
+        return {g.index: a for g, a in zip(mine, self._credit.advantages(told, mine), strict=True)}
 
 
-def _by_judge(scored: ScoredGroup) -> Sequence[float | None] | None:
-    """What the judge said of a group where the auditor's values stand in the rewards' place."""
-    return None if scored.reward.audit is None else scored.reward.audit.get("judge")
+def _has_auditors(scored: ScoredGroup) -> bool:
+    """Whether the auditor's values stand in the rewards' place."""
+    return scored.reward.audit is not None and "judge" in scored.reward.audit
+
+
+def _by_judge(scored: ScoredGroup) -> Values | None:
+    """What the judge said of a group; None where the auditor's values alone count."""
+    audit = scored.reward.audit or {}
+    values: Values | None = audit.get("judge", scored.reward.values)
+    return None if audit.get("correction") == 1 else values
+
+
+def _both(scored: ScoredGroup, by_judge: Advantages | None, by_auditor: Advantages | None) -> Advantages:
+    """The advantages by the judge's rewards, those by the auditor's, or the judge's corrected by the auditor's."""
+    if by_judge is None or by_auditor is None:
+        return by_judge or by_auditor or Advantages([None] * len(scored.group.rollouts), tied=True)
+    return corrected(by_judge, by_auditor, (scored.reward.audit or {}).get("correction", 1.0))

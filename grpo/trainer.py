@@ -203,7 +203,7 @@ class GRPOTrainer:
         if self._checkpoints and self.step == 0 and self._watching.stops:
             self._checkpoints.save()
         if self.is_main:
-            self._loggers = loggers(self.config.report_to, self._out, self.config.to_dict())
+            self._loggers = loggers(self.config.report_to, self._out, self.config.to_record())
         try:
             while self.step < self.config.max_steps and self.stopped is None:
                 line = self._one_step()
@@ -316,7 +316,7 @@ class GRPOTrainer:
                 raise ConfigurationError("resume needs the run folder: out=….")
             return None
         if self.is_main:
-            folder = RunFolder(self._out, {**self.config.to_dict(), **describe}, resume)
+            folder = RunFolder(self._out, {**self.config.to_record(), **describe}, resume)
         self._processes.wait()
         self._reward_cache = RewardCache(self._out, self._processes.rank, resume)
         return folder

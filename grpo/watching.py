@@ -116,17 +116,19 @@ class Watching:
             if action == "stop":
                 self.stopped = alarm
         if self.retuning is not None:
-            found |= self._retuned(self.retuning, step, groups, alarm is not None)
+            self.retuning.add(step, groups, self.folder, records, self.people)
+            found |= self._retuned(self.retuning, step, alarm is not None)
         return found
 
-    def _retuned(
-        self, retuning: Retuning, step: int, groups: Sequence[ScoredGroup], alarm: bool
-    ) -> dict[str, Any]:
-        retuning.add(step, groups, self.folder)
+    def _retuned(self, retuning: Retuning, step: int, alarm: bool) -> dict[str, Any]:
         if retuning.due(alarm):
             (record,) = self.processes.gather([retuning.tune(step)] if self.processes.is_main else [])
             self._write(RECORDS, [record])
             retuning.take(record)
+            if "error" in record and self.processes.is_main:
+                log.warning(
+                    "Step %d: the judge was not tuned, and goes on as it is: %s", step, record["error"]
+                )
         return {"judge_version": retuning.version}
 
     def _write(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:

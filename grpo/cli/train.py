@@ -23,7 +23,7 @@ from grpo.runs.plot import plot
 from grpo.runs.progress import TrainingProgress
 from grpo.trainer import GRPOTrainer
 from grpo.types import RolloutGroup
-from ranker import ConfigurationError, rank_group
+from ranker import Budget, ConfigurationError, rank_group
 from ranker.judges.options import JudgeOptions
 from ranker.judges.preflight import preflight
 from ranker.rank import judge_for
@@ -122,7 +122,8 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
     if not examples:
         raise ConfigurationError(f"The dataset {settings.said['dataset']} has no examples.")
     rewards, audit = settings.rewards(), settings.audit()
-    trainer = GRPOTrainer(
+    _allot(rewards, audit, out if resume else None)  # before groups that waited at a kill go to their judge
+    return GRPOTrainer(
         model,
         tokenizer=tokenizer,
         dataset=examples,
@@ -135,22 +136,27 @@ def make_trainer(settings: Settings, out: Path | None, resume: bool = False) -> 
         audit=audit,
         describe=hide_fields({key: value for key, value in settings.said.items() if key != "audit"}),
     )
-    if resume and out is not None:  # the folder is that of a run
-        _count(rewards, audit, out)
-    return trainer
 
 
-def _count(rewards: Sequence[Reward], audit: Audit | None, out: Path) -> None:
-    """Count what a run has spent so far against the limits of its judges and its auditor; of several judges, all of it against
-    each one's: a limit is never exceeded."""
-    by_judges, by_auditor = spent(out)
+def _allot(rewards: Sequence[Reward], audit: Audit | None, out: Path | None) -> None:
+    """Give each budget of a judge or the auditor what this process may spend: an equal part of what is left of the limit. What the
+    run in `out` has spent so far counts; of several judges, all of it against each one's: a limit is never exceeded."""
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    by_judges, by_auditor = (Usage(), Usage()) if out is None else spent(out)
     asked: list[tuple[Any, Usage]] = [(reward.function, by_judges) for reward in rewards]
     asked += [(audit.auditor, by_auditor)] if audit is not None else []
     for function, usage in asked:
-        budget = getattr(function, "keywords", {}).get("budget")
-        if budget is not None:
-            budget.calls += usage.calls
-            budget.cost_usd += (usage.cost_usd or 0.0) + usage.unconfirmed_usd
+        budget: Budget | None = getattr(function, "keywords", {}).get("budget")
+        if budget is None:
+            continue
+        budget.calls += usage.calls
+        budget.cost_usd += (usage.cost_usd or 0.0) + usage.unconfirmed_usd
+        if world > 1 and budget.max_calls is not None:
+            share, more = divmod(max(0, budget.max_calls - budget.calls), world)
+            budget.max_calls = budget.calls + share + (rank < more)
+        if world > 1 and budget.max_cost_usd is not None:
+            left = max(0.0, budget.max_cost_usd - budget.cost_usd)
+            budget.max_cost_usd = budget.cost_usd + left / world
 
 
 def _evaluate(trainer: GRPOTrainer, examples: Sequence[Example] | None, out: Path, when: str) -> float | None:

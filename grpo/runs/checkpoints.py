@@ -65,6 +65,7 @@ class Checkpoints:
                 raise RunFolderError(
                     f"No checkpoint in {self._out} is whole. Begin anew in another folder; metrics and rewards are kept."
                 )
+            self._watching.resume({}, 0)
             return
         self._updater.restore(saved)
         state = dict(saved.state)

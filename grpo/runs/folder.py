@@ -59,7 +59,8 @@ class RunFolder:
             else:
                 _check_ours(self.path)
                 # Of a start that ended before its first step.
-                for earned in (*self.path.glob("rewards*.jsonl"), self.path / "anchors.jsonl"):
+                named = (self.path / name for name in ("anchors.jsonl", *STEPWISE))
+                for earned in (*self.path.glob("rewards*.jsonl"), *named):
                     if earned.is_file():
                         earned.unlink()
                 write_json(held, resolved)
@@ -98,15 +99,7 @@ class RunFolder:
 
     def rewind(self, step: int) -> None:
         """Take away what was written after `step`, and any line cut off by a kill."""
-        for name in (
-            "metrics.jsonl",
-            "samples.jsonl",
-            "audits.jsonl",
-            "alarms.jsonl",
-            "warnings.jsonl",
-            "retunes.jsonl",
-            "judge_groups.jsonl",
-        ):
+        for name in STEPWISE:
             file = self.path / name
             if not file.is_file():
                 continue
@@ -174,7 +167,7 @@ def spent(folder: Path) -> tuple[Usage, Usage]:
     judges, auditor = Usage(), Usage()
     for file in sorted(folder.glob("rewards*.jsonl")):
         for _, record in whole_lines(file):
-            judges += Usage(**record["usage"])
+            judges += Usage(**record.get("usage") or {})
             auditor += Usage(**(record.get("audit") or {}).get("usage", {}))
     return judges, auditor
 

@@ -100,8 +100,8 @@ def line(step: int, groups: Sequence[ScoredGroup], done: Step, learning_rate: fl
 
 def judge_accuracy(groups: Sequence[ScoredGroup]) -> float | None:
     """Share of pairs with different ground truth that the judge orders as the truth does, ties half. Groups whose rewards
-    come from an auditor count with what the judge said."""
-    counts = [agreeing(j.group.ground_truths, v) for j in groups if (v := _judged(j.reward)) is not None]
+    come from an auditor count with what the judge said, and so do those with rewards of other functions beside it."""
+    counts = [agreeing(j.group.ground_truths, v) for j in groups if (v := j.reward.by_judge) is not None]
     pairs = sum(n for _, n in counts)
     return sum(right for right, _ in counts) / pairs if pairs else None
 
@@ -110,12 +110,6 @@ def mean_truth(groups: Sequence[RolloutGroup]) -> float:
     """Mean ground truth over all rollouts that have one; NaN where none has."""
     truths = [t for g in groups for t in g.ground_truths if t is not None]
     return float(np.mean(truths)) if truths else float("nan")
-
-
-def _judged(reward: GroupReward) -> Sequence[float | None] | None:
-    """What the judge said, where an auditor's values may stand in its place."""
-    judged: Sequence[float | None] | None = (reward.audit or {}).get("judge", reward.values)
-    return judged
 
 
 def _present(values: Sequence[float | None]) -> list[float]:

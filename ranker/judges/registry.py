@@ -47,9 +47,17 @@ def resolve(
            tuple(server_of(judge, base_url).items()),
            tuple(sorted((k, repr(v)) for k, v in options.items())))  # fmt: skip
     sources = sources_of(judge, options)
-    if key not in _resolved or _resolved[key][0] != sources:
-        _resolved[key] = sources, _make(judge, base_url, api_key, options)
-    return _resolved[key][1]
+    made = _resolved.get(key)
+    if made is None or made[0] != sources:
+        made = _resolved[key] = sources, _make(judge, base_url, api_key, options)
+    return made[1]
+
+
+def forget(judge: str) -> None:
+    """Let go of the judges of this name, and with them of what they hold in memory; named again, the judge is made anew."""
+    for key in list(_resolved):
+        if key[0] == judge:
+            _resolved.pop(key, None)
 
 
 def _make(judge: str, base_url: str | None, api_key: str | None, options: dict[str, Any]) -> Judge:

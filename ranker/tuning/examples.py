@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from ranker.judges.base import Lineup
 from ranker.judges.local.ways import Shown, texts_of
 from ranker.trajectory import TrajectoryGroup
 from ranker.tuning.process_labels import ProcessLabels, labels_of
+
+log = logging.getLogger("ranker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def example(group: TrajectoryGroup, truths: Sequence[float] | None, name: str) -
         return None
     bare = tuple(t.bare() for t in group.trajectories)
     lineup = Lineup(bare, group.task, group.rubric, reference=group.reference)
-    labels = tuple(labels_of(t.metadata) for t in group.trajectories)
+    labels = tuple(labels_of(t.metadata) or ProcessLabels() for t in group.trajectories)
     return Example(name, texts_of(lineup), tuple(truths), opening_of(group), labels)
 
 
@@ -79,8 +82,27 @@ def opening_of(group: TrajectoryGroup) -> str:
 
 def from_groups(groups: Iterable[TrajectoryGroup]) -> tuple[Example, ...]:
     """Groups with ground truth; those that lack it, or whose truths are all equal, are left out."""
-    every = (example(group, _truths(group), group.id or str(i)) for i, group in enumerate(groups))
+    named = [(group.id or str(i), group) for i, group in enumerate(groups)]
+    _warn_of_other_marks(named)
+    every = (example(group, _truths(group), name) for name, group in named)
     return tuple(one for one in every if one is not None)
+
+
+def _warn_of_other_marks(groups: Iterable[tuple[str, TrajectoryGroup]]) -> None:
+    """Say once that `metadata.marks` of some attempts are no process labels, and are left aside."""
+    others = [
+        (name, t, group.ids[i])
+        for name, group in groups
+        for i, t in enumerate(group.trajectories)
+        if labels_of(t.metadata) is None
+    ]
+    if others:
+        name, first, of = others[0]
+        log.warning(
+            "metadata.marks of %d attempts are left aside; the first, %.60r, is that of trajectory %s of group %s. To be learned from, "
+            'they look like {"passages": [["a part of the text", 1]]}, with numbers from 0 to 1.',
+            len(others), first.metadata["marks"], of, name,
+        )  # fmt: skip
 
 
 def read_examples(path: Path, truth: str = "auto") -> Source:
@@ -102,6 +124,7 @@ def read_examples(path: Path, truth: str = "auto") -> Source:
     failed = sum(line.fields.get("error") is not None for line in lines)
     if truth == "auto":
         truth = "ground_truth" if all(r is None for r in rewards.values()) else "ranking"
+    _warn_of_other_marks((line.id, line.group) for line in lines if line.group is not None)
     every = [
         example(line.group, rewards[line.number] if truth == "ranking" else _truths(line.group), line.id)
         for line in lines

@@ -38,13 +38,22 @@ class ProcessLabels:
         return f"Marks(points={self.points!r}, passages={self.passages!r})"
 
 
-def labels_of(metadata: Mapping[str, Any] | None) -> ProcessLabels:
-    """The key "marks" of a trajectory's metadata: `{"points": [1, 0.5], "passages": [["text", 1]]}`."""
+def labels_of(metadata: Mapping[str, Any] | None) -> ProcessLabels | None:
+    """The key "marks" of a trajectory's metadata: `{"points": [1, 0.5], "passages": [["text", 1]]}`. None where it holds something
+    else, such as the marks that a school gives."""
     fields = (metadata or {}).get("marks") or {}
-    return ProcessLabels(
-        tuple(float(p) for p in fields.get("points", ())),
-        tuple((str(text), float(label)) for text, label in fields.get("passages", ())),
-    )
+    if not isinstance(fields, Mapping) or (fields and not {"points", "passages"} & fields.keys()):
+        return None
+    points, passages = (fields.get(name) or () for name in ("points", "passages"))
+    if not isinstance(points, (list, tuple)) or not isinstance(passages, (list, tuple)):
+        return None
+    if not all(isinstance(p, (list, tuple)) and len(p) == 2 and isinstance(p[0], str) for p in passages):
+        return None
+    if not all(
+        isinstance(v, (int, float)) and 0 <= v <= 1 for v in (*points, *(label for _, label in passages))
+    ):
+        return None
+    return ProcessLabels(tuple(map(float, points)), tuple((text, float(label)) for text, label in passages))
 
 
 def label_loss(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grpo.advantages import corrected, group_advantages
 from grpo.draws import drawn
 from grpo.errors import RunFolderError
 from grpo.runs import checkpoint
@@ -139,6 +140,48 @@ def test_an_auditor_whose_key_is_refused_ends_the_run():
         train(spread, audit=Audit(auditor=refused, share=1.0))
 
 
+def test_an_auditor_that_is_slower_than_the_rewards_may_be_costs_nothing(tmp_path):
+    """With the limits as they are by default: the reward's is over before the auditor's."""
+    out = tmp_path / "run"
+    more = {"max_steps": 2, "save_steps": 1, "reward_timeout": 1.0}
+    trainer, history = train(spread, out=out, audit=Audit(auditor=slow, share=1.0), **more)
+    assert [m["failed_groups"] for m in history] == [0, 0]
+    assert history[-1]["audits_failed"] == 4
+    assert all(
+        a["error"] == "no answer within reward_timeout = 1 seconds" for a in lines(out / "audits.jsonl")
+    )
+    assert furthest(weights(trainer), weights(train(spread, **more)[0])) == 0.0
+    kept = {r["group"]: r["values"] for r in lines(out / "rewards.jsonl")}
+    trained = {s["group"]: [r["reward"] for r in s["rollouts"]] for s in lines(out / "samples.jsonl")}
+    assert kept == trained, "a resumed run learns from the same rewards"
+
+
+def test_an_auditor_that_hangs_holds_up_neither_an_error_nor_the_end_of_the_process():
+    code = """
+import time
+from grpo.rewards import Reward, Rewarder
+from grpo.auditing import Auditing
+from grpo.types import Rollout, RolloutGroup
+from ranker import Audit, JudgeCallError, Trajectory
+
+def hangs(group):
+    time.sleep(300)
+
+def refused(group):
+    raise JudgeCallError("no such key", status_code=401)
+
+auditing = Auditing(Audit(auditor=hangs, share=1.0), 0, 100)
+rewarder = Rewarder([Reward(refused)], "sum_then_normalize", 600.0, auditing)
+attempts = tuple(Rollout(Trajectory([{"role": "assistant", "content": word}]), ()) for word in "ab")
+rewarder.start(RolloutGroup(0, {}, attempts), lambda reward: None).result()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 1
+    assert "no such key" in done.stderr
+
+
 # What an alarm does.
 
 
@@ -264,47 +307,6 @@ def test_an_escalated_group_without_its_auditor_fails(tmp_path):
     assert history[-1]["failed_groups"] == 3
     last = lines(tmp_path / "run" / "samples.jsonl")[-1]
     assert "the judge is under an alarm, and the auditor failed: ValueError: gone" in last["error"]
-
-
-def test_audited_groups_are_trained_on_what_the_auditor_said(tmp_path):
-    """Where there is an answer that is whole; elsewhere, and where nothing was audited, on what the judge said."""
-
-    def judge(group: Any) -> list[float]:
-        if group.id.endswith("7"):
-            raise ValueError("not this one")
-        return opposite(group)
-
-    def auditor(group: Any) -> list[float | None]:
-        if group.id.endswith("1"):
-            raise ValueError("gone")
-        return [None, *spread(group)[1:]] if group.id.endswith("2") else list(spread(group))
-
-    audit = Audit(auditor=auditor, share=0.5, train_on_audits=True)
-    out = tmp_path / "run"
-    _, history = train(
-        judge, out=out, checker=truth, audit=audit, max_failed_share=1.0, **{**LONG, "max_steps": 40}
-    )
-    audits = {a["group"]: a for a in lines(out / "audits.jsonl")}
-    seen = set()
-    for sample in lines(out / "samples.jsonl"):
-        trained = [r["reward"] for r in sample["rollouts"]]
-        audited = audits.get(sample["group"])
-        last = sample["row"][-1]
-        kind = ("none" if audited is None else "whole", last if last in "127" else "other")
-        seen.add(kind)
-        if audited is not None and last not in "12":
-            assert trained == audited["auditor"]
-            assert audited["judge"] is None if last == "7" else audited["judge"] != audited["auditor"]
-            by_judge, by_auditor = group_advantages([audited["judge"] or trained, audited["auditor"]])
-            made = corrected(by_judge, by_auditor, 1.0 if last == "7" else 1 / audit.share)
-            assert [r["advantage"] for r in sample["rollouts"]] == pytest.approx(made.values)
-        elif last == "7":
-            assert trained == [None] * len(trained)
-        else:
-            assert trained != [None] * len(trained)
-            assert audited is None or audited["error"] or trained == audited["judge"]
-    assert seen >= {(a, b) for a in ("none", "whole") for b in ("1", "2", "7", "other")}
-    assert all(line["judge_accuracy"] in (0.0, None) for line in history), "of the judge, not of its auditor"
 
 
 # Resuming.

@@ -9,13 +9,19 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.grpo_runs import fives, furthest, lines, spread, train, untimed, weights
+from grpo import Reward
+from grpo.cli.train import _allot
+from grpo.runs.folder import spent
+from ranker import Audit, Budget, rank_group
+from ranker.jsonl.group_file import dump_line
+from tests.grpo_runs import ROWS, fives, furthest, lines, policy, spread, train, untimed, weights
 
 # Adam turns a rounding error in a gradient near 0 into a whole step, unless its epsilon is large.
 USUAL = {"max_steps": 3, "adam_epsilon": 1.0, "learning_rate": 0.3}
@@ -116,6 +122,71 @@ def test_the_rewards_of_every_process_are_kept(folders):
     for name in CASES:
         kept = [_earned(folder / name) for folder in folders]
         assert kept[0] == kept[1], name
+
+
+LIMITED = """
+import sys
+from pathlib import Path
+from grpo.cli.train import make_trainer
+from grpo.config_file import read_settings
+
+make_trainer(read_settings(sys.argv[1]), Path(sys.argv[2]), "resume" in sys.argv).train()
+"""
+
+
+@pytest.mark.slow
+def test_processes_share_a_judges_limit(serve, tmp_path):
+    """Seven calls are all, of both processes together, and of both starts."""
+    model, tokenizer = policy()
+    model.save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(dump_line(row) for row in ROWS))
+    server, script, out = serve(len), tmp_path / "limited.py", tmp_path / "run"
+    script.write_text(LIMITED)
+    (tmp_path / "run.toml").write_text(
+        f"""model = "{tmp_path / "tiny"}"
+dataset = "rows.jsonl"
+max_steps = 20
+groups_per_step = 2
+max_completion_length = 8
+save_steps = 1
+anchor_share = 0.0
+
+[judge]
+model = "sim"
+base_url = "{server.base_url}"
+max_calls = 7
+cache = "off"
+"""
+    )
+    told = finish(torchrun(str(script), str(tmp_path / "run.toml"), str(out)), 1)
+    assert "BudgetExceeded" in told
+    first, (recorded, _) = server.requests, spent(out)
+    assert 5 <= first <= 7
+    assert first - 1 <= recorded.calls <= first, "a call in flight when its process was ended"
+    finish(torchrun(str(script), str(tmp_path / "run.toml"), str(out), "resume"), 1)
+    assert server.requests - first <= 7 - recorded.calls
+
+
+def test_each_process_may_spend_its_part_of_what_is_left(monkeypatch, tmp_path):
+    (tmp_path / "rewards.jsonl").write_bytes(dump_line({"usage": {"calls": 3, "cost_usd": 0.5}}))
+    (tmp_path / "rewards-1.jsonl").write_bytes(
+        dump_line({"usage": {"calls": 1}, "audit": {"usage": {"calls": 2}}})
+    )
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    allowed = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        judge, auditor = Budget(max_calls=12, max_cost_usd=2.0), Budget(max_calls=1)
+        _allot(
+            [Reward(partial(rank_group, budget=judge)), Reward(spread, "other")],
+            Audit(auditor=partial(rank_group, budget=auditor)),
+            tmp_path,
+        )
+        assert judge.max_cost_usd == pytest.approx(0.5 + 1.5 / 3)
+        assert auditor.max_calls == auditor.calls == 2
+        allowed.append(judge.max_calls - judge.calls)
+    assert allowed == [3, 3, 2]
 
 
 def _earned(run: Path) -> list[int]:

@@ -74,6 +74,7 @@ def test_a_judges_limit_is_of_the_whole_run_and_may_be_raised(serve, tmp_path):
         "max_steps": 4,
         "groups_per_step": 2,
         "max_completion_length": 8,
+        "save_steps": 1,  # groups that wait for the judge are in a checkpoint
         "judge": {"model": "sim", "base_url": server.base_url},
     }
 

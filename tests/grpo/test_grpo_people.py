@@ -15,7 +15,7 @@ from ranker import ConfigurationError
 from ranker.jsonl.group_file import dump_line
 from ranker.labelling.session import Session
 from ranker.watch.audit import Audit
-from tests.grpo_runs import begin, lines, opposite, spread, train
+from tests.grpo_runs import begin, lines, opposite, seeded, spread, train
 
 STEPS = {"max_steps": 6, "groups_per_step": 3}
 AUDIT = Audit(auditor="people", share=1.0)
@@ -121,6 +121,39 @@ def test_answers_to_groups_that_a_resumed_run_samples_again_are_not_lost(tmp_pat
     trainer.close()
     _, history = train(spread, out=out, audit=AUDIT, resume=True, **{**STEPS, "save_steps": 3})
     assert [m["audited_groups"] for m in history] == [0, 0, 0, 9, 12, 12]
+
+
+def test_other_attempts_under_the_same_number_wait_for_an_answer_of_their_own(tmp_path):
+    """After a resume a server samples others than those that people were shown."""
+    out, more = tmp_path / "run", {**STEPS, "save_steps": 3}
+
+    def report(line: Any) -> None:
+        if line["step"] == 5:
+            label(out, 0, 15, by_spread)
+            raise InterruptedError
+
+    trainer = begin(spread, out=out, audit=AUDIT, **more)
+    with contextlib.suppress(InterruptedError):
+        trainer.train(report)
+    trainer.close()
+    before = lines(out / "queue.jsonl")
+
+    def again(line: Any) -> None:
+        if line["step"] == 5:
+            label(out, 15, 17, lambda record: by_spread(record)[::-1])
+
+    resumed = seeded(begin(spread, out=out, audit=AUDIT, resume=True, **more))
+    resumed.train(again)
+    resumed.close()
+    queue = lines(out / "queue.jsonl")
+    assert queue[:15] == before
+    assert [q["id"].partition("-")[0] for q in queue[15:]] == ["12", "13", "14", "15", "16", "17"]
+    assert [q["id"].isdigit() for q in queue[15:]] == [False] * 3 + [True] * 3
+    answered = {a["group"]: a["auditor"] for a in lines(out / "audits.jsonl") if a.get("waiting") is None}
+    assert answered == {
+        **{k: by_spread(queue[k]) for k in range(12)},
+        **{k: by_spread(queue[k + 3])[::-1] for k in (12, 13)},
+    }
 
 
 def test_an_answer_that_is_taken_back_does_not_end_the_run(tmp_path):

@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from tests.grpo_runs import ROWS, begin, fives, furthest, lines, seeded, spread, train, untimed, weights
+from tests.grpo_runs import (
+    ROWS,
+    begin,
+    fives,
+    furthest,
+    lines,
+    seeded,
+    settings,
+    spread,
+    train,
+    untimed,
+    weights,
+)
 from tests.vllm_server import LORA, SETUP
 
 pytest_plugins = ("tests.vllm_fixtures",)
@@ -135,6 +147,21 @@ def test_a_run_goes_on_with_another_server(serving, tmp_path):
     held = lines(out / "metrics.jsonl")
     assert [line["step"] for line in held] == [1, 2, 3, 4, 5]
     assert held[2]["server_mismatch"] < 1e-5
+
+
+def test_config_json_holds_no_key_of_a_server_s_address(serving, tmp_path):
+    options = {**LORA, "out": tmp_path / "run", "max_steps": 1, "num_generations": 2, "groups_per_step": 1}
+    address = f"{serving().url}/?key=CANARY-of-the-query"
+    for resume in (False, True):
+        train(spread, vllm_server_base_url=address, resume=resume, **options)
+        held = (tmp_path / "run" / "config.json").read_text()
+        assert "CANARY" not in held
+        assert "http://127.0.0.1:" in held
+    bare = "https://gateway.example/[key removed]/v1"
+    keyed = "https://gateway.example/k9f3a7c2e5d8b1f4a6c9e2d5b8/v1"
+    assert settings(vllm_server_base_url=keyed).to_record()["vllm_server_base_url"] == bare
+    assert settings(vllm_server_base_url=[keyed, keyed]).to_record()["vllm_server_base_url"] == (bare, bare)
+    assert settings().to_record() == settings().to_dict()
 
 
 def test_several_servers_share_the_work(serving, tmp_path):

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import weakref
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grpo.retuning import LEAST, local_judge, replace_judge
+from grpo.retuning import LEAST, Retuning, local_judge, replace_judge
 from grpo.rewards import Reward, Rewarder
 from ranker import Audit, ConfigurationError, rank_group
+from ranker.jsonl.group_file import dump_line
+from ranker.judges.registry import resolve
 from ranker.tuning.config import Tuning
 from ranker.tuning.examples import from_groups
+from ranker.tuning.folder import BEFORE, Folder
 from ranker.tuning.run import Run
+from tests.grpo.test_grpo_people import by_spread, label
 from tests.grpo_runs import begin, lines, spread, train, untimed
 from tests.tuning_models import group, tiny
 
@@ -56,7 +65,7 @@ def test_the_judge_is_tuned_and_goes_on_judging(tmp_path, judge):
     assert retunes[0]["groups"] >= LEAST
     assert all(r["accepted"] == (r["after"]["value"] >= r["before"]["value"]) for r in retunes)
     versions = [m["judge_version"] for m in history]
-    assert versions == [sum(r["step"] <= step for r in retunes) for step in range(1, 8)]
+    assert versions == [sum(r["step"] <= step and r["accepted"] for r in retunes) for step in range(1, 8)]
     judges = {s["group"]: s["judges"]["reward"] for s in lines(out / "samples.jsonl")}
     assert judges[0] == f"local:{judge}"
     for record in retunes:
@@ -70,6 +79,30 @@ def test_the_judge_is_tuned_and_goes_on_judging(tmp_path, judge):
     kept = lines(out / "judge_groups.jsonl")
     assert len(kept) == sum(bool(a["weight"]) for a in lines(out / "audits.jsonl"))
     assert {k["rubric"] for k in kept} == {"Prefer the better."}
+
+
+def test_the_judge_learns_from_what_people_said(tmp_path, judge):
+    """Their answers come a step or more after the groups."""
+    out, labelled = tmp_path / "run", 0
+
+    def report(line: Any) -> None:
+        nonlocal labelled
+        count = len(lines(out / "queue.jsonl"))
+        label(out, labelled, count, by_spread)
+        labelled = count
+
+    audit = Audit(auditor="people", share=1.0, on_alarm="retune", retune_every=6)
+    reward = partial(rank_group, judge=f"local:{judge}", rubric="Prefer the better.", cache="off")
+    train(reward, out=out, audit=audit, report=report, **STEPS)
+    retunes = lines(out / "retunes.jsonl")
+    assert retunes
+    assert all("error" not in r for r in retunes), retunes
+    answered = [a for a in lines(out / "audits.jsonl") if a.get("waiting") is None and a["weight"]]
+    kept = lines(out / "judge_groups.jsonl")
+    assert [(int(k["id"]), k["step"]) for k in kept] == [(a["group"], a["step"]) for a in answered]
+    assert {k["rubric"] for k in kept} == {"Prefer the better."}
+    assert all([t["ground_truth"] for t in k["trajectories"]] == by_spread(k) for k in kept)
+    begin(reward, out=out, audit=audit, resume=True, **STEPS).close()
 
 
 @pytest.mark.parametrize("die", [3, 5, 6])
@@ -97,17 +130,88 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, judge, die):
     ).read_bytes()
 
 
-def test_tuning_that_fails_leaves_the_judge(tmp_path, judge):
+def test_tuning_that_fails_leaves_the_judge(tmp_path, judge, caplog):
     """Where there are too few groups of different tasks to hold some out."""
     out = tmp_path / "run"
     rows = [{"id": "same", "prompt": "t1 t2 t3"}]
     audit = Audit(auditor=spread, share=1.0, on_alarm="retune", retune_every=12)
     reward = partial(rank_group, judge=f"local:{judge}", cache="off")
-    train(reward, out=out, rows=rows, audit=audit, **STEPS)
+    _, history = train(reward, out=out, rows=rows, audit=audit, **STEPS)
     (first, *_) = lines(out / "retunes.jsonl")
+    assert {m["judge_version"] for m in history} == {0}
+    assert f"Step {first['step']}: the judge was not tuned, and goes on as it is: Config" in caplog.text
     assert not first["accepted"]
     assert "Too few groups" in first["error"]
     assert {s["judges"]["reward"] for s in lines(out / "samples.jsonl")} == {f"local:{judge}"}
+
+
+@pytest.mark.parametrize("every", [2, 50], ids=["a checkpoint", "no checkpoint"])
+def test_a_version_of_steps_that_are_taken_again_is_no_hindrance(tmp_path, judge, every):
+    """It was tuned on other groups: a server samples others after a resume."""
+    out, more = tmp_path / "run", {**STEPS, "save_steps": every}
+
+    def halt(line: Any) -> None:
+        if line["step"] == 3:
+            raise InterruptedError
+
+    audit = Audit(auditor=spread, share=1.0, on_alarm="retune", retune_every=6)
+    reward = partial(rank_group, judge=f"local:{judge}", cache="off")
+    trainer = begin(reward, out=out, audit=audit, **more)
+    with contextlib.suppress(InterruptedError):
+        trainer.train(halt)
+    trainer.close()
+    stale = out / "judges" / "version-1"
+    stale.mkdir(parents=True)
+    Folder(stale, "another tuning").write(BEFORE, {"made": []})
+    train(reward, out=out, audit=audit, resume=True, **more)
+    retunes = lines(out / "retunes.jsonl")
+    assert retunes
+    assert all("error" not in r for r in retunes), retunes
+
+
+@pytest.mark.parametrize("action", ["retune", "warn"])
+def test_a_tuned_judge_goes_on_judging_whatever_follows_an_alarm_now(tmp_path, judge, action):
+    """A run of which step 2 made a version, resumed from there."""
+    out = tmp_path / "run"
+    reward = partial(rank_group, judge=f"local:{judge}", cache="off")
+
+    def halt(line: Any) -> None:
+        if line["step"] == 3:
+            raise InterruptedError
+
+    audit = Audit(auditor=spread, share=0.1, on_alarm="retune")
+    trainer = begin(reward, out=out, audit=audit, **STEPS)
+    with pytest.raises(InterruptedError):
+        trainer.train(halt)
+    trainer.close()
+    version = out / "judges" / "version-1"
+    shutil.copytree(judge, version)
+    record = {"step": 2, "version": 1, "groups": 12, "judge": f"local:{version}", "accepted": True}
+    (out / "retunes.jsonl").write_bytes(dump_line(record))
+    _, history = train(reward, out=out, audit=replace(audit, on_alarm=action), resume=True, **STEPS)
+    judges = {s["group"]: s["judges"]["reward"] for s in lines(out / "samples.jsonl")}
+    earned = {judges[k] for k in range(6)}
+    assert earned == {f"local:{judge}"}
+    assert {judges[k] for k in range(12, 21)} == {f"local:{version}"}
+    assert [m["judge_version"] for m in history[2:]] == [1] * 5
+    assert lines(out / "retunes.jsonl") == [record]
+
+
+def test_a_judge_that_was_replaced_does_not_stay_in_memory(tmp_path, judge):
+    rewards = [Reward(partial(rank_group, judge=f"local:{judge}", cache="off"))]
+    rewarder = Rewarder(rewards, "sum_then_normalize", 60.0)
+    retuning = Retuning(tmp_path, rewarder, 0, 0)
+    held = []
+    for number in range(1, 4):
+        rewarder.asked(group(number))
+        held.append(weakref.ref(resolve(retuning.judge, cache="off")))
+        version = tmp_path / "judges" / f"version-{number}"
+        shutil.copytree(judge, version)
+        retuning.take({"version": number, "groups": 12, "judge": f"local:{version}", "accepted": True})
+    rewarder.asked(group(5))
+    gc.collect()
+    assert [one() for one in held] == [None] * 3
+    assert retuning.judge == f"local:{version}"
 
 
 def test_which_judge_is_tuned(monkeypatch):

@@ -46,6 +46,10 @@ def written(folder: Path, text: str) -> str:
         (PLAIN + "[[rewards]]\nfunction = 'a:b'", r"rewards\[0\].name is missing"),
         (PLAIN + "[[rewards]]\nname = 'a'\nfunction = 'a:b'\nwieght = 2.0", "'wieght'.*'weight'"),
         (PLAIN + "[[rewards]]\nname = 'a'\n[rewards.judge]\nmodle = 'x'", "'modle'.*'model'"),
+        (PLAIN + "[[rewards]]\nname = 'a'\n[rewards.judge]\nmodel = 'x'\nweight = 0.1",
+         r"rewards\[0\] has weight in its judge table: write weight beside name in \[\[rewards\]\]"),
+        (PLAIN + "[[rewards]]\nname = 'a'\n[rewards.judge]\nname = 'b'", r"rewards\[0\] has name in its judge table"),
+        (PLAIN + "[audit.judge]\nmodel = 'x'\nname = 'a'\nweight = 2.0", "audit has name and weight in its judge table"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_the_remedy(tmp_path, text, told):

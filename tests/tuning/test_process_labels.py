@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,10 @@ from ranker import Trajectory, TrajectoryGroup
 from ranker.judges.local.scores import variants
 from ranker.judges.local.tree_attention import Segment
 from ranker.suites import load
-from ranker.tuning.examples import at_most, from_groups
+from ranker.tuning.examples import at_most, from_groups, read_examples
 from ranker.tuning.learner import Learner
 from ranker.tuning.process_labels import ProcessLabels, label_loss, labels_of, places
-from tests.tuning_models import group, tiny
+from tests.tuning_models import group, tiny, write_groups
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,44 @@ def test_marks_are_read_from_metadata():
     assert labels_of(told) == ProcessLabels((1.0, 0.5), (("red", 1.0), ("blue", 0.0)))
     assert repr(labels_of({})) == "Marks(points=(), passages=())"  # in the digests of earlier runs
     assert labels_of({}) == labels_of(None) == ProcessLabels()
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        7,
+        "good",
+        [1, 0],
+        {"math": 2},
+        {"points": 1},
+        {"points": ["1"]},
+        {"points": [1, 5]},
+        {"points": [float("nan")]},
+        {"passages": "red"},
+        {"passages": ["red"]},
+        {"passages": [["red"]]},
+        {"passages": [["red", None]]},
+        {"passages": [["red", -1]]},
+        {"points": [1], "passages": [[3, 1]]},
+    ],
+)
+def test_marks_of_another_kind_are_left_aside_with_one_warning(tmp_path, caplog, marks):
+    groups = tmp_path / "groups.jsonl"
+    write_groups(groups, 3)
+    records = [json.loads(line) for line in groups.read_text().splitlines()]
+    for record in records[1:]:
+        record["trajectories"][2]["metadata"] = {"marks": marks}
+    groups.write_text("".join(json.dumps(record) + "\n" for record in records))
+    source = read_examples(groups)
+    assert [one.labels_G for one in source.examples] == [(ProcessLabels(),) * 4] * 3
+    (told,) = caplog.messages
+    assert told.startswith("metadata.marks of 2 attempts are left aside; the first, ")
+    assert "trajectory t2 of group g1." in told
+    caplog.clear()
+    one = group(0).trajectories[0]
+    marked = Trajectory(one.messages, metadata={"marks": marks})
+    assert from_groups([TrajectoryGroup([one, marked])]) == ()
+    assert "trajectory" in caplog.text
 
 
 def test_passages_are_read_at_their_last_token_and_points_at_their_digit_of_the_ending(learner):
