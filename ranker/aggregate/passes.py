@@ -54,8 +54,11 @@ class Together:
     failed: RankerError | None = None
 
     def fail(self, error: RankerError) -> None:
-        """One has failed. What these are a part of fails with them, unless it can take smaller windows."""
-        self.failed = self.failed or error
+        """One has failed. What these are a part of fails with them, unless it can take smaller windows. Errors after the first
+        change nothing: they may be of calls that did not begin because of it."""
+        if self.failed is not None:
+            return
+        self.failed = error
         if self.within is not None and not isinstance(error, ContextLengthError):
             self.within.fail(error)
 
