@@ -86,5 +86,10 @@ async def _in_thread(call: Callable[[], Any]) -> None:
         except BaseException as error:
             done.set_exception(error)
 
-    threading.Thread(target=work, name="ranker-gather", daemon=True).start()
-    await asyncio.wrap_future(done)
+    thread = threading.Thread(target=work, name="ranker-gather", daemon=True)
+    thread.start()
+    try:
+        await asyncio.wrap_future(done)
+    finally:
+        if done.done():  # a thread that is still about to end when the process ends may take it down
+            thread.join()
