@@ -58,7 +58,7 @@ class People:
             return
         record: dict[str, Any] = {
             "id": f"{group.index}-{digest}" if known else str(group.index),
-            "trajectories": _members(shown),
+            "trajectories": members_of(shown),
         }
         if shown.rubric is not None:
             record["rubric"] = shown.rubric
@@ -114,7 +114,7 @@ class People:
 
 def digest_of(group: RolloutGroup) -> str:
     """What tells the attempts of a group, as people see them, from others under its number."""
-    return _digest(_members(group.for_judge()))
+    return _digest(members_of(group.for_judge()))
 
 
 def _digest(attempts: Any) -> str:
@@ -131,7 +131,7 @@ def _number_of(name: Any) -> int | None:
     return int(named[1]) if named else None
 
 
-def _members(group: TrajectoryGroup) -> list[dict[str, Any]]:
+def members_of(group: TrajectoryGroup) -> list[dict[str, Any]]:
     """What people see of attempts: no id or number that tells which policy wrote one."""
     return [
         {"messages": list(t.messages), **({"tools": list(t.tools)} if t.tools else {})}

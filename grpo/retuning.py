@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from grpo.config import GRPOConfig
-from grpo.people import People
+from grpo.people import People, members_of
 from grpo.rewards import Reward, Rewarder
 from grpo.runs.folder import RunFolder, whole_lines
 from grpo.runs.metrics import ScoredGroup
@@ -154,11 +154,7 @@ class Retuning:
         values = [said["values"][i] for i in scored.group.alive]
         if any(v is None for v in values) or len(set(values)) < 2:
             return None
-        members = [
-            {"messages": list(t.messages), **({"tools": list(t.tools)} if t.tools else {})}
-            for t in shown.trajectories
-        ]
-        return self._group(step, scored.group.index, shown.rubric, members, values)
+        return self._group(step, scored.group.index, shown.rubric, members_of(shown), values)
 
     def _answered(self, step: int, audit: Mapping[str, Any], people: People) -> dict[str, Any]:
         """The same of a group that waited for people."""

@@ -26,6 +26,7 @@ from ranker.bench.measures import (
     parts,
 )
 from ranker.bench.observation import PLAIN, Answers, Observation
+from ranker.bench.simulated_judges import truth_range
 from ranker.ranked import RankedGroup
 from ranker.statistics import difference, ratio
 from ranker.suites import Suite
@@ -113,8 +114,8 @@ def _per_group(plain: Sequence[Observation]) -> Json:
 
 
 def _truth_edges(suite: Suite) -> list[float]:
-    truths = [float(t.ground_truth or 0.0) for group in suite.groups for t in group.trajectories]
-    scale = max(1.0, max(truths, default=0.0) - min(truths, default=0.0))
+    low, high = truth_range(suite.groups)
+    scale = max(1.0, high - low)
     return [scale * edge for edge in _TRUTH_EDGES]
 
 

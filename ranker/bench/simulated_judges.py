@@ -54,7 +54,7 @@ class SimulatedJudge:
         Raises:
             ConfigurationError: identical trajectories in different groups differ in truth.
         """
-        low, high = _range(groups)
+        low, high = truth_range(groups)
         values: dict[str, float] = {}
         if self.truth:  # else it need not tell them apart
             for text, truths in _truths(groups).items():
@@ -137,7 +137,7 @@ def _number(text: str) -> float:
 def gaps(groups: Iterable[TrajectoryGroup]) -> np.ndarray:
     """|difference of truth| of all pairs within a group that differ, on the suite's scale of 0 to 1; shape (P,)."""
     groups = list(groups)
-    low, high = _range(groups)
+    low, high = truth_range(groups)
     differences = [
         abs(float(a.ground_truth or 0.0) - float(b.ground_truth or 0.0)) / (high - low)
         for group in groups
@@ -160,9 +160,10 @@ def noise_for(accuracy: float, gaps_P: np.ndarray) -> float:
     return math.sqrt(low * high)
 
 
-def _range(groups: Iterable[TrajectoryGroup]) -> tuple[float, float]:
+def truth_range(groups: Iterable[TrajectoryGroup]) -> tuple[float, float]:
+    """The least and the greatest truth of any attempt; zeros where there is none."""
     truths = [float(t.ground_truth or 0.0) for g in groups for t in g.trajectories]
-    return min(truths), max(truths)
+    return min(truths, default=0.0), max(truths, default=0.0)
 
 
 def _truths(groups: Iterable[TrajectoryGroup]) -> dict[str, list[float]]:
